@@ -1,0 +1,56 @@
+"""Emotion recognition in speech: importing this package registers its models, so that no remote code is needed."""
+
+from transformers import AudioClassificationPipeline
+from transformers import AutoConfig
+from transformers import AutoFeatureExtractor
+from transformers import AutoModelForAudioClassification
+from transformers.pipelines import PIPELINE_REGISTRY
+
+from ser.audio_ser import load_audio
+from ser.configuration_ser import CNN1DConfig
+from ser.configuration_ser import CNN2DConfig
+from ser.configuration_ser import SERConfig
+from ser.feature_extraction_ser import SERFeatureExtractor
+from ser.modeling_ser import CNN1DForAudioClassification
+from ser.modeling_ser import CNN2DForAudioClassification
+from ser.pipeline_ser import SERPipeline
+
+__version__ = "0.1.0"
+
+
+class _RegisteredPipeline(SERPipeline):
+    """`pipeline("audio-classification")` in a process that imported `ser`: ours for our models, else the stock one."""
+
+    def __new__(cls, *args, model, **kwargs):
+        pipeline_class = SERPipeline if isinstance(model.config, SERConfig) else AudioClassificationPipeline
+        return pipeline_class(*args, model=model, **kwargs)
+
+
+def _register() -> None:
+    for config_class, model_class in (
+        (CNN1DConfig, CNN1DForAudioClassification),
+        (CNN2DConfig, CNN2DForAudioClassification),
+    ):
+        AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
+        AutoFeatureExtractor.register(config_class, SERFeatureExtractor, exist_ok=True)
+        AutoModelForAudioClassification.register(config_class, model_class, exist_ok=True)
+        config_class.register_for_auto_class()
+        model_class.register_for_auto_class("AutoModelForAudioClassification")
+    SERFeatureExtractor.register_for_auto_class("AutoFeatureExtractor")
+    # The installed classes serve these models, so the copy of the pipeline that a model folder brings stays unread.
+    SERConfig.custom_pipelines = property(lambda self: {}, lambda self, value: None)
+    PIPELINE_REGISTRY.supported_tasks["audio-classification"]["impl"] = _RegisteredPipeline
+
+
+_register()
+
+__all__ = [
+    "CNN1DConfig",
+    "CNN1DForAudioClassification",
+    "CNN2DConfig",
+    "CNN2DForAudioClassification",
+    "SERConfig",
+    "SERFeatureExtractor",
+    "SERPipeline",
+    "load_audio",
+]

@@ -1,0 +1,91 @@
+"""Clips as a torch dataset: features computed once and kept on disk, or made from the augmented waveform each time."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import datasets
+import numpy as np
+import torch
+
+from ser import features_ser
+from ser.audio_ser import load_audio
+from ser.feature_extraction_ser import SERFeatureExtractor
+
+# What is applied after the cache, so that changing it keeps the cache valid.
+NOT_IN_CACHE = ("normalization", "mean", "std", "auto_map", "feature_extractor_type")
+
+
+def with_features(clips: datasets.Dataset, extractor: SERFeatureExtractor) -> datasets.Dataset:
+    """Add the column `features`, not yet normalised, flattened from `(frames, n_features)`.
+
+    The cache file lies beside that of `clips`; its name hashes the clips, the extractor's settings and the code of the
+    features. It is written under a temporary name first.
+    """
+    settings = {name: value for name, value in extractor.to_dict().items() if name not in NOT_IN_CACHE}
+    code = Path(features_ser.__file__).read_text(encoding="utf-8")
+    key = hashlib.sha256(repr((clips._fingerprint, sorted(settings.items()), code)).encode()).hexdigest()[:16]
+
+    def extract(audio: dict) -> dict:
+        return {"features": extractor.extract(load_audio(audio, sampling_rate=extractor.sampling_rate)).ravel()}
+
+    features = clips.map(
+        extract,
+        input_columns="audio",
+        remove_columns=clips.column_names,
+        features=datasets.Features({"features": datasets.List(datasets.Value("float32"))}),
+        new_fingerprint=key,
+        desc="Extracting features",
+    )
+    return datasets.concatenate_datasets([clips, features], axis=1)
+
+
+class ClipDataset(torch.utils.data.Dataset):
+    """Normalised features of shape `(frames, n_features)` and the label of each clip.
+
+    Args:
+        clips: Rows with audio, label and the cached features.
+        extractor: Normalises, and extracts where the waveform is augmented.
+        augment_waveform: `(samples,)` to `(samples,)`; given, the cached features are left aside.
+        augment_features: `(frames, n_features)` to the same before normalisation.
+        mask_features: The same after normalisation.
+    """
+
+    def __init__(
+        self,
+        clips: datasets.Dataset,
+        extractor: SERFeatureExtractor,
+        *,
+        augment_waveform: Callable | None = None,
+        augment_features: Callable | None = None,
+        mask_features: Callable | None = None,
+    ):
+        self.clips = clips
+        self.extractor = extractor
+        self.augment_waveform = augment_waveform
+        self.augment_features = augment_features
+        self.mask_features = mask_features
+        self.labels = np.asarray(clips["label"][:])
+        self.features = clips.with_format("numpy", columns=["features"])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def raw_features(self, index: int) -> np.ndarray:
+        """Features before normalisation, shape `(frames, n_features)`."""
+        if self.augment_waveform is None:
+            return self.features[index]["features"].reshape(-1, self.extractor.feature_size)
+        waveform = load_audio(self.clips[index]["audio"], sampling_rate=self.extractor.sampling_rate)
+        return self.extractor.extract(self.augment_waveform(waveform))
+
+    def __getitem__(self, index: int) -> dict:
+        features = self.raw_features(index)
+        if self.augment_features:
+            features = self.augment_features(features)
+        features = self.extractor.normalize(features)
+        if self.mask_features:
+            features = self.mask_features(features)
+        return {"input_features": features, "labels": int(self.labels[index])}
+
+
+__all__ = ["ClipDataset", "with_features"]

@@ -1,0 +1,68 @@
+"""Fetch the official CREMA-D clips and tables: in parallel, resumable, each file checked before it gets its name."""
+
+import logging
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import soundfile
+from tqdm.auto import tqdm
+
+logger = logging.getLogger(__name__)
+
+REPOSITORY = "CheyneyComputerScience/CREMA-D/master"
+AUDIO_URL = f"https://media.githubusercontent.com/media/{REPOSITORY}"  # the clips are Git LFS objects
+TABLE_URL = f"https://raw.githubusercontent.com/{REPOSITORY}"
+TABLES = {"actors": "VideoDemographics.csv", "votes": "processedResults/tabulatedVotes.csv"}
+CONNECTIONS = 8
+ATTEMPTS = 3
+
+
+def download_crema_d(
+    folder: Path, names: list[str], *, audio_url: str = AUDIO_URL, table_url: str = TABLE_URL
+) -> None:
+    """Put the clips `names` into `folder/AudioWAV` and the official tables into `folder`; what is there stays.
+
+    Raises:
+        ConnectionError: Some files could not be fetched; calling again fetches only those.
+    """
+    wanted = {folder / table: f"{table_url}/{table}" for table in TABLES.values()}
+    wanted |= {folder / f"AudioWAV/{name}.wav": f"{audio_url}/AudioWAV/{name}.wav" for name in names}
+    missing = {path: url for path, url in wanted.items() if not path.exists()}
+    failures = []
+    with httpx.Client(follow_redirects=True, timeout=30) as client, ThreadPoolExecutor(CONNECTIONS) as pool:
+        results = pool.map(lambda item: _fetch(client, *item), missing.items())
+        for problem in tqdm(results, total=len(missing), desc="Downloading CREMA-D", unit="file"):
+            if problem:
+                failures.append(problem)
+    if failures:
+        raise ConnectionError(
+            f"{len(failures)} of {len(wanted)} files could not be downloaded (first: {failures[0]}); "
+            "run the same command again to fetch the rest"
+        )
+
+
+def _fetch(client: httpx.Client, path: Path, url: str) -> str | None:
+    """Fetch one file; returns what went wrong, if it did."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    problem = None
+    for attempt in range(ATTEMPTS):
+        time.sleep(attempt)
+        try:
+            response = client.get(url)
+            response.raise_for_status()
+            partial.write_bytes(response.content)
+            if path.suffix == ".wav":
+                soundfile.read(partial)  # a Git LFS pointer or a torn file does not decode
+            os.replace(partial, path)
+            return None
+        except (httpx.HTTPError, soundfile.LibsndfileError, OSError) as error:
+            partial.unlink(missing_ok=True)
+            problem = f"{url}: {error}"
+    return problem
+
+
+__all__ = ["AUDIO_URL", "TABLES", "TABLE_URL", "download_crema_d"]

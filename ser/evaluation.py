@@ -1,0 +1,147 @@
+"""What a model can do on a part, with an interval: figures, confusion, groups of speakers, and listeners beside it."""
+
+from collections.abc import Sequence
+
+import datasets
+import numpy as np
+import torch
+from sklearn.metrics import classification_report
+from sklearn.metrics import confusion_matrix
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel
+
+from ser.clips import ClipDataset
+from ser.metrics import SpeechEmotionMetric
+
+RESAMPLES = 2000
+AGE_BANDS = ((0, 29, "under 30"), (30, 44, "30 to 44"), (45, 59, "45 to 59"), (60, 200, "60 and over"))
+DURATION_BANDS = ((0, 2, "under 2 s"), (2, 3, "2 to 3 s"), (3, 1e9, "3 s and over"))
+
+
+@torch.inference_mode()
+def predict_logits(model: PreTrainedModel, part: ClipDataset, *, batch_size: int, desc: str) -> np.ndarray:
+    """Logits of all clips of a part in float32, shape `(clips, num_labels)`."""
+    model.eval()
+    loader = torch.utils.data.DataLoader(part, batch_size, collate_fn=part.extractor.pad)
+    logits = []
+    for batch in tqdm(loader, desc=desc):
+        inputs = {name: torch.as_tensor(batch[name], device=model.device) for name in part.extractor.model_input_names}
+        logits.append(model(**inputs).logits.cpu())
+    return torch.cat(logits).numpy()
+
+
+def score(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Accuracy, UAR, macro and weighted F1 of class indices of shape `(clips,)`."""
+    return SpeechEmotionMetric().compute(predictions=predicted, references=labels)
+
+
+def bootstrap_interval(
+    labels: np.ndarray, predicted: np.ndarray, groups: Sequence[str], *, num_labels: int, seed: int = 0
+) -> dict[str, list[float]]:
+    """95 % intervals of accuracy and UAR when whole groups (actors) are drawn again with replacement.
+
+    Args:
+        labels: Shape `(clips,)`.
+        predicted: Shape `(clips,)`.
+        groups: The actor of each clip, or a name of its own for each clip where actors are unknown.
+        num_labels: Number of classes.
+        seed: Of the draws.
+    """
+    _, group = np.unique(np.asarray(groups), return_inverse=True)
+    shape = (group.max() + 1, num_labels)
+    clips, hits = np.zeros(shape), np.zeros(shape)
+    np.add.at(clips, (group, labels), 1)
+    np.add.at(hits, (group, labels), predicted == labels)
+    drawn = np.random.default_rng(seed).integers(shape[0], size=(RESAMPLES, shape[0]))
+    clips, hits = clips[drawn].sum(1), hits[drawn].sum(1)  # (resamples, num_labels)
+    recall = np.divide(hits, clips, out=np.full_like(hits, np.nan), where=clips > 0)
+    samples = {"accuracy": hits.sum(1) / clips.sum(1), "uar": np.nanmean(recall, axis=1)}
+    return {name: np.quantile(values, [0.025, 0.975]).round(4).tolist() for name, values in samples.items()}
+
+
+def most_confused(matrix: np.ndarray, names: Sequence[str], *, count: int = 5) -> list[dict]:
+    """Off-diagonal cells of a confusion matrix with the largest share of their true class."""
+    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    np.fill_diagonal(share, 0)
+    order = np.argsort(share, axis=None)[::-1][:count]
+    cells = [np.unravel_index(index, share.shape) for index in order]
+    return [
+        {"label": names[i], "heard_as": names[j], "clips": int(matrix[i, j]), "share": round(float(share[i, j]), 4)}
+        for i, j in cells
+        if share[i, j] > 0
+    ]
+
+
+def _band(value: float, bands: Sequence[tuple]) -> str:
+    return next(name for low, high, name in bands if value < high or (value == high and isinstance(high, int)))
+
+
+def accuracy_by_group(clips: datasets.Dataset, hits: np.ndarray) -> dict[str, dict]:
+    """Accuracy by sex, age band, race, level and duration band, as far as the corpus tells them."""
+    columns = {name: clips[name][:] for name in ("sex", "race", "level") if name in clips.column_names}
+    for name, bands in (("age", AGE_BANDS), ("duration", DURATION_BANDS)):
+        if name in clips.column_names and None not in clips[name][:]:
+            columns[name] = [_band(value, bands) for value in clips[name][:]]
+    return {
+        column: {
+            value: {"clips": int((chosen := np.asarray(values) == value).sum()), "accuracy": float(hits[chosen].mean())}
+            for value in sorted(set(values))
+        }
+        for column, values in columns.items()
+        if None not in values
+    }
+
+
+def human_agreement(clips: datasets.Dataset) -> float | None:
+    """Share of single votes of listeners that name the intended emotion, or None where votes are unknown."""
+    names = clips.features["label"].names
+    columns = [f"votes_{name}" for name in names]
+    if not set(columns) <= set(clips.column_names):
+        return None
+    votes = np.array([clips[column][:] for column in columns], dtype=float).T  # (clips, num_labels)
+    if np.isnan(votes).any():
+        return None
+    return float(votes[np.arange(len(votes)), clips["label"][:]].sum() / votes.sum())
+
+
+def describe_part(clips: datasets.Dataset, logits: np.ndarray) -> dict:
+    """Clip and actor counts and the figures of one part."""
+    actors = len(set(clips["actor"][:])) if "actor" in clips.column_names else None
+    return {"clips": len(clips), "actors": actors, **score(np.asarray(clips["label"][:]), logits.argmax(1))}
+
+
+def report_on_test(clips: datasets.Dataset, logits: np.ndarray) -> dict:
+    """Everything `results.json` says of the test part."""
+    names = clips.features["label"].names
+    labels, predicted = np.asarray(clips["label"][:]), logits.argmax(1)
+    by_actor = "actor" in clips.column_names
+    groups = clips["actor"][:] if by_actor else [str(index) for index in range(len(clips))]
+    matrix = confusion_matrix(labels, predicted, labels=range(len(names)))
+    summary = describe_part(clips, logits)
+    return {
+        **{name: summary[name] for name in ("accuracy", "uar", "macro_f1", "weighted_f1")},
+        "test_clips": summary["clips"],
+        "test_actors": summary["actors"],
+        "interval_95": bootstrap_interval(labels, predicted, groups, num_labels=len(names)),
+        "interval_over": "actors" if by_actor else "clips",
+        "labels": names,
+        "per_class": classification_report(
+            labels, predicted, labels=range(len(names)), target_names=names, output_dict=True, zero_division=0
+        ),
+        "confusion_matrix": matrix.tolist(),
+        "most_confused": most_confused(matrix, names),
+        "groups": accuracy_by_group(clips, predicted == labels),
+        "human_single_vote_accuracy": human_agreement(clips),
+    }
+
+
+__all__ = [
+    "accuracy_by_group",
+    "bootstrap_interval",
+    "describe_part",
+    "human_agreement",
+    "most_confused",
+    "predict_logits",
+    "report_on_test",
+    "score",
+]

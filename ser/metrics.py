@@ -1,0 +1,41 @@
+"""The figures of speech emotion recognition as one local `evaluate.Metric`; no network is asked for it.
+
+`evaluate.load("ser/metrics.py")` and `SpeechEmotionMetric()` give the same object.
+"""
+
+import datasets
+import evaluate
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.metrics import f1_score
+
+
+class SpeechEmotionMetric(evaluate.Metric):
+    """Accuracy (weighted accuracy, WA), unweighted average recall (UAR), macro F1 and weighted F1.
+
+    Example:
+        >>> metric = SpeechEmotionMetric()
+        >>> {name: round(value, 2) for name, value in metric.compute(predictions=[0, 1, 1], references=[0, 0, 1]).items()}
+        {'accuracy': 0.67, 'uar': 0.75, 'macro_f1': 0.67, 'weighted_f1': 0.67}
+    """
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description="Accuracy, unweighted average recall, macro F1 and weighted F1.",
+            citation="",
+            inputs_description="predictions and references: class indices.",
+            features=datasets.Features(
+                {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
+            ),
+        )
+
+    def _compute(self, predictions: list[int], references: list[int]) -> dict[str, float]:
+        hits = sum(p == r for p, r in zip(predictions, references, strict=True))
+        return {
+            "accuracy": hits / len(references),
+            "uar": float(balanced_accuracy_score(references, predictions)),
+            "macro_f1": float(f1_score(references, predictions, average="macro", zero_division=0)),
+            "weighted_f1": float(f1_score(references, predictions, average="weighted", zero_division=0)),
+        }
+
+
+__all__ = ["SpeechEmotionMetric"]

@@ -1,0 +1,60 @@
+"""Pictures for reports and for the page; each function returns a matplotlib figure and touches no global state."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ser.feature_extraction_ser import SERFeatureExtractor
+
+TRAINING, DEV = "#1f6fb2", "#c8501e"
+
+
+def plot_curves(history: list[dict], title: str) -> Figure:
+    """Loss and accuracy by epoch from `Trainer`'s log history."""
+    training = [entry for entry in history if "loss" in entry and "accuracy" in entry]
+    dev = [entry for entry in history if "eval_loss" in entry]
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        axes.plot([e["epoch"] for e in training], [e[name] for e in training], color=TRAINING, label="training (augmented)")
+        axes.plot([e["epoch"] for e in dev], [e[f"eval_{name}"] for e in dev], color=DEV, ls="--", label="dev")
+        axes.set(xlabel="epoch", ylabel=name)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.suptitle(title)
+    return figure
+
+
+def plot_confusion(matrix: Sequence[Sequence[int]], names: Sequence[str], title: str, *, normalized: bool) -> Figure:
+    """Confusion matrix, in clips or as a share of each true class."""
+    matrix = np.asarray(matrix)
+    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    figure = Figure(figsize=(5.6, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), value in np.ndenumerate(share):
+        text = f"{value:.0%}" if normalized else str(matrix[row, column])
+        axes.text(column, row, text, ha="center", va="center", color="white" if value > 0.5 else "black")
+    axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="heard by the model", ylabel="intended by the actor", title=title)
+    return figure
+
+
+def plot_clip(waveform: np.ndarray, sampling_rate: int) -> Figure:
+    """Waveform above log-mel spectrogram on one time axis; `waveform` has shape `(samples,)`."""
+    view = SERFeatureExtractor(sampling_rate=sampling_rate)
+    mel = view.extract(waveform)  # (frames, n_mels)
+    duration = len(waveform) / sampling_rate
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1, 2])
+    step = max(1, len(waveform) // 20000)
+    top.plot(np.arange(len(waveform))[::step] / sampling_rate, waveform[::step], lw=0.6, color=TRAINING)
+    top.set(ylabel="amplitude", xlim=(0, duration))
+    image = bottom.imshow(mel.T, origin="lower", aspect="auto", cmap="magma", extent=(0, duration, 0, view.n_mels))
+    bottom.set(xlabel="time (s)", ylabel="mel band")
+    figure.colorbar(image, ax=bottom, label="dB")
+    return figure
+
+
+__all__ = ["plot_clip", "plot_confusion", "plot_curves"]

@@ -1,0 +1,46 @@
+"""Recipes: one small file for each named system, everything in it that the command line may override."""
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from dataclasses import field
+
+from ser.configuration_ser import SERConfig
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A system with a name.
+
+    Args:
+        config_class: Says which network.
+        model: Fields of its configuration.
+        feature_extractor: Arguments of `SERFeatureExtractor`.
+        augmentation: Fields of `AugmentationArguments`.
+        training: Fields of `SERTrainingArguments`.
+    """
+
+    config_class: type[SERConfig]
+    model: dict = field(default_factory=dict)
+    feature_extractor: dict = field(default_factory=dict)
+    augmentation: dict = field(default_factory=dict)
+    training: dict = field(default_factory=dict)
+
+
+def recipe_names() -> list[str]:
+    """Names that `--recipe` takes."""
+    return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__))
+
+
+def load_recipe(name: str) -> Recipe:
+    """The recipe called `name`.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    if name not in recipe_names():
+        raise ValueError(f"expected a recipe out of {', '.join(recipe_names())}; got {name!r}")
+    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}").RECIPE
+
+
+__all__ = ["Recipe", "load_recipe", "recipe_names"]

@@ -1,0 +1,61 @@
+"""What a run leaves behind: a model folder that loads anywhere, and a report folder with figures and pictures."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from ser.files import atomic_folder
+from ser.model_card import render_card
+from ser.plots import plot_confusion
+from ser.plots import plot_curves
+
+if TYPE_CHECKING:
+    from ser.training import Run
+
+
+def write_report(run: "Run", model: PreTrainedModel, results: dict, logits: np.ndarray) -> None:
+    """Write `RESULTS_DIR/RUN/` and the model folder, each at once.
+
+    Args:
+        run: The run.
+        model: With its final weights.
+        results: The content of `results.json`.
+        logits: Of the test part, shape `(test_clips, num_labels)`.
+    """
+    title = run.name.replace("/", ", ")
+    pictures = {
+        "curves.png": plot_curves(results["history"], title),
+        "confusion.png": plot_confusion(results["confusion_matrix"], results["labels"], title, normalized=False),
+        "confusion_normalized.png": plot_confusion(results["confusion_matrix"], results["labels"], title, normalized=True),
+    }
+    with atomic_folder(run.results_dir) as folder:
+        (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        for name, figure in pictures.items():
+            figure.savefig(folder / name, dpi=110)
+        write_predictions(run, logits, folder / "predictions.csv")
+    with atomic_folder(run.model_dir) as folder:
+        model.save_pretrained(folder)
+        run.extractor.save_pretrained(folder)
+        (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        (folder / "README.md").write_text(render_card(results), encoding="utf-8")
+        for name, figure in pictures.items():
+            figure.savefig(folder / name, dpi=110)
+
+
+def write_predictions(run: "Run", logits: np.ndarray, path: Path) -> None:
+    """The model's probability of every label for each test clip, beside its label, as CSV."""
+    clips = run.parts["test"]
+    names = clips.features["label"].names
+    probabilities = np.exp(logits - logits.max(1, keepdims=True))
+    probabilities /= probabilities.sum(1, keepdims=True)
+    clip_names = clips["clip"][:] if "clip" in clips.column_names else [str(index) for index in range(len(clips))]
+    lines = [",".join(["clip", "label", *names])]
+    for clip, label, row in zip(clip_names, clips["label"][:], probabilities, strict=True):
+        lines.append(",".join([clip, names[label], *(f"{value:.4f}" for value in row)]))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+__all__ = ["write_report"]

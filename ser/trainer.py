@@ -1,0 +1,121 @@
+"""`Trainer` with mixup, label smoothing, training accuracy and averaged weights."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_model
+from safetensors.torch import save_model
+from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+from transformers import Trainer
+from transformers import TrainerCallback
+
+from ser.augmentation import AugmentationArguments
+from ser.augmentation import mixup
+from ser.augmentation import soft_targets
+
+LIVE_WEIGHTS = "live_weights.safetensors"
+
+
+class _Averaging(TrainerCallback):
+    """Moves the averaged weights a little towards the live ones after each step."""
+
+    def __init__(self, trainer: "SERTrainer"):
+        self.trainer = trainer
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.trainer.averaged.update_parameters(self.trainer.model)
+
+
+class SERTrainer(Trainer):
+    """Trains on augmented batches; evaluates and saves the exponential moving average of the weights.
+
+    Args:
+        augmentation: Mixup and label smoothing are applied here, per batch.
+        ema_decay: Decay per step of the average; 0 evaluates and saves the live weights.
+        **kwargs: As `Trainer`.
+    """
+
+    def __init__(self, *, augmentation: AugmentationArguments, ema_decay: float, **kwargs):
+        super().__init__(**kwargs)
+        self.augmentation = augmentation
+        self.hits, self.seen = 0, 0
+        self.averaged = None
+        if ema_decay:
+            self.averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
+            self.add_callback(_Averaging(self))
+
+    def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
+        """Cross-entropy; in training against smoothed and mixed targets, counting hits on the dominant label."""
+        if model.training:
+            inputs = inputs | {
+                "labels": soft_targets(inputs["labels"], self.model.config.num_labels, self.augmentation.label_smoothing)
+            }
+            if self.augmentation.mixup_beta:
+                inputs = inputs | mixup(inputs, self.augmentation.mixup_beta)
+        outputs = model(**inputs)
+        if model.training:
+            self.hits += int((outputs.logits.argmax(1) == inputs["labels"].argmax(1)).sum())
+            self.seen += len(outputs.logits)
+        return (outputs.loss, outputs) if return_outputs else outputs.loss
+
+    def log(self, logs: dict, *args, **kwargs) -> None:
+        """Adds the accuracy on the augmented training batches since the last log."""
+        if "loss" in logs and self.seen:
+            logs["accuracy"] = self.hits / self.seen
+            self.hits, self.seen = 0, 0
+        super().log(logs, *args, **kwargs)
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Put the averaged weights into the model for the length of a block."""
+        if self.averaged is None:
+            yield
+            return
+        live = copy.deepcopy(self.model.state_dict())
+        self.model.load_state_dict(self.averaged.module.state_dict())
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(live)
+
+    def evaluate(self, *args, **kwargs) -> dict[str, float]:
+        """As `Trainer`, with the averaged weights."""
+        with self.averaged_weights():
+            return super().evaluate(*args, **kwargs)
+
+    def save_model(self, output_dir: str | None = None, **kwargs) -> None:
+        """Saves the averaged weights as the model and, beside them, the live ones that training goes on from."""
+        output_dir = output_dir or self.args.output_dir
+        with self.averaged_weights():
+            super().save_model(output_dir, **kwargs)
+        if self.averaged is not None and self.args.should_save:
+            save_model(self.model, str(Path(output_dir) / LIVE_WEIGHTS))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model=model)
+        live = Path(resume_from_checkpoint) / LIVE_WEIGHTS
+        if self.averaged is not None and live.exists():
+            self.averaged.module.load_state_dict(self.model.state_dict())
+            self.averaged.n_averaged.fill_(1)
+            load_model(self.model, str(live))
+
+    def train(self, *args, **kwargs):
+        """As `Trainer`; afterwards the model holds the best averaged weights and nothing is swapped any more."""
+        output = super().train(*args, **kwargs)
+        self.averaged = None
+        return output
+
+
+def has_bf16(use_cpu: bool) -> bool:
+    """Whether bf16 arithmetic is fast here: on a CUDA device that has it, or on a CPU with AVX-512 BF16 or AMX."""
+    if not use_cpu:
+        return torch.cuda.is_bf16_supported()
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+__all__ = ["SERTrainer", "has_bf16"]

@@ -1,0 +1,299 @@
+"""From command-line arguments to a model folder and a report: the run that `train.py` starts."""
+
+import json
+import logging
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from dataclasses import field
+from importlib.metadata import version
+from pathlib import Path
+
+import datasets
+import numpy as np
+import torch
+from transformers import AutoModelForAudioClassification
+from transformers import EarlyStoppingCallback
+from transformers import HfArgumentParser
+from transformers import PreTrainedModel
+from transformers import TrainingArguments
+from transformers import set_seed
+from transformers.trainer_utils import get_last_checkpoint
+
+from ser.augmentation import AugmentationArguments
+from ser.augmentation import FeatureAugmentation
+from ser.augmentation import FeatureMasking
+from ser.augmentation import waveform_augmentation
+from ser.clips import ClipDataset
+from ser.clips import with_features
+from ser.corpora import load_crema_d
+from ser.corpora import load_labelled_audio
+from ser.corpora import split
+from ser.corpora.splits import PROTOCOLS
+from ser.evaluation import describe_part
+from ser.evaluation import predict_logits
+from ser.evaluation import report_on_test
+from ser.evaluation import score
+from ser.feature_extraction_ser import SERFeatureExtractor
+from ser.recipes import Recipe
+from ser.recipes import load_recipe
+from ser.recipes import recipe_names
+from ser.report import write_report
+from ser.trainer import SERTrainer
+from ser.trainer import has_bf16
+
+logger = logging.getLogger(__name__)
+
+PACKAGES = ("torch", "transformers", "datasets", "numpy", "soundfile", "soxr", "audiomentations")
+
+
+@dataclass
+class DataArguments:
+    """What to train on, and how to split it."""
+
+    recipe: str = field(metadata={"help": "The system to train.", "choices": recipe_names()})
+    data_dir: str | None = field(default=None, metadata={"help": "Folder with the clips of CREMA-D."})
+    download: bool = field(default=False, metadata={"help": "Fetch CREMA-D into --data_dir first (600 MB, resumable)."})
+    dataset_name: str | None = field(
+        default=None, metadata={"help": "A dataset on the Hub or on disk with audio and labels, instead of --data_dir."}
+    )
+    audio_column: str = field(default="audio", metadata={"help": "Its column with audio."})
+    label_column: str = field(default="label", metadata={"help": "Its column with labels."})
+    protocol: str = field(default="tfds", metadata={"help": "How to split.", "choices": list(PROTOCOLS)})
+    fold: int | None = field(default=None, metadata={"help": "1 to 5, with --protocol actor-5fold."})
+    split_seed: int = field(default=0, metadata={"help": "With --protocol random."})
+    cache_dir: str | None = field(default=None, metadata={"help": "Where tables and features are cached."})
+
+
+@dataclass
+class ModelArguments:
+    """Changes to the recipe's network and front end, and where its results go."""
+
+    model: str = field(default="{}", metadata={"help": """Fields of the network, as JSON: '{"dropout": 0.4}'."""})
+    feature_extractor: str = field(default="{}", metadata={"help": """Its front end, as JSON: '{"n_mels": 64}'."""})
+    model_dir: str | None = field(default=None, metadata={"help": "Model folder; default: OUTPUT_DIR/model."})
+    results_dir: str = field(default="results", metadata={"help": "Reports go to folders below this one."})
+
+
+@dataclass
+class SERTrainingArguments(TrainingArguments):
+    """`TrainingArguments` with the defaults of this project."""
+
+    output_dir: str | None = field(
+        default=None, metadata={"help": "Checkpoints; default: runs/RECIPE/PROTOCOL/seed-SEED."}
+    )
+    eval_strategy: str = field(default="epoch", metadata={"help": "When to look at the dev part."})
+    save_strategy: str = field(default="epoch", metadata={"help": "When to write a checkpoint."})
+    save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints kept beside the best one."})
+    load_best_model_at_end: bool = field(default=True, metadata={"help": "Keep the best epoch, judged on dev."})
+    metric_for_best_model: str | None = field(default="uar", metadata={"help": "Figure on the dev part that decides."})
+    greater_is_better: bool | None = field(default=True, metadata={"help": "Whether more of it is better."})
+    logging_strategy: str = field(default="epoch", metadata={"help": "When to log the training loss."})
+    per_device_eval_batch_size: int = field(default=64, metadata={"help": "Clips a batch on dev and test."})
+    seed: int = field(default=0, metadata={"help": "Of weights, batches and augmentation."})
+    early_stopping_patience: int = field(default=15, metadata={"help": "Epochs without a better dev figure; 0 for never."})
+    ema_decay: float = field(default=0.0, metadata={"help": "Decay per step of the weights' moving average; 0 for none."})
+
+
+@dataclass
+class Run:
+    """All that one training run needs, checked before it starts."""
+
+    data: DataArguments
+    options: ModelArguments
+    augmentation: AugmentationArguments
+    training: SERTrainingArguments
+    parts: datasets.DatasetDict
+    extractor: SERFeatureExtractor
+    model: PreTrainedModel
+    git_commit: str | None
+
+    @property
+    def name(self) -> str:
+        """Folder of the run below `runs/` and `results/`."""
+        return run_name(self.data, self.training.seed)
+
+    @property
+    def model_dir(self) -> Path:
+        """Where the finished model goes."""
+        return Path(self.options.model_dir or Path(self.training.output_dir) / "model")
+
+    @property
+    def results_dir(self) -> Path:
+        """Where the report goes."""
+        return Path(self.options.results_dir) / self.name
+
+
+def run_name(data: DataArguments, seed: int) -> str:
+    """`RECIPE/PROTOCOL/seed-N`, with the fold or the split's seed where there is one."""
+    prefix = {"actor-5fold": f"fold-{data.fold}-", "random": f"split-{data.split_seed}-"}.get(data.protocol, "")
+    return f"{data.recipe}/{data.protocol}/{prefix}seed-{seed}"
+
+
+def parse_arguments(arguments: list[str] | None = None) -> tuple:
+    """Command line to the four dataclasses; the recipe gives the defaults of all of them."""
+    parser = HfArgumentParser((DataArguments, ModelArguments, AugmentationArguments, SERTrainingArguments))
+    parser.set_defaults(use_cpu=not torch.cuda.is_available())  # else bf16 on a CPU is refused
+    known, _ = parser.parse_known_args(arguments)
+    recipe = load_recipe(known.recipe)
+    parser.set_defaults(**recipe.augmentation, **recipe.training)
+    parser.set_defaults(bf16=has_bf16(known.use_cpu), output_dir=str(Path("runs") / run_name(known, known.seed)))
+    return parser.parse_args_into_dataclasses(arguments)
+
+
+def prepare(
+    data: DataArguments, options: ModelArguments, augmentation: AugmentationArguments, training: SERTrainingArguments
+) -> Run:
+    """Load, check and split the clips, extract features, build the model.
+
+    Raises:
+        ValueError: An argument or the data cannot be used; the message says what to change.
+        ConnectionError: The corpus could not be fetched.
+    """
+    set_seed(training.seed)
+    recipe = load_recipe(data.recipe)
+    extractor = SERFeatureExtractor(**recipe.feature_extractor | _overrides(options.feature_extractor, "feature_extractor"))
+    if (augmentation.gain_db or augmentation.frequency_shift) and extractor.features != ["log_mel"]:
+        raise ValueError("gain_db and frequency_shift need features of log_mel alone; set both to 0 for other features")
+    clips = with_features(load_clips(data), extractor)
+    parts = split(clips, data.protocol, fold=data.fold, split_seed=data.split_seed)
+    if extractor.normalization == "corpus":
+        train = ClipDataset(parts["train"], extractor)
+        extractor.fit_normalization(train.raw_features(index) for index in range(len(train)))
+    model = build_model(recipe, _overrides(options.model, "model"), extractor, clips.features["label"].names)
+    return Run(data, options, augmentation, training, parts, extractor, model, git_commit())
+
+
+def load_clips(data: DataArguments) -> datasets.Dataset:
+    """The clips that the arguments name."""
+    if bool(data.data_dir) == bool(data.dataset_name):
+        raise ValueError("expected either --data_dir (a folder with CREMA-D) or --dataset_name (a dataset); give one of them")
+    if data.data_dir:
+        return load_crema_d(data.data_dir, download=data.download, cache_dir=data.cache_dir)
+    return load_labelled_audio(
+        data.dataset_name, audio_column=data.audio_column, label_column=data.label_column, cache_dir=data.cache_dir
+    )
+
+
+def _overrides(text: str, name: str) -> dict:
+    try:
+        overrides = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"""expected --{name} as JSON, like '{{"name": 1}}'; got {text!r} ({error})""") from error
+    if not isinstance(overrides, dict):
+        raise ValueError(f"expected --{name} as a JSON object; got {text!r}")
+    return overrides
+
+
+def build_model(recipe: Recipe, overrides: dict, extractor: SERFeatureExtractor, labels: list[str]) -> PreTrainedModel:
+    """The recipe's network for this front end and these labels."""
+    unknown = overrides.keys() - recipe.config_class().to_dict().keys()
+    if unknown:
+        raise ValueError(f"--model has unknown fields {sorted(unknown)}; expected fields of {recipe.config_class.__name__}")
+    config = recipe.config_class(
+        **recipe.model | overrides | {"n_features": extractor.feature_size},
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
+    )
+    return AutoModelForAudioClassification.from_config(config).to(memory_format=torch.channels_last)
+
+
+def train(run: Run) -> dict:
+    """Train, evaluate once on the test part, and write the model folder and the report.
+
+    Returns:
+        The content of `results.json`.
+    """
+    started = time.time()
+    trainer = build_trainer(run)
+    checkpoint = run.training.resume_from_checkpoint
+    if checkpoint == "last":
+        checkpoint = get_last_checkpoint(run.training.output_dir)
+    trainer.train(resume_from_checkpoint=checkpoint)
+    results, predictions = evaluate(run, trainer.model)
+    results["wall_time_seconds"] = round(time.time() - started, 1)
+    results["history"] = trainer.state.log_history
+    results["best_epoch"] = best_epoch(trainer.state.log_history, run.training.metric_for_best_model)
+    if trainer.is_world_process_zero():
+        write_report(run, trainer.model, results, predictions)
+    return results
+
+
+def build_trainer(run: Run) -> SERTrainer:
+    """Datasets with augmentation on the training part only, and the loop."""
+    extractor, augmentation, training = run.extractor, run.augmentation, run.training
+    crop_frames = round(augmentation.crop_duration * extractor.sampling_rate / extractor.hop_length)
+    augment_waveform = None
+    if augmentation.waveform_probability:
+        augment_waveform = waveform_augmentation(augmentation.waveform_probability, extractor.sampling_rate)
+    callbacks = []
+    if training.early_stopping_patience:
+        callbacks.append(EarlyStoppingCallback(early_stopping_patience=training.early_stopping_patience))
+    return SERTrainer(
+        model=run.model,
+        args=training,
+        train_dataset=ClipDataset(
+            run.parts["train"],
+            extractor,
+            augment_waveform=augment_waveform,
+            augment_features=FeatureAugmentation(augmentation),
+            mask_features=FeatureMasking(augmentation, crop_frames),
+        ),
+        eval_dataset=ClipDataset(run.parts["dev"], extractor),
+        processing_class=extractor,
+        data_collator=lambda items: extractor.pad(items, return_tensors="pt"),
+        compute_metrics=lambda output: score(output.label_ids, output.predictions.argmax(1)),
+        callbacks=callbacks,
+        augmentation=augmentation,
+        ema_decay=training.ema_decay,
+    )
+
+
+def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
+    """Figures of the three parts and the test part's logits, all in float32 and without augmentation."""
+    logits = {
+        name: predict_logits(
+            model,
+            ClipDataset(clips, run.extractor),
+            batch_size=run.training.per_device_eval_batch_size,
+            desc=f"Evaluating {name}",
+        )
+        for name, clips in run.parts.items()
+    }
+    results = {
+        "recipe": run.data.recipe,
+        "protocol": run.data.protocol,
+        "fold": run.data.fold,
+        "split_seed": run.data.split_seed if run.data.protocol == "random" else None,
+        "seed": run.training.seed,
+        "parameters": model.num_parameters(),
+        **report_on_test(run.parts["test"], logits["test"]),
+        "parts": {name: describe_part(clips, logits[name]) for name, clips in run.parts.items()},
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "git_commit": run.git_commit,
+        "command": shlex.join(["python", *sys.argv]),
+        "device": str(model.device),
+        "bf16_training": run.training.bf16,
+    }
+    return results, logits["test"]
+
+
+def best_epoch(history: list[dict], metric: str) -> float | None:
+    """The epoch whose weights were kept, judged on the dev part."""
+    entries = [entry for entry in history if f"eval_{metric}" in entry]
+    return max(entries, key=lambda entry: entry[f"eval_{metric}"])["epoch"] if entries else None
+
+
+def git_commit() -> str | None:
+    """Commit of the code, with "-dirty" if it was changed since; None outside a clone."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+__all__ = ["parse_arguments", "prepare", "train"]

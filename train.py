@@ -1,0 +1,35 @@
+"""Train a speech emotion recogniser, evaluate it once on the test part, and write a model folder and a report.
+
+    python train.py --recipe cnn2d --data_dir data/crema-d --download      # fetch CREMA-D and train the 2D CNN
+    python train.py --recipe cnn1d --data_dir data/crema-d                 # the 1D CNN
+    python train.py --recipe cnn2d --data_dir data/crema-d --protocol actor-5fold --fold 1
+    python train.py --recipe cnn2d --data_dir data/crema-d --resume_from_checkpoint last
+    python train.py --recipe cnn2d --help                                  # everything that can be changed
+"""
+
+import logging
+import sys
+
+from ser.training import parse_arguments
+from ser.training import prepare
+from ser.training import train
+
+
+def main() -> None:
+    """Parse, check, train; bad arguments and bad data end in one sentence."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    try:
+        run = prepare(*parse_arguments())
+    except (ValueError, FileNotFoundError, ConnectionError) as error:
+        sys.exit(f"train.py: {error}")
+    results = train(run)
+    low, high = results["interval_95"]["accuracy"]
+    print(
+        f"{run.name}: {results['accuracy']:.1%} of {results['test_clips']} test clips "
+        f"(95 % interval over {results['interval_over']} {low:.1%} to {high:.1%}), UAR {results['uar']:.1%}\n"
+        f"model: {run.model_dir}\nreport: {run.results_dir}"
+    )
+
+
+if __name__ == "__main__":
+    main()
