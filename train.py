@@ -1,10 +1,10 @@
 """Train a speech emotion recogniser, evaluate it once on the test part, and write a model folder and a report.
 
-    python train.py --recipe cnn2d --data_dir data/crema-d --download      # fetch CREMA-D and train the 2D CNN
-    python train.py --recipe cnn1d --data_dir data/crema-d                 # the 1D CNN
-    python train.py --recipe cnn2d --data_dir data/crema-d --protocol actor-5fold --fold 1
-    python train.py --recipe cnn2d --data_dir data/crema-d --resume_from_checkpoint last
-    python train.py --recipe cnn2d --help                                  # everything that can be changed
+python train.py --recipe cnn2d --data_dir data/crema-d --download      # fetch CREMA-D and train the 2D CNN
+python train.py --recipe cnn1d --data_dir data/crema-d                 # the 1D CNN
+python train.py --recipe cnn2d --data_dir data/crema-d --protocol actor-5fold --fold 1
+python train.py --recipe cnn2d --data_dir data/crema-d --resume_from_checkpoint last
+python train.py --recipe cnn2d --help                                  # everything that can be changed
 """
 
 import logging

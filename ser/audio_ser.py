@@ -33,7 +33,7 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
             `transformers` use them (`{"array" | "raw", "sampling_rate"}` or `{"path", "bytes"}`).
             WAV, FLAC, Ogg Vorbis, Ogg Opus and MP3 files are read.
         sampling_rate: Wanted rate in Hz.
-        source_rate: Rate in Hz of an array; files know their own. An array without it is taken to be at `sampling_rate`.
+        source_rate: Rate in Hz of an array, `sampling_rate` if not given; files know their own.
 
     Returns:
         Float32 waveform of shape `(samples,)`, mean of the channels, at `sampling_rate`.

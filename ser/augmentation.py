@@ -22,7 +22,9 @@ class AugmentationArguments:
     )
     gain_db: float = field(default=0.0, metadata={"help": "Largest change of the level of a log-mel image, in dB."})
     frequency_shift: int = field(default=0, metadata={"help": "Largest shift of a log-mel image, in mel bands."})
-    time_stretch: float = field(default=0.0, metadata={"help": "Largest change of the tempo of the features, as a share."})
+    time_stretch: float = field(
+        default=0.0, metadata={"help": "Largest change of the tempo of the features, as a share."}
+    )
     time_masks: int = field(default=0, metadata={"help": "SpecAugment: number of time masks."})
     time_mask_frames: int = field(default=24, metadata={"help": "SpecAugment: longest time mask, in frames."})
     frequency_masks: int = field(default=0, metadata={"help": "SpecAugment: number of masks over feature columns."})

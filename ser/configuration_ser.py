@@ -5,7 +5,7 @@ from transformers import PreTrainedConfig
 
 BLOCKS = ("plain", "residual")
 POOLINGS = ("mean", "max", "attentive_statistics")
-# Written into every config.json, so that pipeline(..., trust_remote_code=True) finds the code that travels with the model.
+# Written into every config.json: pipeline(..., trust_remote_code=True) finds the code that travels with the model.
 CUSTOM_PIPELINES = {
     "audio-classification": {
         "impl": "pipeline_ser.SERPipeline",

@@ -4,10 +4,14 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from transformers import BatchFeature, SequenceFeatureExtractor
+from transformers import BatchFeature
+from transformers import SequenceFeatureExtractor
 from transformers.audio_utils import mel_filter_bank
 
-from .features_ser import FEATURES, Frames, trim_silence, wiener_filter
+from .features_ser import FEATURES
+from .features_ser import Frames
+from .features_ser import trim_silence
+from .features_ser import wiener_filter
 
 NORMALIZATIONS = ("none", "clip", "corpus")
 DB_REFERENCES = ("one", "max")
@@ -30,8 +34,8 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         wiener: Whether to denoise the waveform with a Wiener filter first.
         max_duration: Seconds kept from the start of a clip; None keeps all.
         pad_to_max_duration: Whether to pad shorter clips with digital silence up to `max_duration`.
-        normalization: "none", "clip" (each feature to zero mean and unit variance within the clip) or "corpus" (by `mean`
-            and `std`, learned on the training part with `fit_normalization`).
+        normalization: "none", "clip" (each feature to zero mean and unit variance within the clip) or "corpus" (by
+            `mean` and `std`, learned on the training part with `fit_normalization`).
         mean: One number per feature column, for `normalization="corpus"`.
         std: One number per feature column, for `normalization="corpus"`.
 
@@ -119,14 +123,14 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
             raw_speech: Float waveform of shape `(samples,)`, or a list of such waveforms.
             sampling_rate: Their rate in Hz; must be given and be the extractor's.
             return_tensors: "pt" for torch tensors, "np" (default) for numpy arrays.
-            **kwargs: Accepted for compatibility with `transformers` callers and ignored (padding is always to the longest).
+            **kwargs: Accepted for compatibility with `transformers` callers and ignored; padding is to the longest.
 
         Returns:
             `input_features` of shape `(batch, frames, n_features)`, float32, zeros where padded, and `attention_mask`
             of shape `(batch, frames)`, 1 for real frames.
 
         Raises:
-            ValueError: The rate is missing or wrong, or a waveform is empty, not 1-D, not float, or holds NaN or infinity.
+            ValueError: The rate is missing or wrong, or a waveform is empty, not 1-D, not float, or not finite.
         """
         if sampling_rate != self.sampling_rate:
             raise ValueError(
@@ -139,7 +143,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         return self.pad([{"input_features": array} for array in features], return_tensors=return_tensors)
 
     def extract(self, waveform: np.ndarray | torch.Tensor | list[float]) -> np.ndarray:
-        """Features of one waveform of shape `(samples,)` before normalisation, shape `(frames, n_features)`, float32."""
+        """Float32 features of one waveform of shape `(samples,)`, not yet normalised, shape `(frames, n_features)`."""
         waveform = self._prepare(_as_waveform(waveform))
         frames = Frames(
             waveform,
@@ -156,9 +160,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
     def _prepare(self, waveform: np.ndarray) -> np.ndarray:
         """Trim, denoise, crop and pad, in this order; shape `(samples,)` in and out."""
         if self.trim_db is not None:
-            waveform = trim_silence(
-                waveform, top_db=self.trim_db, frame_length=self.n_fft, hop_length=self.hop_length
-            )
+            waveform = trim_silence(waveform, top_db=self.trim_db, frame_length=self.n_fft, hop_length=self.hop_length)
         if self.wiener:
             waveform = wiener_filter(waveform)
         if self.max_duration is not None:

@@ -14,7 +14,8 @@ class SpeechEmotionMetric(evaluate.Metric):
 
     Example:
         >>> metric = SpeechEmotionMetric()
-        >>> {name: round(value, 2) for name, value in metric.compute(predictions=[0, 1, 1], references=[0, 0, 1]).items()}
+        >>> figures = metric.compute(predictions=[0, 1, 1], references=[0, 0, 1])
+        >>> {name: round(value, 2) for name, value in figures.items()}
         {'accuracy': 0.67, 'uar': 0.75, 'macro_f1': 0.67, 'weighted_f1': 0.67}
     """
 
@@ -23,9 +24,7 @@ class SpeechEmotionMetric(evaluate.Metric):
             description="Accuracy, unweighted average recall, macro F1 and weighted F1.",
             citation="",
             inputs_description="predictions and references: class indices.",
-            features=datasets.Features(
-                {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
-            ),
+            features=datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}),
         )
 
     def _compute(self, predictions: list[int], references: list[int]) -> dict[str, float]:

@@ -8,8 +8,8 @@ from huggingface_hub import ModelCardData
 
 TEMPLATE = Path(__file__).parent.parent / "model_card.md"
 PROTOCOLS = {
-    "tfds": "19 test actors whom the model never heard, neither in training nor in selection (the split of TensorFlow Datasets)",
-    "actor-5fold": "a block of test actors whom the model never heard, neither in training nor in selection",
+    "tfds": "19 actors whom the model never heard, neither in training nor in selection (TensorFlow Datasets' split)",
+    "actor-5fold": "a block of actors whom the model never heard, neither in training nor in selection",
     "random": "a random split with the same actors on all sides: not a figure for unseen speakers",
 }
 

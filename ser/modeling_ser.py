@@ -13,7 +13,9 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from .configuration_ser import CNN1DConfig, CNN2DConfig, SERConfig
+from .configuration_ser import CNN1DConfig
+from .configuration_ser import CNN2DConfig
+from .configuration_ser import SERConfig
 
 if TYPE_CHECKING:  # names the pipeline's file as one to copy beside this one when a model is saved
     from .pipeline_ser import SERPipeline  # noqa: F401
@@ -231,7 +233,7 @@ class CNNForAudioClassification(SERPreTrainedModel):
 
         Args:
             input_features: Shape `(batch, frames, n_features)`.
-            attention_mask: Shape `(batch, frames)`, 1 for real frames, all of them at the start; None if none is padded.
+            attention_mask: Shape `(batch, frames)`, 1 for real frames, which come first; None if none is padded.
             labels: Class indices of shape `(batch,)` or class probabilities of shape `(batch, num_labels)`.
             **kwargs: Accepted for compatibility with `transformers` callers and ignored.
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+import librosa
 import numpy as np
 from matplotlib.figure import Figure
 
 from ser.feature_extraction_ser import SERFeatureExtractor
 
+MOST_POINTS = 20_000  # of a waveform; more cannot be seen
 TRAINING, DEV = "#1f6fb2", "#c8501e"
 
 
@@ -16,7 +18,9 @@ def plot_curves(history: list[dict], title: str) -> Figure:
     dev = [entry for entry in history if "eval_loss" in entry]
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        axes.plot([e["epoch"] for e in training], [e[name] for e in training], color=TRAINING, label="training (augmented)")
+        axes.plot(
+            [e["epoch"] for e in training], [e[name] for e in training], color=TRAINING, label="training (augmented)"
+        )
         axes.plot([e["epoch"] for e in dev], [e[f"eval_{name}"] for e in dev], color=DEV, ls="--", label="dev")
         axes.set(xlabel="epoch", ylabel=name)
         axes.grid(alpha=0.3)
@@ -46,13 +50,16 @@ def plot_clip(waveform: np.ndarray, sampling_rate: int) -> Figure:
     view = SERFeatureExtractor(sampling_rate=sampling_rate)
     mel = view.extract(waveform)  # (frames, n_mels)
     duration = len(waveform) / sampling_rate
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    figure = Figure(figsize=(10, 4), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1, 2])
-    step = max(1, len(waveform) // 20000)
+    step = max(1, len(waveform) // MOST_POINTS)
     top.plot(np.arange(len(waveform))[::step] / sampling_rate, waveform[::step], lw=0.6, color=TRAINING)
     top.set(ylabel="amplitude", xlim=(0, duration))
     image = bottom.imshow(mel.T, origin="lower", aspect="auto", cmap="magma", extent=(0, duration, 0, view.n_mels))
-    bottom.set(xlabel="time (s)", ylabel="mel band")
+    centres = librosa.mel_frequencies(view.n_mels + 2, fmax=sampling_rate / 2)[1:-1]
+    ticks = [hertz for hertz in (250, 500, 1000, 2000, 4000) if hertz < centres[-1]]
+    bottom.set_yticks(np.searchsorted(centres, ticks), ticks)
+    bottom.set(xlabel="time (s)", ylabel="frequency (Hz, mel scale)")
     figure.colorbar(image, ax=bottom, label="dB")
     return figure
 

@@ -29,7 +29,9 @@ def write_report(run: "Run", model: PreTrainedModel, results: dict, logits: np.n
     pictures = {
         "curves.png": plot_curves(results["history"], title),
         "confusion.png": plot_confusion(results["confusion_matrix"], results["labels"], title, normalized=False),
-        "confusion_normalized.png": plot_confusion(results["confusion_matrix"], results["labels"], title, normalized=True),
+        "confusion_normalized.png": plot_confusion(
+            results["confusion_matrix"], results["labels"], title, normalized=True
+        ),
     }
     with atomic_folder(run.results_dir) as folder:
         (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

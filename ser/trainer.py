@@ -52,7 +52,9 @@ class SERTrainer(Trainer):
         """Cross-entropy; in training against smoothed and mixed targets, counting hits on the dominant label."""
         if model.training:
             inputs = inputs | {
-                "labels": soft_targets(inputs["labels"], self.model.config.num_labels, self.augmentation.label_smoothing)
+                "labels": soft_targets(
+                    inputs["labels"], self.model.config.num_labels, self.augmentation.label_smoothing
+                )
             }
             if self.augmentation.mixup_beta:
                 inputs = inputs | mixup(inputs, self.augmentation.mixup_beta)

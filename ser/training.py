@@ -29,6 +29,7 @@ from ser.augmentation import FeatureMasking
 from ser.augmentation import waveform_augmentation
 from ser.clips import ClipDataset
 from ser.clips import with_features
+from ser.configuration_ser import SERConfig
 from ser.corpora import load_crema_d
 from ser.corpora import load_labelled_audio
 from ser.corpora import split
@@ -94,8 +95,12 @@ class SERTrainingArguments(TrainingArguments):
     logging_strategy: str = field(default="epoch", metadata={"help": "When to log the training loss."})
     per_device_eval_batch_size: int = field(default=64, metadata={"help": "Clips a batch on dev and test."})
     seed: int = field(default=0, metadata={"help": "Of weights, batches and augmentation."})
-    early_stopping_patience: int = field(default=15, metadata={"help": "Epochs without a better dev figure; 0 for never."})
-    ema_decay: float = field(default=0.0, metadata={"help": "Decay per step of the weights' moving average; 0 for none."})
+    early_stopping_patience: int = field(
+        default=15, metadata={"help": "Epochs without a better dev figure; 0 for never."}
+    )
+    ema_decay: float = field(
+        default=0.0, metadata={"help": "Decay per step of the weights' moving average; 0 for none."}
+    )
 
 
 @dataclass
@@ -155,7 +160,9 @@ def prepare(
     """
     set_seed(training.seed)
     recipe = load_recipe(data.recipe)
-    extractor = SERFeatureExtractor(**recipe.feature_extractor | _overrides(options.feature_extractor, "feature_extractor"))
+    model_fields = _overrides(options.model, "model")
+    _refuse_unknown("model", model_fields, recipe.config_class())
+    extractor = build_extractor(recipe, _overrides(options.feature_extractor, "feature_extractor"))
     if (augmentation.gain_db or augmentation.frequency_shift) and extractor.features != ["log_mel"]:
         raise ValueError("gain_db and frequency_shift need features of log_mel alone; set both to 0 for other features")
     clips = with_features(load_clips(data), extractor)
@@ -163,14 +170,16 @@ def prepare(
     if extractor.normalization == "corpus":
         train = ClipDataset(parts["train"], extractor)
         extractor.fit_normalization(train.raw_features(index) for index in range(len(train)))
-    model = build_model(recipe, _overrides(options.model, "model"), extractor, clips.features["label"].names)
+    model = build_model(recipe, model_fields, extractor, clips.features["label"].names)
     return Run(data, options, augmentation, training, parts, extractor, model, git_commit())
 
 
 def load_clips(data: DataArguments) -> datasets.Dataset:
     """The clips that the arguments name."""
     if bool(data.data_dir) == bool(data.dataset_name):
-        raise ValueError("expected either --data_dir (a folder with CREMA-D) or --dataset_name (a dataset); give one of them")
+        raise ValueError(
+            "expected either --data_dir (a folder with CREMA-D) or --dataset_name (a dataset); give one of them"
+        )
     if data.data_dir:
         return load_crema_d(data.data_dir, download=data.download, cache_dir=data.cache_dir)
     return load_labelled_audio(
@@ -188,11 +197,23 @@ def _overrides(text: str, name: str) -> dict:
     return overrides
 
 
+def build_extractor(recipe: Recipe, overrides: dict) -> SERFeatureExtractor:
+    """The recipe's front end."""
+    _refuse_unknown("feature_extractor", overrides, SERFeatureExtractor())
+    return SERFeatureExtractor(**recipe.feature_extractor | overrides)
+
+
+def _refuse_unknown(option: str, overrides: dict, example: SERFeatureExtractor | SERConfig) -> None:
+    known = example.to_dict().keys()
+    if overrides.keys() - known:
+        raise ValueError(
+            f"--{option} has unknown fields {sorted(overrides.keys() - known)}; "
+            f"expected fields of {type(example).__name__}: {', '.join(sorted(known))}"
+        )
+
+
 def build_model(recipe: Recipe, overrides: dict, extractor: SERFeatureExtractor, labels: list[str]) -> PreTrainedModel:
     """The recipe's network for this front end and these labels."""
-    unknown = overrides.keys() - recipe.config_class().to_dict().keys()
-    if unknown:
-        raise ValueError(f"--model has unknown fields {sorted(unknown)}; expected fields of {recipe.config_class.__name__}")
     config = recipe.config_class(
         **recipe.model | overrides | {"n_features": extractor.feature_size},
         id2label=dict(enumerate(labels)),

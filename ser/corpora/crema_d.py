@@ -5,9 +5,9 @@ A clip's name says everything: `ACTOR_SENTENCE_EMOTION_LEVEL`, for example `1001
 """
 
 import csv
+import functools
 import hashlib
 import logging
-import re
 from collections.abc import Iterable
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +29,6 @@ EMOTIONS = ("anger", "disgust", "fear", "happy", "neutral", "sad")
 EMOTION_OF_CODE = dict(zip(("ANG", "DIS", "FEA", "HAP", "NEU", "SAD"), EMOTIONS, strict=True))
 SENTENCES = ("DFA", "IEO", "IOM", "ITH", "ITS", "IWL", "IWW", "MTI", "TAI", "TIE", "TSI", "WSI")
 ACTORS = tuple(str(number) for number in range(1001, 1092))
-NAME = re.compile(r"(?P<actor>1\d{3})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<level>XX|LO|MD|HI)")
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")  # in order of preference, where a clip is there twice
 MISSPELT = {"1040_ITH_SAD_X": "1040_ITH_SAD_XX"}
 NEVER_RECORDED = {
@@ -65,7 +64,8 @@ FEATURES = datasets.Features(
 )
 
 
-def official_names() -> set[str]:
+@functools.cache
+def official_names() -> frozenset[str]:
     """The names of all 7,442 clips."""
     names = set()
     for actor in ACTORS:
@@ -74,7 +74,7 @@ def official_names() -> set[str]:
                 levels = ("LO", "MD", "HI") if sentence == "IEO" and emotion != "NEU" else ("XX",)
                 if emotion not in NEVER_RECORDED.get(f"{actor}_{sentence}", ()):
                     names.update(f"{actor}_{sentence}_{emotion}_{level}" for level in levels)
-    return names
+    return frozenset(names)
 
 
 def parse_name(name: str) -> dict[str, str] | None:
@@ -84,10 +84,10 @@ def parse_name(name: str) -> dict[str, str] | None:
         >>> parse_name("1001_IEO_ANG_HI")
         {'actor': '1001', 'sentence': 'IEO', 'emotion': 'anger', 'level': 'HI'}
     """
-    match = NAME.fullmatch(MISSPELT.get(name, name))
-    if not match or match["emotion"] not in EMOTION_OF_CODE or match["sentence"] not in SENTENCES:
+    if name not in official_names():
         return None
-    return match.groupdict() | {"emotion": EMOTION_OF_CODE[match["emotion"]]}
+    actor, sentence, code, level = name.split("_")
+    return {"actor": actor, "sentence": sentence, "emotion": EMOTION_OF_CODE[code], "level": level}
 
 
 def some(names: Iterable[str], shown: int = 3) -> str:
@@ -101,14 +101,16 @@ def some(names: Iterable[str], shown: int = 3) -> str:
     return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
 
 
-def find_clips(folder: Path) -> dict[str, Path]:
-    """Official clips below `folder` by name, whatever their container; says what it passed over.
+def find_clips(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """Official clips below `folder` by name, whatever their container, and the names of other audio files.
 
     Raises:
         ValueError: There is no folder, or no official clip in it.
     """
     if not folder.is_dir():
-        raise ValueError(f"expected a folder with CREMA-D clips at {str(folder)!r}, but there is none; check --data_dir")
+        raise ValueError(
+            f"expected a folder with CREMA-D clips at {str(folder)!r}, but there is none; check --data_dir"
+        )
     audio = [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
     audio.sort(key=lambda path: (SUFFIXES.index(path.suffix.lower()), path))
     clips, unknown = {}, []
@@ -120,21 +122,11 @@ def find_clips(folder: Path) -> dict[str, Path]:
             clips.setdefault(name, path)
     if not clips:
         raise ValueError(
-            f"expected CREMA-D clips named like 1001_DFA_ANG_XX.wav below {str(folder)!r}; found {len(audio)} audio files"
-            f"{f', none of them so named ({some(unknown)})' if audio else ''}; point --data_dir at AudioWAV or its parent"
+            f"expected CREMA-D clips named like 1001_DFA_ANG_XX.wav below {str(folder)!r}; found {len(audio)} audio "
+            f"files{f', none of them so named ({some(unknown)})' if audio else ''}; "
+            "point --data_dir at AudioWAV or its parent"
         )
-    if unknown:
-        logger.warning("passed over %d audio files without an official name (%s)", len(unknown), some(unknown))
-    missing = official_names() - clips.keys()
-    if missing:
-        logger.warning(
-            "partial corpus: %d of %d official clips found, %d missing (%s)",
-            len(clips),
-            len(clips) + len(missing),
-            len(missing),
-            some(missing),
-        )
-    return dict(sorted(clips.items()))
+    return dict(sorted(clips.items())), unknown
 
 
 def _find_table(folder: Path, table: str) -> Path | None:
@@ -191,7 +183,7 @@ class CremaDConfig(datasets.BuilderConfig):
 
     Args:
         folder: Holds the clips, at any depth.
-        fingerprint: Changes when a file in it does, so that a cached table is never stale.
+        fingerprint: Set by the builder; changes when a file in the folder does, so that a cached table is never stale.
     """
 
     folder: str | None = None
@@ -199,10 +191,19 @@ class CremaDConfig(datasets.BuilderConfig):
 
 
 class CremaD(datasets.ArrowBasedBuilder):
-    """Builds one table of all clips in a folder; the column `problem` says which of them are unfit for use."""
+    """Builds one table of all clips in a folder; the column `problem` says which of them are unfit for use.
+
+    Args:
+        folder: Holds the clips, at any depth.
+        **kwargs: As `datasets.DatasetBuilder`.
+    """
 
     BUILDER_CONFIG_CLASS = CremaDConfig
     VERSION = datasets.Version("1.0.0")
+
+    def __init__(self, *, folder: str | Path, **kwargs):
+        folder = Path(folder).expanduser().resolve()
+        super().__init__(folder=str(folder), fingerprint=_fingerprint(folder), **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(
@@ -216,7 +217,7 @@ class CremaD(datasets.ArrowBasedBuilder):
 
     def _generate_tables(self, folder: str) -> Iterator[tuple[int, pa.Table]]:
         folder = Path(folder)
-        clips, actors, votes = find_clips(folder), read_actors(folder), read_votes(folder)
+        (clips, _), actors, votes = find_clips(folder), read_actors(folder), read_votes(folder)
         with ThreadPoolExecutor() as pool:
             inspected = pool.map(inspect_clip, clips.values())
             for number, ((name, path), (duration, problem)) in enumerate(zip(clips.items(), inspected, strict=True)):
@@ -262,9 +263,8 @@ def load_crema_d(
     folder = Path(data_dir).expanduser().resolve()
     if download:
         download_crema_d(folder, sorted(official_names()), **urls)
-    builder = CremaD(
-        cache_dir=None if cache_dir is None else str(cache_dir), folder=str(folder), fingerprint=_fingerprint(folder)
-    )
+    _log_coverage(*find_clips(folder))
+    builder = CremaD(folder=folder, cache_dir=None if cache_dir is None else str(cache_dir))
     builder.download_and_prepare()
     return _without_problems(builder.as_dataset(split="corpus"))
 
@@ -273,10 +273,26 @@ def _fingerprint(folder: Path) -> str:
     """Hash of the clips' and tables' paths, sizes and times of change."""
     tables = [path for table in TABLES.values() if (path := _find_table(folder, table))]
     digest = hashlib.sha256()
-    for path in [*find_clips(folder).values(), *tables]:
+    for path in [*find_clips(folder)[0].values(), *tables]:
         status = path.stat()
         digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def _log_coverage(clips: dict[str, Path], unknown: list[str]) -> None:
+    if unknown:
+        logger.warning("passed over %d audio files without an official name (%s)", len(unknown), some(unknown))
+    official = official_names()
+    missing = official - clips.keys()
+    if missing:
+        found = len(official) - len(missing)
+        logger.warning(
+            "partial corpus: %d of %d official clips found, %d missing (%s)",
+            found,
+            len(official),
+            len(missing),
+            some(missing),
+        )
 
 
 def _without_problems(clips: datasets.Dataset) -> datasets.Dataset:

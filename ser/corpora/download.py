@@ -20,9 +20,7 @@ CONNECTIONS = 8
 ATTEMPTS = 3
 
 
-def download_crema_d(
-    folder: Path, names: list[str], *, audio_url: str = AUDIO_URL, table_url: str = TABLE_URL
-) -> None:
+def download_crema_d(folder: Path, names: list[str], *, audio_url: str = AUDIO_URL, table_url: str = TABLE_URL) -> None:
     """Put the clips `names` into `folder/AudioWAV` and the official tables into `folder`; what is there stays.
 
     Raises:

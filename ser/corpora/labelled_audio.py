@@ -41,7 +41,9 @@ def load_labelled_audio(
     for option, column in (("audio_column", audio_column), ("label_column", label_column)):
         if column not in clips.column_names:
             raise ValueError(f"{name} has no column {column!r}; set --{option} to one of {clips.column_names}")
-    audio = clips.select_columns(audio_column).rename_column(audio_column, "audio")
+    audio = clips.select_columns(audio_column).with_format(None)
+    if audio_column != "audio":
+        audio = audio.rename_column(audio_column, "audio")
     audio = audio.cast_column("audio", datasets.Audio(decode=False))
     columns, features = _labels(clips, label_column)
     columns |= _names(audio)

@@ -14,7 +14,9 @@ TFDS_TEST = "1010 1013 1022 1026 1037 1038 1040 1045 1047 1048 1059 1065 1066 10
 TFDS_DEV = "1015 1020 1021 1030 1050 1070 1079 1089 1090".split()
 TFDS_LEFT_OUT = {"1040_ITH_SAD_XX", "1006_TIE_NEU_XX", "1013_WSI_DIS_XX", "1017_IWW_FEA_XX"}
 # The blocks of EMO-SUPERB (arXiv:2402.13018): 18 actors each, 19 in the last.
-BLOCKS = [range(first, last + 1) for first, last in ((1001, 1018), (1019, 1036), (1037, 1054), (1055, 1072), (1073, 1091))]
+BLOCKS = [
+    range(first, last + 1) for first, last in ((1001, 1018), (1019, 1036), (1037, 1054), (1055, 1072), (1073, 1091))
+]
 
 
 def split(

@@ -1,0 +1,99 @@
+"""Rewrite everything that is made from results files and code: tables, bundled model cards, bundled model code.
+
+python -m ser.regenerate    # or: make results
+"""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from ser.files import write_text
+from ser.model_card import render_card
+
+ROOT = Path(__file__).parent.parent
+BEGIN, END = "<!-- results: written by make results -->", "<!-- end of results -->"
+HEADER = """\
+| recipe | protocol | runs | accuracy | 95 % interval | UAR | macro F1 | parameters | listeners |
+|---|---|---|---|---|---|---|---|---|
+"""
+LEGEND = """
+Test part only; the epoch is chosen on the dev part. Accuracy, UAR and F1 are means over the runs named (seeds, folds);
+the interval is the bootstrap over test actors, drawn again 2,000 times, its ends averaged over the runs.
+Protocol `tfds`: 1,556 clips of 19 actors who are in no other part; `actor-5fold`: blocks of unseen actors;
+`random`: the same actors on all sides, so not a figure for unseen speakers.
+Listeners: share of single audio-only votes of CREMA-D's raters that name the intended emotion, on the same test clips.
+"""
+
+
+def read_results(folder: Path) -> list[dict]:
+    """The content of every `results.json` of a run below `folder`."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*/*/*/results.json"))]
+
+
+def results_table(results: list[dict]) -> str:
+    """One Markdown row for each recipe and protocol."""
+    groups = defaultdict(list)
+    for result in results:
+        groups[result["protocol"] != "tfds", result["protocol"], -result["parameters"], result["recipe"]].append(result)
+    return HEADER + "".join(_row(runs) for _, runs in sorted(groups.items()))
+
+
+def _row(runs: list[dict]) -> str:
+    first = runs[0]
+    mean = {name: np.mean([run[name] for run in runs]) for name in ("accuracy", "uar", "macro_f1")}
+    low, high = np.mean([run["interval_95"]["accuracy"] for run in runs], axis=0)
+    listeners = [run["human_single_vote_accuracy"] for run in runs]
+    names = sorted(
+        " ".join(filter(None, [f"fold {run['fold']}" if run["fold"] else "", f"seed {run['seed']}"])) for run in runs
+    )
+    cells = [
+        f"`{first['recipe']}`",
+        f"`{first['protocol']}`",
+        ", ".join(names),
+        f"**{mean['accuracy']:.3f}**",
+        f"{low:.3f} to {high:.3f}",
+        f"{mean['uar']:.3f}",
+        f"{mean['macro_f1']:.3f}",
+        f"{first['parameters']:,}",
+        "" if None in listeners else f"{np.mean(listeners):.3f}",
+    ]
+    return f"| {' | '.join(cells)} |\n"
+
+
+def replace_block(text: str, block: str) -> str:
+    """`text` with what stands between the two markers replaced.
+
+    Raises:
+        ValueError: The markers are not there.
+    """
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise ValueError(f"expected one {BEGIN!r} and one {END!r}; put them back")
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n{block}{END}{rest.split(END)[1]}"
+
+
+def regenerate(root: Path) -> dict[Path, str]:
+    """Every text that is made from results, by path."""
+    table = results_table(read_results(root / "results")) + LEGEND
+    readme = root / "README.md"
+    texts = {
+        root / "results/README.md": f"# Results\n\nWritten by `make results` from the `results.json` files.\n\n{table}",
+        readme: replace_block(readme.read_text(encoding="utf-8"), table),
+    }
+    for path in (root / "checkpoints").glob("*/results.json"):
+        texts[path.parent / "README.md"] = render_card(json.loads(path.read_text(encoding="utf-8")))
+        for code in path.parent.glob("*_ser.py"):
+            texts[code] = (root / "ser" / code.name).read_text(encoding="utf-8")
+    return texts
+
+
+def main() -> None:
+    """Write them all."""
+    for path, text in regenerate(ROOT).items():
+        write_text(path, text)
+
+
+if __name__ == "__main__":
+    main()

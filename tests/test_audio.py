@@ -1,0 +1,86 @@
+"""Whatever users call audio."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from conftest import RATE
+from conftest import voice
+
+from ser import load_audio
+
+FORMATS = {"wav": None, "flac": None, "ogg": "VORBIS", "opus": "OPUS", "mp3": None}
+
+
+def encode(waveform: np.ndarray, rate: int, suffix: str) -> bytes:
+    file = io.BytesIO()
+    format_ = {"opus": "OGG"}.get(suffix, suffix.upper())
+    soundfile.write(file, waveform, rate, format=format_, subtype=FORMATS[suffix])
+    return file.getvalue()
+
+
+def likeness(a: np.ndarray, b: np.ndarray) -> float:
+    """Correlation at the best shift, since MP3 delays the sound a little."""
+    return np.correlate(a, b, mode="full").max() / np.sqrt(np.sum(a**2) * np.sum(b**2))
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_every_container_is_read_from_path_bytes_and_file(suffix, tmp_path):
+    encoded = encode(voice(1.0, rate=48000), 48000, suffix)
+    path = tmp_path / f"clip.{suffix}"
+    path.write_bytes(encoded)
+    from_path = load_audio(path, sampling_rate=RATE)
+    assert from_path.dtype == np.float32
+    assert len(from_path) == pytest.approx(RATE, rel=0.05)
+    assert likeness(from_path, voice(1.0)) > 0.95
+    for source in (str(path), encoded, io.BytesIO(encoded), {"path": str(path)}, {"bytes": encoded, "path": "x.wav"}):
+        np.testing.assert_array_equal(load_audio(source, sampling_rate=RATE), from_path)
+
+
+def test_stereo_is_mixed_down_whichever_axis_the_channels_are_on():
+    left, right = voice(seed=1), voice(pitch=220, seed=2)
+    for array in (np.stack([left, right]), np.stack([left, right], axis=1), torch.from_numpy(np.stack([left, right]))):
+        np.testing.assert_allclose(load_audio(array, sampling_rate=RATE), (left + right) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "full_scale"), [(np.int16, 32768), (np.int32, 2**31)])
+def test_integers_are_scaled(dtype, full_scale):
+    integers = (voice() * full_scale).astype(dtype)
+    np.testing.assert_allclose(load_audio(integers, sampling_rate=RATE), voice(), atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000, 192000])
+def test_any_rate_becomes_the_wanted_one(rate):
+    for key in ("array", "raw"):
+        waveform = load_audio({key: voice(0.5, rate=rate), "sampling_rate": rate}, sampling_rate=RATE)
+        assert len(waveform) == pytest.approx(RATE / 2, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (b"", "could not be decoded"),
+        (b"this is a text file, not audio", "could not be decoded .*convert it first"),
+        (encode(voice(), RATE, "flac")[:20], "could not be decoded"),
+        (np.empty(0, dtype=np.float32), "holds no samples"),
+        (np.array([0.0, np.nan]), "NaN or infinite"),
+        (np.zeros((2, 2, 2)), "one or two dimensions"),
+        (np.zeros(800, dtype=np.uint8), "got uint8"),
+        ({"array": voice()}, "expected a 'sampling_rate'"),
+        ({"array": voice(), "sampling_rate": -1}, "positive sampling rate"),
+        ({"sound": 1}, r"got a dict with the keys \['sound'\]"),
+        (42, "got int"),
+        (None, "got NoneType"),
+    ],
+)
+def test_what_is_not_audio_is_refused_in_one_sentence(source, message):
+    with pytest.raises(ValueError, match=message):
+        load_audio(source, sampling_rate=RATE)
+
+
+def test_a_missing_file_is_named(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"expected an audio file at .*no\.wav"):
+        load_audio(tmp_path / "no.wav", sampling_rate=RATE)

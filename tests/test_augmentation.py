@@ -1,0 +1,98 @@
+"""What augmentation changes, and what it must leave alone."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import RATE
+from conftest import voice
+
+from ser.augmentation import AugmentationArguments
+from ser.augmentation import FeatureAugmentation
+from ser.augmentation import FeatureMasking
+from ser.augmentation import mixup
+from ser.augmentation import soft_targets
+from ser.augmentation import stretch
+from ser.augmentation import waveform_augmentation
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    np.random.seed(0)
+
+
+def ramp(frames: int = 100, bands: int = 20) -> np.ndarray:
+    """Each cell tells its frame and its band."""
+    return (np.arange(frames)[:, None] + 1000 * np.arange(bands)).astype(np.float32)
+
+
+def test_nothing_switched_on_changes_nothing():
+    arguments = AugmentationArguments()
+    np.testing.assert_array_equal(FeatureAugmentation(arguments)(ramp()), ramp())
+    np.testing.assert_array_equal(FeatureMasking(arguments, crop_frames=0)(ramp()), ramp())
+    np.testing.assert_array_equal(waveform_augmentation(0.0, RATE)(voice()), voice())
+
+
+def test_the_waveform_changes_in_sound_and_in_length():
+    augment = waveform_augmentation(1.0, RATE)
+    changed = [augment(voice()) for _ in range(5)]
+    assert all(waveform.dtype == np.float32 and np.isfinite(waveform).all() for waveform in changed)
+    assert len({len(waveform) for waveform in changed}) > 1
+    assert all(0.85 * RATE < len(waveform) < 1.15 * RATE for waveform in changed)
+
+
+def test_gain_moves_the_whole_image_by_one_step():
+    changes = [FeatureAugmentation(AugmentationArguments(gain_db=6.0))(ramp()) - ramp() for _ in range(50)]
+    assert all(np.ptp(change) < 0.01 for change in changes)
+    assert -6 <= min(map(np.min, changes)) < -3
+    assert 3 < max(map(np.max, changes)) <= 6
+
+
+def test_frequency_shift_repeats_the_edge():
+    shifted = {int(FeatureAugmentation(AugmentationArguments(frequency_shift=2))(ramp())[0, 10]) for _ in range(50)}
+    assert shifted == {8000, 9000, 10000, 11000, 12000}
+
+
+@pytest.mark.parametrize("rate", [0.9, 1.0, 1.1])
+def test_stretching_keeps_the_ends_and_changes_the_length(rate):
+    stretched = stretch(ramp(), rate)
+    assert len(stretched) == round(100 / rate)
+    np.testing.assert_allclose(stretched[[0, -1]], ramp()[[0, -1]])
+    assert (np.diff(stretched[:, 0]) > 0).all()
+
+
+def test_masks_zero_whole_rows_and_columns_only():
+    arguments = AugmentationArguments(time_masks=2, time_mask_frames=10, frequency_masks=1, frequency_mask_bands=4)
+    image = ramp() + 1
+    for _ in range(20):
+        masked = FeatureMasking(arguments, crop_frames=0)(image)
+        rows, columns = (masked == 0).all(1), (masked == 0).all(0)
+        assert rows.sum() <= 20
+        assert columns.sum() <= 4
+        np.testing.assert_array_equal(masked[~rows][:, ~columns], image[~rows][:, ~columns])
+
+
+def test_crops_are_pieces_of_the_clip():
+    for _ in range(20):
+        crop = FeatureMasking(AugmentationArguments(), crop_frames=30)(ramp())
+        first = int(crop[0, 0])
+        np.testing.assert_array_equal(crop, ramp()[first : first + 30])
+    assert len(FeatureMasking(AugmentationArguments(), crop_frames=300)(ramp())) == 100
+
+
+def test_soft_targets_are_probabilities():
+    targets = soft_targets(torch.tensor([0, 2]), 3, 0.3)
+    torch.testing.assert_close(targets, torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]]))
+
+
+def test_mixup_blends_features_and_labels_alike():
+    batch = {
+        "input_features": torch.eye(4)[:, :, None].repeat(1, 1, 2),  # clip i is 1 in frame i
+        "attention_mask": torch.tril(torch.ones(4, 4, dtype=torch.long)),
+        "labels": torch.eye(4),
+    }
+    for _ in range(10):
+        mixed = mixup(batch, beta=0.5)
+        torch.testing.assert_close(mixed["input_features"][:, :, 0], mixed["labels"])
+        torch.testing.assert_close(mixed["labels"].sum(1), torch.ones(4))
+        assert (mixed["labels"].argmax(1) == torch.arange(4)).all()
+        assert (mixed["attention_mask"] >= batch["attention_mask"]).all()

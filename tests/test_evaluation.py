@@ -1,0 +1,90 @@
+"""Figures against sums done by hand."""
+
+from pathlib import Path
+
+import datasets
+import evaluate
+import numpy as np
+import pytest
+
+from ser.evaluation import accuracy_by_group
+from ser.evaluation import bootstrap_interval
+from ser.evaluation import human_agreement
+from ser.evaluation import most_confused
+from ser.evaluation import report_on_test
+from ser.evaluation import score
+
+NAMES = ["anger", "happy", "sad"]
+
+
+def made_up_clips(actors: int = 12, each: int = 9) -> tuple[datasets.Dataset, np.ndarray]:
+    """Clips of actors who are all named right or all named as the next emotion, half and half."""
+    labels = np.tile(np.arange(3), actors * each // 3)
+    actor = np.repeat(np.arange(actors), each)
+    predicted = np.where(actor % 2 == 0, labels, (labels + 1) % 3)
+    rows = {
+        "label": labels.tolist(),
+        "actor": [str(a) for a in actor],
+        "sex": ["female" if a % 2 == 0 else "male" for a in actor],
+        "age": [20 + 5 * int(a) for a in actor],
+        "duration": [1.0 + 0.2 * int(a) for a in actor],
+        **{f"votes_{name}": [3 if i == label else 1 for label in labels] for i, name in enumerate(NAMES)},
+    }
+    clips = datasets.Dataset.from_dict(rows)
+    return clips.cast_column("label", datasets.ClassLabel(names=NAMES)), np.eye(3)[predicted] * 5
+
+
+def test_unweighted_average_recall_weighs_classes_alike():
+    figures = score(np.array([0] * 8 + [1] * 2), np.array([0] * 8 + [0, 1]))
+    assert figures["accuracy"] == pytest.approx(0.9)
+    assert figures["uar"] == pytest.approx((1 + 0.5) / 2)
+    assert figures["macro_f1"] == pytest.approx((16 / 17 + 2 / 3) / 2)
+    assert figures["weighted_f1"] == pytest.approx(0.8 * 16 / 17 + 0.2 * 2 / 3)
+
+
+def test_the_metric_loads_as_a_local_evaluate_module():
+    module = evaluate.load(str(Path(__file__).parent.parent / "ser/metrics.py"))
+    assert module.compute(predictions=[0, 1, 1], references=[0, 0, 1])["uar"] == 0.75
+
+
+def test_intervals_are_over_actors_not_clips():
+    clips, logits = made_up_clips()
+    labels, predicted = np.asarray(clips["label"]), logits.argmax(1)
+    over_actors = bootstrap_interval(labels, predicted, clips["actor"], num_labels=3)["accuracy"]
+    over_clips = bootstrap_interval(labels, predicted, [str(i) for i in range(108)], num_labels=3)["accuracy"]
+    assert over_actors[0] < 0.5 < over_actors[1]
+    # Half of 12 actors, each all right or all wrong: a standard error of sqrt(0.25 / 12), a third of it over 108 clips.
+    assert over_actors[1] - over_actors[0] == pytest.approx(4 * np.sqrt(0.25 / 12), rel=0.2)
+    assert over_clips[1] - over_clips[0] == pytest.approx(4 * np.sqrt(0.25 / 108), rel=0.2)
+
+
+def test_most_confused_pairs_come_first():
+    pairs = most_confused(np.array([[8, 2, 0], [5, 5, 0], [1, 0, 9]]), NAMES, count=2)
+    assert [(pair["label"], pair["heard_as"], pair["clips"], pair["share"]) for pair in pairs] == [
+        ("happy", "anger", 5, 0.5),
+        ("anger", "happy", 2, 0.2),
+    ]
+
+
+def test_groups_and_listeners():
+    clips, logits = made_up_clips()
+    hits = logits.argmax(1) == np.asarray(clips["label"])
+    groups = accuracy_by_group(clips, hits)
+    assert groups["sex"] == {"female": {"clips": 54, "accuracy": 1.0}, "male": {"clips": 54, "accuracy": 0.0}}
+    assert sum(figure["clips"] for figure in groups["age"].values()) == 108
+    assert groups["age"]["under 30"]["clips"] == 18
+    assert sum(figure["clips"] for figure in groups["duration"].values()) == 108
+    assert human_agreement(clips) == pytest.approx(3 / 5)
+    assert human_agreement(clips.remove_columns("votes_sad")) is None
+
+
+def test_the_report_adds_up():
+    clips, logits = made_up_clips()
+    report = report_on_test(clips, logits)
+    assert report["accuracy"] == report["uar"] == pytest.approx(0.5)
+    assert np.sum(report["confusion_matrix"]) == report["test_clips"] == 108
+    assert report["test_actors"] == 12
+    assert report["interval_over"] == "actors"
+    assert report["per_class"]["happy"]["recall"] == pytest.approx(0.5)
+    without = report_on_test(clips.remove_columns("actor"), logits)
+    assert (without["interval_over"], without["test_actors"]) == ("clips", None)

@@ -1,0 +1,121 @@
+"""The feature extractor as transformers' users meet it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import RATE
+from conftest import voice
+
+from ser import SERFeatureExtractor
+
+
+def test_a_batch_equals_its_clips_one_by_one():
+    clips = [voice(seconds, seed=number) for number, seconds in enumerate((0.2, 1.0, 0.63))]
+    extractor = SERFeatureExtractor(features=["log_mel", "rms"])
+    batch = extractor(clips, sampling_rate=RATE, return_tensors="pt")
+    assert batch["input_features"].dtype == torch.float32
+    for row, clip in enumerate(clips):
+        single = extractor(clip, sampling_rate=RATE, return_tensors="pt")["input_features"][0]
+        assert batch["attention_mask"][row].sum() == len(single)
+        torch.testing.assert_close(batch["input_features"][row, : len(single)], single, rtol=0, atol=0)
+        assert not batch["input_features"][row, len(single) :].any()
+
+
+@pytest.mark.parametrize("features", [["rms"], ["log_mel"]])
+def test_lists_tensors_and_doubles_give_the_same(features):
+    clip = voice(0.3)
+    extractor = SERFeatureExtractor(features=features)
+    expected = extractor(clip, sampling_rate=RATE)["input_features"]
+    for other in (clip.tolist(), torch.from_numpy(clip), clip.astype(np.float64), [clip]):
+        np.testing.assert_array_equal(extractor(other, sampling_rate=RATE)["input_features"], expected)
+
+
+@pytest.mark.parametrize(
+    ("waveform", "sampling_rate", "message"),
+    [
+        (voice(), None, "expected audio sampled at 16000 Hz; got sampling_rate=None"),
+        (voice(), 44100, "got sampling_rate=44100; resample it"),
+        (np.empty(0, dtype=np.float32), RATE, "got an empty one"),
+        ([], RATE, "got an empty list"),
+        (np.array([0.1, np.nan], dtype=np.float32), RATE, "got NaN or infinity"),
+        (np.array([0.1, np.inf], dtype=np.float32), RATE, "got NaN or infinity"),
+        (np.ones(800, dtype=np.int16), RATE, "got int16; divide by its full scale"),
+        (np.ones((2, 800), dtype=np.float32), RATE, r"got shape \(2, 800\); mix it down"),
+    ],
+)
+def test_bad_waveforms_are_refused_in_one_sentence(waveform, sampling_rate, message):
+    with pytest.raises(ValueError, match=message):
+        SERFeatureExtractor()(waveform, sampling_rate=sampling_rate)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"features": ["mfcc"]}, "expected features out of log_mel, .* got .'mfcc'"),
+        ({"features": []}, "got none"),
+        ({"normalization": "batch"}, "got 'batch'"),
+        ({"db_reference": "min"}, "got 'min'"),
+        ({"n_fft": 1023}, "even n_fft"),
+        ({"hop_length": 0}, "positive hop_length"),
+        ({"pad_to_max_duration": True}, "expected max_duration"),
+    ],
+)
+def test_bad_settings_are_refused_in_one_sentence(settings, message):
+    with pytest.raises(ValueError, match=message):
+        SERFeatureExtractor(**settings)
+
+
+def test_all_numbers_survive_saving(tmp_path):
+    extractor = SERFeatureExtractor(
+        sampling_rate=22050,
+        n_fft=2048,
+        hop_length=512,
+        n_mels=40,
+        fmin=20.0,
+        fmax=9000.0,
+        features=["energy", "log_mel"],
+        top_db=None,
+        db_reference="max",
+        trim_db=30.0,
+        wiener=True,
+        max_duration=2.5,
+        pad_to_max_duration=True,
+        normalization="corpus",
+        mean=[0.5] * 41,
+        std=[2.0] * 41,
+    )
+    extractor.save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "preprocessor_config.json").read_text())
+    assert "mel_filters" not in saved
+    again = SERFeatureExtractor.from_pretrained(tmp_path)
+    assert again.to_dict() == extractor.to_dict()
+    clip = voice(1.0, rate=22050)
+    np.testing.assert_array_equal(again(clip, 22050)["input_features"], extractor(clip, 22050)["input_features"])
+
+
+def test_durations_are_cropped_and_padded():
+    padded = SERFeatureExtractor(max_duration=1.0, pad_to_max_duration=True)
+    assert padded.extract(voice(0.4)).shape == padded.extract(voice(1.7)).shape
+    cropped = SERFeatureExtractor(max_duration=1.0)
+    np.testing.assert_array_equal(cropped.extract(voice(1.7)), cropped.extract(voice(1.7)[:RATE]))
+    assert len(cropped.extract(voice(0.4))) < len(cropped.extract(voice(1.7)))
+
+
+def test_corpus_normalisation_is_learned():
+    extractor = SERFeatureExtractor(features=["rms", "spectral_centroid"], normalization="corpus")
+    with pytest.raises(ValueError, match="call fit_normalization first"):
+        extractor(voice(), sampling_rate=RATE)
+    clips = [voice(seconds, pitch=100 * seconds, seed=1) for seconds in (0.5, 1.0, 2.0)]
+    raw = [extractor.extract(clip) for clip in clips]
+    extractor.fit_normalization(iter(raw))
+    together = np.concatenate([extractor.normalize(features) for features in raw])
+    np.testing.assert_allclose(together.mean(0), 0, atol=1e-4)
+    np.testing.assert_allclose(together.std(0), 1, atol=1e-4)
+
+
+def test_clip_normalisation_forgets_the_level():
+    extractor = SERFeatureExtractor(normalization="clip", top_db=None)
+    loud, quiet = (extractor(gain * voice(), sampling_rate=RATE)["input_features"] for gain in (1.0, 0.25))
+    np.testing.assert_allclose(loud, quiet, atol=1e-2)

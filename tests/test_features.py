@@ -1,0 +1,101 @@
+"""Every feature against the librosa call whose definition it follows."""
+
+import librosa
+import numpy as np
+import pytest
+import scipy.signal
+from conftest import RATE
+from conftest import voice
+
+from ser import SERFeatureExtractor
+from ser.features_ser import FEATURES
+from ser.features_ser import trim_silence
+from ser.features_ser import wiener_filter
+
+N_FFT, HOP = 1024, 256
+FRAME = {"frame_length": N_FFT, "hop_length": HOP}
+SPECTRUM = {"sr": RATE, "n_fft": N_FFT, "hop_length": HOP}
+
+
+def frames(y: np.ndarray) -> np.ndarray:
+    return librosa.util.frame(np.pad(y, N_FFT // 2), **FRAME)
+
+
+LIBROSA = {
+    "zero_crossing_rate": lambda y: librosa.feature.zero_crossing_rate(y, **FRAME)[0],
+    "rms": lambda y: librosa.feature.rms(y=y, **FRAME)[0],
+    "energy": lambda y: np.sum(frames(y) ** 2, axis=0),
+    "frame_mean": lambda y: np.mean(frames(y).astype(np.float64), axis=0),
+    "frame_std": lambda y: np.std(frames(y).astype(np.float64), axis=0),
+    "spectral_centroid": lambda y: librosa.feature.spectral_centroid(y=y, **SPECTRUM)[0],
+    "spectral_bandwidth": lambda y: librosa.feature.spectral_bandwidth(y=y, **SPECTRUM)[0],
+    "spectral_rolloff": lambda y: librosa.feature.spectral_rolloff(y=y, **SPECTRUM)[0],
+}
+
+
+def made_clips() -> list[np.ndarray]:
+    quiet_after_loud = np.concatenate([voice(0.5), 1e-4 * voice(0.5)])
+    return [voice(1.3), voice(0.2, pitch=300), quiet_after_loud, np.zeros(RATE, dtype=np.float32)]
+
+
+@pytest.mark.parametrize("name", LIBROSA)
+def test_frame_features_are_librosas_on_made_sound(name):
+    for y in made_clips():
+        ours = SERFeatureExtractor(features=[name]).extract(y)[:, 0]
+        np.testing.assert_allclose(ours, LIBROSA[name](y), rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", LIBROSA)
+def test_frame_features_are_librosas_on_real_clips(name, real_clips):
+    for y in real_clips:
+        ours = SERFeatureExtractor(features=[name]).extract(y)[:, 0]
+        np.testing.assert_allclose(ours, LIBROSA[name](y), rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize(("reference", "top_db"), [("one", 80.0), ("max", 80.0), ("one", None)])
+def test_log_mel_is_librosas(reference, top_db, real_clips):
+    for y in [*made_clips(), *real_clips]:
+        mel = librosa.feature.melspectrogram(y=y, n_mels=80, pad_mode="constant", **SPECTRUM)
+        expected = librosa.power_to_db(mel, ref=np.max if reference == "max" and mel.any() else 1.0, top_db=top_db).T
+        ours = SERFeatureExtractor(db_reference=reference, top_db=top_db).extract(y)
+        if reference == "max" and not mel.any():
+            expected = np.zeros_like(expected)
+        np.testing.assert_allclose(ours, expected, atol=1e-3)
+
+
+def test_other_rates_frames_and_bands_are_librosas_too():
+    y = voice(1.0, rate=22050)
+    settings = {"sr": 22050, "n_fft": 2048, "hop_length": 512}
+    ours = SERFeatureExtractor(22050, 2048, 512, n_mels=128, fmin=50, fmax=8000).extract(y)
+    mel = librosa.feature.melspectrogram(y=y, n_mels=128, fmin=50, fmax=8000, pad_mode="constant", **settings)
+    np.testing.assert_allclose(ours, librosa.power_to_db(mel).T, atol=1e-3)
+
+
+def test_features_stand_side_by_side_in_the_order_asked_for():
+    y = voice()
+    both = SERFeatureExtractor(features=["rms", "log_mel", "zero_crossing_rate"]).extract(y)
+    assert both.shape[1] == 1 + 80 + 1
+    np.testing.assert_array_equal(both[:, :1], SERFeatureExtractor(features=["rms"]).extract(y))
+    np.testing.assert_array_equal(both[:, -1:], SERFeatureExtractor(features=["zero_crossing_rate"]).extract(y))
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.2, 1.0])
+@pytest.mark.parametrize("name", FEATURES)
+def test_any_length_gives_one_row_per_hop(name, seconds):
+    features = SERFeatureExtractor(features=[name]).extract(voice(seconds))
+    assert len(features) == 1 + round(seconds * RATE) // HOP
+    assert np.isfinite(features).all()
+
+
+def test_trimming_is_librosas(real_clips):
+    silence = np.zeros(RATE // 2, dtype=np.float32)
+    for y in [np.concatenate([silence, voice(), silence]), silence, *real_clips]:
+        for top_db in (20, 40):
+            expected, _ = librosa.effects.trim(y, top_db=top_db, frame_length=2048, hop_length=512)
+            ours = trim_silence(y, top_db=top_db, frame_length=2048, hop_length=512)
+            np.testing.assert_array_equal(ours, expected)
+
+
+def test_wiener_filter_is_scipys():
+    y = voice()
+    np.testing.assert_allclose(wiener_filter(y), scipy.signal.wiener(y.astype(np.float64)), atol=1e-6)

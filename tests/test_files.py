@@ -1,0 +1,33 @@
+"""Whole files or none."""
+
+import pytest
+
+from ser.files import atomic_folder
+from ser.files import write_text
+
+
+def test_a_folder_appears_whole_and_replaces_the_old_one(tmp_path):
+    target = tmp_path / "deep/report"
+    for text in ("old", "new"):
+        with atomic_folder(target) as folder:
+            (folder / text).write_text(text)
+            assert not (target / text).exists()
+    assert [path.name for path in target.iterdir()] == ["new"]
+    assert [path.name for path in target.parent.iterdir()] == ["report"]
+
+
+def test_an_error_leaves_the_old_folder_and_no_litter(tmp_path):
+    with atomic_folder(tmp_path / "report") as folder:
+        (folder / "results.json").write_text("{}")
+    with pytest.raises(RuntimeError, match="disk"), atomic_folder(tmp_path / "report") as folder:
+        (folder / "half").write_text("half")
+        raise RuntimeError("disk full")
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+    assert [path.name for path in (tmp_path / "report").iterdir()] == ["results.json"]
+
+
+def test_a_text_is_replaced_at_once(tmp_path):
+    write_text(tmp_path / "a/b.md", "one")
+    write_text(tmp_path / "a/b.md", "two")
+    assert (tmp_path / "a/b.md").read_text() == "two"
+    assert len(list((tmp_path / "a").iterdir())) == 1

@@ -1,0 +1,53 @@
+"""Datasets that others made, with their own columns and spellings."""
+
+import datasets
+import pytest
+from conftest import write_corpus
+
+from ser.audio_ser import load_audio
+from ser.corpora import load_labelled_audio
+
+NAMES = ["1001_DFA_ANG_XX", "1002_DFA_HAP_XX", "1010_DFA_NEU_XX"]
+
+
+def save(folder, **columns) -> str:
+    write_corpus(folder / "audio", NAMES)
+    paths = [str(folder / "audio" / f"{name}.wav") for name in NAMES]
+    clips = datasets.Dataset.from_dict({"sound": paths, **columns})
+    clips.cast_column("sound", datasets.Audio(decode=False)).save_to_disk(folder / "dataset")
+    return str(folder / "dataset")
+
+
+def test_known_spellings_get_the_usual_names_and_order(tmp_path):
+    name = save(tmp_path, mood=["Angry", "HAP", "neutral"], age=[30, 40, 50])
+    clips = load_labelled_audio(name, audio_column="sound", label_column="mood")
+    assert clips.features["label"].names == ["anger", "disgust", "fear", "happy", "neutral", "sad"]
+    assert clips["label"][:] == [0, 3, 4]
+    assert clips["actor"][:] == ["1001", "1002", "1010"]
+    assert clips["clip"][:] == NAMES
+    assert clips["age"][:] == [30, 40, 50]
+    assert len(load_audio(clips[0]["audio"], sampling_rate=16000)) == 6400
+
+
+def test_other_labels_keep_their_names(tmp_path):
+    clips = load_labelled_audio(save(tmp_path, label=["zorn", "freude", "zorn"]), audio_column="sound")
+    assert clips.features["label"].names == ["freude", "zorn"]
+    assert clips["label"][:] == [1, 0, 1]
+
+
+def test_class_labels_are_read_by_name(tmp_path):
+    labels = datasets.ClassLabel(names=["sad", "anger"])
+    write_corpus(tmp_path / "audio", NAMES)
+    clips = datasets.Dataset.from_dict(
+        {"audio": [str(tmp_path / "audio" / f"{name}.wav") for name in NAMES], "label": [0, 1, 1]}
+    ).cast(datasets.Features({"audio": datasets.Value("string"), "label": labels}))
+    clips.cast_column("audio", datasets.Audio(decode=False)).save_to_disk(tmp_path / "dataset")
+    assert load_labelled_audio(str(tmp_path / "dataset"))["label"][:] == [5, 0, 0]
+
+
+def test_a_missing_column_is_answered_with_those_there_are(tmp_path):
+    name = save(tmp_path, mood=["anger", "happy", "sad"])
+    with pytest.raises(ValueError, match=r"no column 'audio'; set --audio_column to one of \['sound', 'mood'\]"):
+        load_labelled_audio(name)
+    with pytest.raises(ValueError, match="no column 'label'; set --label_column to one of"):
+        load_labelled_audio(name, audio_column="sound")

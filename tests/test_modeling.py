@@ -1,0 +1,130 @@
+"""The networks: their size, their indifference to padding, and that a saved one is the same one."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from transformers import AutoModelForAudioClassification
+
+from ser import CNN1DConfig
+from ser import CNN1DForAudioClassification
+from ser import CNN2DConfig
+from ser import CNN2DForAudioClassification
+from ser.configuration_ser import POOLINGS
+
+SMALL = {"channels": [8, 12, 16], "hidden_sizes": [10], "num_labels": 6}
+MINIATURES = {
+    **{f"1d-plain-{pooling}": CNN1DConfig(n_features=3, pooling=pooling, **SMALL) for pooling in POOLINGS},
+    **{f"2d-plain-{pooling}": CNN2DConfig(n_features=20, pooling=pooling, **SMALL) for pooling in POOLINGS},
+    "1d-wide-pools": CNN1DConfig(n_features=3, kernel_sizes=5, pool_sizes=5, pool_strides=2, **SMALL),
+    "1d-overlapping-pools": CNN1DConfig(n_features=3, pool_sizes=3, pool_strides=2, **SMALL),
+    "1d-residual": CNN1DConfig(n_features=3, block="residual", squeeze_excitation=4, **SMALL),
+    "2d-residual": CNN2DConfig(n_features=20, block="residual", squeeze_excitation=4, **SMALL),
+    "2d-rectangles": CNN2DConfig(n_features=20, kernel_sizes=[[9, 1], [1, 9], 3], pool_sizes=[[3, 1], 1, 2], **SMALL),
+}
+
+
+def build(config) -> nn.Module:
+    """In evaluation mode, its batch norms as after some training."""
+    torch.manual_seed(0)
+    model = AutoModelForAudioClassification.from_config(config).eval()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2.0)
+            nn.init.normal_(module.bias)
+    return model
+
+
+def keras_count(model: nn.Module) -> int:
+    """Parameters and batch-norm running statistics."""
+    statistics = sum(b.numel() for name, b in model.named_buffers() if "running" in name)
+    return statistics + sum(p.numel() for p in model.parameters())
+
+
+def test_four_block_networks_have_the_published_size():
+    assert keras_count(CNN1DForAudioClassification(CNN1DConfig(n_features=1, num_labels=6))) == 587_526
+    assert keras_count(CNN2DForAudioClassification(CNN2DConfig(n_features=128, num_labels=6))) == 1_620_102
+
+
+@pytest.mark.parametrize("name", MINIATURES)
+def test_padding_never_reaches_a_result(name):
+    config = MINIATURES[name]
+    model = build(config)
+    lengths = (13, 14, 50, 97)  # 13 frames are 0.2 s
+    clips = [torch.randn(length, config.n_features) for length in lengths]
+    alone = torch.cat([model(clip[None]).logits for clip in clips])
+    batch, mask = torch.full((4, 120, config.n_features), 99.0), torch.zeros(4, 120)
+    for row, clip in enumerate(clips):
+        batch[row, : len(clip)], mask[row, : len(clip)] = clip, 1
+    torch.testing.assert_close(model(batch, mask).logits, alone, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", MINIATURES)
+def test_a_reloaded_model_is_the_same(name, tmp_path):
+    model = build(MINIATURES[name])
+    model.save_pretrained(tmp_path)
+    again = AutoModelForAudioClassification.from_pretrained(tmp_path).eval()
+    features = torch.randn(2, 40, model.config.n_features)
+    assert torch.equal(again(features).logits, model(features).logits)
+    assert not list(tmp_path.glob("*.bin"))
+
+
+@pytest.mark.parametrize("name", MINIATURES)
+def test_every_weight_learns(name):
+    config = MINIATURES[name]
+    model = build(config).train()
+    loss = model(torch.randn(4, 60, config.n_features), labels=torch.tensor([0, 1, 2, 3])).loss
+    loss.backward()
+    still = [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert not still
+
+
+def test_weights_start_at_he_scale_not_at_the_library_default():
+    model = CNN2DForAudioClassification(CNN2DConfig(n_features=80, num_labels=6))
+    for block in model.blocks:
+        fan_in = block.conv.weight[0].numel()
+        assert block.conv.weight.std().item() == pytest.approx((2 / fan_in) ** 0.5, rel=0.15)
+
+
+def test_soft_labels_generalise_hard_ones():
+    model = build(MINIATURES["1d-residual"])
+    features, labels = torch.randn(3, 30, 3), torch.tensor([0, 3, 5])
+    hard = model(features, labels=labels).loss
+    soft = model(features, labels=nn.functional.one_hot(labels, 6).float()).loss
+    torch.testing.assert_close(hard, soft)
+
+
+@pytest.mark.parametrize("shape", [(2, 50), (2, 50, 7), (2, 1, 50, 3)])
+def test_features_of_another_front_end_are_refused(shape):
+    with pytest.raises(ValueError, match=r"expected input_features of shape \(batch, frames, 3\); got"):
+        build(MINIATURES["1d-residual"])(torch.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"block": "dense"}, "got 'dense'"),
+        ({"pooling": "median"}, "got 'median'"),
+        ({"kernel_sizes": [3, 3]}, "expected one of kernel_sizes per block"),
+        ({"channels": "many"}, "channels"),
+        ({"dropout": "high"}, "dropout"),
+    ],
+)
+def test_wrong_configurations_are_refused_by_name(fields, message):
+    with pytest.raises(Exception, match=message):
+        CNN2DConfig(**fields)
+
+
+def test_learns_to_tell_two_tones_apart():
+    """A few steps on two kinds of made-up features are enough to separate them."""
+    generator = np.random.default_rng(0)
+    labels = torch.arange(16) % 2
+    features = torch.from_numpy(generator.standard_normal((16, 40, 3)).astype(np.float32)) + 2 * labels[:, None, None]
+    model = build(CNN1DConfig(n_features=3, channels=[8, 16], hidden_sizes=[], num_labels=2)).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(30):
+        optimizer.zero_grad()
+        model(features, labels=labels).loss.backward()
+        optimizer.step()
+    assert (model.eval()(features).logits.argmax(1) == labels).all()

@@ -1,0 +1,119 @@
+"""`pipeline("audio-classification", model=FOLDER)` in fresh processes, with and without the package."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from conftest import RATE
+from conftest import ROOT
+from conftest import voice
+from transformers import AudioClassificationPipeline
+from transformers import AutoModelForAudioClassification
+from transformers import Wav2Vec2Config
+from transformers import Wav2Vec2FeatureExtractor
+from transformers import Wav2Vec2ForSequenceClassification
+from transformers import pipeline
+
+import ser
+
+LABELS = ["anger", "disgust", "fear", "happy", "neutral", "sad"]
+WITHOUT_THE_PACKAGE = """
+import importlib.util, json, shutil, sys
+import numpy as np
+from transformers import pipeline
+assert importlib.util.find_spec("ser") is None and shutil.which("ffmpeg") is None
+assert importlib.util.find_spec("torchaudio") is None
+classifier = pipeline("audio-classification", model=sys.argv[1], trust_remote_code=True)
+path = sys.argv[2]
+array = np.load(sys.argv[3])
+inputs = [path, open(path, "rb").read(), array, {"array": array, "sampling_rate": 16000}]
+print(json.dumps([classifier(clip) for clip in inputs]))
+assert type(classifier).__module__.startswith("transformers_modules")
+"""
+WITH_THE_PACKAGE = """
+import json, sys
+import ser
+from transformers import pipeline
+for options in ({}, {"trust_remote_code": True}):
+    classifier = pipeline("audio-classification", model=sys.argv[1], **options)
+    print(json.dumps(classifier(sys.argv[2])))
+assert not [name for name in sys.modules if name.startswith("transformers_modules")]
+"""
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory):
+    """A small network with random weights, its batch norms not at their defaults."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("model")
+    config = ser.CNN2DConfig(n_features=20, channels=[8, 16], id2label=dict(enumerate(LABELS)))
+    model = AutoModelForAudioClassification.from_config(config)
+    for block in model.blocks:
+        block.norm.running_mean.normal_()
+    model.save_pretrained(folder)
+    ser.SERFeatureExtractor(n_mels=20).save_pretrained(folder)
+    return folder
+
+
+def run(code: str, *arguments, cwd, path: str = "") -> list:
+    """What the lines that a fresh process prints say as JSON."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment |= {"PYTHONPATH": path, "HF_HOME": str(cwd / "hf"), "HF_HUB_OFFLINE": "1", "PATH": "/nowhere"}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+
+
+def scores(answer: list[dict]) -> dict[str, float]:
+    return {entry["label"]: entry["score"] for entry in answer}
+
+
+def test_a_stranger_needs_neither_package_nor_ffmpeg(model_folder, tmp_path):
+    waveform = voice(1.5, rate=44100)
+    soundfile.write(tmp_path / "clip.flac", np.stack([waveform, waveform], axis=1), 44100)
+    mono = ser.load_audio(tmp_path / "clip.flac", sampling_rate=RATE)
+    np.save(tmp_path / "clip.npy", mono)
+    (answers,) = run(WITHOUT_THE_PACKAGE, model_folder, tmp_path / "clip.flac", tmp_path / "clip.npy", cwd=tmp_path)
+    local = pipeline("audio-classification", model=str(model_folder))(mono)
+    assert set(scores(local)) == set(LABELS)
+    for answer in answers:
+        assert scores(answer) == scores(local)
+
+
+def test_importing_the_package_is_as_good_and_runs_no_remote_code(model_folder, tmp_path):
+    soundfile.write(tmp_path / "clip.wav", voice(), RATE)
+    answers = run(WITH_THE_PACKAGE, model_folder, tmp_path / "clip.wav", cwd=tmp_path, path=str(ROOT))
+    assert len(answers) == 2
+    assert answers[0] == answers[1]
+    assert set(scores(answers[0])) == set(LABELS)
+
+
+def test_batches_and_single_clips_agree(model_folder):
+    classifier = pipeline("audio-classification", model=str(model_folder))
+    clips = [voice(seconds, seed=number) for number, seconds in enumerate((0.3, 2.0, 1.1, 0.7))]
+    for alone, together in zip(map(classifier, clips), classifier(clips, batch_size=3), strict=True):
+        assert scores(together) == pytest.approx(scores(alone), abs=1e-5)
+
+
+def test_fewer_labels_and_raw_logits_on_request(model_folder):
+    classifier = pipeline("audio-classification", model=str(model_folder))
+    assert len(classifier(voice(), top_k=2)) == 2
+    logits = scores(classifier(voice(), function_to_apply="none"))
+    softmax = {label: np.exp(value) / sum(map(np.exp, logits.values())) for label, value in logits.items()}
+    assert scores(classifier(voice())) == pytest.approx(softmax, rel=1e-4)
+
+
+def test_other_models_keep_the_stock_pipeline(tmp_path):
+    config = Wav2Vec2Config(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, conv_dim=(16,), num_labels=8,
+        conv_stride=(5,), conv_kernel=(10,), num_feat_extract_layers=1, num_conv_pos_embedding_groups=2,
+    )  # fmt: skip
+    Wav2Vec2ForSequenceClassification(config).save_pretrained(tmp_path)
+    Wav2Vec2FeatureExtractor().save_pretrained(tmp_path)
+    assert type(pipeline("audio-classification", model=str(tmp_path))) is AudioClassificationPipeline

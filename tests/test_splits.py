@@ -1,0 +1,79 @@
+"""No actor is on two sides, and the published sizes come out."""
+
+import datasets
+import pytest
+
+from ser.corpora import load_crema_d
+from ser.corpora.crema_d import official_names
+from ser.corpora.crema_d import parse_name
+from ser.corpora.splits import split
+
+
+@pytest.fixture(scope="module")
+def clips() -> datasets.Dataset:
+    """All official names, without sound."""
+    names = sorted(official_names())
+    parsed = [parse_name(name) for name in names]
+    rows = {"clip": names, "actor": [p["actor"] for p in parsed], "label": [p["emotion"] for p in parsed]}
+    return datasets.Dataset.from_dict(rows).class_encode_column("label")
+
+
+def sizes(parts: datasets.DatasetDict) -> tuple[int, ...]:
+    return tuple(len(parts[name]) for name in ("train", "dev", "test"))
+
+
+def test_tfds_has_the_published_sizes(clips):
+    assert sizes(split(clips, "tfds")) == (5144, 738, 1556)
+
+
+def test_tfds_of_the_real_corpus_lacks_only_the_silent_clip(crema_d, tmp_path):
+    assert sizes(split(load_crema_d(crema_d, cache_dir=tmp_path), "tfds")) == (5143, 738, 1556)
+
+
+@pytest.mark.parametrize(("protocol", "fold"), [("tfds", None), *(("actor-5fold", fold) for fold in range(1, 6))])
+def test_no_actor_is_in_two_parts(clips, protocol, fold):
+    parts = split(clips, protocol, fold=fold)
+    actors = {name: set(part["actor"]) for name, part in parts.items()}
+    assert not actors["train"] & actors["dev"]
+    assert not actors["train"] & actors["test"]
+    assert not actors["dev"] & actors["test"]
+    assert len(set.union(*actors.values())) == 91
+
+
+def test_folds_test_each_actor_once(clips):
+    tested = [actor for fold in range(1, 6) for actor in set(split(clips, "actor-5fold", fold=fold)["test"]["actor"])]
+    assert len(tested) == len(set(tested)) == 91
+
+
+def test_random_is_stratified_repeatable_and_seeded(clips):
+    parts = split(clips, "random", split_seed=3)
+    assert sizes(parts) == (5953, 744, 745)
+    assert not set(parts["train"]["clip"]) & set(parts["test"]["clip"])
+    for part in parts.values():
+        share = part["label"][:].count(0) / len(part)
+        assert share == pytest.approx(1271 / 7442, abs=0.002)
+    assert split(clips, "random", split_seed=3)["test"]["clip"][:] == parts["test"]["clip"][:]
+    assert split(clips, "random", split_seed=4)["test"]["clip"][:] != parts["test"]["clip"][:]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "fold", "message"),
+    [
+        ("leave-one-out", None, "expected a protocol out of tfds, actor-5fold, random; got 'leave-one-out'"),
+        ("actor-5fold", None, "expected --fold between 1 and 5 with actor-5fold; got None"),
+        ("actor-5fold", 6, "got 6"),
+    ],
+)
+def test_wrong_choices_are_refused(clips, protocol, fold, message):
+    with pytest.raises(ValueError, match=message):
+        split(clips, protocol, fold=fold)
+
+
+def test_parts_without_clips_are_refused(clips):
+    few = clips.filter(lambda row: row["actor"] in ("1001", "1002"))
+    with pytest.raises(ValueError, match="leaves no clips for dev and test; add clips of more actors"):
+        split(few, "tfds")
+    with pytest.raises(ValueError, match="too few clips for a stratified"):
+        split(clips.select(range(6)), "random")
+    with pytest.raises(ValueError, match="expected a column 'actor'"):
+        split(clips.remove_columns("actor"), "actor-5fold", fold=1)

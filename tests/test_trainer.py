@@ -1,0 +1,107 @@
+"""Averaged weights, and that an interrupted training ends where an undisturbed one does."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import TrainerCallback
+from transformers import TrainingArguments
+
+from ser import CNN1DConfig
+from ser import CNN1DForAudioClassification
+from ser import SERFeatureExtractor
+from ser.augmentation import AugmentationArguments
+from ser.trainer import SERTrainer
+
+
+class Toy(torch.utils.data.Dataset):
+    """Two classes that differ in their mean."""
+
+    def __len__(self):
+        return 24
+
+    def __getitem__(self, index):
+        generator = np.random.default_rng(index)
+        features = generator.standard_normal((10 + index, 1)).astype(np.float32) + index % 2
+        return {"input_features": features, "labels": index % 2}
+
+
+class StopAfterFirstEpoch(TrainerCallback):
+    def on_epoch_end(self, args, state, control, **kwargs):
+        control.should_training_stop = True
+
+
+def build(folder, *, ema_decay=0.9, callbacks=()) -> SERTrainer:
+    torch.manual_seed(0)
+    extractor = SERFeatureExtractor(features=["rms"])
+    return SERTrainer(
+        model=CNN1DForAudioClassification(CNN1DConfig(n_features=1, channels=[4, 8], hidden_sizes=[], num_labels=2)),
+        args=TrainingArguments(
+            output_dir=str(folder),
+            num_train_epochs=3,
+            per_device_train_batch_size=8,
+            learning_rate=0.05,
+            eval_strategy="epoch",
+            save_strategy="epoch",
+            logging_strategy="epoch",
+            use_cpu=True,
+            disable_tqdm=True,
+        ),
+        train_dataset=Toy(),
+        eval_dataset=Toy(),
+        processing_class=extractor,
+        data_collator=lambda items: extractor.pad(items, return_tensors="pt"),
+        callbacks=list(callbacks),
+        augmentation=AugmentationArguments(mixup_beta=0.3, label_smoothing=0.1),
+        ema_decay=ema_decay,
+    )
+
+
+def weights(trainer: SERTrainer) -> torch.Tensor:
+    return torch.cat([value.float().ravel() for value in trainer.model.state_dict().values()])
+
+
+def test_evaluation_sees_the_averaged_weights_and_puts_the_live_ones_back(tmp_path):
+    trainer = build(tmp_path)
+    live = weights(trainer)
+    with torch.no_grad():
+        for parameter in trainer.averaged.module.parameters():
+            parameter.zero_()
+    loss = trainer.evaluate()["eval_loss"]
+    assert loss == pytest.approx(np.log(2), abs=1e-4)  # all-zero weights know nothing
+    assert torch.equal(weights(trainer), live)
+    trainer.save_model(tmp_path / "saved")
+    saved = CNN1DForAudioClassification.from_pretrained(tmp_path / "saved")
+    assert not saved.classifier.weight.any()
+    assert torch.equal(weights(trainer), live)
+
+
+def test_the_average_follows_the_weights(tmp_path):
+    trainer = build(tmp_path)
+    averaged = trainer.averaged
+    trainer.train()
+    assert averaged.n_averaged.item() == 9  # three epochs of three steps
+    distance = (averaged.module.classifier.weight - trainer.model.classifier.weight).abs().max()
+    assert 0 < distance < 1
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_an_interrupted_training_ends_where_an_undisturbed_one_does(tmp_path, ema_decay):
+    undisturbed = build(tmp_path / "a", ema_decay=ema_decay)
+    average = undisturbed.averaged
+    undisturbed.train()
+    build(tmp_path / "b", ema_decay=ema_decay, callbacks=[StopAfterFirstEpoch()]).train()
+    resumed = build(tmp_path / "b", ema_decay=ema_decay)
+    resumed_average = resumed.averaged
+    resumed.train(resume_from_checkpoint=str(tmp_path / "b/checkpoint-3"))
+    assert torch.equal(weights(resumed), weights(undisturbed))
+    if ema_decay:
+        assert torch.equal(resumed_average.module.classifier.weight, average.module.classifier.weight)
+
+
+def test_training_accuracy_is_logged(tmp_path):
+    trainer = build(tmp_path)
+    trainer.train()
+    logged = [entry["accuracy"] for entry in trainer.state.log_history if "loss" in entry]
+    assert len(logged) == 3
+    assert all(0 <= value <= 1 for value in logged)
+    assert logged[-1] > 0.5

@@ -1,0 +1,161 @@
+"""`train.py` as a user runs it, on the clips of four actors."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from conftest import write_corpus
+
+from ser.recipes import recipe_names
+from ser.training import parse_arguments
+from ser.training import prepare
+
+
+def train(*arguments: str, cwd) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "train.py"), *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HOME": str(cwd / "hf")}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def finished(small_corpus, tmp_path_factory):
+    """A folder in which two epochs of `cnn1d` were trained."""
+    folder = tmp_path_factory.mktemp("run")
+    done = train(
+        *("--recipe", "cnn1d", "--data_dir", str(small_corpus), "--num_train_epochs", "2", "--seed", "3"),
+        *("--model", '{"channels": [8, 16, 16]}', "--feature_extractor", '{"hop_length": 512}'),
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_a_run_leaves_a_complete_report(finished):
+    folder, done = finished
+    report = folder / "results/cnn1d/tfds/seed-3"
+    assert {path.name for path in report.iterdir()} == {
+        "results.json",
+        "predictions.csv",
+        "curves.png",
+        "confusion.png",
+        "confusion_normalized.png",
+    }
+    results = json.loads((report / "results.json").read_text())
+    assert (results["recipe"], results["protocol"], results["seed"]) == ("cnn1d", "tfds", 3)
+    assert (results["test_clips"], results["test_actors"]) == (82, 1)
+    assert [results["parts"][name]["clips"] for name in ("train", "dev", "test")] == [163, 82, 82]
+    for name in ("accuracy", "uar", "macro_f1", "weighted_f1"):
+        assert 0 <= results[name] <= 1
+        assert results["parts"]["train"][name] is not None
+    assert results["interval_over"] == "clips"  # there is one test actor only
+    assert results["interval_95"]["accuracy"][0] <= results["accuracy"] <= results["interval_95"]["accuracy"][1]
+    assert np.trace(results["confusion_matrix"]) / 82 == pytest.approx(results["accuracy"])
+    assert results["parameters"] > 0
+    assert 0.2 < results["human_single_vote_accuracy"] < 0.6
+    assert results["versions"]["torch"].startswith("2.13.0")
+    assert results["wall_time_seconds"] > 0
+    assert results["best_epoch"] in (1.0, 2.0)
+    for picture in report.glob("*.png"):
+        assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "of 82 test clips (95 % interval over clips" in done.stdout
+
+
+def test_predictions_and_figures_agree(finished):
+    report = finished[0] / "results/cnn1d/tfds/seed-3"
+    header, *rows = (line.split(",") for line in (report / "predictions.csv").read_text().splitlines())
+    assert header == ["clip", "label", "anger", "disgust", "fear", "happy", "neutral", "sad"]
+    hits = [header[2 + int(np.argmax([float(value) for value in row[2:]]))] == row[1] for row in rows]
+    assert np.mean(hits) == pytest.approx(json.loads((report / "results.json").read_text())["accuracy"], abs=0.015)
+
+
+def test_the_model_folder_is_loadable_and_holds_no_pickle(finished):
+    folder = finished[0] / "runs/cnn1d/tfds/seed-3/model"
+    names = {path.name for path in folder.iterdir()}
+    assert {"model.safetensors", "config.json", "preprocessor_config.json", "pipeline_ser.py", "README.md"} <= names
+    assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
+    config = json.loads((folder / "config.json").read_text())
+    assert config["id2label"] == dict(enumerate_as_text(["anger", "disgust", "fear", "happy", "neutral", "sad"]))
+    assert config["channels"] == [8, 16, 16]
+    saved = json.loads((folder / "preprocessor_config.json").read_text())
+    assert saved["hop_length"] == 512
+    assert len(saved["mean"]) == 7
+    card = (folder / "README.md").read_text()
+    assert str(finished[0]) not in (folder / "config.json").read_text() + card
+    assert "library_name: transformers" in card
+    assert "82 test clips" in card
+
+
+def enumerate_as_text(names):
+    return [(str(index), name) for index, name in enumerate(names)]
+
+
+def test_a_finished_run_resumes_from_its_last_checkpoint(finished, small_corpus):
+    folder, _ = finished
+    before = json.loads((folder / "results/cnn1d/tfds/seed-3/results.json").read_text())
+    done = train(
+        *("--recipe", "cnn1d", "--data_dir", str(small_corpus), "--num_train_epochs", "2", "--seed", "3"),
+        *("--model", '{"channels": [8, 16, 16]}', "--feature_extractor", '{"hop_length": 512}'),
+        *("--resume_from_checkpoint", "last"),
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    after = json.loads((folder / "results/cnn1d/tfds/seed-3/results.json").read_text())
+    assert after["confusion_matrix"] == before["confusion_matrix"]
+    assert "Extracting features" not in done.stderr  # cached
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--recipe", "cnn1d"], "expected either --data_dir (a folder with CREMA-D) or --dataset_name"),
+        (["--recipe", "cnn1d", "--data_dir", "nowhere"], "there is none; check --data_dir"),
+        (["--recipe", "cnn1d", "--data_dir", "clips"], "the tfds protocol leaves no clips for dev and test"),
+        (["--recipe", "cnn1d", "--data_dir", "clips", "--protocol", "actor-5fold"], "expected --fold between 1 and 5"),
+        (["--recipe", "cnn1d", "--data_dir", "clips", "--model", "{dropout}"], "expected --model as JSON"),
+        (["--recipe", "cnn1d", "--data_dir", "clips", "--gain_db", "3"], "gain_db and frequency_shift need features"),
+        (
+            ["--recipe", "cnn1d", "--data_dir", "clips", "--feature_extractor", '{"nmels": 3}'],
+            "--feature_extractor has unknown fields ['nmels']",
+        ),
+    ],
+)
+def test_wrong_arguments_end_in_one_sentence(arguments, message, tmp_path, monkeypatch):
+    write_corpus(tmp_path / "clips", ["1001_DFA_ANG_XX", "1001_DFA_HAP_XX"])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError) as caught:
+        prepare(*parse_arguments([*arguments, "--cache_dir", str(tmp_path / "cache")]))
+    assert message in str(caught.value)
+
+
+def test_unknown_model_fields_are_refused(small_corpus, tmp_path):
+    arguments = ["--recipe", "cnn1d", "--data_dir", str(small_corpus), "--cache_dir", str(tmp_path)]
+    with pytest.raises(ValueError, match=r"--model has unknown fields \['drop'\]; expected fields of CNN1DConfig"):
+        prepare(*parse_arguments([*arguments, "--model", '{"drop": 1}']))
+
+
+def test_the_command_says_what_is_wrong_without_a_traceback(tmp_path):
+    done = train("--recipe", "cnn1d", "--data_dir", "nowhere", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("train.py: expected a folder with CREMA-D clips")
+    assert "Traceback" not in done.stderr
+
+
+def test_the_command_line_overrides_the_recipe():
+    base = ["--recipe", "cnn2d", "--data_dir", "x"]
+    _, _, augmentation, training = parse_arguments(base)
+    assert (augmentation.mixup_beta, training.num_train_epochs) == (0.3, 45)
+    arguments = [*base, "--mixup_beta", "0", "--num_train_epochs", "7", "--bf16", "False", "--use_cpu"]
+    _, _, augmentation, training = parse_arguments(arguments)
+    assert (augmentation.mixup_beta, training.num_train_epochs, training.bf16) == (0, 7, False)
+    assert training.output_dir == "runs/cnn2d/tfds/seed-0"
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_builds(name, small_corpus, tmp_path):
+    run = prepare(*parse_arguments(["--recipe", name, "--data_dir", str(small_corpus), "--cache_dir", str(tmp_path)]))
+    assert run.model.config.num_labels == 6
+    assert run.model.config.n_features == run.extractor.feature_size
