@@ -98,6 +98,8 @@ def _mix_down(waveform: np.ndarray) -> np.ndarray:
         raise ValueError(f"expected float or signed integer samples; got {waveform.dtype}; convert them first")
     if np.issubdtype(waveform.dtype, np.integer):
         waveform = waveform / -float(np.iinfo(waveform.dtype).min)
+    if 1 in waveform.shape:
+        waveform = waveform.reshape(-1)
     if waveform.ndim == 2:
         # Channels are always the short side: nobody has more channels than samples.
         waveform = waveform.mean(axis=int(np.argmin(waveform.shape)), dtype=np.float32)

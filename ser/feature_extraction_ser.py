@@ -100,7 +100,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         self.normalization = normalization
         self.mean = mean
         self.std = std
-        self.mel_filters = mel_filter_bank(
+        filters = mel_filter_bank(
             num_frequency_bins=1 + n_fft // 2,
             num_mel_filters=n_mels,
             min_frequency=fmin,
@@ -108,7 +108,10 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
             sampling_rate=sampling_rate,
             norm="slaney",
             mel_scale="slaney",
-        ).astype(np.float32)
+        )
+        self.mel_filters = (
+            torch.from_numpy(filters.T).float().to_sparse()
+        )  # transformers leaves this name out of the JSON
 
     def __call__(
         self,

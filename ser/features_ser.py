@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 ROLLOFF_SHARE = 0.85
 SILENCE = 1e-10  # librosa's floor for powers (amin) and for the amplitudes that count as a zero crossing
@@ -25,7 +26,7 @@ class Frames:
         sampling_rate: In Hz.
         n_fft: Frame length and FFT size, in samples.
         hop_length: Step between frames, in samples.
-        mel_filters: Shape `(n_fft // 2 + 1, n_mels)`.
+        mel_filters: Shape `(n_mels, n_fft // 2 + 1)`, sparse, since each filter covers a few bins only.
         top_db: Dynamic range in dB kept below the loudest mel cell, or None for all of it.
         db_reference: "one" for absolute dB, "max" for dB relative to the clip's loudest mel cell.
     """
@@ -37,7 +38,7 @@ class Frames:
         sampling_rate: int,
         n_fft: int,
         hop_length: int,
-        mel_filters: np.ndarray,
+        mel_filters: torch.Tensor | None,
         top_db: float | None,
         db_reference: str,
     ):
@@ -56,7 +57,7 @@ class Frames:
 
     @cached_property
     def power(self) -> torch.Tensor:
-        """Power spectrogram, shape `(frames, n_fft // 2 + 1)`."""
+        """Power spectrogram, shape `(n_fft // 2 + 1, frames)`."""
         spectrum = torch.stft(
             torch.from_numpy(self.waveform),
             n_fft=self.n_fft,
@@ -66,11 +67,11 @@ class Frames:
             pad_mode="constant",
             return_complex=True,
         )
-        return torch.view_as_real(spectrum.T).square().sum(-1)
+        return spectrum.real.square() + spectrum.imag.square()
 
     @cached_property
     def magnitude(self) -> torch.Tensor:
-        """Magnitude spectrogram, shape `(frames, n_fft // 2 + 1)`, in double for the sums over it."""
+        """Magnitude spectrogram, shape `(n_fft // 2 + 1, frames)`, in double for the sums over it."""
         return self.power.sqrt().double()
 
     @cached_property
@@ -81,40 +82,43 @@ class Frames:
     @cached_property
     def spectral_moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and mean square frequency of each frame, weighted by magnitude, each of shape `(frames,)`."""
-        powers = torch.stack([torch.ones_like(self.frequencies), self.frequencies, self.frequencies.square()], dim=1)
-        total, first, second = (self.magnitude @ powers).T.numpy()
+        powers = torch.stack([torch.ones_like(self.frequencies), self.frequencies, self.frequencies.square()])
+        total, first, second = (powers @ self.magnitude).numpy()
         total = np.where(total < np.finfo(np.float32).tiny, 1.0, total)  # digital silence stays zero
         return first / total, second / total
 
-    def sum_over_frames(self, samples: np.ndarray) -> np.ndarray:
-        """Sum of `samples` (zeros outside the clip) within each frame, shape `(frames,)`."""
+    def sum_over_frames(self, samples: torch.Tensor) -> np.ndarray:
+        """Sum of `samples` (double, zeros outside the clip) within each frame, shape `(frames,)`."""
         half = self.n_fft // 2
-        cumulative = np.zeros(len(samples) + 2 * half + 1)
-        np.cumsum(samples, dtype=np.float64, out=cumulative[half + 1 : half + 1 + len(samples)])
-        cumulative[half + 1 + len(samples) :] = cumulative[half + len(samples)]
+        cumulative = F.pad(samples, (half + 1, half)).cumsum(0).numpy()
         return cumulative[self.starts + self.n_fft] - cumulative[self.starts]
+
+    @cached_property
+    def samples(self) -> torch.Tensor:
+        """The waveform in double, since differences of long sums need it, shape `(samples,)`."""
+        return torch.from_numpy(self.waveform).double()
 
     @cached_property
     def frame_sum(self) -> np.ndarray:
         """Sum of the samples of each frame, shape `(frames,)`."""
-        return self.sum_over_frames(self.waveform)
+        return self.sum_over_frames(self.samples)
 
     @cached_property
     def frame_energy(self) -> np.ndarray:
         """Sum of the squared samples of each frame, shape `(frames,)`."""
-        return np.maximum(self.sum_over_frames(np.square(self.waveform, dtype=np.float64)), 0.0)
+        return np.maximum(self.sum_over_frames(self.samples.square()), 0.0)
 
 
 def log_mel(frames: Frames) -> np.ndarray:
     """Mel spectrogram in dB, shape `(frames, n_mels)` (librosa.power_to_db of librosa.feature.melspectrogram)."""
-    mel = frames.power @ torch.from_numpy(frames.mel_filters)
+    mel = torch.sparse.mm(frames.mel_filters, frames.power)
     decibels = 10.0 * torch.log10(torch.clamp(mel, min=SILENCE))
     loudest = decibels.max()
     if frames.db_reference == "max":
         decibels, loudest = decibels - loudest, 0.0
     if frames.top_db is not None:
         decibels = torch.clamp(decibels, min=float(loudest) - frames.top_db)
-    return decibels.numpy()
+    return decibels.T.numpy()
 
 
 def zero_crossing_rate(frames: Frames) -> np.ndarray:
@@ -160,9 +164,9 @@ def spectral_bandwidth(frames: Frames) -> np.ndarray:
 
 def spectral_rolloff(frames: Frames) -> np.ndarray:
     """Frequency in Hz below which 85 % of the magnitude lies, shape `(frames,)`."""
-    cumulative = frames.magnitude.cumsum(dim=1)
-    threshold = ROLLOFF_SHARE * cumulative[:, -1:]
-    return frames.frequencies[torch.searchsorted(cumulative, threshold).squeeze(1)].numpy()
+    cumulative = frames.magnitude.cumsum(dim=0)
+    below = cumulative < ROLLOFF_SHARE * cumulative[-1]
+    return frames.frequencies[below.sum(dim=0)].numpy()
 
 
 FEATURES = {
@@ -191,7 +195,7 @@ def trim_silence(waveform: np.ndarray, *, top_db: float, frame_length: int, hop_
         sampling_rate=1,
         n_fft=frame_length,
         hop_length=hop_length,
-        mel_filters=np.empty(0),
+        mel_filters=None,
         top_db=None,
         db_reference="one",
     )

@@ -1,0 +1,56 @@
+"""The bundled models are what their reports, cards and the README say they are."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from transformers import pipeline
+
+import ser  # noqa: F401
+from ser.regenerate import regenerate
+
+CHECKPOINTS = sorted((ROOT / "checkpoints").iterdir())
+LEAST = {"cnn1d": 0.60, "cnn2d": 0.66}
+
+
+@pytest.mark.parametrize("folder", CHECKPOINTS, ids=lambda folder: folder.name)
+def test_the_report_of_a_checkpoint_is_that_of_a_run(folder):
+    results = json.loads((folder / "results.json").read_text())
+    report = ROOT / "results" / results["recipe"] / results["protocol"] / f"seed-{results['seed']}"
+    assert json.loads((report / "results.json").read_text()) == results
+    assert (results["protocol"], results["test_actors"], results["test_clips"]) == ("tfds", 19, 1556)
+    assert results["accuracy"] >= LEAST[folder.name]
+    assert results["git_commit"]
+    assert not results["git_commit"].endswith("-dirty")
+
+
+@pytest.mark.parametrize("folder", CHECKPOINTS, ids=lambda folder: folder.name)
+def test_the_figures_follow_from_the_predictions(folder):
+    results = json.loads((folder / "results.json").read_text())
+    report = ROOT / "results" / results["recipe"] / results["protocol"] / f"seed-{results['seed']}"
+    with (report / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    predicted = [max(results["labels"], key=lambda label: float(row[label])) for row in rows]
+    assert len({row["clip"].split("_")[0] for row in rows}) == 19
+    accuracy = np.mean([p == row["label"] for p, row in zip(predicted, rows, strict=True)])
+    assert accuracy == pytest.approx(results["accuracy"], abs=0.002)  # probabilities are rounded
+
+
+@pytest.mark.parametrize("folder", CHECKPOINTS, ids=lambda folder: folder.name)
+def test_a_checkpoint_gives_its_reported_predictions(folder, crema_d):
+    results = json.loads((folder / "results.json").read_text())
+    report = ROOT / "results" / results["recipe"] / results["protocol"] / f"seed-{results['seed']}"
+    with (report / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))[::25]
+    classifier = pipeline("audio-classification", model=str(folder))
+    for row in rows:
+        answer = classifier(str(crema_d / "AudioOGG" / f"{row['clip']}.ogg"))
+        scores = {entry["label"]: entry["score"] for entry in answer}
+        assert scores == pytest.approx({label: float(row[label]) for label in results["labels"]}, abs=2e-3)
+
+
+def test_every_generated_text_is_up_to_date():
+    for path, text in regenerate(ROOT).items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name} is stale: run make results"
