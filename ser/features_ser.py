@@ -56,8 +56,8 @@ class Frames:
         return np.arange(1 + len(self.waveform) // self.hop_length) * self.hop_length
 
     @cached_property
-    def power(self) -> torch.Tensor:
-        """Power spectrogram, shape `(n_fft // 2 + 1, frames)`."""
+    def magnitude(self) -> torch.Tensor:
+        """Magnitude spectrogram, shape `(n_fft // 2 + 1, frames)`."""
         spectrum = torch.stft(
             torch.from_numpy(self.waveform),
             n_fft=self.n_fft,
@@ -67,12 +67,12 @@ class Frames:
             pad_mode="constant",
             return_complex=True,
         )
-        return spectrum.real.square() + spectrum.imag.square()
+        return torch.from_numpy(np.abs(spectrum.numpy()))  # twice as fast as torch's
 
     @cached_property
-    def magnitude(self) -> torch.Tensor:
-        """Magnitude spectrogram, shape `(n_fft // 2 + 1, frames)`, in double for the sums over it."""
-        return self.power.sqrt().double()
+    def double_magnitude(self) -> torch.Tensor:
+        """The same in double, for sums over it, shape `(n_fft // 2 + 1, frames)`."""
+        return self.magnitude.double()
 
     @cached_property
     def frequencies(self) -> torch.Tensor:
@@ -83,7 +83,7 @@ class Frames:
     def spectral_moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and mean square frequency of each frame, weighted by magnitude, each of shape `(frames,)`."""
         powers = torch.stack([torch.ones_like(self.frequencies), self.frequencies, self.frequencies.square()])
-        total, first, second = (powers @ self.magnitude).numpy()
+        total, first, second = (powers @ self.double_magnitude).numpy()
         total = np.where(total < np.finfo(np.float32).tiny, 1.0, total)  # digital silence stays zero
         return first / total, second / total
 
@@ -111,7 +111,7 @@ class Frames:
 
 def log_mel(frames: Frames) -> np.ndarray:
     """Mel spectrogram in dB, shape `(frames, n_mels)` (librosa.power_to_db of librosa.feature.melspectrogram)."""
-    mel = torch.sparse.mm(frames.mel_filters, frames.power)
+    mel = torch.sparse.mm(frames.mel_filters, frames.magnitude.square())
     decibels = 10.0 * torch.log10(torch.clamp(mel, min=SILENCE))
     loudest = decibels.max()
     if frames.db_reference == "max":
@@ -164,7 +164,7 @@ def spectral_bandwidth(frames: Frames) -> np.ndarray:
 
 def spectral_rolloff(frames: Frames) -> np.ndarray:
     """Frequency in Hz below which 85 % of the magnitude lies, shape `(frames,)`."""
-    cumulative = frames.magnitude.cumsum(dim=0)
+    cumulative = frames.double_magnitude.cumsum(dim=0)
     below = cumulative < ROLLOFF_SHARE * cumulative[-1]
     return frames.frequencies[below.sum(dim=0)].numpy()
 
