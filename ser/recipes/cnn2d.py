@@ -8,11 +8,11 @@ RECIPE = Recipe(
     model={
         "channels": [24, 32, 64, 128, 256],
         "block": "residual",
-        "pool_sizes": [1, 2, 2, 2, 2],
+        "pool_sizes": [1, 2, 2, 2, [1, 2]],
         "squeeze_excitation": 8,
         "pooling": "attentive_statistics",
         "hidden_sizes": [],
-        "dropout": 0.3,
+        "dropout": 0.2,
     },
     feature_extractor={
         "sampling_rate": 16000,
@@ -36,11 +36,11 @@ RECIPE = Recipe(
     },
     training={
         "num_train_epochs": 45,
-        "per_device_train_batch_size": 32,
+        "per_device_train_batch_size": 16,
         "learning_rate": 1.5e-3,
         "weight_decay": 0.01,
         "lr_scheduler_type": "cosine",
-        "warmup_steps": 0.2,
-        "ema_decay": 0.995,
+        "warmup_steps": 0.1,
+        "ema_decay": 0.998,
     },
 )
