@@ -10,7 +10,7 @@ TEMPLATE = Path(__file__).parent.parent / "model_card.md"
 PROTOCOLS = {
     "tfds": "19 actors whom the model never heard, neither in training nor in selection (TensorFlow Datasets' split)",
     "actor-5fold": "a block of actors whom the model never heard, neither in training nor in selection",
-    "random": "a random split with the same actors on all sides: not a figure for unseen speakers",
+    "random": "clips drawn at random, of the same actors as the training part: not a figure for unseen speakers",
 }
 
 
@@ -24,7 +24,6 @@ def render_card(results: dict) -> str:
     metrics = {"accuracy": "Accuracy", "uar": "Unweighted average recall", "macro_f1": "Macro F1"}
     data = ModelCardData(
         language="en",
-        license="mit",
         library_name="transformers",
         pipeline_tag="audio-classification",
         tags=["speech-emotion-recognition", "audio", "ser"],

@@ -48,6 +48,7 @@ from ser.trainer import has_bf16
 
 logger = logging.getLogger(__name__)
 
+LOCAL = ("--cache_dir", "--output_dir", "--model_dir", "--results_dir", "--resume_from_checkpoint")
 PACKAGES = ("torch", "transformers", "datasets", "numpy", "soundfile", "soxr", "audiomentations")
 
 
@@ -236,6 +237,7 @@ def train(run: Run) -> dict:
     trainer.train(resume_from_checkpoint=checkpoint)
     results, predictions = evaluate(run, trainer.model)
     results["wall_time_seconds"] = round(time.time() - started, 1)
+    results["peak_memory_gib"] = peak_memory()
     results["history"] = trainer.state.log_history
     results["best_epoch"] = best_epoch(trainer.state.log_history, run.training.metric_for_best_model)
     if trainer.is_world_process_zero():
@@ -295,8 +297,9 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
         "parts": {name: describe_part(clips, logits[name]) for name, clips in run.parts.items()},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "git_commit": run.git_commit,
-        "command": shlex.join(["python", *sys.argv]),
-        "device": str(model.device),
+        "command": command_line(sys.argv),
+        "device": torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type,
+        "threads": torch.get_num_threads(),
         "bf16_training": run.training.bf16,
     }
     return results, logits["test"]
@@ -306,6 +309,30 @@ def best_epoch(history: list[dict], metric: str) -> float | None:
     """The epoch whose weights were kept, judged on the dev part."""
     entries = [entry for entry in history if f"eval_{metric}" in entry]
     return max(entries, key=lambda entry: entry[f"eval_{metric}"])["epoch"] if entries else None
+
+
+def command_line(arguments: list[str]) -> str:
+    """What to type to repeat a run; folders of this machine are left out.
+
+    Example:
+        >>> command_line(["/home/me/train.py", "--recipe", "cnn2d", "--data_dir", "/data/mine", "--cache_dir", "/tmp"])
+        'python train.py --recipe cnn2d --data_dir DIR'
+    """
+    words = ["python", Path(arguments[0]).name]
+    for option, word in zip(["", *arguments[1:]], arguments[1:], strict=False):
+        if word not in LOCAL and option not in LOCAL:
+            words.append("DIR" if option == "--data_dir" else word)
+    return shlex.join(words)
+
+
+def peak_memory() -> float | None:
+    """Largest resident size of this process so far in GiB, where the system tells."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(kibibytes / (2**30 if sys.platform == "darwin" else 2**20), 2)
 
 
 def git_commit() -> str | None:
