@@ -19,6 +19,7 @@ from transformers import AutoModelForAudioClassification
 from transformers import EarlyStoppingCallback
 from transformers import HfArgumentParser
 from transformers import PreTrainedModel
+from transformers import SchedulerType
 from transformers import TrainingArguments
 from transformers import set_seed
 from transformers.trainer_utils import get_last_checkpoint
@@ -102,6 +103,13 @@ class SERTrainingArguments(TrainingArguments):
     ema_decay: float = field(
         default=0.0, metadata={"help": "Decay per step of the weights' moving average; 0 for none."}
     )
+
+    def __post_init__(self):
+        """A plateau of a figure that should grow is not one of a figure that should shrink, torch's default."""
+        super().__post_init__()
+        if self.lr_scheduler_type == SchedulerType.REDUCE_ON_PLATEAU:
+            mode = {"mode": "max" if self.greater_is_better else "min"}
+            self.lr_scheduler_kwargs = mode | (self.lr_scheduler_kwargs or {})
 
 
 @dataclass

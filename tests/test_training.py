@@ -10,9 +10,11 @@ import pytest
 from conftest import ROOT
 from conftest import write_corpus
 
+from ser.corpora import load_crema_d
 from ser.recipes import recipe_names
 from ser.training import parse_arguments
 from ser.training import prepare
+from ser.training import train as train_run
 
 
 def train(*arguments: str, cwd) -> subprocess.CompletedProcess:
@@ -129,6 +131,32 @@ def test_wrong_arguments_end_in_one_sentence(arguments, message, tmp_path, monke
     with pytest.raises(ValueError) as caught:
         prepare(*parse_arguments([*arguments, "--cache_dir", str(tmp_path / "cache")]))
     assert message in str(caught.value)
+
+
+def test_waveform_augmentation_plateau_and_another_dataset(small_corpus, tmp_path):
+    """The other half of the options, in one short run on a dataset without actors."""
+    clips = load_crema_d(small_corpus, cache_dir=tmp_path / "cache").select_columns(["audio", "label"])
+    renamed = clips.select(range(0, len(clips), 2)).rename_columns({"audio": "sound", "label": "mood"})
+    renamed.save_to_disk(tmp_path / "dataset")
+    run = prepare(
+        *parse_arguments(
+            [
+                *("--recipe", "cnn2d", "--dataset_name", str(tmp_path / "dataset"), "--audio_column", "sound"),
+                *("--label_column", "mood", "--protocol", "random", "--split_seed", "1", "--max_steps", "4"),
+                *("--model", '{"channels": [4, 8], "pool_sizes": 4}', "--waveform_probability", "0.5"),
+                *("--lr_scheduler_type", "reduce_lr_on_plateau", "--eval_strategy", "steps", "--eval_steps", "2"),
+                *("--save_strategy", "steps", "--save_steps", "2", "--output_dir", str(tmp_path / "run")),
+                *("--results_dir", str(tmp_path / "results"), "--disable_tqdm", "True"),
+            ]
+        )
+    )
+    assert run.training.lr_scheduler_kwargs == {"mode": "max"}
+    results = train_run(run)
+    assert run.name == "cnn2d/random/split-1-seed-0"
+    assert sum(part["clips"] for part in results["parts"].values()) == len(renamed)
+    assert results["human_single_vote_accuracy"] is None
+    assert set(results["groups"]) == {"level"}  # the official file names are recognised
+    assert json.loads((run.results_dir / "results.json").read_text())["split_seed"] == 1
 
 
 def test_unknown_model_fields_are_refused(small_corpus, tmp_path):
