@@ -22,7 +22,7 @@ import torch
 
 from ser import SERFeatureExtractor
 from ser import load_audio
-from ser.corpora.crema_d import find_clips
+from ser.corpora.crema_d import CremaD
 from ser.files import write_text
 from ser.recipes import load_recipe
 
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    clips = list(find_clips(arguments.clips)[0].values())
+    clips = list(CremaD.find_clips(arguments.clips)[0].values())
     chosen = clips[:: max(1, len(clips) // arguments.count)][: arguments.count]
     log_mel, seven = ["log_mel"], load_recipe("cnn1d").feature_extractor["features"]
     sets = {

@@ -1,0 +1,184 @@
+"""What corpora share whose clips lie in a folder and say by their names what they are: find, check, tabulate, log."""
+
+import hashlib
+import logging
+from collections.abc import Iterable
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow as pa
+
+from ser.audio_ser import load_audio
+
+logger = logging.getLogger(__name__)
+
+SAMPLING_RATE = 16000  # Hz, of every corpus here
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")  # in order of preference, where a clip is there twice
+SILENCE = 1e-4  # peak amplitude below which a clip is digital silence, lossy coding aside
+COLUMNS = {
+    "audio": datasets.Audio(sampling_rate=SAMPLING_RATE, decode=False),
+    "clip": datasets.Value("string"),
+    "duration": datasets.Value("float32"),  # seconds
+    "problem": datasets.Value("string"),
+}
+
+
+def some(names: Iterable[str], shown: int = 3) -> str:
+    """The first few of many names, for a message.
+
+    Example:
+        >>> some(["a", "b", "c", "d"])
+        'a, b, c, ...'
+    """
+    names = sorted(names)
+    return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
+
+
+def inspect_clip(path: Path) -> tuple[float | None, str | None]:
+    """Duration in seconds and what is wrong with a clip: None, "undecodable" or "silent"."""
+    try:
+        waveform = load_audio(path, sampling_rate=SAMPLING_RATE)
+    except ValueError:
+        return None, "undecodable"
+    return len(waveform) / SAMPLING_RATE, None if np.abs(waveform).max() > SILENCE else "silent"
+
+
+@dataclass
+class FolderConfig(datasets.BuilderConfig):
+    """Where the clips are.
+
+    Args:
+        folder: Holds the clips, at any depth.
+        fingerprint: Set by the builder; changes when a file in the folder does, so that a cached table is never stale.
+    """
+
+    folder: str | None = None
+    fingerprint: str | None = None
+
+
+class FolderCorpus(datasets.ArrowBasedBuilder):
+    """Builds one table of all clips in a folder; the column `problem` says which of them are unfit for use.
+
+    A corpus is a subclass that says how its clips are named and what their names and tables tell.
+
+    Args:
+        folder: Holds the clips, at any depth.
+        **kwargs: As `datasets.DatasetBuilder`.
+
+    Raises:
+        ValueError: There is no folder, or no clip of the corpus in it.
+    """
+
+    BUILDER_CONFIG_CLASS = FolderConfig
+    VERSION = datasets.Version("1.0.0")
+    TITLE: str  # for messages
+    EXAMPLE: str  # the name of a clip, for messages
+    FEATURES: datasets.Features
+
+    def __init__(self, *, folder: str | Path, **kwargs):
+        folder = Path(folder).expanduser().resolve()
+        self.clips, self.unknown = self.find_clips(folder)
+        super().__init__(folder=str(folder), fingerprint=self._fingerprint(folder), **kwargs)
+
+    @classmethod
+    def official_names(cls) -> frozenset[str]:
+        """The names of all clips."""
+        raise AttributeError(f"{cls.__name__} does not say what its clips are called")
+
+    @classmethod
+    def corrected(cls, name: str) -> str:
+        """A known misspelling put right."""
+        return name
+
+    @classmethod
+    def tables(cls, folder: Path) -> list[Path]:
+        """Official tables found beside the clips."""
+        return []
+
+    def describe(self, folder: Path) -> Iterator[dict]:
+        """One row a clip of `self.clips`, in their order: what its name and the tables tell."""
+        raise AttributeError(f"{type(self).__name__} does not say what its clips are")
+
+    @classmethod
+    def find_clips(cls, folder: Path) -> tuple[dict[str, Path], list[str]]:
+        """Clips of the corpus below `folder` by name, whatever their container, and the names of other audio files."""
+        if not folder.is_dir():
+            raise ValueError(
+                f"expected a folder with {cls.TITLE} clips at {str(folder)!r}, but there is none; check --data_dir"
+            )
+        audio = [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
+        audio.sort(key=lambda path: (SUFFIXES.index(path.suffix.lower()), path))
+        clips, unknown = {}, []
+        for path in audio:
+            name = cls.corrected(path.stem)
+            if name in cls.official_names():
+                clips.setdefault(name, path)
+            else:
+                unknown.append(path.name)
+        if not clips:
+            raise ValueError(
+                f"expected {cls.TITLE} clips named like {cls.EXAMPLE} below {str(folder)!r}; found {len(audio)} audio "
+                f"files{f', none of them so named ({some(unknown)})' if audio else ''}; "
+                "point --data_dir at the folder with the clips or its parent"
+            )
+        return dict(sorted(clips.items())), unknown
+
+    @classmethod
+    def load(cls, folder: str | Path, *, cache_dir: str | Path | None = None) -> datasets.Dataset:
+        """The usable clips; what is missing, unknown or unusable is logged once, with the first few names."""
+        builder = cls(folder=folder, cache_dir=None if cache_dir is None else str(cache_dir))
+        if builder.unknown:
+            names = builder.unknown
+            logger.warning("passed over %d audio files without an official name (%s)", len(names), some(names))
+        missing = cls.official_names() - builder.clips.keys()
+        if missing:
+            counts = len(builder.clips), len(cls.official_names()), len(missing)
+            logger.warning("partial corpus: %d of %d official clips found, %d missing (%s)", *counts, some(missing))
+        builder.download_and_prepare()
+        return without_problems(builder.as_dataset(split="corpus"))
+
+    def _fingerprint(self, folder: Path) -> str:
+        """Hash of the clips' and tables' paths, sizes and times of change."""
+        digest = hashlib.sha256()
+        for path in [*self.clips.values(), *self.tables(folder)]:
+            status = path.stat()
+            digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
+        return digest.hexdigest()[:16]
+
+    def _info(self) -> datasets.DatasetInfo:
+        return datasets.DatasetInfo(features=self.FEATURES)
+
+    def _split_generators(self, dl_manager) -> list[datasets.SplitGenerator]:
+        return [datasets.SplitGenerator(name="corpus", gen_kwargs={"folder": self.config.folder})]
+
+    def _generate_tables(self, folder: str) -> Iterator[tuple[int, pa.Table]]:
+        with ThreadPoolExecutor() as pool:
+            inspected = pool.map(inspect_clip, self.clips.values())
+            clips = zip(self.clips.items(), inspected, self.describe(Path(folder)), strict=True)
+            for number, ((name, path), (duration, problem), row) in enumerate(clips):
+                row |= {"audio": {"bytes": None, "path": str(path)}, "clip": name, "duration": duration}
+                row["problem"] = problem or row.get("problem")
+                yield number, pa.Table.from_pylist([row], schema=self.FEATURES.arrow_schema)
+
+
+def without_problems(clips: datasets.Dataset) -> datasets.Dataset:
+    """The clips whose `problem` is None; the others are logged.
+
+    Raises:
+        ValueError: None is left.
+    """
+    problems = clips["problem"][:]
+    for problem in sorted(set(problems) - {None}):
+        names = [name for name, found in zip(clips["clip"][:], problems, strict=True) if found == problem]
+        logger.warning("left out %d clips: %s (%s)", len(names), problem, some(names))
+    usable = [index for index, problem in enumerate(problems) if problem is None]
+    if not usable:
+        raise ValueError(f"expected clips that decode; none of the {len(clips)} clips found does; fetch them again")
+    return clips.select(usable).remove_columns("problem")
+
+
+__all__ = ["COLUMNS", "FolderCorpus", "some"]
