@@ -6,6 +6,7 @@ A clip's name says everything: `ACTOR_SENTENCE_EMOTION_LEVEL`, for example `1001
 
 import csv
 import functools
+from collections.abc import Iterable
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +108,7 @@ class CremaD(FolderCorpus):
 
     TITLE = "CREMA-D"
     EXAMPLE = "1001_DFA_ANG_XX.wav"
+    CLIPS = 7442
     FEATURES = datasets.Features(
         COLUMNS
         | {
@@ -123,9 +125,14 @@ class CremaD(FolderCorpus):
     )
 
     @classmethod
-    def official_names(cls) -> frozenset[str]:
-        """The names of all 7,442 clips."""
-        return official_names()
+    def is_official(cls, name: str) -> bool:
+        """Whether the name is one of the 7,442."""
+        return name in official_names()
+
+    @classmethod
+    def missing(cls, found: Iterable[str]) -> frozenset[str]:
+        """Those of the 7,442 that were not found."""
+        return official_names() - set(found)
 
     @classmethod
     def corrected(cls, name: str) -> str:

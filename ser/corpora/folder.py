@@ -77,6 +77,7 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
     VERSION = datasets.Version("1.0.0")
     TITLE: str  # for messages
     EXAMPLE: str  # the name of a clip, for messages
+    CLIPS: int  # of the whole corpus
     FEATURES: datasets.Features
 
     def __init__(self, *, folder: str | Path, **kwargs):
@@ -85,9 +86,14 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
         super().__init__(folder=str(folder), fingerprint=self._fingerprint(folder), **kwargs)
 
     @classmethod
-    def official_names(cls) -> frozenset[str]:
-        """The names of all clips."""
+    def is_official(cls, name: str) -> bool:
+        """Whether a clip of the corpus has this name."""
         raise AttributeError(f"{cls.__name__} does not say what its clips are called")
+
+    @classmethod
+    def missing(cls, found: Iterable[str]) -> frozenset[str]:
+        """Names of the clips that were not found, where the corpus has a list of all of them."""
+        return frozenset()
 
     @classmethod
     def corrected(cls, name: str) -> str:
@@ -115,7 +121,7 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
         clips, unknown = {}, []
         for path in audio:
             name = cls.corrected(path.stem)
-            if name in cls.official_names():
+            if cls.is_official(name):
                 clips.setdefault(name, path)
             else:
                 unknown.append(path.name)
@@ -134,10 +140,10 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
         if builder.unknown:
             names = builder.unknown
             logger.warning("passed over %d audio files without an official name (%s)", len(names), some(names))
-        missing = cls.official_names() - builder.clips.keys()
-        if missing:
-            counts = len(builder.clips), len(cls.official_names()), len(missing)
-            logger.warning("partial corpus: %d of %d official clips found, %d missing (%s)", *counts, some(missing))
+        if len(builder.clips) < cls.CLIPS:
+            missing = cls.missing(builder.clips)
+            names = f", missing are {some(missing)}" if missing else ""
+            logger.warning("partial corpus: %d of %d official clips found%s", len(builder.clips), cls.CLIPS, names)
         builder.download_and_prepare()
         return without_problems(builder.as_dataset(split="corpus"))
 
