@@ -9,10 +9,12 @@ from transformers.pipelines import PIPELINE_REGISTRY
 from ser.audio_ser import load_audio
 from ser.configuration_ser import CNN1DConfig
 from ser.configuration_ser import CNN2DConfig
+from ser.configuration_ser import CRNNConfig
 from ser.configuration_ser import SERConfig
 from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.modeling_ser import CNN1DForAudioClassification
 from ser.modeling_ser import CNN2DForAudioClassification
+from ser.modeling_ser import CRNNForAudioClassification
 from ser.pipeline_ser import SERPipeline
 
 __version__ = "0.1.0"
@@ -30,6 +32,7 @@ def _register() -> None:
     for config_class, model_class in (
         (CNN1DConfig, CNN1DForAudioClassification),
         (CNN2DConfig, CNN2DForAudioClassification),
+        (CRNNConfig, CRNNForAudioClassification),
     ):
         AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
         AutoFeatureExtractor.register(config_class, SERFeatureExtractor, exist_ok=True)
@@ -49,6 +52,8 @@ __all__ = [
     "CNN1DForAudioClassification",
     "CNN2DConfig",
     "CNN2DForAudioClassification",
+    "CRNNConfig",
+    "CRNNForAudioClassification",
     "SERConfig",
     "SERFeatureExtractor",
     "SERPipeline",

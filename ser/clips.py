@@ -13,11 +13,11 @@ from ser.audio_ser import load_audio
 from ser.feature_extraction_ser import SERFeatureExtractor
 
 # What is applied after the cache, so that changing it keeps the cache valid.
-NOT_IN_CACHE = ("normalization", "mean", "std", "auto_map", "feature_extractor_type")
+NOT_IN_CACHE = ("normalization", "mean", "std", "join", "feature_size", "auto_map", "feature_extractor_type")
 
 
 def with_features(clips: datasets.Dataset, extractor: SERFeatureExtractor) -> datasets.Dataset:
-    """Add the column `features`, not yet normalised, flattened from `(frames, n_features)`.
+    """Add the columns `features`, not yet normalised, flattened from `(frames, n_features)`, and `frames`.
 
     The cache file lies beside that of `clips`; its name hashes the clips, the extractor's settings and the code of the
     features. It is written under a temporary name first.
@@ -27,13 +27,16 @@ def with_features(clips: datasets.Dataset, extractor: SERFeatureExtractor) -> da
     key = hashlib.sha256(repr((clips._fingerprint, sorted(settings.items()), code)).encode()).hexdigest()[:16]
 
     def extract(audio: dict) -> dict:
-        return {"features": extractor.extract(load_audio(audio, sampling_rate=extractor.sampling_rate)).ravel()}
+        features = extractor.extract(load_audio(audio, sampling_rate=extractor.sampling_rate))
+        return {"features": features.ravel(), "frames": len(features)}
 
     features = clips.map(
         extract,
         input_columns="audio",
         remove_columns=clips.column_names,
-        features=datasets.Features({"features": datasets.List(datasets.Value("float32"))}),
+        features=datasets.Features(
+            {"features": datasets.List(datasets.Value("float32")), "frames": datasets.Value("int32")}
+        ),
         new_fingerprint=key,
         desc="Extracting features",
     )
@@ -41,7 +44,7 @@ def with_features(clips: datasets.Dataset, extractor: SERFeatureExtractor) -> da
 
 
 class ClipDataset(torch.utils.data.Dataset):
-    """Normalised features of shape `(frames, n_features)` and the label of each clip.
+    """Features of shape `(frames, n_features)`, ready for the network, and the label of each clip.
 
     Args:
         clips: Rows with audio, label and the cached features.
@@ -66,7 +69,7 @@ class ClipDataset(torch.utils.data.Dataset):
         self.augment_features = augment_features
         self.mask_features = mask_features
         self.labels = np.asarray(clips["label"][:])
-        self.features = clips.with_format("numpy", columns=["features"])
+        self.features = clips.with_format("numpy", columns=["features", "frames"])
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -74,7 +77,8 @@ class ClipDataset(torch.utils.data.Dataset):
     def raw_features(self, index: int) -> np.ndarray:
         """Features before normalisation, shape `(frames, n_features)`."""
         if self.augment_waveform is None:
-            return self.features[index]["features"].reshape(-1, self.extractor.feature_size)
+            row = self.features[index]
+            return row["features"].reshape(row["frames"], -1)
         waveform = load_audio(self.clips[index]["audio"], sampling_rate=self.extractor.sampling_rate)
         return self.extractor.extract(self.augment_waveform(waveform))
 
@@ -85,7 +89,7 @@ class ClipDataset(torch.utils.data.Dataset):
         features = self.extractor.normalize(features)
         if self.mask_features:
             features = self.mask_features(features)
-        return {"input_features": features, "labels": int(self.labels[index])}
+        return {"input_features": self.extractor.arrange(features), "labels": int(self.labels[index])}
 
 
 __all__ = ["ClipDataset", "with_features"]

@@ -4,7 +4,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 BLOCKS = ("plain", "residual")
-POOLINGS = ("mean", "max", "attentive_statistics")
+POOLINGS = ("mean", "max", "attentive_statistics", "flatten", "lstm")
 # Written into every config.json: pipeline(..., trust_remote_code=True) finds the code that travels with the model.
 CUSTOM_PIPELINES = {
     "audio-classification": {
@@ -30,9 +30,13 @@ class SERConfig(PreTrainedConfig):
         pool_sizes: Down-sampling per block, 1 for none; for the 2D network also a pair.
         pool_strides: Step of the pooling per block, if not its size.
         squeeze_excitation: Channel reduction of the squeeze-excitation gates of residual blocks; 0 for none.
+        batch_norm: Whether plain blocks have batch norm.
         block_dropout: Dropout after each block.
-        pooling: "mean", "max" or "attentive_statistics" over the frames of the clip.
+        pooling: "mean", "max" or "attentive_statistics" over the frames of the clip; "flatten" for none at all, which
+            needs `input_length`; "lstm" for the CRNN.
+        input_length: Frames of every clip, for "flatten"; shorter ones are padded with zeros, longer ones cropped.
         hidden_sizes: Sizes of the dense layers between pooling and output.
+        hidden_batch_norm: Whether dense layers have batch norm.
         dropout: Dropout before the output layer.
     """
 
@@ -43,9 +47,12 @@ class SERConfig(PreTrainedConfig):
     pool_sizes: int | list | tuple = 2
     pool_strides: int | list | tuple | None = None
     squeeze_excitation: int = 0
+    batch_norm: bool = True
     block_dropout: float | int = 0.0
     pooling: str = "mean"
+    input_length: int | None = None
     hidden_sizes: list[int] | tuple[int, ...] = (128,)
+    hidden_batch_norm: bool = False
     dropout: float | int = 0.2
 
     def validate_choices(self):
@@ -54,6 +61,8 @@ class SERConfig(PreTrainedConfig):
             raise ValueError(f"expected block to be one of {BLOCKS}; got {self.block!r}")
         if self.pooling not in POOLINGS:
             raise ValueError(f"expected pooling to be one of {POOLINGS}; got {self.pooling!r}")
+        if self.pooling == "flatten" and not self.input_length:
+            raise ValueError("expected input_length in frames with pooling='flatten'; set it")
         for name in ("kernel_sizes", "pool_sizes", "pool_strides"):
             value = getattr(self, name)
             if isinstance(value, (list, tuple)) and len(value) != len(self.channels):
@@ -84,9 +93,29 @@ class CNN2DConfig(SERConfig):
     r"""2D CNN over the image of frames and mel bands.
 
     The defaults are the four-block network of the class projects (1,620,102 parameters).
+
+    Args:
+        image_size: `[frames, bands]` to which each clip's image is resized first, as image classifiers do; None for no
+            resizing.
     """
 
     model_type = "ser-cnn2d"
 
+    image_size: list[int] | tuple[int, int] | None = None
 
-__all__ = ["CNN1DConfig", "CNN2DConfig", "SERConfig"]
+
+@strict
+class CRNNConfig(CNN2DConfig):
+    r"""2D CNN whose output is read by a bidirectional LSTM, frame by frame.
+
+    Args:
+        lstm_size: Units of each direction.
+    """
+
+    model_type = "ser-crnn"
+
+    pooling: str = "lstm"
+    lstm_size: int = 128
+
+
+__all__ = ["CNN1DConfig", "CNN2DConfig", "CRNNConfig", "SERConfig"]

@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
 from ser.clips import ClipDataset
+from ser.corpora.splits import speakers_of
 from ser.metrics import SpeechEmotionMetric
 
 RESAMPLES = 2000
@@ -106,7 +107,8 @@ def human_agreement(clips: datasets.Dataset) -> float | None:
 
 def describe_part(clips: datasets.Dataset, logits: np.ndarray) -> dict:
     """Clip and actor counts and the figures of one part."""
-    actors = len(set(clips["actor"][:])) if "actor" in clips.column_names else None
+    speakers = speakers_of(clips)
+    actors = None if speakers is None else len(set(speakers))
     return {"clips": len(clips), "actors": actors, **score(np.asarray(clips["label"][:]), logits.argmax(1))}
 
 
@@ -117,7 +119,7 @@ def report_on_test(clips: datasets.Dataset, logits: np.ndarray) -> dict:
     matrix = confusion_matrix(labels, predicted, labels=range(len(names)))
     summary = describe_part(clips, logits)
     by_actor = (summary["actors"] or 0) > 1  # drawing one actor again and again would say nothing
-    groups = clips["actor"][:] if by_actor else [str(index) for index in range(len(clips))]
+    groups = speakers_of(clips) if by_actor else [str(index) for index in range(len(clips))]
     return {
         **{name: summary[name] for name in ("accuracy", "uar", "macro_f1", "weighted_f1")},
         "test_clips": summary["clips"],

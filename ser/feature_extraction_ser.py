@@ -13,6 +13,7 @@ from .features_ser import Frames
 from .features_ser import trim_silence
 from .features_ser import wiener_filter
 
+STATISTICS = {"mean": np.mean, "std": np.std, "min": np.min, "max": np.max}
 NORMALIZATIONS = ("none", "clip", "corpus")
 DB_REFERENCES = ("one", "max")
 
@@ -34,6 +35,9 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         wiener: Whether to denoise the waveform with a Wiener filter first.
         max_duration: Seconds kept from the start of a clip; None keeps all.
         pad_to_max_duration: Whether to pad shorter clips with digital silence up to `max_duration`.
+        statistics: Out of "mean", "std", "min" and "max": each column is summed up over the clip by these, which leaves
+            one frame of `len(statistics)` times as many columns; None keeps the frames.
+        join: Whether to lay the normalised columns end to end, as one column of `frames * n_features` rows.
         normalization: "none", "clip" (each feature to zero mean and unit variance within the clip) or "corpus" (by
             `mean` and `std`, learned on the training part with `fit_normalization`).
         mean: One number per feature column, for `normalization="corpus"`.
@@ -64,6 +68,8 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         wiener: bool = False,
         max_duration: float | None = None,
         pad_to_max_duration: bool = False,
+        statistics: Iterable[str] | None = None,
+        join: bool = False,
         normalization: str = "none",
         mean: list[float] | None = None,
         std: list[float] | None = None,
@@ -79,11 +85,15 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
             raise ValueError(f"expected db_reference to be one of {DB_REFERENCES}; got {db_reference!r}")
         if n_fft < 2 or n_fft % 2 or hop_length < 1:
             raise ValueError(f"expected an even n_fft and a positive hop_length; got {n_fft} and {hop_length}")
+        unknown = [name for name in statistics or () if name not in STATISTICS]
+        if unknown:
+            raise ValueError(f"expected statistics out of {', '.join(STATISTICS)}; got {unknown}")
         if pad_to_max_duration and not max_duration:
             raise ValueError("expected max_duration in seconds beside pad_to_max_duration; set it")
         for derived in ("feature_size", "padding_value"):
             kwargs.pop(derived, None)
-        feature_size = sum(n_mels if name == "log_mel" else 1 for name in features)
+        columns = sum(n_mels if name == "log_mel" else 1 for name in features)
+        feature_size = 1 if join else columns * len(statistics or "1")
         super().__init__(feature_size=feature_size, sampling_rate=sampling_rate, padding_value=0.0, **kwargs)
         self.n_fft = n_fft
         self.hop_length = hop_length
@@ -97,6 +107,8 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         self.wiener = wiener
         self.max_duration = max_duration
         self.pad_to_max_duration = pad_to_max_duration
+        self.statistics = None if statistics is None else list(statistics)
+        self.join = join
         self.normalization = normalization
         self.mean = mean
         self.std = std
@@ -142,7 +154,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
             )
         single = not isinstance(raw_speech, (list, tuple)) or (len(raw_speech) > 0 and np.isscalar(raw_speech[0]))
         waveforms = [raw_speech] if single else raw_speech
-        features = [self.normalize(self.extract(waveform)) for waveform in waveforms]
+        features = [self.arrange(self.normalize(self.extract(waveform))) for waveform in waveforms]
         return self.pad([{"input_features": array} for array in features], return_tensors=return_tensors)
 
     def extract(self, waveform: np.ndarray | torch.Tensor | list[float]) -> np.ndarray:
@@ -158,7 +170,10 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
             db_reference=self.db_reference,
         )
         columns = [FEATURES[name](frames).reshape(len(frames.starts), -1) for name in self.features]
-        return np.concatenate(columns, axis=1, dtype=np.float32)
+        features = np.concatenate(columns, axis=1, dtype=np.float32)
+        if self.statistics is None:
+            return features
+        return np.concatenate([STATISTICS[name](features, axis=0) for name in self.statistics])[None]
 
     def _prepare(self, waveform: np.ndarray) -> np.ndarray:
         """Trim, denoise, crop and pad, in this order; shape `(samples,)` in and out."""
@@ -185,9 +200,13 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
             mean, std = np.asarray(self.mean, dtype=np.float32), np.asarray(self.std, dtype=np.float32)
         return (features - mean) / np.maximum(std, 1e-5)
 
+    def arrange(self, features: np.ndarray) -> np.ndarray:
+        """The last step: `(frames, n_features)` as they are, or joined to `(frames * n_features, 1)`."""
+        return features.T.reshape(-1, 1) if self.join else features
+
     def fit_normalization(self, features: Iterable[np.ndarray]) -> None:
         """Learn `mean` and `std` of each column over an iterable of `(frames, n_features)` (the training part only)."""
-        count, total, squares = 0, np.zeros(self.feature_size), np.zeros(self.feature_size)
+        count, total, squares = 0, 0.0, 0.0
         for array in features:
             array = np.asarray(array, dtype=np.float64)
             count += len(array)

@@ -1,4 +1,4 @@
-"""The 1D and the 2D CNN: blocks that keep padding at zero, pooling over the real frames, dense layers, logits.
+"""The 1D CNN, the 2D CNN and the CRNN: blocks that keep padding at zero, pooling over real frames, dense layers.
 
 Padding never reaches a result: each block zeroes the frames beyond a clip's length, just as a convolution sees zeros
 beyond the end of a clip that is alone, so a batch gives the logits of its clips one by one.
@@ -15,6 +15,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from .configuration_ser import CNN1DConfig
 from .configuration_ser import CNN2DConfig
+from .configuration_ser import CRNNConfig
 from .configuration_ser import SERConfig
 
 if TYPE_CHECKING:  # names the pipeline's file as one to copy beside this one when a model is saved
@@ -50,11 +51,15 @@ class MaskedMaxPool(nn.Module):
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Pool non-negative `x` that is zero beyond `lengths`."""
-        size, stride, padding = self.time
         x = self.pool(x)
-        windows = -((size - 2 * padding - lengths) // stride) + 1
-        windows = windows - ((windows - 1) * stride >= lengths + padding).long()
+        windows = self.windows(lengths)
         return x * frame_mask(x, windows), windows
+
+    def windows(self, lengths: torch.Tensor) -> torch.Tensor:
+        """Frames that are left of `lengths` frames, as torch counts in ceil mode."""
+        size, stride, padding = self.time
+        windows = -((size - 2 * padding - lengths) // stride) + 1
+        return windows - ((windows - 1) * stride >= lengths + padding).long()
 
 
 class PlainBlock(nn.Module):
@@ -67,7 +72,7 @@ class PlainBlock(nn.Module):
         stride = _tuple(config.per_block("pool_strides")[index] or pool, rank)
         channels = config.channels[index]
         self.conv = CONVOLUTION[rank](in_channels, channels, kernel, padding="same")
-        self.norm = BATCH_NORM[rank](channels)
+        self.norm = BATCH_NORM[rank](channels) if config.batch_norm else nn.Identity()
         self.pool = MaskedMaxPool(pool, stride) if max(pool) > 1 else None
         self.dropout = nn.Dropout(config.block_dropout)
 
@@ -169,6 +174,37 @@ class AttentiveStatisticsPooling(nn.Module):
         return torch.cat([mean, variance.clamp(min=1e-6).sqrt()], dim=1)
 
 
+class LSTMPooling(nn.Module):
+    """Last states of a bidirectional LSTM over the real frames: `(batch, channels, frames)` to `(batch, 2 * size)`."""
+
+    def __init__(self, channels: int, size: int):
+        super().__init__()
+        self.output_size = 2 * size
+        self.lstm = nn.LSTM(channels, size, batch_first=True, bidirectional=True)
+
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Each direction reads a clip from its first to its last real frame."""
+        with torch.autocast(x.device.type, enabled=False):
+            packed = nn.utils.rnn.pack_padded_sequence(
+                x.float().transpose(1, 2), lengths.cpu(), batch_first=True, enforce_sorted=False
+            )
+            _, (states, _) = self.lstm(packed)  # (directions, batch, size)
+        return states.transpose(0, 1).flatten(1)
+
+
+class Flatten(nn.Module):
+    """All frames side by side: `(batch, channels, frames)` to `(batch, channels * frames)`, for a fixed `frames`."""
+
+    def __init__(self, channels: int, frames: int):
+        super().__init__()
+        self.output_size = channels * frames
+        self.frames = frames
+
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Shorter batches are padded with the zeros that stand beyond `lengths` anyway."""
+        return F.pad(x, (0, self.frames - x.shape[2])).flatten(1)
+
+
 POOLING = {"mean": MeanPooling, "max": MaxPooling, "attentive_statistics": AttentiveStatisticsPooling}
 
 
@@ -185,12 +221,20 @@ class SERPreTrainedModel(PreTrainedModel):
             init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
         elif isinstance(module, nn.Linear):
             init.xavier_uniform_(module.weight)
+        elif isinstance(module, nn.LSTM):
+            for name, weight in module.named_parameters():
+                if "bias" in name:
+                    init.zeros_(weight)
+                elif "weight_hh" in name:
+                    init.orthogonal_(weight)
+                else:
+                    init.xavier_uniform_(weight)
         elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
             init.ones_(module.weight)
             init.zeros_(module.running_mean)
             init.ones_(module.running_var)
             init.zeros_(module.num_batches_tracked)
-        if getattr(module, "bias", None) is not None:
+        if isinstance(getattr(module, "bias", None), nn.Parameter):
             init.zeros_(module.bias)
 
 
@@ -207,20 +251,41 @@ class CNNForAudioClassification(SERPreTrainedModel):
             block = ResidualBlock if config.block == "residual" and index > 0 else PlainBlock
             self.blocks.append(block(config, self.rank, in_channels, index))
             in_channels = channels
-        self.pooling = POOLING[config.pooling](in_channels)
+        self.pooling = self.build_pooling(config)
         sizes = [self.pooling.output_size, *config.hidden_sizes]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.hidden_norms = nn.ModuleList(
+            nn.BatchNorm1d(size) if config.hidden_batch_norm else nn.Identity() for size in config.hidden_sizes
+        )
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(sizes[-1], config.num_labels)
         self.post_init()
 
     def input_channels(self, config: SERConfig) -> int:
         """Channels of the tensor that `to_image` returns."""
-        raise AttributeError("use CNN1DForAudioClassification or CNN2DForAudioClassification")
+        raise AttributeError("use one of the subclasses")
+
+    def build_pooling(self, config: SERConfig) -> nn.Module:
+        """The layer between blocks and dense layers."""
+        if config.pooling != "flatten":
+            return POOLING[config.pooling](config.channels[-1])
+        self.blocks.eval()  # so that the probe leaves no trace in the batch norms
+        with torch.no_grad():
+            probe = torch.zeros(1, config.input_length, config.n_features)
+            x, _ = self.encode(probe, torch.tensor([config.input_length]))
+        self.blocks.train()
+        return Flatten(x.shape[1], x.shape[2])
 
     def to_image(self, input_features: torch.Tensor) -> torch.Tensor:
         """`(batch, frames, n_features)` to what the first block reads."""
-        raise AttributeError("use CNN1DForAudioClassification or CNN2DForAudioClassification")
+        raise AttributeError("use one of the subclasses")
+
+    def encode(self, input_features: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`(batch, frames, n_features)` to what the pooling reads, `(batch, channels, frames)`, and new lengths."""
+        x = self.to_image(input_features)
+        for block in self.blocks:
+            x, lengths = block(x, lengths)
+        return x, lengths
 
     def forward(
         self,
@@ -252,14 +317,13 @@ class CNNForAudioClassification(SERPreTrainedModel):
         if attention_mask is None:
             attention_mask = input_features.new_ones(batch, frames)
         lengths = attention_mask.sum(1).long()
-        x = self.to_image(input_features * attention_mask[..., None])
-        for block in self.blocks:
-            x, lengths = block(x, lengths)
-        if x.ndim == 4:
-            x = x.mean(3)  # (batch, channels, frames)
-        x = self.pooling(x, lengths)
-        for layer in self.hidden:
-            x = F.relu(layer(x))
+        input_features = input_features * attention_mask[..., None]
+        if self.config.input_length:
+            input_features = input_features[:, : self.config.input_length]
+            lengths = lengths.clamp(max=self.config.input_length)
+        x = self.pooling(*self.encode(input_features, lengths))
+        for layer, norm in zip(self.hidden, self.hidden_norms, strict=True):
+            x = F.relu(norm(layer(x)))
         logits = self.classifier(self.dropout(x)).float()
         loss = None if labels is None else F.cross_entropy(logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits)
@@ -294,5 +358,36 @@ class CNN2DForAudioClassification(CNNForAudioClassification):
         """`(batch, frames, n_mels)` to `(batch, 1, frames, n_mels)`."""
         return input_features[:, None]
 
+    def encode(self, input_features: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Bands become channels where every position counts, and are averaged where positions are pooled."""
+        if self.config.image_size:
+            input_features, lengths = resize(input_features, lengths, self.config.image_size)
+        x, lengths = super().encode(input_features, lengths)  # (batch, channels, frames, bands)
+        if self.config.pooling in ("flatten", "lstm"):
+            return x.transpose(2, 3).flatten(1, 2), lengths
+        return x.mean(3), lengths
 
-__all__ = ["CNN1DForAudioClassification", "CNN2DForAudioClassification"]
+
+def resize(images: torch.Tensor, lengths: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Stretch the real frames of each clip to one size: `(batch, frames, bands)` to `(batch, *size)`, new lengths."""
+    stretched = [
+        F.interpolate(image[None, None, :length].float(), size=tuple(size), mode="bilinear", align_corners=False)[0, 0]
+        for image, length in zip(images, lengths.tolist(), strict=True)
+    ]
+    return torch.stack(stretched), torch.full_like(lengths, size[0])
+
+
+class CRNNForAudioClassification(CNN2DForAudioClassification):
+    """2D CNN whose columns of channels and bands are read, frame by frame, by a bidirectional LSTM."""
+
+    config_class = CRNNConfig
+
+    def build_pooling(self, config: CRNNConfig) -> nn.Module:
+        """A bidirectional LSTM in place of a pooling."""
+        bands = config.n_features
+        for size in config.per_block("pool_sizes"):
+            bands = -(-bands // _tuple(size, 2)[1])
+        return LSTMPooling(config.channels[-1] * bands, config.lstm_size)
+
+
+__all__ = ["CNN1DForAudioClassification", "CNN2DForAudioClassification", "CRNNForAudioClassification"]

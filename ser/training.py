@@ -32,9 +32,11 @@ from ser.clips import ClipDataset
 from ser.clips import with_features
 from ser.configuration_ser import SERConfig
 from ser.corpora import load_crema_d
+from ser.corpora import load_emodb
 from ser.corpora import load_labelled_audio
 from ser.corpora import split
 from ser.corpora.splits import PROTOCOLS
+from ser.corpora.splits import check_leakage
 from ser.evaluation import describe_part
 from ser.evaluation import predict_logits
 from ser.evaluation import report_on_test
@@ -58,7 +60,8 @@ class DataArguments:
     """What to train on, and how to split it."""
 
     recipe: str = field(metadata={"help": "The system to train.", "choices": recipe_names()})
-    data_dir: str | None = field(default=None, metadata={"help": "Folder with the clips of CREMA-D."})
+    data_dir: str | None = field(default=None, metadata={"help": "Folder with the clips of the corpus."})
+    corpus: str = field(default="crema-d", metadata={"help": "Which corpus it is.", "choices": ["crema-d", "emodb"]})
     download: bool = field(default=False, metadata={"help": "Fetch CREMA-D into --data_dir first (600 MB, resumable)."})
     dataset_name: str | None = field(
         default=None, metadata={"help": "A dataset on the Hub or on disk with audio and labels, instead of --data_dir."}
@@ -66,8 +69,8 @@ class DataArguments:
     audio_column: str = field(default="audio", metadata={"help": "Its column with audio."})
     label_column: str = field(default="label", metadata={"help": "Its column with labels."})
     protocol: str = field(default="tfds", metadata={"help": "How to split.", "choices": list(PROTOCOLS)})
-    fold: int | None = field(default=None, metadata={"help": "1 to 5, with --protocol actor-5fold."})
-    split_seed: int = field(default=0, metadata={"help": "With --protocol random."})
+    fold: int | None = field(default=None, metadata={"help": "With --protocol actor-5fold (1 to 5) or loso."})
+    split_seed: int = field(default=0, metadata={"help": "With the random protocols."})
     cache_dir: str | None = field(default=None, metadata={"help": "Where tables and features are cached."})
 
 
@@ -143,7 +146,9 @@ class Run:
 
 def run_name(data: DataArguments, seed: int) -> str:
     """`RECIPE/PROTOCOL/seed-N`, with the fold or the split's seed where there is one."""
-    prefix = {"actor-5fold": f"fold-{data.fold}-", "random": f"split-{data.split_seed}-"}.get(data.protocol, "")
+    prefix = f"fold-{data.fold}-" if data.fold else ""
+    if data.protocol.startswith("random"):
+        prefix = f"split-{data.split_seed}-"
     return f"{data.recipe}/{data.protocol}/{prefix}seed-{seed}"
 
 
@@ -187,8 +192,10 @@ def load_clips(data: DataArguments) -> datasets.Dataset:
     """The clips that the arguments name."""
     if bool(data.data_dir) == bool(data.dataset_name):
         raise ValueError(
-            "expected either --data_dir (a folder with CREMA-D) or --dataset_name (a dataset); give one of them"
+            "expected either --data_dir (a folder with a corpus) or --dataset_name (a dataset); give one of them"
         )
+    if data.data_dir and data.corpus == "emodb":
+        return load_emodb(data.data_dir, cache_dir=data.cache_dir)
     if data.data_dir:
         return load_crema_d(data.data_dir, download=data.download, cache_dir=data.cache_dir)
     return load_labelled_audio(
@@ -298,10 +305,11 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
         "recipe": run.data.recipe,
         "protocol": run.data.protocol,
         "fold": run.data.fold,
-        "split_seed": run.data.split_seed if run.data.protocol == "random" else None,
+        "split_seed": run.data.split_seed if run.data.protocol.startswith("random") else None,
         "seed": run.training.seed,
         "parameters": model.num_parameters(),
         **report_on_test(run.parts["test"], logits["test"]),
+        "leakage": check_leakage(run.parts),
         "parts": {name: describe_part(clips, logits[name]) for name, clips in run.parts.items()},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "git_commit": run.git_commit,

@@ -10,16 +10,21 @@ from ser import CNN1DConfig
 from ser import CNN1DForAudioClassification
 from ser import CNN2DConfig
 from ser import CNN2DForAudioClassification
-from ser.configuration_ser import POOLINGS
+from ser import CRNNConfig
+from ser.modeling_ser import POOLING
 
 SMALL = {"channels": [8, 12, 16], "hidden_sizes": [10], "num_labels": 6}
 MINIATURES = {
-    **{f"1d-plain-{pooling}": CNN1DConfig(n_features=3, pooling=pooling, **SMALL) for pooling in POOLINGS},
-    **{f"2d-plain-{pooling}": CNN2DConfig(n_features=20, pooling=pooling, **SMALL) for pooling in POOLINGS},
+    **{f"1d-plain-{pooling}": CNN1DConfig(n_features=3, pooling=pooling, **SMALL) for pooling in POOLING},
+    **{f"2d-plain-{pooling}": CNN2DConfig(n_features=20, pooling=pooling, **SMALL) for pooling in POOLING},
     "1d-wide-pools": CNN1DConfig(n_features=3, kernel_sizes=5, pool_sizes=5, pool_strides=2, **SMALL),
     "1d-overlapping-pools": CNN1DConfig(n_features=3, pool_sizes=3, pool_strides=2, **SMALL),
     "1d-residual": CNN1DConfig(n_features=3, block="residual", squeeze_excitation=4, **SMALL),
     "2d-residual": CNN2DConfig(n_features=20, block="residual", squeeze_excitation=4, **SMALL),
+    "1d-flat": CNN1DConfig(n_features=3, pooling="flatten", input_length=100, hidden_batch_norm=True, **SMALL),
+    "2d-flat": CNN2DConfig(n_features=20, pooling="flatten", input_length=100, batch_norm=False, **SMALL),
+    "2d-resized": CNN2DConfig(n_features=20, image_size=[32, 16], **SMALL),
+    "crnn": CRNNConfig(n_features=20, lstm_size=6, **SMALL),
     "2d-rectangles": CNN2DConfig(n_features=20, kernel_sizes=[[9, 1], [1, 9], 3], pool_sizes=[[3, 1], 1, 2], **SMALL),
 }
 
@@ -107,6 +112,7 @@ def test_features_of_another_front_end_are_refused(shape):
         ({"block": "dense"}, "got 'dense'"),
         ({"pooling": "median"}, "got 'median'"),
         ({"kernel_sizes": [3, 3]}, "expected one of kernel_sizes per block"),
+        ({"pooling": "flatten"}, "expected input_length"),
         ({"channels": "many"}, "channels"),
         ({"dropout": "high"}, "dropout"),
     ],

@@ -6,6 +6,7 @@ import pytest
 from ser.corpora import load_crema_d
 from ser.corpora.crema_d import official_names
 from ser.corpora.crema_d import parse_name
+from ser.corpora.splits import check_leakage
 from ser.corpora.splits import split
 
 
@@ -45,9 +46,35 @@ def test_folds_test_each_actor_once(clips):
     assert len(tested) == len(set(tested)) == 91
 
 
+def test_leaving_one_speaker_out_selects_on_another(clips):
+    parts = split(clips, "loso", fold=91)
+    assert {name: sorted(set(part["actor"]))[:1] for name, part in parts.items()} == {
+        "train": ["1002"],
+        "dev": ["1001"],
+        "test": ["1091"],
+    }
+
+
+def test_leakage_is_counted(clips):
+    clean = check_leakage(split(clips, "tfds"))
+    assert clean["train and test"] == {"speakers": 0, "clips": 0}
+    random = check_leakage(split(clips, "random"))
+    assert random["train and test"]["speakers"] == 91
+    assert random["train and test"]["clips"] == 0
+    doubled = datasets.concatenate_datasets([clips, clips])
+    leaky = check_leakage(split(doubled, "random-70-30"))
+    assert leaky["train and test"]["clips"] > 2000
+
+
+def test_70_30_has_a_twentieth_of_training_for_dev(clips):
+    train, dev, test = sizes(split(clips, "random-70-30"))
+    assert test / 7442 == pytest.approx(0.3, abs=0.001)
+    assert dev / (train + dev) == pytest.approx(0.05, abs=0.001)
+
+
 def test_random_is_stratified_repeatable_and_seeded(clips):
     parts = split(clips, "random", split_seed=3)
-    assert sizes(parts) == (5953, 744, 745)
+    assert sizes(parts) == (5952, 745, 745)
     assert not set(parts["train"]["clip"]) & set(parts["test"]["clip"])
     for part in parts.values():
         share = part["label"][:].count(0) / len(part)
@@ -59,9 +86,14 @@ def test_random_is_stratified_repeatable_and_seeded(clips):
 @pytest.mark.parametrize(
     ("protocol", "fold", "message"),
     [
-        ("leave-one-out", None, "expected a protocol out of tfds, actor-5fold, random; got 'leave-one-out'"),
+        (
+            "leave-one-out",
+            None,
+            "expected a protocol out of tfds, actor-5fold, loso, random, .*; got 'leave-one-out'",
+        ),
         ("actor-5fold", None, "expected --fold between 1 and 5 with actor-5fold; got None"),
         ("actor-5fold", 6, "got 6"),
+        ("loso", 92, "expected --fold between 1 and 91 with loso; got 92"),
     ],
 )
 def test_wrong_choices_are_refused(clips, protocol, fold, message):
@@ -71,9 +103,9 @@ def test_wrong_choices_are_refused(clips, protocol, fold, message):
 
 def test_parts_without_clips_are_refused(clips):
     few = clips.filter(lambda row: row["actor"] in ("1001", "1002"))
-    with pytest.raises(ValueError, match="leaves no clips for dev and test; add clips of more actors"):
+    with pytest.raises(ValueError, match="leaves no clips for dev and test; add clips of more speakers"):
         split(few, "tfds")
     with pytest.raises(ValueError, match="too few clips for a stratified"):
         split(clips.select(range(6)), "random")
-    with pytest.raises(ValueError, match="expected a column 'actor'"):
+    with pytest.raises(ValueError, match="expected a column out of"):
         split(clips.remove_columns("actor"), "actor-5fold", fold=1)

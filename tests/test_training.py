@@ -113,7 +113,7 @@ def test_a_finished_run_resumes_from_its_last_checkpoint(finished, small_corpus)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--recipe", "cnn1d"], "expected either --data_dir (a folder with CREMA-D) or --dataset_name"),
+        (["--recipe", "cnn1d"], "expected either --data_dir (a folder with a corpus) or --dataset_name"),
         (["--recipe", "cnn1d", "--data_dir", "nowhere"], "there is none; check --data_dir"),
         (["--recipe", "cnn1d", "--data_dir", "clips"], "the tfds protocol leaves no clips for dev and test"),
         (["--recipe", "cnn1d", "--data_dir", "clips", "--protocol", "actor-5fold"], "expected --fold between 1 and 5"),

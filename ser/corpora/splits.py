@@ -8,8 +8,8 @@ from sklearn.model_selection import train_test_split
 
 logger = logging.getLogger(__name__)
 
-PROTOCOLS = ("tfds", "actor-5fold", "random")
-FOLDS = 5
+PROTOCOLS = ("tfds", "actor-5fold", "loso", "random", "random-70-30")
+SPEAKER_COLUMNS = ("actor", "speaker")
 TFDS_TEST = "1010 1013 1022 1026 1037 1038 1040 1045 1047 1048 1059 1065 1066 1068 1071 1073 1084 1086 1088".split()
 TFDS_DEV = "1015 1020 1021 1030 1050 1070 1079 1089 1090".split()
 TFDS_LEFT_OUT = {"1040_ITH_SAD_XX", "1006_TIE_NEU_XX", "1013_WSI_DIS_XX", "1017_IWW_FEA_XX"}
@@ -25,34 +25,68 @@ def split(
     """Divide clips into the parts train, dev and test.
 
     Args:
-        clips: Rows with label, and with actor and clip name for the protocols by actor.
-        protocol: "tfds" (19 test and 9 dev actors, as TensorFlow Datasets and SERAB have them), "actor-5fold" (blocks
-            of actors, the next block is dev) or "random" (80/10/10 stratified by label, actors on all sides, comparable
-            with most class projects only).
-        fold: 1 to 5, for "actor-5fold".
-        split_seed: For "random".
+        clips: Rows with label, and with actor (or speaker) and clip name for the protocols by speaker.
+        protocol: Which of `PROTOCOLS`:
+
+            - "tfds": 19 test and 9 dev actors of CREMA-D, as TensorFlow Datasets and SERAB have them;
+            - "actor-5fold": five blocks of actors of CREMA-D, the next block is dev;
+            - "loso": leave one speaker out, the next speaker is dev;
+            - "random": 80/10/10 stratified by label, speakers on all sides, comparable with most class projects only;
+            - "random-70-30": the same with 30 % for test and 5 % of the rest for dev.
+        fold: For "actor-5fold" (1 to 5) and "loso" (1 to the number of speakers).
+        split_seed: For the random ones.
 
     Raises:
-        ValueError: The protocol is unknown, the fold is out of range, there are no actors, or a part has no clips.
+        ValueError: The protocol is unknown, the fold is out of range, there are no speakers, or a part has no clips.
     """
     if protocol == "random":
-        parts = _random(clips, split_seed)
+        parts = _random(clips, split_seed, test=0.1, dev=0.1)
+    elif protocol == "random-70-30":
+        parts = _random(clips, split_seed, test=0.3, dev=0.7 * 0.05)
     elif protocol == "tfds":
         keep = [index for index, clip in enumerate(_column(clips, "clip")) if clip not in TFDS_LEFT_OUT]
-        parts = _by_actor(clips.select(keep), dev=TFDS_DEV, test=TFDS_TEST)
-    elif protocol == "actor-5fold":
-        if fold not in range(1, FOLDS + 1):
-            raise ValueError(f"expected --fold between 1 and {FOLDS} with actor-5fold; got {fold}")
-        parts = _by_actor(clips, dev=[str(a) for a in BLOCKS[fold % FOLDS]], test=[str(a) for a in BLOCKS[fold - 1]])
+        parts = _by_speaker(clips.select(keep), dev=TFDS_DEV, test=TFDS_TEST)
+    elif protocol in ("actor-5fold", "loso"):
+        blocks = [[str(actor) for actor in block] for block in BLOCKS]
+        if protocol == "loso":
+            blocks = [[speaker] for speaker in sorted(set(speakers_of(clips) or ()))]
+        if fold not in range(1, len(blocks) + 1):
+            raise ValueError(f"expected --fold between 1 and {len(blocks)} with {protocol}; got {fold}")
+        parts = _by_speaker(clips, dev=blocks[fold % len(blocks)], test=blocks[fold - 1])
     else:
         raise ValueError(f"expected a protocol out of {', '.join(PROTOCOLS)}; got {protocol!r}")
     empty = [name for name, part in parts.items() if not len(part)]
     if empty:
         raise ValueError(
             f"the {protocol} protocol leaves no clips for {' and '.join(empty)}; "
-            "add clips of more actors, or use --protocol random"
+            "add clips of more speakers, or use --protocol random"
         )
     return parts
+
+
+def speakers_of(clips: datasets.Dataset) -> list[str] | None:
+    """Who speaks each clip, or None where that is not known."""
+    known = [column for column in SPEAKER_COLUMNS if column in clips.column_names]
+    return list(clips[known[0]][:]) if known else None
+
+
+def check_leakage(parts: datasets.DatasetDict) -> dict[str, dict[str, int]]:
+    """How many speakers, clips and sentences each pair of parts shares; only sentences may be shared in good faith.
+
+    Args:
+        parts: Any table of splits, with whichever of the columns actor or speaker, clip, and sentence or text it has.
+
+    Returns:
+        For "train and dev", "train and test" and "dev and test", counts of "speakers", "clips" and "sentences".
+    """
+    columns = {"speakers": SPEAKER_COLUMNS, "clips": ("clip",), "sentences": ("sentence", "text")}
+    shared = {}
+    for first, second in (("train", "dev"), ("train", "test"), ("dev", "test")):
+        counts = shared.setdefault(f"{first} and {second}", {})
+        for what, names in columns.items():
+            for name in set(names) & set(parts[first].column_names):
+                counts[what] = len(set(parts[first][name][:]) & set(parts[second][name][:]))
+    return shared
 
 
 def _column(clips: datasets.Dataset, name: str) -> Sequence:
@@ -61,24 +95,31 @@ def _column(clips: datasets.Dataset, name: str) -> Sequence:
     return clips[name][:]
 
 
-def _by_actor(clips: datasets.Dataset, *, dev: Sequence[str], test: Sequence[str]) -> datasets.DatasetDict:
+def _by_speaker(clips: datasets.Dataset, *, dev: Sequence[str], test: Sequence[str]) -> datasets.DatasetDict:
+    speakers = speakers_of(clips)
+    if speakers is None:
+        raise ValueError(
+            f"expected a column out of {SPEAKER_COLUMNS} to split by; got {clips.column_names}; use --protocol random"
+        )
     part_of = dict.fromkeys(dev, "dev") | dict.fromkeys(test, "test")
     indices = {"train": [], "dev": [], "test": []}
-    for index, actor in enumerate(_column(clips, "actor")):
-        indices[part_of.get(actor, "train")].append(index)
+    for index, speaker in enumerate(speakers):
+        indices[part_of.get(speaker, "train")].append(index)
     return datasets.DatasetDict({name: clips.select(chosen) for name, chosen in indices.items()})
 
 
-def _random(clips: datasets.Dataset, split_seed: int) -> datasets.DatasetDict:
+def _random(clips: datasets.Dataset, split_seed: int, *, test: float, dev: float) -> datasets.DatasetDict:
     labels = clips["label"][:]
     try:
-        train, rest = train_test_split(range(len(clips)), test_size=0.2, stratify=labels, random_state=split_seed)
-        dev, test = train_test_split(rest, test_size=0.5, stratify=[labels[i] for i in rest], random_state=split_seed)
+        rest, test_part = train_test_split(range(len(clips)), test_size=test, stratify=labels, random_state=split_seed)
+        train, dev_part = train_test_split(
+            rest, test_size=dev / (1 - test), stratify=[labels[i] for i in rest], random_state=split_seed
+        )
     except ValueError as error:
-        raise ValueError(f"too few clips for a stratified 80/10/10 split ({error}); add clips of each label") from error
+        raise ValueError(f"too few clips for a stratified random split ({error}); add clips of each label") from error
     return datasets.DatasetDict(
-        {name: clips.select(sorted(part)) for name, part in (("train", train), ("dev", dev), ("test", test))}
+        {name: clips.select(sorted(part)) for name, part in (("train", train), ("dev", dev_part), ("test", test_part))}
     )
 
 
-__all__ = ["FOLDS", "PROTOCOLS", "split"]
+__all__ = ["PROTOCOLS", "check_leakage", "speakers_of", "split"]
