@@ -158,7 +158,8 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple:
     parser.set_defaults(use_cpu=not torch.cuda.is_available())  # else bf16 on a CPU is refused
     known, _ = parser.parse_known_args(arguments)
     recipe = load_recipe(known.recipe)
-    parser.set_defaults(**recipe.augmentation, **recipe.training)
+    parser.set_defaults(**recipe.data, **recipe.augmentation, **recipe.training)
+    known, _ = parser.parse_known_args(arguments)  # again, for the name of the run
     parser.set_defaults(bf16=has_bf16(known.use_cpu), output_dir=str(Path("runs") / run_name(known, known.seed)))
     return parser.parse_args_into_dataclasses(arguments)
 

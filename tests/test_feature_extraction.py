@@ -103,6 +103,23 @@ def test_durations_are_cropped_and_padded():
     assert len(cropped.extract(voice(0.4))) < len(cropped.extract(voice(1.7)))
 
 
+def test_joined_columns_stand_end_to_end():
+    names = ["rms", "zero_crossing_rate"]
+    columns = SERFeatureExtractor(features=names)(voice(), sampling_rate=RATE)["input_features"][0]
+    joined = SERFeatureExtractor(features=names, join=True)(voice(), sampling_rate=RATE)["input_features"][0]
+    np.testing.assert_array_equal(joined, np.concatenate([columns[:, 0], columns[:, 1]])[:, None])
+
+
+def test_statistics_sum_up_a_clip_to_one_frame():
+    names = ["rms", "spectral_centroid"]
+    columns = SERFeatureExtractor(features=names).extract(voice())
+    summed = SERFeatureExtractor(features=names, statistics=["mean", "max"])
+    np.testing.assert_allclose(summed.extract(voice())[0], [*columns.mean(0), *columns.max(0)], rtol=1e-6)
+    assert summed.feature_size == 4
+    with pytest.raises(ValueError, match="expected statistics out of mean, std, min, max; got .'median'"):
+        SERFeatureExtractor(statistics=["median"])
+
+
 def test_corpus_normalisation_is_learned():
     extractor = SERFeatureExtractor(features=["rms", "spectral_centroid"], normalization="corpus")
     with pytest.raises(ValueError, match="call fit_normalization first"):

@@ -8,10 +8,15 @@ import sys
 import numpy as np
 import pytest
 from conftest import ROOT
+from conftest import voice
 from conftest import write_corpus
 
 from ser.corpora import load_crema_d
+from ser.corpora.crema_d import EMOTIONS
+from ser.recipes import load_recipe
 from ser.recipes import recipe_names
+from ser.training import build_extractor
+from ser.training import build_model
 from ser.training import parse_arguments
 from ser.training import prepare
 from ser.training import train as train_run
@@ -183,7 +188,20 @@ def test_the_command_line_overrides_the_recipe():
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_builds(name, small_corpus, tmp_path):
-    run = prepare(*parse_arguments(["--recipe", name, "--data_dir", str(small_corpus), "--cache_dir", str(tmp_path)]))
+def test_every_recipe_builds_and_hears_a_clip(name, tmp_path):
+    write_corpus(tmp_path / "clips", ["1001_DFA_ANG_XX", "1010_DFA_HAP_XX", "1015_DFA_SAD_XX"])
+    arguments = ["--recipe", name, "--data_dir", str(tmp_path / "clips"), "--cache_dir", str(tmp_path)]
+    run = prepare(*parse_arguments([*arguments, "--corpus", "crema-d", "--protocol", "tfds"]))
     assert run.model.config.num_labels == 6
-    assert run.model.config.n_features == run.extractor.feature_size
+    clip = run.extractor(voice(2.0, rate=run.extractor.sampling_rate), run.extractor.sampling_rate, "pt")
+    assert run.model.eval()(**clip).logits.shape == (1, 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("zcr-energy-1d", 587_526 - 2 * 960), ("mel-2d", 1_620_102 - 2 * 960)]
+)
+def test_the_published_networks_have_their_published_size(name, parameters):
+    """Without the running mean and variance of 960 channels, which Keras counts too."""
+    recipe = load_recipe(name)
+    model = build_model(recipe, {}, build_extractor(recipe, {}), EMOTIONS)
+    assert model.num_parameters() == parameters

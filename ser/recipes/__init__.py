@@ -18,6 +18,9 @@ class Recipe:
         feature_extractor: Arguments of `SERFeatureExtractor`.
         augmentation: Fields of `AugmentationArguments`.
         training: Fields of `SERTrainingArguments`.
+        data: Fields of `DataArguments`, where the recipe is for another corpus than CREMA-D.
+        printed_accuracy: Test accuracy that the authors of the source print, if they do.
+        printed_confusion: The pair of emotions that the source names as confused most, if it does.
     """
 
     config_class: type[SERConfig]
@@ -25,6 +28,9 @@ class Recipe:
     feature_extractor: dict = field(default_factory=dict)
     augmentation: dict = field(default_factory=dict)
     training: dict = field(default_factory=dict)
+    data: dict = field(default_factory=dict)
+    printed_accuracy: float | None = None
+    printed_confusion: tuple[str, str] | None = None
 
 
 def recipe_names() -> list[str]:
