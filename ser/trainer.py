@@ -1,6 +1,7 @@
 """`Trainer` with mixup, label smoothing, training accuracy and averaged weights."""
 
 import copy
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,7 @@ class SERTrainer(Trainer):
         super().__init__(**kwargs)
         self.augmentation = augmentation
         self.hits, self.seen = 0, 0
+        self.last_log = time.time()
         self.averaged = None
         if ema_decay:
             self.averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
@@ -65,7 +67,11 @@ class SERTrainer(Trainer):
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
     def log(self, logs: dict, *args, **kwargs) -> None:
-        """Adds the accuracy on the augmented training batches since the last log."""
+        """Adds the seconds spent so far, resumptions included, and the accuracy on the augmented batches since then."""
+        now = time.time()
+        earlier = next((entry["seconds"] for entry in reversed(self.state.log_history) if "seconds" in entry), 0.0)
+        logs["seconds"] = earlier + now - self.last_log
+        self.last_log = now
         if "loss" in logs and self.seen:
             logs["accuracy"] = self.hits / self.seen
             self.hits, self.seen = 0, 0
@@ -107,6 +113,7 @@ class SERTrainer(Trainer):
 
     def train(self, *args, **kwargs):
         """As `Trainer`; afterwards the model holds the best averaged weights and nothing is swapped any more."""
+        self.last_log = time.time()
         output = super().train(*args, **kwargs)
         self.averaged = None
         return output

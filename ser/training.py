@@ -6,7 +6,6 @@ import platform
 import shlex
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from dataclasses import field
 from importlib.metadata import version
@@ -245,14 +244,13 @@ def train(run: Run) -> dict:
     Returns:
         The content of `results.json`.
     """
-    started = time.time()
     trainer = build_trainer(run)
     checkpoint = run.training.resume_from_checkpoint
     if checkpoint == "last":
         checkpoint = get_last_checkpoint(run.training.output_dir)
     trainer.train(resume_from_checkpoint=checkpoint)
     results, predictions = evaluate(run, trainer.model)
-    results["wall_time_seconds"] = round(time.time() - started, 1)
+    results["wall_time_seconds"] = round(trainer.state.log_history[-1]["seconds"], 1)
     results["peak_memory_gib"] = peak_memory()
     results["history"] = trainer.state.log_history
     results["best_epoch"] = best_epoch(trainer.state.log_history, run.training.metric_for_best_model)
@@ -353,12 +351,20 @@ def peak_memory() -> float | None:
 
 
 def git_commit() -> str | None:
-    """Commit of the code, with "-dirty" if it was changed since; None outside a clone."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40", "--dirty"]
+    """Commit of the code, with "-dirty" if the code was changed since; None outside a clone."""
+    package = Path(__file__).parent
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        head = _git(package.parent, "rev-parse", "HEAD")
+        changed = _git(package.parent, "status", "--porcelain", "--", package.name, "train.py", "requirements.txt")
     except (OSError, subprocess.CalledProcessError):
         return None
+    return f"{head}-dirty" if changed else head
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 __all__ = ["parse_arguments", "prepare", "train"]

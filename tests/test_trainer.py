@@ -94,6 +94,9 @@ def test_an_interrupted_training_ends_where_an_undisturbed_one_does(tmp_path, em
     resumed_average = resumed.averaged
     resumed.train(resume_from_checkpoint=str(tmp_path / "b/checkpoint-3"))
     assert torch.equal(weights(resumed), weights(undisturbed))
+    seconds = [entry["seconds"] for entry in resumed.state.log_history]
+    assert seconds == sorted(seconds)
+    assert seconds[0] > 0
     if ema_decay:
         assert torch.equal(resumed_average.module.classifier.weight, average.module.classifier.weight)
 

@@ -180,7 +180,7 @@ def test_the_command_says_what_is_wrong_without_a_traceback(tmp_path):
 def test_the_command_line_overrides_the_recipe():
     base = ["--recipe", "cnn2d", "--data_dir", "x"]
     _, _, augmentation, training = parse_arguments(base)
-    assert (augmentation.mixup_beta, training.num_train_epochs) == (0.3, 45)
+    assert (augmentation.mixup_beta, training.num_train_epochs) == (0.3, 50)
     arguments = [*base, "--mixup_beta", "0", "--num_train_epochs", "7", "--bf16", "False", "--use_cpu"]
     _, _, augmentation, training = parse_arguments(arguments)
     assert (augmentation.mixup_beta, training.num_train_epochs, training.bf16) == (0, 7, False)

@@ -35,7 +35,7 @@ RECIPE = Recipe(
         "label_smoothing": 0.05,
     },
     training={
-        "num_train_epochs": 45,
+        "num_train_epochs": 50,
         "per_device_train_batch_size": 16,
         "learning_rate": 1.5e-3,
         "weight_decay": 0.01,

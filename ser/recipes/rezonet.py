@@ -1,8 +1,8 @@
 """Class project C: rectangular kernels over frequency on a 40-band mel image.
 
-After Deep-Net (Sensors 2020, 20(18), 5212). Kernels are height by width of an image whose height is frequency. The text
-says 10 x 1 where the figure says 13 x 1 for the third block: the text is followed. Its step decay at epoch 50 would come
-after the last of the 50 epochs trained here.
+After Deep-Net (Sensors 2020, 20(18), 5212). Kernels are height by width of an image whose height is frequency.
+The text says 10 x 1 where the figure says 13 x 1 for the third block: the text is followed.
+Its step decay at epoch 50 would come after the last of the 50 epochs trained here.
 """
 
 from ser.configuration_ser import CNN2DConfig
