@@ -249,13 +249,14 @@ def train(run: Run) -> dict:
     if checkpoint == "last":
         checkpoint = get_last_checkpoint(run.training.output_dir)
     trainer.train(resume_from_checkpoint=checkpoint)
-    results, predictions = evaluate(run, trainer.model)
+    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # else it stays in bf16
+    results, predictions = evaluate(run, model)
     results["wall_time_seconds"] = round(trainer.state.log_history[-1]["seconds"], 1)
     results["peak_memory_gib"] = peak_memory()
     results["history"] = trainer.state.log_history
     results["best_epoch"] = best_epoch(trainer.state.log_history, run.training.metric_for_best_model)
     if trainer.is_world_process_zero():
-        write_report(run, trainer.model, results, predictions)
+        write_report(run, model, results, predictions)
     return results
 
 

@@ -10,6 +10,7 @@ import pytest
 from conftest import ROOT
 from conftest import voice
 from conftest import write_corpus
+from transformers import pipeline
 
 from ser.corpora import load_crema_d
 from ser.corpora.crema_d import EMOTIONS
@@ -77,6 +78,17 @@ def test_predictions_and_figures_agree(finished):
     assert header == ["clip", "label", "anger", "disgust", "fear", "happy", "neutral", "sad"]
     hits = [header[2 + int(np.argmax([float(value) for value in row[2:]]))] == row[1] for row in rows]
     assert np.mean(hits) == pytest.approx(json.loads((report / "results.json").read_text())["accuracy"], abs=0.015)
+
+
+def test_the_saved_model_gives_the_reported_predictions(finished, small_corpus):
+    folder, _ = finished
+    header, *rows = (
+        line.split(",") for line in (folder / "results/cnn1d/tfds/seed-3/predictions.csv").read_text().splitlines()
+    )
+    classifier = pipeline("audio-classification", model=str(folder / "runs/cnn1d/tfds/seed-3/model"))
+    for name, _, *reported in rows[::10]:
+        scores = {entry["label"]: entry["score"] for entry in classifier(str(small_corpus / f"{name}.ogg"))}
+        assert [scores[label] for label in header[2:]] == pytest.approx([float(value) for value in reported], abs=1e-4)
 
 
 def test_the_model_folder_is_loadable_and_holds_no_pickle(finished):
