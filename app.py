@@ -19,6 +19,7 @@ SHORTEST, LONGEST = 0.2, 60.0  # seconds
 SILENCE = 1e-3  # peak amplitude below which nobody speaks
 UNSURE = 0.5  # probability below which the page says so
 ADJECTIVES = {"anger": "angry", "disgust": "disgusted", "fear": "fearful"}
+THEME = gr.themes.Soft()
 NOTE = (
     "Trained on **acted** English speech: it hears how a voice *sounds*, not what a person feels. "
     "Not for hiring, policing, health or judging anyone. Recordings are deleted within ten minutes."
@@ -122,4 +123,4 @@ with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 300)) as demo:
 demo.queue(max_size=20)
 
 if __name__ == "__main__":
-    demo.launch(theme=gr.themes.Soft())
+    demo.launch(theme=THEME)

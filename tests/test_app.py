@@ -23,7 +23,7 @@ LABELS = {"anger", "disgust", "fear", "happy", "neutral", "sad"}
 
 @pytest.fixture(scope="module")
 def url():
-    app.demo.launch(prevent_thread_lock=True, quiet=True)
+    app.demo.launch(theme=app.THEME, prevent_thread_lock=True, quiet=True)
     yield app.demo.local_url
     app.demo.close()
 
