@@ -1,5 +1,6 @@
 """The model card: the template `model_card.md` filled with the figures of one run."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import EvalResult
@@ -7,11 +8,67 @@ from huggingface_hub import ModelCard
 from huggingface_hub import ModelCardData
 
 TEMPLATE = Path(__file__).parent.parent / "model_card.md"
+UNSEEN = "whom the model never heard, neither in training nor in selection"
 PROTOCOLS = {
-    "tfds": "19 actors whom the model never heard, neither in training nor in selection (TensorFlow Datasets' split)",
-    "actor-5fold": "a block of actors whom the model never heard, neither in training nor in selection",
-    "random": "clips drawn at random, of the same actors as the training part: not a figure for unseen speakers",
+    "tfds": f"19 actors {UNSEEN} (TensorFlow Datasets' split)",
+    "actor-5fold": f"a block of actors {UNSEEN}",
+    "loso": f"one speaker {UNSEEN}",
+    "random": "clips drawn at random, of the same speakers as the training part: not a figure for unseen speakers",
 }
+METRICS = {"accuracy": "Accuracy", "uar": "Unweighted average recall", "macro_f1": "Macro F1"}
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a card says of the data.
+
+    Args:
+        speech: Completes "trained from scratch on".
+        details: Completes the description of the training data.
+        limits: Completes the limitations.
+        language: Code of its language.
+        licence: Of the data.
+        citation: BibTeX.
+    """
+
+    speech: str
+    details: str = ""
+    limits: str = "Other speakers, microphones and languages are outside what it was tested on."
+    language: str | None = None
+    licence: str = "see the dataset's own page."
+    citation: str = ""
+
+
+CREMA_D = Corpus(
+    speech="the acted English speech of CREMA-D",
+    details="Twelve fixed sentences, spoken by actors; the silent clip and one of each pair of identical clips under "
+    "contradicting names are left out.",
+    limits="Acted emotions of 91 actors, English, twelve sentences, one recording room.\nOther microphones, languages, "
+    "ages, spontaneous speech and mixed feelings are outside what it was tested on.",
+    language="en",
+    licence="database under ODbL 1.0, contents under DbCL 1.0.",
+    citation="""@article{cao2014crema,
+  title={{CREMA-D}: Crowd-sourced Emotional Multimodal Actors Dataset},
+  author={Cao, Houwei and Cooper, David G. and Keutmann, Michael K. and Gur, Ruben C. and Nenkova, Ani and
+    Verma, Ragini},
+  journal={IEEE Transactions on Affective Computing},
+  volume={5}, number={4}, pages={377--390}, year={2014}, doi={10.1109/TAFFC.2014.2336244}
+}""",
+)
+EMODB = Corpus(
+    speech="the acted German speech of EmoDB",
+    details="Ten fixed sentences, spoken by ten actors.",
+    limits="Acted emotions of ten actors, German, ten sentences, one recording room.\nOther speakers, languages and "
+    "spontaneous speech are outside what it was tested on.",
+    language="de",
+    licence="CC0 1.0 (some copies say CC BY 4.0).",
+    citation="""@inproceedings{burkhardt2005database,
+  title={A database of {German} emotional speech},
+  author={Burkhardt, Felix and Paeschke, Astrid and Rolfes, Miriam and Sendlmeier, Walter F. and Weiss, Benjamin},
+  booktitle={Interspeech}, pages={1517--1520}, year={2005}, doi={10.21437/Interspeech.2005-446}
+}""",
+)
+CORPORA = {"CREMA-D": CREMA_D, "EmoDB": EMODB}
 
 
 def render_card(results: dict) -> str:
@@ -20,10 +77,10 @@ def render_card(results: dict) -> str:
     Args:
         results: The content of the run's `results.json`.
     """
-    name = f"ser-{results['recipe']}"
-    metrics = {"accuracy": "Accuracy", "uar": "Unweighted average recall", "macro_f1": "Macro F1"}
+    name, corpus_name = f"ser-{results['recipe']}", results.get("corpus", "CREMA-D")
+    corpus = CORPORA.get(corpus_name, Corpus(speech=f"the speech of {corpus_name}"))
     data = ModelCardData(
-        language="en",
+        language=corpus.language,
         library_name="transformers",
         pipeline_tag="audio-classification",
         tags=["speech-emotion-recognition", "audio", "ser"],
@@ -33,18 +90,24 @@ def render_card(results: dict) -> str:
             EvalResult(
                 task_type="audio-classification",
                 task_name="Speech emotion recognition",
-                dataset_type="crema-d",
-                dataset_name=f"CREMA-D, {results['protocol']} protocol",
+                dataset_type=corpus_name.lower(),
+                dataset_name=f"{corpus_name}, {results['protocol']} protocol",
                 dataset_split="test",
                 metric_type=metric,
                 metric_name=title,
                 metric_value=round(results[metric], 4),
             )
-            for metric, title in metrics.items()
+            for metric, title in METRICS.items()
         ],
     )
     card = ModelCard.from_template(
-        data, template_path=str(TEMPLATE), name=name, protocol=PROTOCOLS[results["protocol"]], results=results
+        data,
+        template_path=str(TEMPLATE),
+        name=name,
+        corpus_name=corpus_name,
+        corpus=corpus,
+        protocol=PROTOCOLS[results["protocol"].removesuffix("-70-30")],
+        results=results,
     )
     return str(card)
 

@@ -34,6 +34,8 @@ from ser.corpora import load_crema_d
 from ser.corpora import load_emodb
 from ser.corpora import load_labelled_audio
 from ser.corpora import split
+from ser.corpora.crema_d import CremaD
+from ser.corpora.emodb import EmoDB
 from ser.corpora.splits import PROTOCOLS
 from ser.corpora.splits import check_leakage
 from ser.evaluation import describe_part
@@ -203,6 +205,12 @@ def load_clips(data: DataArguments) -> datasets.Dataset:
     )
 
 
+def corpus_title(data: DataArguments) -> str:
+    """The corpus as a card calls it."""
+    titles = {"crema-d": CremaD.TITLE, "emodb": EmoDB.TITLE}
+    return titles[data.corpus] if data.data_dir else Path(data.dataset_name).name
+
+
 def _overrides(text: str, name: str) -> dict:
     try:
         overrides = json.loads(text)
@@ -303,6 +311,7 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
     }
     results = {
         "recipe": run.data.recipe,
+        "corpus": corpus_title(run.data),
         "protocol": run.data.protocol,
         "fold": run.data.fold,
         "split_seed": run.data.split_seed if run.data.protocol.startswith("random") else None,

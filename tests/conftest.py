@@ -1,6 +1,9 @@
 """Sound for the tests: real clips where the corpora are beside the checkout, and sound made here."""
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -10,6 +13,19 @@ import numpy as np
 import pytest
 import soundfile
 
+WITHOUT_THE_PACKAGE = """
+import importlib.util, json, shutil, sys
+import numpy as np
+from transformers import pipeline
+assert importlib.util.find_spec("ser") is None and shutil.which("ffmpeg") is None
+assert importlib.util.find_spec("torchaudio") is None
+classifier = pipeline("audio-classification", model=sys.argv[1], trust_remote_code=True)
+path = sys.argv[2]
+array = np.load(sys.argv[3])
+inputs = [path, open(path, "rb").read(), array, {"array": array, "sampling_rate": 16000}]
+print(json.dumps([classifier(clip) for clip in inputs]))
+assert type(classifier).__module__.startswith("transformers_modules")
+"""
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 RATE = 16000  # Hz
@@ -64,3 +80,13 @@ def write_corpus(folder: Path, names: list[str], suffix: str = ".wav") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
         soundfile.write(folder / f"{name}{suffix}", voice(0.4, pitch=100 + 5 * number, seed=number), RATE)
+
+
+def run_python(code: str, *arguments, cwd, path: str = "") -> list:
+    """What the lines that a fresh process prints say as JSON."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment |= {"PYTHONPATH": path, "HF_HOME": str(cwd / "hf"), "HF_HUB_OFFLINE": "1", "PATH": "/nowhere"}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]

@@ -6,9 +6,11 @@ import json
 import numpy as np
 import pytest
 from conftest import ROOT
+from conftest import WITHOUT_THE_PACKAGE
+from conftest import run_python
 from transformers import pipeline
 
-import ser  # noqa: F401
+from ser import load_audio
 from ser.regenerate import regenerate
 
 CHECKPOINTS = sorted((ROOT / "checkpoints").iterdir())
@@ -49,6 +51,14 @@ def test_a_checkpoint_gives_its_reported_predictions(folder, crema_d):
         answer = classifier(str(crema_d / "AudioOGG" / f"{row['clip']}.ogg"))
         scores = {entry["label"]: entry["score"] for entry in answer}
         assert scores == pytest.approx({label: float(row[label]) for label in results["labels"]}, abs=1e-4)
+
+
+@pytest.mark.parametrize("folder", CHECKPOINTS, ids=lambda folder: folder.name)
+def test_a_stranger_gets_the_same_answer(folder, clip_path, tmp_path):
+    np.save(tmp_path / "clip.npy", load_audio(clip_path, sampling_rate=16000))
+    (answers,) = run_python(WITHOUT_THE_PACKAGE, folder, clip_path, tmp_path / "clip.npy", cwd=tmp_path)
+    expected = pipeline("audio-classification", model=str(folder))(str(clip_path))
+    assert answers == [expected] * 4
 
 
 def test_every_generated_text_is_up_to_date():

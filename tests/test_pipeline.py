@@ -1,16 +1,13 @@
 """`pipeline("audio-classification", model=FOLDER)` in fresh processes, with and without the package."""
 
-import json
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import soundfile
 import torch
 from conftest import RATE
 from conftest import ROOT
+from conftest import WITHOUT_THE_PACKAGE
+from conftest import run_python
 from conftest import voice
 from transformers import AudioClassificationPipeline
 from transformers import AutoModelForAudioClassification
@@ -22,19 +19,6 @@ from transformers import pipeline
 import ser
 
 LABELS = ["anger", "disgust", "fear", "happy", "neutral", "sad"]
-WITHOUT_THE_PACKAGE = """
-import importlib.util, json, shutil, sys
-import numpy as np
-from transformers import pipeline
-assert importlib.util.find_spec("ser") is None and shutil.which("ffmpeg") is None
-assert importlib.util.find_spec("torchaudio") is None
-classifier = pipeline("audio-classification", model=sys.argv[1], trust_remote_code=True)
-path = sys.argv[2]
-array = np.load(sys.argv[3])
-inputs = [path, open(path, "rb").read(), array, {"array": array, "sampling_rate": 16000}]
-print(json.dumps([classifier(clip) for clip in inputs]))
-assert type(classifier).__module__.startswith("transformers_modules")
-"""
 WITH_THE_PACKAGE = """
 import json, sys
 import ser
@@ -60,16 +44,6 @@ def model_folder(tmp_path_factory):
     return folder
 
 
-def run(code: str, *arguments, cwd, path: str = "") -> list:
-    """What the lines that a fresh process prints say as JSON."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    environment |= {"PYTHONPATH": path, "HF_HOME": str(cwd / "hf"), "HF_HUB_OFFLINE": "1", "PATH": "/nowhere"}
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
-
-
 def scores(answer: list[dict]) -> dict[str, float]:
     return {entry["label"]: entry["score"] for entry in answer}
 
@@ -79,7 +53,9 @@ def test_a_stranger_needs_neither_package_nor_ffmpeg(model_folder, tmp_path):
     soundfile.write(tmp_path / "clip.flac", np.stack([waveform, waveform], axis=1), 44100)
     mono = ser.load_audio(tmp_path / "clip.flac", sampling_rate=RATE)
     np.save(tmp_path / "clip.npy", mono)
-    (answers,) = run(WITHOUT_THE_PACKAGE, model_folder, tmp_path / "clip.flac", tmp_path / "clip.npy", cwd=tmp_path)
+    (answers,) = run_python(
+        WITHOUT_THE_PACKAGE, model_folder, tmp_path / "clip.flac", tmp_path / "clip.npy", cwd=tmp_path
+    )
     local = pipeline("audio-classification", model=str(model_folder))(mono)
     assert set(scores(local)) == set(LABELS)
     for answer in answers:
@@ -88,7 +64,7 @@ def test_a_stranger_needs_neither_package_nor_ffmpeg(model_folder, tmp_path):
 
 def test_importing_the_package_is_as_good_and_runs_no_remote_code(model_folder, tmp_path):
     soundfile.write(tmp_path / "clip.wav", voice(), RATE)
-    answers = run(WITH_THE_PACKAGE, model_folder, tmp_path / "clip.wav", cwd=tmp_path, path=str(ROOT))
+    answers = run_python(WITH_THE_PACKAGE, model_folder, tmp_path / "clip.wav", cwd=tmp_path, path=str(ROOT))
     assert len(answers) == 2
     assert answers[0] == answers[1]
     assert set(scores(answers[0])) == set(LABELS)

@@ -176,6 +176,32 @@ def test_waveform_augmentation_plateau_and_another_dataset(small_corpus, tmp_pat
     assert json.loads((run.results_dir / "results.json").read_text())["split_seed"] == 1
 
 
+def test_emodb_leaves_one_speaker_out(tmp_path):
+    letters = "WLEAFTN"
+    write_corpus(tmp_path / "wav", [f"{speaker}a01{letter}a" for speaker in ("03", "08", "09") for letter in letters])
+    run = prepare(
+        *parse_arguments(
+            [
+                *("--recipe", "crnn-emodb", "--data_dir", str(tmp_path / "wav"), "--fold", "2", "--max_steps", "1"),
+                *("--model", '{"channels": [4, 4, 4, 4], "lstm_size": 4}', "--cache_dir", str(tmp_path / "cache")),
+                *("--output_dir", str(tmp_path / "run"), "--results_dir", str(tmp_path / "results")),
+                *("--eval_strategy", "steps", "--eval_steps", "1", "--save_strategy", "steps", "--save_steps", "1"),
+            ]
+        )
+    )
+    assert run.name == "crnn-emodb/loso/fold-2-seed-0"
+    assert {name: set(part["speaker"]) for name, part in run.parts.items()} == {
+        "train": {"03"},
+        "dev": {"09"},
+        "test": {"08"},
+    }
+    results = train_run(run)
+    assert (results["corpus"], len(results["labels"]), results["test_actors"]) == ("EmoDB", 7, 1)
+    card = (run.model_dir / "README.md").read_text()
+    assert "the acted German speech of EmoDB" in card
+    assert "one speaker whom the model never heard" in card
+
+
 def test_unknown_model_fields_are_refused(small_corpus, tmp_path):
     arguments = ["--recipe", "cnn1d", "--data_dir", str(small_corpus), "--cache_dir", str(tmp_path)]
     with pytest.raises(ValueError, match=r"--model has unknown fields \['drop'\]; expected fields of CNN1DConfig"):

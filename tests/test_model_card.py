@@ -1,0 +1,66 @@
+"""Cards say what the results say, for every corpus and protocol."""
+
+import copy
+import json
+
+import pytest
+from conftest import ROOT
+from huggingface_hub import ModelCard
+
+from ser.corpora.splits import PROTOCOLS
+from ser.model_card import render_card
+from ser.regenerate import replace_block
+from ser.regenerate import results_table
+
+RESULTS = json.loads(next((ROOT / "results").glob("cnn2d/tfds/*/results.json")).read_text())
+
+
+def changed(**fields) -> dict:
+    return copy.deepcopy(RESULTS) | fields
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_every_protocol_is_named_for_what_it_is(protocol):
+    card = render_card(changed(protocol=protocol))
+    assert ("not a figure for unseen speakers" in card) == protocol.startswith("random")
+    assert ("whom the model never heard" in card) == (not protocol.startswith("random"))
+
+
+def test_the_metadata_carries_the_figures():
+    data = ModelCard(render_card(changed(accuracy=0.123456))).data
+    assert data.library_name == "transformers"
+    assert data.pipeline_tag == "audio-classification"
+    assert data.language == "en"
+    figures = {result.metric_type: result.metric_value for result in data.eval_results}
+    assert figures["accuracy"] == 0.1235
+    assert figures["uar"] == round(RESULTS["uar"], 4)
+
+
+def test_the_text_carries_the_figures():
+    card = render_card(changed(accuracy=0.4321, git_commit="abc123", command="python train.py --recipe x"))
+    assert "**43.2 % of the 1,556 test clips**" in card
+    assert "abc123" in card
+    assert "python train.py --recipe x" in card
+    assert "{{" not in card.replace("title={{CREMA-D}", "")
+
+
+def test_a_corpus_without_speakers_groups_or_votes_still_gets_a_card():
+    parts = {name: part | {"actors": None} for name, part in RESULTS["parts"].items()}
+    results = changed(corpus="my-corpus", groups={}, human_single_vote_accuracy=None, parts=parts, protocol="random")
+    card = render_card(results)
+    assert "the speech of my-corpus" in card
+    assert "CREMA-D" not in card
+    assert "listeners" not in card
+    assert "None" not in card
+
+
+def test_runs_of_one_recipe_and_protocol_share_a_row():
+    runs = [changed(seed=seed, accuracy=accuracy) for seed, accuracy in ((0, 0.6), (1, 0.7))]
+    rows = results_table([*runs, changed(recipe="other")]).splitlines()[2:]
+    assert len(rows) == 2
+    assert sum("seed 0, seed 1 | **0.650**" in row for row in rows) == 1
+
+
+def test_markers_must_be_there():
+    with pytest.raises(ValueError, match="put them back"):
+        replace_block("no markers", "table")
