@@ -1,6 +1,7 @@
 """Clips as a torch dataset: features computed once and kept on disk, or made from the augmented waveform each time."""
 
 import hashlib
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,23 +17,36 @@ from ser.feature_extraction_ser import SERFeatureExtractor
 NOT_IN_CACHE = ("normalization", "mean", "std", "join", "feature_size", "auto_map", "feature_extractor_type")
 
 
-def with_features(clips: datasets.Dataset, extractor: SERFeatureExtractor) -> datasets.Dataset:
+def with_features(
+    clips: datasets.Dataset, extractor: SERFeatureExtractor, *, augment_copy: Callable | None = None
+) -> datasets.Dataset:
     """Add the columns `features`, not yet normalised, flattened from `(frames, n_features)`, and `frames`.
 
     The cache file lies beside that of `clips`; its name hashes the clips, the extractor's settings and the code of the
     features. It is written under a temporary name first.
+
+    Args:
+        clips: Rows with audio and, perhaps, copy (see `with_copies`).
+        extractor: Makes the features.
+        augment_copy: `(samples,)` to `(samples,)`, applied to the copies; each copy has a seed of its own.
     """
     settings = {name: value for name, value in extractor.to_dict().items() if name not in NOT_IN_CACHE}
     code = Path(features_ser.__file__).read_text(encoding="utf-8")
-    key = hashlib.sha256(repr((clips._fingerprint, sorted(settings.items()), code)).encode()).hexdigest()[:16]
+    facts = clips._fingerprint, sorted(settings.items()), code, augment_copy is not None
+    key = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
-    def extract(audio: dict) -> dict:
-        features = extractor.extract(load_audio(audio, sampling_rate=extractor.sampling_rate))
+    def extract(row: dict, index: int) -> dict:
+        waveform = load_audio(row["audio"], sampling_rate=extractor.sampling_rate)
+        if row.get("copy") and augment_copy:
+            random.seed(index)
+            np.random.seed(index)
+            waveform = augment_copy(waveform)
+        features = extractor.extract(waveform)
         return {"features": features.ravel(), "frames": len(features)}
 
     features = clips.map(
         extract,
-        input_columns="audio",
+        with_indices=True,
         remove_columns=clips.column_names,
         features=datasets.Features(
             {"features": datasets.List(datasets.Value("float32")), "frames": datasets.Value("int32")}

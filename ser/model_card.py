@@ -13,6 +13,7 @@ PROTOCOLS = {
     "tfds": f"19 actors {UNSEEN} (TensorFlow Datasets' split)",
     "actor-5fold": f"a block of actors {UNSEEN}",
     "loso": f"one speaker {UNSEEN}",
+    "leaky": "copies of clips that the model was trained on and selected by",
     "random": "clips drawn at random, of the same speakers as the training part: not a figure for unseen speakers",
 }
 METRICS = {"accuracy": "Accuracy", "uar": "Unweighted average recall", "macro_f1": "Macro F1"}

@@ -25,7 +25,7 @@ def write_report(run: "Run", model: PreTrainedModel, results: dict, logits: np.n
         results: The content of `results.json`.
         logits: Of the test part, shape `(test_clips, num_labels)`.
     """
-    title = run.name.replace("/", ", ")
+    title = run.name.replace("/", ", ") + ("" if results["valid"] else ": INVALID, training and test part overlap")
     pictures = {
         "curves.png": plot_curves(results["history"], title),
         "confusion.png": plot_confusion(results["confusion_matrix"], results["labels"], title, normalized=False),

@@ -6,6 +6,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import field
 from importlib.metadata import version
@@ -38,6 +39,7 @@ from ser.corpora.crema_d import CremaD
 from ser.corpora.emodb import EmoDB
 from ser.corpora.splits import PROTOCOLS
 from ser.corpora.splits import check_leakage
+from ser.corpora.splits import with_copies
 from ser.evaluation import describe_part
 from ser.evaluation import predict_logits
 from ser.evaluation import report_on_test
@@ -148,7 +150,7 @@ class Run:
 def run_name(data: DataArguments, seed: int) -> str:
     """`RECIPE/PROTOCOL/seed-N`, with the fold or the split's seed where there is one."""
     prefix = f"fold-{data.fold}-" if data.fold else ""
-    if data.protocol.startswith("random"):
+    if data.protocol.startswith("random") or data.protocol == "leaky":
         prefix = f"split-{data.split_seed}-"
     return f"{data.recipe}/{data.protocol}/{prefix}seed-{seed}"
 
@@ -181,7 +183,11 @@ def prepare(
     extractor = build_extractor(recipe, _overrides(options.feature_extractor, "feature_extractor"))
     if (augmentation.gain_db or augmentation.frequency_shift) and extractor.features != ["log_mel"]:
         raise ValueError("gain_db and frequency_shift need features of log_mel alone; set both to 0 for other features")
-    clips = with_features(load_clips(data), extractor)
+    clips, augment_copy = load_clips(data), None
+    if data.protocol == "leaky":
+        clips, augment_copy = with_copies(clips), augment_waveform(augmentation, extractor)
+        augmentation.waveform_probability = 0.0  # once for each copy, before the split, instead of on the fly
+    clips = with_features(clips, extractor, augment_copy=augment_copy)
     parts = split(clips, data.protocol, fold=data.fold, split_seed=data.split_seed)
     if extractor.normalization == "corpus":
         train = ClipDataset(parts["train"], extractor)
@@ -272,9 +278,6 @@ def build_trainer(run: Run) -> SERTrainer:
     """Datasets with augmentation on the training part only, and the loop."""
     extractor, augmentation, training = run.extractor, run.augmentation, run.training
     crop_frames = round(augmentation.crop_duration * extractor.sampling_rate / extractor.hop_length)
-    augment_waveform = None
-    if augmentation.waveform_probability:
-        augment_waveform = waveform_augmentation(augmentation.waveform_probability, extractor.sampling_rate)
     callbacks = []
     if training.early_stopping_patience:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=training.early_stopping_patience))
@@ -284,7 +287,7 @@ def build_trainer(run: Run) -> SERTrainer:
         train_dataset=ClipDataset(
             run.parts["train"],
             extractor,
-            augment_waveform=augment_waveform,
+            augment_waveform=augment_waveform(augmentation, extractor),
             augment_features=FeatureAugmentation(augmentation),
             mask_features=FeatureMasking(augmentation, crop_frames),
         ),
@@ -296,6 +299,13 @@ def build_trainer(run: Run) -> SERTrainer:
         augmentation=augmentation,
         ema_decay=training.ema_decay,
     )
+
+
+def augment_waveform(augmentation: AugmentationArguments, extractor: SERFeatureExtractor) -> Callable | None:
+    """`(samples,)` to `(samples,)`, or None where waveforms are left alone."""
+    if not augmentation.waveform_probability:
+        return None
+    return waveform_augmentation(augmentation.waveform_probability, extractor.sampling_rate)
 
 
 def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
@@ -314,7 +324,8 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
         "corpus": corpus_title(run.data),
         "protocol": run.data.protocol,
         "fold": run.data.fold,
-        "split_seed": run.data.split_seed if run.data.protocol.startswith("random") else None,
+        "split_seed": run.data.split_seed,
+        "valid": run.data.protocol != "leaky",
         "seed": run.training.seed,
         "parameters": model.num_parameters(),
         **report_on_test(run.parts["test"], logits["test"]),

@@ -8,6 +8,7 @@ from ser.corpora.crema_d import official_names
 from ser.corpora.crema_d import parse_name
 from ser.corpora.splits import check_leakage
 from ser.corpora.splits import split
+from ser.corpora.splits import with_copies
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,16 @@ def test_leaving_one_speaker_out_selects_on_another(clips):
         "dev": ["1001"],
         "test": ["1091"],
     }
+
+
+def test_leaky_is_as_leaky_as_the_notebooks(clips):
+    parts = split(with_copies(clips), "leaky")
+    assert parts["dev"]["clip"][:] == parts["test"]["clip"][:]
+    assert sum(map(len, (parts["train"], parts["test"]))) == 2 * len(clips)
+    tested = set(parts["test"]["clip"])
+    heard = tested & set(parts["train"]["clip"])
+    assert len(heard) / len(tested) > 0.8
+    assert check_leakage(parts)["train and test"]["clips"] == len(heard)
 
 
 def test_leakage_is_counted(clips):

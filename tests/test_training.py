@@ -176,6 +176,27 @@ def test_waveform_augmentation_plateau_and_another_dataset(small_corpus, tmp_pat
     assert json.loads((run.results_dir / "results.json").read_text())["split_seed"] == 1
 
 
+def test_leaky_copies_are_augmented_once_before_the_split_and_called_invalid(small_corpus, tmp_path):
+    run = prepare(
+        *parse_arguments(
+            [
+                *("--recipe", "zcr-energy-1d", "--data_dir", str(small_corpus), "--protocol", "leaky"),
+                *("--model", '{"channels": [4, 4]}', "--max_steps", "1", "--cache_dir", str(tmp_path / "cache")),
+                *("--output_dir", str(tmp_path / "run"), "--results_dir", str(tmp_path / "results")),
+                *("--eval_strategy", "steps", "--eval_steps", "1", "--save_strategy", "steps", "--save_steps", "1"),
+            ]
+        )
+    )
+    rows = {(row["clip"], row["copy"]): row["features"] for part in ("train", "test") for row in run.parts[part]}
+    changed = [rows[clip, 0] != rows[clip, 1] for clip, copy in rows if copy]
+    assert 0.9 < np.mean(changed) <= 1  # five changes, each with probability a half, rarely leave a clip alone
+    assert run.augmentation.waveform_probability == 0
+    results = train_run(run)
+    assert results["valid"] is False
+    assert results["leakage"]["train and test"]["clips"] > 0
+    assert "The figures of this model are invalid" in (run.model_dir / "README.md").read_text()
+
+
 def test_emodb_leaves_one_speaker_out(tmp_path):
     letters = "WLEAFTN"
     write_corpus(tmp_path / "wav", [f"{speaker}a01{letter}a" for speaker in ("03", "08", "09") for letter in letters])

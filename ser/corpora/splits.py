@@ -8,7 +8,7 @@ from sklearn.model_selection import train_test_split
 
 logger = logging.getLogger(__name__)
 
-PROTOCOLS = ("tfds", "actor-5fold", "loso", "random", "random-70-30")
+PROTOCOLS = ("tfds", "actor-5fold", "loso", "random", "random-70-30", "leaky")
 SPEAKER_COLUMNS = ("actor", "speaker")
 TFDS_TEST = "1010 1013 1022 1026 1037 1038 1040 1045 1047 1048 1059 1065 1066 1068 1071 1073 1084 1086 1088".split()
 TFDS_DEV = "1015 1020 1021 1030 1050 1070 1079 1089 1090".split()
@@ -32,7 +32,9 @@ def split(
             - "actor-5fold": five blocks of actors of CREMA-D, the next block is dev;
             - "loso": leave one speaker out, the next speaker is dev;
             - "random": 80/10/10 stratified by label, speakers on all sides, comparable with most class projects only;
-            - "random-70-30": the same with 30 % for test and 5 % of the rest for dev.
+            - "random-70-30": the same with 30 % for test and 5 % of the rest for dev;
+            - "leaky": rows of `with_copies` drawn at random, 30 % for test, the test part being the dev part too, as in
+              several published notebooks. Its figure is invalid; it shows how such figures come about.
         fold: For "actor-5fold" (1 to 5) and "loso" (1 to the number of speakers).
         split_seed: For the random ones.
 
@@ -43,6 +45,8 @@ def split(
         parts = _random(clips, split_seed, test=0.1, dev=0.1)
     elif protocol == "random-70-30":
         parts = _random(clips, split_seed, test=0.3, dev=0.7 * 0.05)
+    elif protocol == "leaky":
+        parts = _random(clips, split_seed, test=0.3, dev=0.0)
     elif protocol == "tfds":
         keep = [index for index, clip in enumerate(_column(clips, "clip")) if clip not in TFDS_LEFT_OUT]
         parts = _by_speaker(clips.select(keep), dev=TFDS_DEV, test=TFDS_TEST)
@@ -62,6 +66,12 @@ def split(
             "add clips of more speakers, or use --protocol random"
         )
     return parts
+
+
+def with_copies(clips: datasets.Dataset) -> datasets.Dataset:
+    """Every clip twice, the column `copy` telling the original (0) from its copy (1)."""
+    numbered = [clips.add_column("copy", [number] * len(clips)) for number in (0, 1)]
+    return datasets.concatenate_datasets(numbered)
 
 
 def speakers_of(clips: datasets.Dataset) -> list[str] | None:
@@ -109,12 +119,14 @@ def _by_speaker(clips: datasets.Dataset, *, dev: Sequence[str], test: Sequence[s
 
 
 def _random(clips: datasets.Dataset, split_seed: int, *, test: float, dev: float) -> datasets.DatasetDict:
+    """Parts of the given shares; without a share of its own, dev is the test part."""
     labels = clips["label"][:]
     try:
         rest, test_part = train_test_split(range(len(clips)), test_size=test, stratify=labels, random_state=split_seed)
-        train, dev_part = train_test_split(
-            rest, test_size=dev / (1 - test), stratify=[labels[i] for i in rest], random_state=split_seed
-        )
+        train, dev_part = rest, test_part
+        if dev:
+            share, strata = dev / (1 - test), [labels[index] for index in rest]
+            train, dev_part = train_test_split(rest, test_size=share, stratify=strata, random_state=split_seed)
     except ValueError as error:
         raise ValueError(f"too few clips for a stratified random split ({error}); add clips of each label") from error
     return datasets.DatasetDict(
@@ -122,4 +134,4 @@ def _random(clips: datasets.Dataset, split_seed: int, *, test: float, dev: float
     )
 
 
-__all__ = ["PROTOCOLS", "check_leakage", "speakers_of", "split"]
+__all__ = ["PROTOCOLS", "check_leakage", "speakers_of", "split", "with_copies"]
