@@ -39,19 +39,21 @@ def describe_model(name: str) -> str:
     """What the figures of a model say, in a sentence."""
     results = json.loads((CHECKPOINTS / name / "results.json").read_text())
     low, high = results["interval_95"]["accuracy"]
-    people = results["human_single_vote_accuracy"]
-    return (
+    text = (
         f"**{name}** names the intended emotion in {results['accuracy']:.0%} of {results['test_clips']:,} clips of "
-        f"{results['test_actors']} actors it never heard (95 % interval {low:.0%} to {high:.0%}); "
-        f"single human listeners, hearing the same clips, in {people:.0%}."
+        f"{results['test_actors']} actors it never heard (95 % interval {low:.0%} to {high:.0%})"
     )
+    people = results["human_single_vote_accuracy"]
+    return f"{text}; single human listeners, hearing the same clips, in {people:.0%}." if people else f"{text}."
 
 
 def read_clip(path: str, sampling_rate: int) -> np.ndarray:
     """The clip as a waveform of shape `(samples,)`, or an error that the page shows."""
     try:
         waveform = load_audio(path, sampling_rate=sampling_rate)
-    except (ValueError, FileNotFoundError) as error:
+    except FileNotFoundError as error:
+        raise gr.Error("The recording was deleted in the meantime: record or upload it again.") from error
+    except ValueError as error:
         raise gr.Error(f"This file cannot be read: {_reason(error)}. Upload WAV, FLAC, Ogg or MP3.") from error
     seconds = len(waveform) / sampling_rate
     if seconds < SHORTEST:
@@ -63,11 +65,10 @@ def read_clip(path: str, sampling_rate: int) -> np.ndarray:
     return waveform
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: ValueError) -> str:
     """What is wrong with a file, without its name on the server."""
-    if "NaN" in str(error):
-        return "it holds samples that are not numbers"
-    return "it holds no sound" if "samples" in str(error) else "it is damaged or not audio"
+    reason = str(error)
+    return reason.split(";")[0] if reason.startswith("the audio holds") else "it is damaged or not audio"
 
 
 def sentence(scores: dict[str, float]) -> str:

@@ -83,7 +83,7 @@ def _decode(source) -> tuple[np.ndarray, int]:
             raise FileNotFoundError(f"expected an audio file at {name}, but there is none; check the path")
     try:
         return soundfile.read(source, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
+    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
         raise ValueError(
             f"{name} could not be decoded ({error}); expected WAV, FLAC, Ogg Vorbis, Ogg Opus or MP3: convert it first"
         ) from error
@@ -94,9 +94,9 @@ def _mix_down(waveform: np.ndarray) -> np.ndarray:
         raise ValueError(f"expected a waveform of one or two dimensions; got shape {waveform.shape}")
     if waveform.size == 0:
         raise ValueError("the audio holds no samples; record or choose a clip that has sound in it")
-    if np.issubdtype(waveform.dtype, np.unsignedinteger):
-        raise ValueError(f"expected float or signed integer samples; got {waveform.dtype}; convert them first")
-    if np.issubdtype(waveform.dtype, np.integer):
+    if waveform.dtype.kind not in "fi" or waveform.dtype == np.int64:
+        raise ValueError(f"expected samples as floats within -1..1, int16 or int32; got {waveform.dtype}; convert them")
+    if waveform.dtype.kind == "i":
         waveform = waveform / -float(np.iinfo(waveform.dtype).min)
     if 1 in waveform.shape:
         waveform = waveform.reshape(-1)

@@ -3,6 +3,8 @@
 Random numbers come from numpy's global generator, which `Trainer` seeds, stores in checkpoints and restores.
 """
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import field
 
@@ -33,7 +35,7 @@ class AugmentationArguments:
     label_smoothing: float = field(default=0.0, metadata={"help": "Share of the target spread over all labels."})
 
 
-def waveform_augmentation(probability: float, sampling_rate: int) -> callable:
+def waveform_augmentation(probability: float, sampling_rate: int) -> Callable:
     """Noise, shift, pitch, tempo and volume, each with the given probability: `(samples,)` to `(samples,)`."""
     transforms = audiomentations.Compose(
         [
@@ -44,7 +46,7 @@ def waveform_augmentation(probability: float, sampling_rate: int) -> callable:
             audiomentations.Gain(min_gain_db=-6.0, max_gain_db=6.0, p=probability),
         ]
     )
-    return lambda waveform: transforms(waveform, sample_rate=sampling_rate)
+    return functools.partial(transforms, sample_rate=sampling_rate)
 
 
 class FeatureAugmentation:

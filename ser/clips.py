@@ -1,14 +1,17 @@
 """Clips as a torch dataset: features computed once and kept on disk, or made from the augmented waveform each time."""
 
 import hashlib
+import inspect
 import random
 from collections.abc import Callable
-from pathlib import Path
 
 import datasets
 import numpy as np
 import torch
 
+from ser import audio_ser
+from ser import augmentation
+from ser import feature_extraction_ser
 from ser import features_ser
 from ser.audio_ser import load_audio
 from ser.feature_extraction_ser import SERFeatureExtractor
@@ -31,8 +34,8 @@ def with_features(
         augment_copy: `(samples,)` to `(samples,)`, applied to the copies; each copy has a seed of its own.
     """
     settings = {name: value for name, value in extractor.to_dict().items() if name not in NOT_IN_CACHE}
-    code = Path(features_ser.__file__).read_text(encoding="utf-8")
-    facts = clips._fingerprint, sorted(settings.items()), code, augment_copy is not None
+    code = [inspect.getsource(module) for module in (audio_ser, feature_extraction_ser, features_ser)]
+    facts = clips._fingerprint, sorted(settings.items()), code, augment_copy and inspect.getsource(augmentation)
     key = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
     def extract(row: dict, index: int) -> dict:

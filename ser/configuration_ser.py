@@ -4,7 +4,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 BLOCKS = ("plain", "residual")
-POOLINGS = ("mean", "max", "attentive_statistics", "flatten", "lstm")
+POOLINGS = ("mean", "max", "attentive_statistics", "flatten")
 # Written into every config.json: pipeline(..., trust_remote_code=True) finds the code that travels with the model.
 CUSTOM_PIPELINES = {
     "audio-classification": {
@@ -40,6 +40,8 @@ class SERConfig(PreTrainedConfig):
         dropout: Dropout before the output layer.
     """
 
+    poolings = POOLINGS
+
     n_features: int = 80
     channels: list[int] | tuple[int, ...] = (64, 128, 256, 512)
     block: str = "plain"
@@ -59,14 +61,19 @@ class SERConfig(PreTrainedConfig):
         """Raise if a choice or the length of a per-block field is not one the network knows."""
         if self.block not in BLOCKS:
             raise ValueError(f"expected block to be one of {BLOCKS}; got {self.block!r}")
-        if self.pooling not in POOLINGS:
-            raise ValueError(f"expected pooling to be one of {POOLINGS}; got {self.pooling!r}")
+        if self.pooling not in self.poolings:
+            raise ValueError(f"expected pooling to be one of {self.poolings}; got {self.pooling!r}")
         if self.pooling == "flatten" and not self.input_length:
             raise ValueError("expected input_length in frames with pooling='flatten'; set it")
         for name in ("kernel_sizes", "pool_sizes", "pool_strides"):
             value = getattr(self, name)
             if isinstance(value, (list, tuple)) and len(value) != len(self.channels):
                 raise ValueError(f"expected one of {name} per block ({len(self.channels)}); got {len(value)}")
+        kernels = [
+            size for value in self.per_block("kernel_sizes") for size in ([value] if isinstance(value, int) else value)
+        ]
+        if self.block == "residual" and not all(size % 2 for size in kernels):
+            raise ValueError(f"expected odd kernel_sizes with residual blocks; got {self.kernel_sizes}")
 
     def per_block(self, name: str) -> list:
         """The field `name` with one entry per block."""
@@ -113,6 +120,8 @@ class CRNNConfig(CNN2DConfig):
     """
 
     model_type = "ser-crnn"
+
+    poolings = ("lstm",)
 
     pooling: str = "lstm"
     lstm_size: int = 128

@@ -269,16 +269,26 @@ class CNNForAudioClassification(SERPreTrainedModel):
         """The layer between blocks and dense layers."""
         if config.pooling != "flatten":
             return POOLING[config.pooling](config.channels[-1])
+        return Flatten(*self.encoded_size(config.input_length))
+
+    def encoded_size(self, frames: int) -> tuple[int, int]:
+        """Channels and frames that `encode` makes of clips of so many frames."""
         self.blocks.eval()  # so that the probe leaves no trace in the batch norms
         with torch.no_grad():
-            probe = torch.zeros(1, config.input_length, config.n_features)
-            x, _ = self.encode(probe, torch.tensor([config.input_length]))
+            size = getattr(self.config, "image_size", None) or (frames, self.config.n_features)
+            x, _ = self.encode(torch.zeros(1, *size), torch.tensor([size[0]]))
         self.blocks.train()
-        return Flatten(x.shape[1], x.shape[2])
+        return x.shape[1], x.shape[2]
 
     def to_image(self, input_features: torch.Tensor) -> torch.Tensor:
         """`(batch, frames, n_features)` to what the first block reads."""
         raise AttributeError("use one of the subclasses")
+
+    def fit(self, input_features: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Crop `(batch, frames, n_features)` to `input_length` where there is one."""
+        if self.config.input_length is None:
+            return input_features, lengths
+        return input_features[:, : self.config.input_length], lengths.clamp(max=self.config.input_length)
 
     def encode(self, input_features: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """`(batch, frames, n_features)` to what the pooling reads, `(batch, channels, frames)`, and new lengths."""
@@ -318,10 +328,7 @@ class CNNForAudioClassification(SERPreTrainedModel):
             attention_mask = input_features.new_ones(batch, frames)
         lengths = attention_mask.sum(1).long()
         input_features = input_features * attention_mask[..., None]
-        if self.config.input_length:
-            input_features = input_features[:, : self.config.input_length]
-            lengths = lengths.clamp(max=self.config.input_length)
-        x = self.pooling(*self.encode(input_features, lengths))
+        x = self.pooling(*self.encode(*self.fit(input_features, lengths)))
         for layer, norm in zip(self.hidden, self.hidden_norms, strict=True):
             x = F.relu(norm(layer(x)))
         logits = self.classifier(self.dropout(x)).float()
@@ -358,10 +365,15 @@ class CNN2DForAudioClassification(CNNForAudioClassification):
         """`(batch, frames, n_mels)` to `(batch, 1, frames, n_mels)`."""
         return input_features[:, None]
 
+    def fit(self, input_features: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Crop, and resize to `image_size` where there is one."""
+        input_features, lengths = super().fit(input_features, lengths)
+        if self.config.image_size is None:
+            return input_features, lengths
+        return resize(input_features, lengths, self.config.image_size)
+
     def encode(self, input_features: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Bands become channels where every position counts, and are averaged where positions are pooled."""
-        if self.config.image_size:
-            input_features, lengths = resize(input_features, lengths, self.config.image_size)
         x, lengths = super().encode(input_features, lengths)  # (batch, channels, frames, bands)
         if self.config.pooling in ("flatten", "lstm"):
             return x.transpose(2, 3).flatten(1, 2), lengths
@@ -384,10 +396,8 @@ class CRNNForAudioClassification(CNN2DForAudioClassification):
 
     def build_pooling(self, config: CRNNConfig) -> nn.Module:
         """A bidirectional LSTM in place of a pooling."""
-        bands = config.n_features
-        for size in config.per_block("pool_sizes"):
-            bands = -(-bands // _tuple(size, 2)[1])
-        return LSTMPooling(config.channels[-1] * bands, config.lstm_size)
+        channels, _ = self.encoded_size(frames=64)
+        return LSTMPooling(channels, config.lstm_size)
 
 
 __all__ = ["CNN1DForAudioClassification", "CNN2DForAudioClassification", "CRNNForAudioClassification"]

@@ -27,7 +27,8 @@ class SERPipeline(AudioClassificationPipeline):
             inputs = httpx.get(inputs, follow_redirects=True).raise_for_status().content
         sampling_rate = self.feature_extractor.sampling_rate
         waveform = load_audio(inputs, sampling_rate=sampling_rate)
-        return self.feature_extractor(waveform, sampling_rate=sampling_rate, return_tensors="pt")
+        features = self.feature_extractor(waveform, sampling_rate=sampling_rate, return_tensors="pt")
+        return features.to(dtype=self.dtype)
 
 
 __all__ = ["SERPipeline"]

@@ -1,5 +1,6 @@
 """What a run leaves behind: a model folder that loads anywhere, and a report folder with figures and pictures."""
 
+import csv
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,10 +55,11 @@ def write_predictions(run: "Run", logits: np.ndarray, path: Path) -> None:
     probabilities = np.exp(logits - logits.max(1, keepdims=True))
     probabilities /= probabilities.sum(1, keepdims=True)
     clip_names = clips["clip"][:] if "clip" in clips.column_names else [str(index) for index in range(len(clips))]
-    lines = [",".join(["clip", "label", *names])]
-    for clip, label, row in zip(clip_names, clips["label"][:], probabilities, strict=True):
-        lines.append(",".join([clip, names[label], *(f"{value:.4f}" for value in row)]))
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["clip", "label", *names])
+        for clip, label, row in zip(clip_names, clips["label"], probabilities, strict=True):
+            writer.writerow([clip, names[label], *(f"{value:.4f}" for value in row)])
 
 
 __all__ = ["write_report"]

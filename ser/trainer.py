@@ -40,6 +40,8 @@ class SERTrainer(Trainer):
         **kwargs: As `Trainer`.
     """
 
+    loss_is_scaled_for_ga = False  # it is the mean of a batch, whatever the steps over which gradients are accumulated
+
     def __init__(self, *, augmentation: AugmentationArguments, ema_decay: float, **kwargs):
         super().__init__(**kwargs)
         self.augmentation = augmentation
@@ -122,7 +124,7 @@ class SERTrainer(Trainer):
 def has_bf16(use_cpu: bool) -> bool:
     """Whether bf16 arithmetic is fast here: on a CUDA device that has it, or on a CPU with AVX-512 BF16 or AMX."""
     if not use_cpu:
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 

@@ -1,5 +1,7 @@
 """From command-line arguments to a model folder and a report: the run that `train.py` starts."""
 
+import argparse
+import functools
 import json
 import logging
 import platform
@@ -15,11 +17,13 @@ from pathlib import Path
 import datasets
 import numpy as np
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoModelForAudioClassification
 from transformers import EarlyStoppingCallback
 from transformers import HfArgumentParser
 from transformers import PreTrainedModel
 from transformers import SchedulerType
+from transformers import TrainerState
 from transformers import TrainingArguments
 from transformers import set_seed
 from transformers.trainer_utils import get_last_checkpoint
@@ -99,7 +103,6 @@ class SERTrainingArguments(TrainingArguments):
     save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints kept beside the best one."})
     load_best_model_at_end: bool = field(default=True, metadata={"help": "Keep the best epoch, judged on dev."})
     metric_for_best_model: str | None = field(default="uar", metadata={"help": "Figure on the dev part that decides."})
-    greater_is_better: bool | None = field(default=True, metadata={"help": "Whether more of it is better."})
     logging_strategy: str = field(default="epoch", metadata={"help": "When to log the training loss."})
     per_device_eval_batch_size: int = field(default=64, metadata={"help": "Clips a batch on dev and test."})
     seed: int = field(default=0, metadata={"help": "Of weights, batches and augmentation."})
@@ -148,22 +151,28 @@ class Run:
 
 
 def run_name(data: DataArguments, seed: int) -> str:
-    """`RECIPE/PROTOCOL/seed-N`, with the fold or the split's seed where there is one."""
+    """`RECIPE/PROTOCOL/seed-N`, with the fold or the split's seed, and with the corpus if it is not CREMA-D."""
+    protocol = data.protocol
+    if corpus_title(data) != CremaD.TITLE:
+        protocol = f"{corpus_title(data).lower()}-{protocol}"
     prefix = f"fold-{data.fold}-" if data.fold else ""
     if data.protocol.startswith("random") or data.protocol == "leaky":
         prefix = f"split-{data.split_seed}-"
-    return f"{data.recipe}/{data.protocol}/{prefix}seed-{seed}"
+    return f"{data.recipe}/{protocol}/{prefix}seed-{seed}"
 
 
 def parse_arguments(arguments: list[str] | None = None) -> tuple:
     """Command line to the four dataclasses; the recipe gives the defaults of all of them."""
     parser = HfArgumentParser((DataArguments, ModelArguments, AugmentationArguments, SERTrainingArguments))
     parser.set_defaults(use_cpu=not torch.cuda.is_available())  # else bf16 on a CPU is refused
-    known, _ = parser.parse_known_args(arguments)
-    recipe = load_recipe(known.recipe)
-    parser.set_defaults(**recipe.data, **recipe.augmentation, **recipe.training)
-    known, _ = parser.parse_known_args(arguments)  # again, for the name of the run
-    parser.set_defaults(bf16=has_bf16(known.use_cpu), output_dir=str(Path("runs") / run_name(known, known.seed)))
+    peek = argparse.ArgumentParser(add_help=False)
+    peek.add_argument("--recipe", choices=recipe_names())
+    recipe_name = peek.parse_known_args(arguments)[0].recipe
+    if recipe_name:
+        recipe = load_recipe(recipe_name)
+        parser.set_defaults(**recipe.data, **recipe.augmentation, **recipe.training)
+        known, _ = parser.parse_known_args(arguments)
+        parser.set_defaults(bf16=has_bf16(known.use_cpu), output_dir=str(Path("runs") / run_name(known, known.seed)))
     return parser.parse_args_into_dataclasses(arguments)
 
 
@@ -177,6 +186,7 @@ def prepare(
         ConnectionError: The corpus could not be fetched.
     """
     set_seed(training.seed)
+    training.resume_from_checkpoint = find_checkpoint(training)
     recipe = load_recipe(data.recipe)
     model_fields = _overrides(options.model, "model")
     _refuse_unknown("model", model_fields, recipe.config_class())
@@ -194,6 +204,22 @@ def prepare(
         extractor.fit_normalization(train.raw_features(index) for index in range(len(train)))
     model = build_model(recipe, model_fields, extractor, clips.features["label"].names)
     return Run(data, options, augmentation, training, parts, extractor, model, git_commit())
+
+
+def find_checkpoint(training: SERTrainingArguments) -> str | None:
+    """The checkpoint to go on from; refuses to mix a new run with the checkpoints of an earlier one."""
+    wanted, folder = training.resume_from_checkpoint, Path(training.output_dir)
+    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    if wanted == "last" and last is None:
+        raise ValueError(f"there is no checkpoint in {folder} to go on from; start without --resume_from_checkpoint")
+    if wanted is None and last is not None:
+        raise ValueError(
+            f"{folder} holds the checkpoints of an earlier run; go on from them with --resume_from_checkpoint last, "
+            "remove that folder, or set another --output_dir"
+        )
+    if wanted not in (None, "last") and not Path(wanted).is_dir():
+        raise ValueError(f"expected a checkpoint folder or 'last' for --resume_from_checkpoint; got {wanted!r}")
+    return last if wanted == "last" else wanted
 
 
 def load_clips(data: DataArguments) -> datasets.Dataset:
@@ -214,7 +240,7 @@ def load_clips(data: DataArguments) -> datasets.Dataset:
 def corpus_title(data: DataArguments) -> str:
     """The corpus as a card calls it."""
     titles = {"crema-d": CremaD.TITLE, "emodb": EmoDB.TITLE}
-    return titles[data.corpus] if data.data_dir else Path(data.dataset_name).name
+    return Path(data.dataset_name).name if data.dataset_name else titles[data.corpus]
 
 
 def _overrides(text: str, name: str) -> dict:
@@ -230,7 +256,10 @@ def _overrides(text: str, name: str) -> dict:
 def build_extractor(recipe: Recipe, overrides: dict) -> SERFeatureExtractor:
     """The recipe's front end."""
     _refuse_unknown("feature_extractor", overrides, SERFeatureExtractor())
-    return SERFeatureExtractor(**recipe.feature_extractor | overrides)
+    try:
+        return SERFeatureExtractor(**recipe.feature_extractor | overrides)
+    except TypeError as error:
+        raise ValueError(f"--feature_extractor has a value of the wrong type: {error}") from error
 
 
 def _refuse_unknown(option: str, overrides: dict, example: SERFeatureExtractor | SERConfig) -> None:
@@ -244,11 +273,12 @@ def _refuse_unknown(option: str, overrides: dict, example: SERFeatureExtractor |
 
 def build_model(recipe: Recipe, overrides: dict, extractor: SERFeatureExtractor, labels: list[str]) -> PreTrainedModel:
     """The recipe's network for this front end and these labels."""
-    config = recipe.config_class(
-        **recipe.model | overrides | {"n_features": extractor.feature_size},
-        id2label=dict(enumerate(labels)),
-        label2id={label: index for index, label in enumerate(labels)},
-    )
+    fields = recipe.model | overrides | {"n_features": extractor.feature_size}
+    names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
+    try:
+        config = recipe.config_class(**fields, **names)
+    except StrictDataclassError as error:
+        raise ValueError(f"--model does not describe a network: {error.__cause__ or error}") from error
     return AutoModelForAudioClassification.from_config(config).to(memory_format=torch.channels_last)
 
 
@@ -259,16 +289,14 @@ def train(run: Run) -> dict:
         The content of `results.json`.
     """
     trainer = build_trainer(run)
-    checkpoint = run.training.resume_from_checkpoint
-    if checkpoint == "last":
-        checkpoint = get_last_checkpoint(run.training.output_dir)
-    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.train(resume_from_checkpoint=run.training.resume_from_checkpoint)
     model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # else it stays in bf16
     results, predictions = evaluate(run, model)
     results["wall_time_seconds"] = round(trainer.state.log_history[-1]["seconds"], 1)
     results["peak_memory_gib"] = peak_memory()
     results["history"] = trainer.state.log_history
-    results["best_epoch"] = best_epoch(trainer.state.log_history, run.training.metric_for_best_model)
+    results["best_epoch"] = best_epoch(trainer.state)
+    results["selected_by"] = run.training.metric_for_best_model.removeprefix("eval_")
     if trainer.is_world_process_zero():
         write_report(run, model, results, predictions)
     return results
@@ -293,7 +321,7 @@ def build_trainer(run: Run) -> SERTrainer:
         ),
         eval_dataset=ClipDataset(run.parts["dev"], extractor),
         processing_class=extractor,
-        data_collator=lambda items: extractor.pad(items, return_tensors="pt"),
+        data_collator=functools.partial(extractor.pad, return_tensors="pt"),
         compute_metrics=lambda output: score(output.label_ids, output.predictions.argmax(1)),
         callbacks=callbacks,
         augmentation=augmentation,
@@ -341,10 +369,10 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
     return results, logits["test"]
 
 
-def best_epoch(history: list[dict], metric: str) -> float | None:
-    """The epoch whose weights were kept, judged on the dev part."""
-    entries = [entry for entry in history if f"eval_{metric}" in entry]
-    return max(entries, key=lambda entry: entry[f"eval_{metric}"])["epoch"] if entries else None
+def best_epoch(state: TrainerState) -> float | None:
+    """The epoch whose weights were kept, judged on the dev part; None where none was judged."""
+    epochs = [entry["epoch"] for entry in state.log_history if entry["step"] == state.best_global_step]
+    return epochs[0] if epochs else None
 
 
 def command_line(arguments: list[str]) -> str:
@@ -354,11 +382,13 @@ def command_line(arguments: list[str]) -> str:
         >>> command_line(["/home/me/train.py", "--recipe", "cnn2d", "--data_dir", "/data/mine", "--cache_dir", "/tmp"])
         'python train.py --recipe cnn2d --data_dir DIR'
     """
-    words = ["python", Path(arguments[0]).name]
-    for option, word in zip(["", *arguments[1:]], arguments[1:], strict=False):
+    words = [part for word in arguments[1:] for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    kept = ["python", Path(arguments[0]).name]
+    for option, word in zip(["", *words], words, strict=False):
+        local = option == "--data_dir" or (option == "--dataset_name" and Path(word).exists())
         if word not in LOCAL and option not in LOCAL:
-            words.append("DIR" if option == "--data_dir" else word)
-    return shlex.join(words)
+            kept.append("DIR" if local else word)
+    return shlex.join(kept)
 
 
 def peak_memory() -> float | None:

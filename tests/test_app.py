@@ -66,8 +66,8 @@ BAD = {
     "long.wav": (np.tile(voice(1.0), 61), "lasts 61 s, which is too long"),
     "text.wav": (b"I am a text file.", "it is damaged or not audio. Upload WAV"),
     "empty.wav": (b"", "damaged or not audio"),
-    "headeronly.wav": (np.zeros(0), "it holds no sound"),
-    "nan.wav": (np.full(RATE, np.nan), "samples that are not numbers"),
+    "headeronly.wav": (np.zeros(0), "the audio holds no samples"),
+    "nan.wav": (np.full(RATE, np.nan), "the audio holds NaN or infinite samples"),
 }
 
 

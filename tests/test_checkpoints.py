@@ -17,6 +17,10 @@ CHECKPOINTS = sorted((ROOT / "checkpoints").iterdir())
 LEAST = {"cnn1d": 0.60, "cnn2d": 0.66}
 
 
+def test_both_models_are_bundled():
+    assert [folder.name for folder in CHECKPOINTS] == ["cnn1d", "cnn2d"]
+
+
 @pytest.mark.parametrize("folder", CHECKPOINTS, ids=lambda folder: folder.name)
 def test_the_report_of_a_checkpoint_is_that_of_a_run(folder):
     results = json.loads((folder / "results.json").read_text())

@@ -1,17 +1,22 @@
 """Datasets that others made, with their own columns and spellings."""
 
+import logging
+
 import datasets
 import pytest
 from conftest import write_corpus
 
 from ser.audio_ser import load_audio
 from ser.corpora import load_labelled_audio
+from ser.corpora.splits import speakers_of
 
 NAMES = ["1001_DFA_ANG_XX", "1002_DFA_HAP_XX", "1010_DFA_NEU_XX"]
 
 
-def save(folder, **columns) -> str:
+def save(folder, *, torn=(), **columns) -> str:
     write_corpus(folder / "audio", NAMES)
+    for name in torn:
+        (folder / "audio" / f"{name}.wav").write_bytes(b"torn")
     paths = [str(folder / "audio" / f"{name}.wav") for name in NAMES]
     clips = datasets.Dataset.from_dict({"sound": paths, **columns})
     clips.cast_column("sound", datasets.Audio(decode=False)).save_to_disk(folder / "dataset")
@@ -19,13 +24,13 @@ def save(folder, **columns) -> str:
 
 
 def test_known_spellings_get_the_usual_names_and_order(tmp_path):
-    name = save(tmp_path, mood=["Angry", "HAP", "neutral"], age=[30, 40, 50])
+    name = save(tmp_path, mood=["Angry", "HAP", "neutral"], age=["?", None, "50s"])
     clips = load_labelled_audio(name, audio_column="sound", label_column="mood")
     assert clips.features["label"].names == ["anger", "disgust", "fear", "happy", "neutral", "sad"]
     assert clips["label"][:] == [0, 3, 4]
     assert clips["actor"][:] == ["1001", "1002", "1010"]
     assert clips["clip"][:] == NAMES
-    assert clips["age"][:] == [30, 40, 50]
+    assert clips["duration"][:] == pytest.approx([0.4] * 3)
     assert len(load_audio(clips[0]["audio"], sampling_rate=16000)) == 6400
 
 
@@ -51,3 +56,32 @@ def test_a_missing_column_is_answered_with_those_there_are(tmp_path):
         load_labelled_audio(name)
     with pytest.raises(ValueError, match="no column 'label'; set --label_column to one of"):
         load_labelled_audio(name, audio_column="sound")
+
+
+def test_rows_without_label_or_sound_are_left_out_and_counted(tmp_path, caplog):
+    name = save(tmp_path, torn=NAMES[2:], label=["anger", None, "sad"], speaker=[7, 7, 8])
+    with caplog.at_level(logging.WARNING):
+        clips = load_labelled_audio(name, audio_column="sound")
+    assert clips["clip"][:] == [NAMES[0]]
+    assert clips.features["label"].names[0] == "anger"
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["left out 1 rows without audio or label", f"left out 1 clips: undecodable ({NAMES[2]})"]
+
+
+def test_a_folder_of_folders_is_read_by_its_names(tmp_path):
+    for label, name in (("calm", "a"), ("calm", "b"), ("cross", "c")):
+        write_corpus(tmp_path / "clips" / label, [name])
+    clips = load_labelled_audio(str(tmp_path / "clips"))
+    assert clips.features["label"].names == ["calm", "cross"]
+    assert dict(zip(clips["clip"], clips["label"], strict=True)) == {"a": 0, "b": 0, "c": 1}
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="named after their labels; found none"):
+        load_labelled_audio(str(tmp_path / "empty"))
+
+
+def test_speakers_are_kept_and_misspelt_names_understood(tmp_path):
+    clips = load_labelled_audio(save(tmp_path, label=["a", "b", "a"], speaker_id=[7, 7, 8]), audio_column="sound")
+    assert speakers_of(clips) == ["1001", "1002", "1010"]  # the official names know better
+    folder = tmp_path / "clips/sad"
+    write_corpus(folder, ["1040_ITH_SAD_X", "1001_DFA_SAD_XX"])
+    assert speakers_of(load_labelled_audio(str(tmp_path / "clips"))) == ["1001", "1040"]

@@ -24,6 +24,8 @@ MINIATURES = {
     "1d-flat": CNN1DConfig(n_features=3, pooling="flatten", input_length=100, hidden_batch_norm=True, **SMALL),
     "2d-flat": CNN2DConfig(n_features=20, pooling="flatten", input_length=100, batch_norm=False, **SMALL),
     "2d-resized": CNN2DConfig(n_features=20, image_size=[32, 16], **SMALL),
+    "crnn-wide-pools": CRNNConfig(n_features=20, lstm_size=6, pool_sizes=3, pool_strides=2, **SMALL),
+    "crnn-resized": CRNNConfig(n_features=20, lstm_size=6, image_size=[32, 16], **SMALL),
     "crnn": CRNNConfig(n_features=20, lstm_size=6, **SMALL),
     "2d-rectangles": CNN2DConfig(n_features=20, kernel_sizes=[[9, 1], [1, 9], 3], pool_sizes=[[3, 1], 1, 2], **SMALL),
 }
@@ -115,6 +117,8 @@ def test_features_of_another_front_end_are_refused(shape):
         ({"pooling": "flatten"}, "expected input_length"),
         ({"channels": "many"}, "channels"),
         ({"dropout": "high"}, "dropout"),
+        ({"pooling": "lstm"}, "got 'lstm'"),
+        ({"block": "residual", "kernel_sizes": 4}, "odd kernel_sizes"),
     ],
 )
 def test_wrong_configurations_are_refused_by_name(fields, message):

@@ -112,18 +112,23 @@ def enumerate_as_text(names):
     return [(str(index), name) for index, name in enumerate(names)]
 
 
-def test_a_finished_run_resumes_from_its_last_checkpoint(finished, small_corpus):
+def test_a_run_goes_on_from_its_last_checkpoint_and_never_mixes_with_another(finished, small_corpus):
     folder, _ = finished
+    again = train("--recipe", "cnn1d", "--data_dir", str(small_corpus), "--seed", "3", cwd=folder)
+    assert again.returncode == 1
+    assert "holds the checkpoints of an earlier run; go on from them with --resume_from" in again.stderr
     before = json.loads((folder / "results/cnn1d/tfds/seed-3/results.json").read_text())
     done = train(
-        *("--recipe", "cnn1d", "--data_dir", str(small_corpus), "--num_train_epochs", "2", "--seed", "3"),
+        *("--recipe", "cnn1d", "--data_dir", str(small_corpus), "--num_train_epochs", "3", "--seed", "3"),
         *("--model", '{"channels": [8, 16, 16]}', "--feature_extractor", '{"hop_length": 512}'),
         *("--resume_from_checkpoint", "last"),
         cwd=folder,
     )
     assert done.returncode == 0, done.stderr
     after = json.loads((folder / "results/cnn1d/tfds/seed-3/results.json").read_text())
-    assert after["confusion_matrix"] == before["confusion_matrix"]
+    epochs = [[entry["epoch"] for entry in results["history"] if "eval_uar" in entry] for results in (before, after)]
+    assert epochs == [[1, 2], [1, 2, 3]]
+    assert after["wall_time_seconds"] > before["wall_time_seconds"]
     assert "Extracting features" not in done.stderr  # cached
 
 
@@ -169,10 +174,10 @@ def test_waveform_augmentation_plateau_and_another_dataset(small_corpus, tmp_pat
     )
     assert run.training.lr_scheduler_kwargs == {"mode": "max"}
     results = train_run(run)
-    assert run.name == "cnn2d/random/split-1-seed-0"
+    assert run.name == "cnn2d/dataset-random/split-1-seed-0"
     assert sum(part["clips"] for part in results["parts"].values()) == len(renamed)
     assert results["human_single_vote_accuracy"] is None
-    assert set(results["groups"]) == {"level"}  # the official file names are recognised
+    assert set(results["groups"]) == {"duration", "level"}  # the official file names are recognised
     assert json.loads((run.results_dir / "results.json").read_text())["split_seed"] == 1
 
 
@@ -210,7 +215,7 @@ def test_emodb_leaves_one_speaker_out(tmp_path):
             ]
         )
     )
-    assert run.name == "crnn-emodb/loso/fold-2-seed-0"
+    assert run.name == "crnn-emodb/emodb-loso/fold-2-seed-0"
     assert {name: set(part["speaker"]) for name, part in run.parts.items()} == {
         "train": {"03"},
         "dev": {"09"},
@@ -234,6 +239,38 @@ def test_the_command_says_what_is_wrong_without_a_traceback(tmp_path):
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("train.py: expected a folder with CREMA-D clips")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("metric", "greater_is_better"), [("uar", True), ("eval_accuracy", True), ("loss", False), ("eval_loss", False)]
+)
+def test_the_direction_follows_the_figure(metric, greater_is_better):
+    *_, training = parse_arguments(["--recipe", "cnn1d", "--data_dir", "x", "--metric_for_best_model", metric])
+    assert training.greater_is_better is greater_is_better
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--model", '{"channels": [8, 16]}'], "--model does not describe a network"),
+        (["--model", '{"dropout": "high"}'], "--model does not describe a network"),
+        (["--feature_extractor", '{"n_mels": "64"}'], "--feature_extractor has a value of the wrong type"),
+        (["--resume_from_checkpoint", "nowhere"], "expected a checkpoint folder or 'last'"),
+        (["--resume_from_checkpoint", "last"], "there is no checkpoint in"),
+    ],
+)
+def test_wrong_values_end_in_one_sentence(options, message, tmp_path, monkeypatch):
+    write_corpus(tmp_path / "clips", ["1001_DFA_ANG_XX", "1010_DFA_HAP_XX", "1015_DFA_SAD_XX"])
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--recipe", "cnn2d", "--data_dir", "clips", "--cache_dir", str(tmp_path / "cache")]
+    with pytest.raises(ValueError, match=message):
+        prepare(*parse_arguments([*arguments, *options]))
+
+
+def test_help_shows_what_the_recipe_says(capsys):
+    with pytest.raises(SystemExit):
+        parse_arguments(["--recipe", "cnn2d", "--help"])
+    assert "(default: 0.3)" in capsys.readouterr().out  # the recipe's mixup
 
 
 def test_the_command_line_overrides_the_recipe():

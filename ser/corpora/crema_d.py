@@ -81,7 +81,7 @@ def read_actors(folder: Path) -> dict[str, dict]:
     with path.open(newline="", encoding="utf-8") as file:
         return {
             row["ActorID"]: {
-                "age": int(row["Age"]),
+                "age": int(row["Age"]) if row["Age"] else None,
                 "sex": row["Sex"].lower(),
                 "race": row["Race"],
                 "ethnicity": row["Ethnicity"],

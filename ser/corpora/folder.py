@@ -11,6 +11,7 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pyarrow as pa
+from datasets.exceptions import DatasetGenerationError
 
 from ser.audio_ser import load_audio
 
@@ -38,11 +39,11 @@ def some(names: Iterable[str], shown: int = 3) -> str:
     return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
 
 
-def inspect_clip(path: Path) -> tuple[float | None, str | None]:
-    """Duration in seconds and what is wrong with a clip: None, "undecodable" or "silent"."""
+def inspect_clip(source: str | Path | dict) -> tuple[float | None, str | None]:
+    """Duration in seconds and what is wrong with a path or a `datasets` audio cell: None, "undecodable" or "silent"."""
     try:
-        waveform = load_audio(path, sampling_rate=SAMPLING_RATE)
-    except ValueError:
+        waveform = load_audio(source, sampling_rate=SAMPLING_RATE)
+    except (ValueError, FileNotFoundError):
         return None, "undecodable"
     return len(waveform) / SAMPLING_RATE, None if np.abs(waveform).max() > SILENCE else "silent"
 
@@ -144,7 +145,10 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
             missing = cls.missing(builder.clips)
             names = f", missing are {some(missing)}" if missing else ""
             logger.warning("partial corpus: %d of %d official clips found%s", len(builder.clips), cls.CLIPS, names)
-        builder.download_and_prepare()
+        try:
+            builder.download_and_prepare()
+        except DatasetGenerationError as error:
+            raise ValueError(f"the tables beside the {cls.TITLE} clips cannot be read: {error.__cause__}") from error
         return without_problems(builder.as_dataset(split="corpus"))
 
     def _fingerprint(self, folder: Path) -> str:
@@ -187,4 +191,4 @@ def without_problems(clips: datasets.Dataset) -> datasets.Dataset:
     return clips.select(usable).remove_columns("problem")
 
 
-__all__ = ["COLUMNS", "FolderCorpus", "some"]
+__all__ = ["COLUMNS", "SUFFIXES", "FolderCorpus", "inspect_clip", "some", "without_problems"]

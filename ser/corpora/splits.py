@@ -77,7 +77,7 @@ def with_copies(clips: datasets.Dataset) -> datasets.Dataset:
 def speakers_of(clips: datasets.Dataset) -> list[str] | None:
     """Who speaks each clip, or None where that is not known."""
     known = [column for column in SPEAKER_COLUMNS if column in clips.column_names]
-    return list(clips[known[0]][:]) if known else None
+    return [str(speaker) for speaker in clips[known[0]]] if known else None
 
 
 def check_leakage(parts: datasets.DatasetDict) -> dict[str, dict[str, int]]:
