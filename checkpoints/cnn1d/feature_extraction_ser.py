@@ -1,0 +1,257 @@
+"""Feature extractor: waveforms in, padded frame features and their attention mask out."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from transformers import BatchFeature
+from transformers import SequenceFeatureExtractor
+from transformers.audio_utils import mel_filter_bank
+
+from .features_ser import FEATURES
+from .features_ser import Frames
+from .features_ser import trim_silence
+from .features_ser import wiener_filter
+
+STATISTICS = {"mean": np.mean, "std": np.std, "min": np.min, "max": np.max}
+NORMALIZATIONS = ("none", "clip", "corpus")
+DB_REFERENCES = ("one", "max")
+
+
+class SERFeatureExtractor(SequenceFeatureExtractor):
+    r"""Turns waveforms into `input_features` of shape `(batch, frames, n_features)`.
+
+    Args:
+        sampling_rate: Expected rate of the waveforms, in Hz.
+        n_fft: Frame length and FFT size, in samples (even).
+        hop_length: Step between frames, in samples.
+        n_mels: Mel bands of `log_mel`.
+        fmin: Lowest mel frequency, in Hz.
+        fmax: Highest mel frequency, in Hz; None for half the sampling rate.
+        features: Ordered names out of `FEATURES`; their columns are joined in this order.
+        top_db: Dynamic range of `log_mel` below the clip's loudest cell, in dB; None keeps all.
+        db_reference: "one" for absolute dB, "max" for dB relative to the clip's loudest cell.
+        trim_db: Cut leading and trailing sound this many dB below the loudest frame; None keeps all.
+        wiener: Whether to denoise the waveform with a Wiener filter first.
+        max_duration: Seconds kept from the start of a clip; None keeps all.
+        pad_to_max_duration: Whether to pad shorter clips with digital silence up to `max_duration`.
+        statistics: Out of "mean", "std", "min" and "max": each column is summed up over the clip by these, which leaves
+            one frame of `len(statistics)` times as many columns; None keeps the frames.
+        join: Whether to lay the normalised columns end to end, as one column of `frames * n_features` rows.
+        normalization: "none", "clip" (each feature to zero mean and unit variance within the clip) or "corpus" (by
+            `mean` and `std`, learned on the training part with `fit_normalization`).
+        mean: One number per feature column, for `normalization="corpus"`.
+        std: One number per feature column, for `normalization="corpus"`.
+
+    Example:
+        >>> import numpy as np
+        >>> extractor = SERFeatureExtractor(n_mels=40)
+        >>> clips = [np.zeros(16000, dtype=np.float32), np.zeros(8000, dtype=np.float32)]
+        >>> extractor(clips, sampling_rate=16000)["input_features"].shape
+        (2, 63, 40)
+    """
+
+    model_input_names = ["input_features", "attention_mask"]
+
+    def __init__(
+        self,
+        sampling_rate: int = 16000,
+        n_fft: int = 1024,
+        hop_length: int = 256,
+        n_mels: int = 80,
+        fmin: float = 0.0,
+        fmax: float | None = None,
+        features: Iterable[str] = ("log_mel",),
+        top_db: float | None = 80.0,
+        db_reference: str = "one",
+        trim_db: float | None = None,
+        wiener: bool = False,
+        max_duration: float | None = None,
+        pad_to_max_duration: bool = False,
+        statistics: Iterable[str] | None = None,
+        join: bool = False,
+        normalization: str = "none",
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
+        **kwargs,
+    ):
+        features = list(features)
+        unknown = [name for name in features if name not in FEATURES]
+        if unknown or not features:
+            raise ValueError(f"expected features out of {', '.join(FEATURES)}; got {unknown or 'none'}")
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(f"expected normalization to be one of {NORMALIZATIONS}; got {normalization!r}")
+        if db_reference not in DB_REFERENCES:
+            raise ValueError(f"expected db_reference to be one of {DB_REFERENCES}; got {db_reference!r}")
+        if n_fft < 2 or n_fft % 2 or hop_length < 1:
+            raise ValueError(f"expected an even n_fft and a positive hop_length; got {n_fft} and {hop_length}")
+        unknown = [name for name in statistics or () if name not in STATISTICS]
+        if unknown:
+            raise ValueError(f"expected statistics out of {', '.join(STATISTICS)}; got {unknown}")
+        if pad_to_max_duration and not max_duration:
+            raise ValueError("expected max_duration in seconds beside pad_to_max_duration; set it")
+        for derived in ("feature_size", "padding_value"):
+            kwargs.pop(derived, None)
+        columns = sum(n_mels if name == "log_mel" else 1 for name in features)
+        feature_size = 1 if join else columns * len(statistics or "1")
+        super().__init__(feature_size=feature_size, sampling_rate=sampling_rate, padding_value=0.0, **kwargs)
+        self.n_fft = n_fft
+        self.hop_length = hop_length
+        self.n_mels = n_mels
+        self.fmin = fmin
+        self.fmax = fmax
+        self.features = features
+        self.top_db = top_db
+        self.db_reference = db_reference
+        self.trim_db = trim_db
+        self.wiener = wiener
+        self.max_duration = max_duration
+        self.pad_to_max_duration = pad_to_max_duration
+        self.statistics = None if statistics is None else list(statistics)
+        self.join = join
+        self.normalization = normalization
+        self.mean = mean
+        self.std = std
+        filters = mel_filter_bank(
+            num_frequency_bins=1 + n_fft // 2,
+            num_mel_filters=n_mels,
+            min_frequency=fmin,
+            max_frequency=fmax or sampling_rate / 2,
+            sampling_rate=sampling_rate,
+            norm="slaney",
+            mel_scale="slaney",
+        )
+        self.mel_filters = (
+            torch.from_numpy(filters.T).float().to_sparse()
+        )  # transformers leaves this name out of the JSON
+
+    def __call__(
+        self,
+        raw_speech: np.ndarray | torch.Tensor | list,
+        sampling_rate: int | None = None,
+        return_tensors: str | None = None,
+        **kwargs,
+    ) -> BatchFeature:
+        """Featurise one waveform or a list of waveforms.
+
+        Args:
+            raw_speech: Float waveform of shape `(samples,)`, or a list of such waveforms.
+            sampling_rate: Their rate in Hz; must be given and be the extractor's.
+            return_tensors: "pt" for torch tensors, "np" (default) for numpy arrays.
+            **kwargs: Accepted for compatibility with `transformers` callers and ignored; padding is to the longest.
+
+        Returns:
+            `input_features` of shape `(batch, frames, n_features)`, float32, zeros where padded, and `attention_mask`
+            of shape `(batch, frames)`, 1 for real frames.
+
+        Raises:
+            ValueError: The rate is missing or wrong, or a waveform is empty, not 1-D, not float, or not finite.
+        """
+        if sampling_rate != self.sampling_rate:
+            raise ValueError(
+                f"expected audio sampled at {self.sampling_rate} Hz; got sampling_rate={sampling_rate}; "
+                f"resample it and pass sampling_rate={self.sampling_rate}"
+            )
+        single = not isinstance(raw_speech, (list, tuple)) or (len(raw_speech) > 0 and np.isscalar(raw_speech[0]))
+        waveforms = [raw_speech] if single else raw_speech
+        features = [self.arrange(self.normalize(self.extract(waveform))) for waveform in waveforms]
+        return self.pad([{"input_features": array} for array in features], return_tensors=return_tensors)
+
+    def extract(self, waveform: np.ndarray | torch.Tensor | list[float]) -> np.ndarray:
+        """Float32 features of one waveform of shape `(samples,)`, not yet normalised, shape `(frames, n_features)`."""
+        waveform = self._prepare(_as_waveform(waveform))
+        frames = Frames(
+            waveform,
+            sampling_rate=self.sampling_rate,
+            n_fft=self.n_fft,
+            hop_length=self.hop_length,
+            mel_filters=self.mel_filters,
+            top_db=self.top_db,
+            db_reference=self.db_reference,
+        )
+        columns = [FEATURES[name](frames).reshape(len(frames.starts), -1) for name in self.features]
+        features = np.concatenate(columns, axis=1, dtype=np.float32)
+        if self.statistics is None:
+            return features
+        return np.concatenate([STATISTICS[name](features, axis=0) for name in self.statistics])[None]
+
+    def _prepare(self, waveform: np.ndarray) -> np.ndarray:
+        """Trim, denoise, crop and pad, in this order; shape `(samples,)` in and out."""
+        if self.trim_db is not None:
+            waveform = trim_silence(waveform, top_db=self.trim_db, frame_length=self.n_fft, hop_length=self.hop_length)
+        if self.wiener:
+            waveform = wiener_filter(waveform)
+        if self.max_duration is not None:
+            samples = round(self.max_duration * self.sampling_rate)
+            waveform = waveform[:samples]
+            if self.pad_to_max_duration:
+                waveform = np.pad(waveform, (0, samples - len(waveform)))
+        return np.ascontiguousarray(waveform)
+
+    def normalize(self, features: np.ndarray) -> np.ndarray:
+        """Normalise `(frames, n_features)` as `normalization` says."""
+        if self.normalization == "none":
+            return features
+        if self.normalization == "clip":
+            mean, std = features.mean(axis=0), features.std(axis=0)
+        elif self.mean is None or self.std is None:
+            raise ValueError("expected a mean and std for normalization='corpus'; call fit_normalization first")
+        else:
+            mean, std = np.asarray(self.mean, dtype=np.float32), np.asarray(self.std, dtype=np.float32)
+        return (features - mean) / np.maximum(std, 1e-5)
+
+    def arrange(self, features: np.ndarray) -> np.ndarray:
+        """The last step: `(frames, n_features)` as they are, or joined to `(frames * n_features, 1)`."""
+        return features.T.reshape(-1, 1) if self.join else features
+
+    def fit_normalization(self, features: Iterable[np.ndarray]) -> None:
+        """Learn `mean` and `std` of each column over an iterable of `(frames, n_features)` (the training part only)."""
+        count, total, squares = 0, 0.0, 0.0
+        for array in features:
+            array = np.asarray(array, dtype=np.float64)
+            count += len(array)
+            total += array.sum(axis=0)
+            squares += np.square(array).sum(axis=0)
+        if not count:
+            raise ValueError("expected at least one clip to learn the normalisation from; got none")
+        mean = total / count
+        self.mean = mean.tolist()
+        self.std = np.sqrt(np.maximum(squares / count - mean**2, 0.0)).tolist()
+
+    def pad(self, processed_features, return_tensors: str | None = None, **kwargs) -> BatchFeature:
+        """Collate items with `input_features` of shape `(frames, n_features)` to the longest of them.
+
+        Other keys (labels) are stacked. Unlike the base class this also pads features of a single column.
+        """
+        arrays = [np.asarray(item["input_features"], dtype=np.float32) for item in processed_features]
+        if not arrays:
+            raise ValueError("expected at least one waveform; got an empty list")
+        shape = (len(arrays), max(map(len, arrays)))
+        batch = {
+            "input_features": np.full((*shape, self.feature_size), self.padding_value, dtype=np.float32),
+            "attention_mask": np.zeros(shape, dtype=np.int64),
+        }
+        for row, array in enumerate(arrays):
+            batch["input_features"][row, : len(array)] = array
+            batch["attention_mask"][row, : len(array)] = 1
+        for key in processed_features[0].keys() - batch.keys():
+            batch[key] = np.stack([item[key] for item in processed_features])
+        return BatchFeature(batch, tensor_type=return_tensors)
+
+
+def _as_waveform(waveform) -> np.ndarray:
+    if isinstance(waveform, torch.Tensor):
+        waveform = waveform.detach().cpu().numpy()
+    waveform = np.asarray(waveform)
+    if waveform.ndim != 1:
+        raise ValueError(f"expected a waveform of shape (samples,); got shape {waveform.shape}; mix it down to mono")
+    if waveform.size == 0:
+        raise ValueError("expected a waveform with samples; got an empty one; record or choose another clip")
+    if not np.issubdtype(waveform.dtype, np.floating):
+        raise ValueError(f"expected float samples within -1..1; got {waveform.dtype}; divide by its full scale")
+    if not np.isfinite(waveform).all():
+        raise ValueError("expected finite samples; got NaN or infinity; export the recording again")
+    return waveform.astype(np.float32, copy=False)
+
+
+__all__ = ["SERFeatureExtractor"]

@@ -1,0 +1,125 @@
+"""Whatever a user may call "audio" becomes one mono float32 waveform at one rate, without ffmpeg or torchaudio."""
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+try:
+    import soundfile
+except ImportError:
+    soundfile = None
+
+try:
+    import soxr
+except ImportError:
+    soxr = None
+
+ACCEPTED = (
+    "a path, the bytes of an audio file, an open binary file, a 1-D or 2-D array with its sampling_rate, "
+    "or a dict with 'array' (or 'raw') and 'sampling_rate', or with 'path' or 'bytes'"
+)
+
+
+def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = None) -> np.ndarray:
+    """Decode, mix down and resample.
+
+    Args:
+        source: A path, the bytes of an audio file, an open binary file, an array of shape `(samples,)`,
+            `(samples, channels)` or `(channels, samples)`, a torch tensor of those shapes, or a dict as `datasets` and
+            `transformers` use them (`{"array" | "raw", "sampling_rate"}` or `{"path", "bytes"}`).
+            WAV, FLAC, Ogg Vorbis, Ogg Opus and MP3 files are read.
+        sampling_rate: Wanted rate in Hz.
+        source_rate: Rate in Hz of an array, `sampling_rate` if not given; files know their own.
+
+    Returns:
+        Float32 waveform of shape `(samples,)`, mean of the channels, at `sampling_rate`.
+
+    Raises:
+        ValueError: The source is empty, not decodable, holds NaN or infinity, or is none of the accepted kinds.
+        FileNotFoundError: The path does not exist.
+        ImportError: A file was given and soundfile is missing, or the rates differ and soxr is missing.
+    """
+    if isinstance(source, dict):
+        return _load_dict(source, sampling_rate)
+    if isinstance(source, torch.Tensor):
+        source = source.detach().cpu().numpy()
+    if isinstance(source, np.ndarray):
+        waveform, rate = source, source_rate or sampling_rate
+    elif isinstance(source, (str, os.PathLike, bytes, bytearray, io.IOBase)):
+        waveform, rate = _decode(source)
+    else:
+        raise ValueError(f"expected {ACCEPTED}; got {type(source).__name__}")
+    return _resample(_mix_down(waveform), rate, sampling_rate)
+
+
+def _load_dict(source: dict, sampling_rate: int) -> np.ndarray:
+    array = source.get("array") if source.get("array") is not None else source.get("raw")
+    if array is not None:
+        if not source.get("sampling_rate"):
+            raise ValueError("expected a 'sampling_rate' beside the array; add the rate in Hz at which it was sampled")
+        array = array if isinstance(array, torch.Tensor) else np.asarray(array)
+        return load_audio(array, sampling_rate=sampling_rate, source_rate=int(source["sampling_rate"]))
+    encoded = source.get("bytes") or source.get("path")
+    if not encoded:
+        raise ValueError(f"expected {ACCEPTED}; got a dict with the keys {sorted(source)}")
+    return load_audio(encoded, sampling_rate=sampling_rate)
+
+
+def _decode(source) -> tuple[np.ndarray, int]:
+    """Read a file, its bytes or an open file into `(samples, channels)` float32 and its rate in Hz."""
+    if soundfile is None:
+        raise ImportError("reading audio files needs the package soundfile: pip install soundfile; or pass an array")
+    if isinstance(source, (bytes, bytearray)):
+        name, source = "the given bytes", io.BytesIO(source)
+    elif isinstance(source, io.IOBase):
+        name = "the given file"
+    else:
+        name, source = f"{os.fspath(source)!r}", Path(source)
+        if not source.is_file():
+            raise FileNotFoundError(f"expected an audio file at {name}, but there is none; check the path")
+    try:
+        return soundfile.read(source, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"{name} could not be decoded ({error}); expected WAV, FLAC, Ogg Vorbis, Ogg Opus or MP3: convert it first"
+        ) from error
+
+
+def _mix_down(waveform: np.ndarray) -> np.ndarray:
+    if waveform.ndim not in (1, 2):
+        raise ValueError(f"expected a waveform of one or two dimensions; got shape {waveform.shape}")
+    if waveform.size == 0:
+        raise ValueError("the audio holds no samples; record or choose a clip that has sound in it")
+    if waveform.dtype.kind not in "fi" or waveform.dtype == np.int64:
+        raise ValueError(f"expected samples as floats within -1..1, int16 or int32; got {waveform.dtype}; convert them")
+    if waveform.dtype.kind == "i":
+        waveform = waveform / -float(np.iinfo(waveform.dtype).min)
+    if 1 in waveform.shape:
+        waveform = waveform.reshape(-1)
+    if waveform.ndim == 2:
+        # Channels are always the short side: nobody has more channels than samples.
+        waveform = waveform.mean(axis=int(np.argmin(waveform.shape)), dtype=np.float32)
+    waveform = np.ascontiguousarray(waveform, dtype=np.float32)
+    if not np.isfinite(waveform).all():
+        raise ValueError("the audio holds NaN or infinite samples; export the recording again")
+    return waveform
+
+
+def _resample(waveform: np.ndarray, source_rate: int, sampling_rate: int) -> np.ndarray:
+    if source_rate == sampling_rate:
+        return waveform
+    if source_rate <= 0:
+        raise ValueError(f"expected a positive sampling rate in Hz; got {source_rate}")
+    if soxr is None:
+        raise ImportError(f"resampling {source_rate} Hz to {sampling_rate} Hz needs soxr: pip install soxr")
+    resampled = soxr.resample(waveform, source_rate, sampling_rate)
+    if resampled.size == 0:
+        raise ValueError(f"{waveform.size} samples at {source_rate} Hz are too few to classify; record a longer clip")
+    return resampled
+
+
+__all__ = ["load_audio"]

@@ -1,0 +1,34 @@
+"""The audio-classification pipeline that travels with a model: any file, rate or channel count, and all the labels."""
+
+from typing import Any
+
+import httpx
+from transformers import AudioClassificationPipeline
+
+from .audio_ser import load_audio
+
+
+class SERPipeline(AudioClassificationPipeline):
+    """`pipeline("audio-classification")` without ffmpeg or torchaudio, returning every label unless `top_k` says less.
+
+    Accepts whatever `load_audio` accepts, and `http(s)://` addresses of audio files.
+    An array without a rate is taken to be at the model's own sampling rate.
+    """
+
+    def __init__(self, *args, top_k: int | None = None, **kwargs):
+        super().__init__(*args, top_k=top_k, **kwargs)
+
+    def check_model_type(self, supported_models):
+        """Any model that gives logits will do; the base class only knows those inside transformers."""
+
+    def preprocess(self, inputs: Any) -> dict:
+        """One clip to `input_features (1, frames, n_features)` and its `attention_mask (1, frames)`."""
+        if isinstance(inputs, str) and inputs.startswith(("http://", "https://")):
+            inputs = httpx.get(inputs, follow_redirects=True).raise_for_status().content
+        sampling_rate = self.feature_extractor.sampling_rate
+        waveform = load_audio(inputs, sampling_rate=sampling_rate)
+        features = self.feature_extractor(waveform, sampling_rate=sampling_rate, return_tensors="pt")
+        return features.to(dtype=self.dtype)
+
+
+__all__ = ["SERPipeline"]
