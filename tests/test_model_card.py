@@ -57,8 +57,9 @@ def test_a_corpus_without_speakers_groups_or_votes_still_gets_a_card():
 
 def test_runs_of_one_recipe_and_protocol_share_a_row():
     runs = [changed(seed=seed, accuracy=accuracy) for seed, accuracy in ((0, 0.6), (1, 0.7))]
-    rows = results_table([*runs, changed(recipe="other")]).splitlines()[2:]
+    rows = results_table([*runs, changed(recipe="mel-2d")]).splitlines()[2:]
     assert len(rows) == 2
+    assert sum("0.877" in row and "(source: fear/sad)" in row for row in rows) == 1
     assert sum("seed 0, seed 1 | **0.650**" in row for row in rows) == 1
 
 
