@@ -48,13 +48,14 @@ def read_results(folder: Path) -> list[dict]:
 
 
 def results_table(results: list[dict]) -> str:
-    """One Markdown row for each recipe and protocol."""
+    """One Markdown row for each recipe and protocol, the most accurate recipe of a protocol first."""
     groups = defaultdict(list)
     for result in results:
         corpus = result.get("corpus", CREMA_D)
         groups[corpus, ORDER.index(result["protocol"]), result["recipe"]].append(result | {"corpus": corpus})
     head = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}\n"
-    return head + "".join(_row(runs) for _, runs in sorted(groups.items()))
+    best_first = sorted(groups.items(), key=lambda item: (item[0][:2], -np.mean([run["accuracy"] for run in item[1]])))
+    return head + "".join(_row(runs) for _, runs in best_first)
 
 
 def _row(runs: list[dict]) -> str:
