@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ser.corpora.splits import PROTOCOLS
 from ser.files import write_text
 from ser.model_card import render_card
 from ser.recipes import load_recipe
 
 ROOT = Path(__file__).parent.parent
 CREMA_D = "CREMA-D"  # reports older than the second corpus do not name theirs
-ORDER = ("tfds", "actor-5fold", "loso", "random", "random-70-30", "leaky")
 BEGIN, END = "<!-- results: written by make results -->", "<!-- end of results -->"
 COLUMNS = (
     "recipe",
@@ -52,7 +52,7 @@ def results_table(results: list[dict]) -> str:
     groups = defaultdict(list)
     for result in results:
         corpus = result.get("corpus", CREMA_D)
-        groups[corpus, ORDER.index(result["protocol"]), result["recipe"]].append(result | {"corpus": corpus})
+        groups[corpus, PROTOCOLS.index(result["protocol"]), result["recipe"]].append(result | {"corpus": corpus})
     head = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}\n"
     best_first = sorted(groups.items(), key=lambda item: (item[0][:2], -np.mean([run["accuracy"] for run in item[1]])))
     return head + "".join(_row(runs) for _, runs in best_first)

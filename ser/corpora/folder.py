@@ -39,6 +39,11 @@ def some(names: Iterable[str], shown: int = 3) -> str:
     return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
 
 
+def audio_files(folder: Path) -> list[Path]:
+    """Files below `folder` that look like audio by their names, sorted by path."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
 def inspect_clip(source: str | Path | dict) -> tuple[float | None, str | None]:
     """Duration in seconds and what is wrong with a path or a `datasets` audio cell: None, "undecodable" or "silent"."""
     try:
@@ -117,8 +122,7 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
             raise ValueError(
                 f"expected a folder with {cls.TITLE} clips at {str(folder)!r}, but there is none; check --data_dir"
             )
-        audio = [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
-        audio.sort(key=lambda path: (SUFFIXES.index(path.suffix.lower()), path))
+        audio = sorted(audio_files(folder), key=lambda path: SUFFIXES.index(path.suffix.lower()))
         clips, unknown = {}, []
         for path in audio:
             name = cls.corrected(path.stem)
@@ -191,4 +195,4 @@ def without_problems(clips: datasets.Dataset) -> datasets.Dataset:
     return clips.select(usable).remove_columns("problem")
 
 
-__all__ = ["COLUMNS", "SUFFIXES", "FolderCorpus", "inspect_clip", "some", "without_problems"]
+__all__ = ["COLUMNS", "FolderCorpus", "audio_files", "inspect_clip", "some", "without_problems"]

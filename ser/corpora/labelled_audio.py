@@ -1,7 +1,6 @@
 """Any dataset with audio and label columns, from the Hub or from disk, in the form the rest of the library reads."""
 
 import logging
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from ser.corpora.crema_d import EMOTION_OF_CODE
 from ser.corpora.crema_d import EMOTIONS
 from ser.corpora.crema_d import CremaD
 from ser.corpora.crema_d import parse_name
-from ser.corpora.folder import SUFFIXES
+from ser.corpora.folder import audio_files
 from ser.corpora.folder import inspect_clip
 from ser.corpora.folder import without_problems
 
@@ -73,17 +72,13 @@ def _load(name: str, cache_dir: str | None) -> datasets.Dataset:
     if any((folder / marker).exists() for marker in ("dataset_info.json", "dataset_dict.json")):
         loaded = datasets.load_from_disk(name)
     elif folder.is_dir():
-        rows = [{"audio": str(path), "label": path.parent.name} for path in _audio_files(folder)]
+        rows = [{"audio": str(path), "label": path.parent.name} for path in audio_files(folder)]
         if not rows:
             raise ValueError(f"expected audio files in subfolders of {name!r}, named after their labels; found none")
         loaded = datasets.Dataset.from_list(rows)
     else:
         loaded = datasets.load_dataset(name, cache_dir=cache_dir)
     return datasets.concatenate_datasets(list(loaded.values())) if isinstance(loaded, dict) else loaded
-
-
-def _audio_files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
 def _label_texts(clips: datasets.Dataset, column: str) -> list[str | None]:
