@@ -49,6 +49,8 @@ from ser.evaluation import predict_logits
 from ser.evaluation import report_on_test
 from ser.evaluation import score
 from ser.feature_extraction_ser import SERFeatureExtractor
+from ser.memory import keep_freed_memory
+from ser.memory import peak_memory
 from ser.recipes import Recipe
 from ser.recipes import load_recipe
 from ser.recipes import recipe_names
@@ -78,6 +80,9 @@ class DataArguments:
     protocol: str = field(default="tfds", metadata={"help": "How to split.", "choices": list(PROTOCOLS)})
     fold: int | None = field(default=None, metadata={"help": "With --protocol actor-5fold (1 to 5) or loso."})
     split_seed: int = field(default=0, metadata={"help": "With the random protocols."})
+    share_of_clips: float = field(
+        default=1.0, metadata={"help": "Use a fixed share of the clips in all parts: a smaller budget, and marked so."}
+    )
     cache_dir: str | None = field(default=None, metadata={"help": "Where tables and features are cached."})
 
 
@@ -158,6 +163,8 @@ def run_name(data: DataArguments, seed: int) -> str:
     prefix = f"fold-{data.fold}-" if data.fold else ""
     if data.protocol.startswith("random") or data.protocol == "leaky":
         prefix = f"split-{data.split_seed}-"
+    if data.share_of_clips < 1:
+        prefix += f"share-{data.share_of_clips}-"
     return f"{data.recipe}/{protocol}/{prefix}seed-{seed}"
 
 
@@ -193,7 +200,7 @@ def prepare(
     extractor = build_extractor(recipe, _overrides(options.feature_extractor, "feature_extractor"))
     if (augmentation.gain_db or augmentation.frequency_shift) and extractor.features != ["log_mel"]:
         raise ValueError("gain_db and frequency_shift need features of log_mel alone; set both to 0 for other features")
-    clips, augment_copy = load_clips(data), None
+    clips, augment_copy = fixed_share(load_clips(data), data.share_of_clips), None
     if data.protocol == "leaky":
         clips, augment_copy = with_copies(clips), augment_waveform(augmentation, extractor)
         augmentation.waveform_probability = 0.0  # once for each copy, before the split, instead of on the fly
@@ -235,6 +242,15 @@ def load_clips(data: DataArguments) -> datasets.Dataset:
     return load_labelled_audio(
         data.dataset_name, audio_column=data.audio_column, label_column=data.label_column, cache_dir=data.cache_dir
     )
+
+
+def fixed_share(clips: datasets.Dataset, share: float) -> datasets.Dataset:
+    """The same share of the clips, drawn at random, in every run."""
+    if not 0 < share <= 1:
+        raise ValueError(f"expected --share_of_clips above 0 and at most 1; got {share}")
+    if share == 1:
+        return clips
+    return clips.select(np.sort(np.random.default_rng(0).permutation(len(clips))[: round(share * len(clips))]))
 
 
 def corpus_title(data: DataArguments) -> str:
@@ -288,6 +304,8 @@ def train(run: Run) -> dict:
     Returns:
         The content of `results.json`.
     """
+    if run.training.use_cpu:
+        keep_freed_memory()
     trainer = build_trainer(run)
     trainer.train(resume_from_checkpoint=run.training.resume_from_checkpoint)
     model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # else it stays in bf16
@@ -353,6 +371,7 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
         "protocol": run.data.protocol,
         "fold": run.data.fold,
         "split_seed": run.data.split_seed,
+        "share_of_clips": run.data.share_of_clips,
         "valid": run.data.protocol != "leaky",
         "seed": run.training.seed,
         "parameters": model.num_parameters(),
@@ -389,16 +408,6 @@ def command_line(arguments: list[str]) -> str:
         if word not in LOCAL and option not in LOCAL:
             kept.append("DIR" if local else word)
     return shlex.join(kept)
-
-
-def peak_memory() -> float | None:
-    """Largest resident size of this process so far in GiB, where the system tells."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(kibibytes / (2**30 if sys.platform == "darwin" else 2**20), 2)
 
 
 def git_commit() -> str | None:

@@ -82,10 +82,10 @@ def write_corpus(folder: Path, names: list[str], suffix: str = ".wav") -> None:
         soundfile.write(folder / f"{name}{suffix}", voice(0.4, pitch=100 + 5 * number, seed=number), RATE)
 
 
-def run_python(code: str, *arguments, cwd, path: str = "") -> list:
+def run_python(code: str, *arguments, cwd, path: str | Path = "") -> list:
     """What the lines that a fresh process prints say as JSON."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    environment |= {"PYTHONPATH": path, "HF_HOME": str(cwd / "hf"), "HF_HUB_OFFLINE": "1", "PATH": "/nowhere"}
+    environment |= {"PYTHONPATH": str(path), "HF_HOME": str(cwd / "hf"), "HF_HUB_OFFLINE": "1", "PATH": "/nowhere"}
     command = [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

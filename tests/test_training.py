@@ -18,8 +18,10 @@ from ser.recipes import load_recipe
 from ser.recipes import recipe_names
 from ser.training import build_extractor
 from ser.training import build_model
+from ser.training import fixed_share
 from ser.training import parse_arguments
 from ser.training import prepare
+from ser.training import run_name
 from ser.training import train as train_run
 
 
@@ -301,3 +303,20 @@ def test_the_published_networks_have_their_published_size(name, parameters):
     recipe = load_recipe(name)
     model = build_model(recipe, {}, build_extractor(recipe, {}), EMOTIONS)
     assert model.num_parameters() == parameters
+
+
+def test_a_share_of_the_clips_is_the_same_in_every_run_and_named(tmp_path):
+    names = [f"10{actor:02}_DFA_{code}_XX" for actor in range(1, 11) for code in ("ANG", "DIS", "FEA", "HAP", "SAD")]
+    write_corpus(tmp_path / "clips", names)
+    clips = load_crema_d(tmp_path / "clips", cache_dir=tmp_path / "cache")
+    chosen = fixed_share(clips, 0.2)["clip"][:]
+    assert len(chosen) == len(set(chosen)) == 10 and chosen == sorted(chosen)
+    assert fixed_share(clips, 0.2)["clip"][:] == chosen
+    data = parse_arguments(["--recipe", "exponet", "--data_dir", str(tmp_path), "--share_of_clips", "0.2"])[0]
+    assert run_name(data, 1) == "exponet/tfds/share-0.2-seed-1"
+
+
+@pytest.mark.parametrize("share", [0, -0.5, 1.5, float("nan")])
+def test_an_impossible_share_is_refused(share):
+    with pytest.raises(ValueError, match="expected --share_of_clips above 0 and at most 1"):
+        fixed_share(None, share)

@@ -78,11 +78,11 @@ class PlainBlock(nn.Module):
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """`(batch, in_channels, frames[, bands])` to `(batch, channels, fewer frames[, fewer bands])`."""
-        x = F.relu(self.norm(self.conv(x)))
+        x = self.norm(self.conv(x))
         x = x * frame_mask(x, lengths)
         if self.pool is not None:
             x, lengths = self.pool(x, lengths)
-        return self.dropout(x), lengths
+        return self.dropout(F.relu(x)), lengths
 
 
 class SqueezeExcitation(nn.Module):

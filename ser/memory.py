@@ -1,0 +1,36 @@
+"""Memory of this process: keep what was freed for the next batch, and say how much was needed at most."""
+
+import ctypes
+import sys
+
+# Of malloc.h: how much free memory to hand back, and from which size on to ask the kernel for each block by itself.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+NEVER = 2**31 - 1  # bytes
+
+
+def keep_freed_memory() -> bool:
+    """Ask the C library to reuse the memory of freed tensors instead of handing it back to the kernel.
+
+    A training step on a CPU allocates tensors as large as those of the step before. Left alone, glibc returns and
+    requests them each time, and the kernel zeroes every page again, which costs a 2D network up to a third of its time.
+
+    Returns:
+        Whether the C library knows how; it does not on macOS and Windows, where nothing is changed.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # absent from musl
+    return mallopt is not None and all(mallopt(name, NEVER) for name in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD))
+
+
+def peak_memory() -> float | None:
+    """Largest resident size of this process so far in GiB, where the system tells."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(kibibytes / (2**30 if sys.platform == "darwin" else 2**20), 2)
+
+
+__all__ = ["keep_freed_memory", "peak_memory"]
