@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import librosa
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ser.feature_extraction_ser import SERFeatureExtractor
@@ -14,19 +15,30 @@ TRAINING, DEV = "#1f6fb2", "#c8501e"
 
 def plot_curves(history: list[dict], title: str) -> Figure:
     """Loss and accuracy by epoch from `Trainer`'s log history."""
-    training = [entry for entry in history if "loss" in entry and "accuracy" in entry]
-    dev = [entry for entry in history if "eval_loss" in entry]
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        axes.plot(
-            [e["epoch"] for e in training], [e[name] for e in training], color=TRAINING, label="training (augmented)"
-        )
-        axes.plot([e["epoch"] for e in dev], [e[f"eval_{name}"] for e in dev], color=DEV, ls="--", label="dev")
-        axes.set(xlabel="epoch", ylabel=name)
-        axes.grid(alpha=0.3)
-        axes.legend()
+        _draw_curves(axes, history, name)
     figure.suptitle(title)
     return figure
+
+
+def plot_side_by_side(results: dict[str, dict]) -> Figure:
+    """Accuracy by epoch of several runs on one scale, by the names of their recipes."""
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    for axes, (recipe, run) in zip(figure.subplots(1, len(results), sharey=True), results.items(), strict=True):
+        _draw_curves(axes, run["history"], "accuracy")
+        axes.set_title(f"{recipe}: {run['accuracy']:.1%} of the test part ({run['protocol']}, seed {run['seed']})")
+    return figure
+
+
+def _draw_curves(axes: Axes, history: list[dict], name: str) -> None:
+    training = [entry for entry in history if "loss" in entry and "accuracy" in entry]
+    dev = [entry for entry in history if "eval_loss" in entry]
+    axes.plot([e["epoch"] for e in training], [e[name] for e in training], color=TRAINING, label="training (augmented)")
+    axes.plot([e["epoch"] for e in dev], [e[f"eval_{name}"] for e in dev], color=DEV, ls="--", label="dev")
+    axes.set(xlabel="epoch", ylabel=name)
+    axes.grid(alpha=0.3)
+    axes.legend()
 
 
 def plot_confusion(matrix: Sequence[Sequence[int]], names: Sequence[str], title: str, *, normalized: bool) -> Figure:
@@ -64,4 +76,4 @@ def plot_clip(waveform: np.ndarray, sampling_rate: int) -> Figure:
     return figure
 
 
-__all__ = ["plot_clip", "plot_confusion", "plot_curves"]
+__all__ = ["plot_clip", "plot_confusion", "plot_curves", "plot_side_by_side"]

@@ -4,86 +4,38 @@ python -m ser.regenerate    # or: make results
 """
 
 import json
-from collections import defaultdict
 from pathlib import Path
 
-import numpy as np
-
-from ser.corpora.splits import PROTOCOLS
 from ser.files import write_text
 from ser.model_card import render_card
-from ser.recipes import load_recipe
+from ser.plots import plot_side_by_side
+from ser.tables import PROTOCOL_LEGEND
+from ser.tables import RECIPE_LEGEND
+from ser.tables import protocol_table
+from ser.tables import recipe_table
 
 ROOT = Path(__file__).parent.parent
-CREMA_D = "CREMA-D"  # reports older than the second corpus do not name theirs
 BEGIN, END = "<!-- results: written by make results -->", "<!-- end of results -->"
-COLUMNS = (
-    "recipe",
-    "corpus",
-    "protocol",
-    "runs",
-    "accuracy",
-    "95 % interval",
-    "UAR",
-    "macro F1",
-    "listeners",
-    "printed",
-    "parameters",
-    "most confused",
-)
-LEGEND = """
-Test part only; the epoch is chosen on the dev part. Accuracy, UAR and F1 are means over the runs named (seeds, folds);
-the interval is the bootstrap over test actors, drawn again 2,000 times, its ends averaged over the runs.
-Protocol `tfds`: 1,556 clips of 19 actors who are in no other part; `actor-5fold`: blocks of unseen actors;
-`random`: the same actors on all sides, so not a figure for unseen speakers; `leaky`: copies of test clips in training.
-Printed: the accuracy that the authors of the recipe's source print, under a protocol of their own.
-Most confused: the largest confusion of the first run.
-Listeners: share of single audio-only votes of CREMA-D's raters that name the intended emotion, on the same test clips.
+SIDE_BY_SIDE = ("zcr-energy-1d", "mel-2d")
+RESULTS = """# Results
+
+Written by `make results` from the `results.json` files. `python -m ser.reproduce` trains what is missing.
+
+## One row for each recipe
+
+{recipes}
+## One row for each recipe and protocol
+
+{protocols}
+## Training curves of the 1D and the 2D network of one class project
+
+![Accuracy by epoch on the training and the dev part, 1D network left, 2D network right](curves-1d-2d.png)
 """
 
 
 def read_results(folder: Path) -> list[dict]:
     """The content of every `results.json` of a run below `folder`."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*/*/*/results.json"))]
-
-
-def results_table(results: list[dict]) -> str:
-    """One Markdown row for each recipe and protocol, the most accurate recipe of a protocol first."""
-    groups = defaultdict(list)
-    for result in results:
-        corpus = result.get("corpus", CREMA_D)
-        groups[corpus, PROTOCOLS.index(result["protocol"]), result["recipe"]].append(result | {"corpus": corpus})
-    head = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}\n"
-    best_first = sorted(groups.items(), key=lambda item: (item[0][:2], -np.mean([run["accuracy"] for run in item[1]])))
-    return head + "".join(_row(runs) for _, runs in best_first)
-
-
-def _row(runs: list[dict]) -> str:
-    first, recipe = runs[0], load_recipe(runs[0]["recipe"])
-    mean = {name: np.mean([run[name] for run in runs]) for name in ("accuracy", "uar", "macro_f1")}
-    low, high = np.mean([run["interval_95"]["accuracy"] for run in runs], axis=0)
-    listeners = [run["human_single_vote_accuracy"] for run in runs]
-    names = sorted(
-        " ".join(filter(None, [f"fold {run['fold']}" if run["fold"] else "", f"seed {run['seed']}"])) for run in runs
-    )
-    confused = "{label} as {heard_as}".format(**first["most_confused"][0])
-    if recipe.printed_confusion:
-        confused += f" (source: {'/'.join(recipe.printed_confusion)})"
-    cells = [
-        f"`{first['recipe']}`",
-        first["corpus"],
-        f"`{first['protocol']}`",
-        ", ".join(names),
-        "invalid: {:.3f}".format(mean["accuracy"]) if first["protocol"] == "leaky" else f"**{mean['accuracy']:.3f}**",
-        f"{low:.3f} to {high:.3f}",
-        f"{mean['uar']:.3f}",
-        f"{mean['macro_f1']:.3f}",
-        "" if None in listeners else f"{np.mean(listeners):.3f}",
-        f"{recipe.printed_accuracy:.3f}" if recipe.printed_accuracy else "",
-        f"{first['parameters']:,}",
-        confused,
-    ]
-    return f"| {' | '.join(cells)} |\n"
 
 
 def replace_block(text: str, block: str) -> str:
@@ -100,11 +52,11 @@ def replace_block(text: str, block: str) -> str:
 
 def regenerate(root: Path) -> dict[Path, str]:
     """Every text that is made from results, by path."""
-    table = results_table(read_results(root / "results")) + LEGEND
-    readme = root / "README.md"
+    results, readme = read_results(root / "results"), root / "README.md"
+    recipes, protocols = recipe_table(results) + RECIPE_LEGEND, protocol_table(results) + PROTOCOL_LEGEND
     texts = {
-        root / "results/README.md": f"# Results\n\nWritten by `make results` from the `results.json` files.\n\n{table}",
-        readme: replace_block(readme.read_text(encoding="utf-8"), table),
+        root / "results/README.md": RESULTS.format(recipes=recipes, protocols=protocols),
+        readme: replace_block(readme.read_text(encoding="utf-8"), recipes),
     }
     for path in (root / "checkpoints").glob("*/results.json"):
         texts[path.parent / "README.md"] = render_card(json.loads(path.read_text(encoding="utf-8")))
@@ -114,9 +66,13 @@ def regenerate(root: Path) -> dict[Path, str]:
 
 
 def main() -> None:
-    """Write them all."""
+    """Write them all, and the picture of two networks' curves."""
     for path, text in regenerate(ROOT).items():
         write_text(path, text)
+    runs = [ROOT / "results" / recipe / "tfds/seed-0/results.json" for recipe in SIDE_BY_SIDE]
+    if all(run.exists() for run in runs):
+        results = {run.parts[-4]: json.loads(run.read_text(encoding="utf-8")) for run in runs}
+        plot_side_by_side(results).savefig(ROOT / "results/curves-1d-2d.png", dpi=110)
 
 
 if __name__ == "__main__":

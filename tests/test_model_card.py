@@ -10,7 +10,6 @@ from huggingface_hub import ModelCard
 from ser.corpora.splits import PROTOCOLS
 from ser.model_card import render_card
 from ser.regenerate import replace_block
-from ser.regenerate import results_table
 
 RESULTS = json.loads(next((ROOT / "results").glob("cnn2d/tfds/*/results.json")).read_text())
 
@@ -53,14 +52,6 @@ def test_a_corpus_without_speakers_groups_or_votes_still_gets_a_card():
     assert "CREMA-D" not in card
     assert "listeners" not in card
     assert "None" not in card
-
-
-def test_runs_of_one_recipe_and_protocol_share_a_row():
-    runs = [changed(seed=seed, accuracy=accuracy) for seed, accuracy in ((0, 0.6), (1, 0.7))]
-    rows = results_table([*runs, changed(recipe="mel-2d")]).splitlines()[2:]
-    assert len(rows) == 2
-    assert sum("0.877" in row and "(source: fear/sad)" in row for row in rows) == 1
-    assert sum("seed 0, seed 1 | **0.650**" in row for row in rows) == 1
 
 
 def test_markers_must_be_there():

@@ -19,6 +19,7 @@ class Recipe:
         augmentation: Fields of `AugmentationArguments`.
         training: Fields of `SERTrainingArguments`.
         data: Fields of `DataArguments`, where the recipe is for another corpus than CREMA-D.
+        budget_without_gpu: Arguments by which `ser.reproduce` cuts a run down that would take days on two CPU cores.
         printed_accuracy: Test accuracy that the authors of the source print, if they do.
         printed_confusion: The pair of emotions that the source names as confused most, if it does.
     """
@@ -29,6 +30,7 @@ class Recipe:
     augmentation: dict = field(default_factory=dict)
     training: dict = field(default_factory=dict)
     data: dict = field(default_factory=dict)
+    budget_without_gpu: dict = field(default_factory=dict)
     printed_accuracy: float | None = None
     printed_confusion: tuple[str, str] | None = None
 

@@ -1,0 +1,83 @@
+"""Train every recipe under every protocol of the table of results, skipping what is there already.
+
+python -m ser.reproduce --crema_d data/crema-d --emodb data/emodb          # all that is missing
+python -m ser.reproduce --crema_d data/crema-d --recipes mel-2d class-2d   # of these recipes
+Stopped at any time, the same command goes on where it was; two of them with different recipes may run side by side.
+"""
+
+import argparse
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from transformers.trainer_utils import get_last_checkpoint
+
+from ser.recipes import load_recipe
+from ser.recipes import recipe_names
+from ser.regenerate import ROOT
+from ser.regenerate import main as regenerate
+from ser.training import parse_arguments
+from ser.training import run_name
+
+SEEDS = {"class-1d": 3, "class-2d": 3, "mel-2d": 3, "zcr-energy-1d": 3}  # one for the others
+LEAKY = ("mel-2d", "zcr-energy-1d")
+EMODB_SPEAKERS = 10
+
+
+def plan(recipe: str) -> Iterator[dict]:
+    """Arguments of `train.py`, corpus folders aside, for each run of a recipe."""
+    budget = {} if torch.cuda.is_available() else load_recipe(recipe).budget_without_gpu
+    if load_recipe(recipe).data.get("corpus") == "emodb":
+        yield {"recipe": recipe, "protocol": "random"}
+        yield from ({"recipe": recipe, "fold": fold} for fold in range(1, EMODB_SPEAKERS + 1))
+        return
+    for seed in range(SEEDS.get(recipe, 1)):
+        for protocol in ("tfds", "random-70-30"):
+            yield {"recipe": recipe, "protocol": protocol, "seed": seed} | budget
+    if recipe in LEAKY:
+        yield {"recipe": recipe, "protocol": "leaky", "seed": 0}
+
+
+def missing(run: dict, corpora: dict[str, str | None]) -> list[str] | None:
+    """The arguments of a run that has no results yet; None if it has, or if its corpus was not given."""
+    folder = corpora[load_recipe(run["recipe"]).data.get("corpus", "crema-d")]
+    if folder is None:
+        return None
+    arguments = [f"--{name}={value}" for name, value in (run | {"data_dir": folder}).items()]
+    data, _, _, training = parse_arguments(arguments)
+    if (ROOT / "results" / run_name(data, training.seed) / "results.json").exists():
+        return None
+    started = Path(training.output_dir).is_dir() and get_last_checkpoint(training.output_dir)
+    return [*arguments, "--resume_from_checkpoint=last"] if started else arguments
+
+
+def main() -> None:
+    """Run what is missing, each run in a process of its own, and rewrite the tables after each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--crema_d", help="folder with CREMA-D; its recipes are left out without it")
+    parser.add_argument("--emodb", help="folder with EmoDB; its recipes are left out without it")
+    parser.add_argument("--recipes", nargs="+", choices=recipe_names(), default=recipe_names(), metavar="RECIPE")
+    options = parser.parse_args()
+    if not (options.crema_d or options.emodb):
+        parser.error("expected --crema_d or --emodb (or both): a folder with that corpus")
+    corpora = {"crema-d": options.crema_d, "emodb": options.emodb}
+    failed = []
+    runs = [run for recipe in options.recipes for run in plan(recipe)]
+    for run in sorted(runs, key=lambda run: run.get("seed", 0)):  # all recipes once before any for the second time
+        arguments = missing(run, corpora)
+        if arguments is None:
+            continue
+        print(f"== python train.py {shlex.join(arguments)}", flush=True)
+        if subprocess.run([sys.executable, str(ROOT / "train.py"), *arguments], check=False).returncode:
+            failed.append(shlex.join(arguments))
+            continue
+        regenerate()
+    if failed:
+        sys.exit("these runs failed; see above, and run the same command again:\n" + "\n".join(failed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Tables of results: one row for each recipe, and one for each recipe and protocol."""
+
+from collections import defaultdict
+
+import numpy as np
+from sklearn.metrics import f1_score
+
+from ser.corpora.splits import PROTOCOLS
+from ser.evaluation import bootstrap_interval
+from ser.evaluation import most_confused
+from ser.recipes import load_recipe
+
+CREMA_D = "CREMA-D"  # reports older than the second corpus do not name theirs
+UNSEEN, RANDOM, LEAKY = ("tfds", "loso"), ("random-70-30", "random"), ("leaky",)
+RECIPE_COLUMNS = (
+    "recipe",
+    "printed by its authors",
+    "clean random split",
+    "unseen speakers",
+    "leaky split",
+    "parameters",
+    "training",
+    "most confused",
+)
+PROTOCOL_COLUMNS = (
+    "recipe",
+    "corpus",
+    "protocol",
+    "runs",
+    "accuracy",
+    "95 % interval",
+    "UAR",
+    "macro F1",
+    "listeners",
+    "parameters",
+    "peak memory",
+    "training",
+    "most confused",
+)
+RECIPE_LEGEND = """
+Accuracy on the test part, with its 95 % interval; the epoch is chosen on the dev part.
+Printed: under a protocol of the authors' own. Clean random: 70 % of the clips for training, 30 % for the test
+(EmoDB: 80/10/10), no clip in two parts but the same speakers in all. Unseen speakers: 1,556 clips of 19 actors who are
+in no other part (`tfds`; EmoDB: each of ten speakers in turn, `loso`). Leaky: every clip twice before a random split,
+selection on the test part: **these figures are invalid** and show how such figures come about.
+Reduced: a fixed share of the clips, and fewer epochs, for a network too slow for a CPU.
+Training: of the unseen-speaker run (EmoDB: of one fold).
+Most confused: the largest confusion on unseen speakers, beside the pair that the source names.
+"""
+PROTOCOL_LEGEND = """
+Test part only; the epoch is chosen on the dev part.
+Figures are means over seeds; the test parts of folds are put together first.
+The interval is the bootstrap over test actors (over clips where only one is tested, over folds where there are
+several), drawn again 2,000 times, its ends averaged over the seeds.
+`actor-5fold`: blocks of unseen actors; `random`: the same actors on all sides, so not a figure for unseen speakers.
+Listeners: share of single audio-only votes of CREMA-D's raters that name the intended emotion, on the same test clips.
+"""
+
+
+def recipe_table(results: list[dict]) -> str:
+    """One Markdown row for each recipe: what was printed, and what a clean, an honest and a leaky split give."""
+    groups = defaultdict(dict)
+    for (_, protocol, recipe, _), runs in sorted(_grouped(results).items(), key=lambda item: item[0][3]):
+        groups[recipe][protocol] = summarize(runs)  # the full run last, so that it takes the place of a reduced one
+    rows = [(_first(groups[recipe], UNSEEN), recipe, groups[recipe]) for recipe in groups]
+    rows.sort(key=lambda row: -row[0]["accuracy"] if row[0] else 0)
+    return _markdown(RECIPE_COLUMNS, [_recipe_row(recipe, unseen, group) for unseen, recipe, group in rows])
+
+
+def protocol_table(results: list[dict]) -> str:
+    """One Markdown row for each recipe and protocol, the most accurate recipe of a protocol first."""
+    summaries = [(key, summarize(runs)) for key, runs in _grouped(results).items()]
+    summaries.sort(key=lambda item: (item[0][0], PROTOCOLS.index(item[0][1]), -item[1]["accuracy"]))
+    return _markdown(PROTOCOL_COLUMNS, [_protocol_row(*key[:3], summary) for key, summary in summaries])
+
+
+def summarize(runs: list[dict]) -> dict:
+    """Runs of one recipe under one protocol as one: folds put together, then the mean over seeds."""
+    seeds = defaultdict(list)
+    for run in runs:
+        seeds[run["seed"], run["split_seed"]].append(run)
+    tests = [_pooled(folds) if len(folds) > 1 else folds[0] for folds in seeds.values()]
+    first, epochs = runs[0], [run["history"][-1]["epoch"] for run in runs]
+    share = first.get("share_of_clips", 1.0)
+    listeners = [run["human_single_vote_accuracy"] for run in runs]
+    return {
+        **{name: np.mean([test[name] for test in tests]) for name in ("accuracy", "uar", "macro_f1")},
+        "interval": np.mean([test["interval_95"]["accuracy"] for test in tests], axis=0),
+        "most_confused": tests[0]["most_confused"][0],
+        "parameters": first["parameters"],
+        "listeners": None if None in listeners else np.mean(listeners),
+        "runs": f"{len(tests)} seed{'s' * (len(tests) > 1)}"
+        + (f", {len(runs) // len(tests)} folds" if len(runs) > len(tests) else ""),
+        "training": f"{np.mean([run['wall_time_seconds'] for run in runs]) / 60:.0f} min, {first['device']}"
+        + (f", {first['threads']} thread{'s' * (first['threads'] > 1)}" if first["device"] == "cpu" else ""),
+        "peak_memory": max(run["peak_memory_gib"] for run in runs),
+        "reduced": f"{share:.0%} of the clips, {max(epochs):.0f} epochs" if share < 1 else "",
+    }
+
+
+def _pooled(folds: list[dict]) -> dict:
+    """Figures of several test parts put together, with the bootstrap over the folds."""
+    matrices = np.array([run["confusion_matrix"] for run in folds])  # (folds, labels, labels)
+    fold, label, heard_as = (np.repeat(index, matrices.ravel()) for index in np.indices(matrices.shape).reshape(3, -1))
+    names, matrix = folds[0]["labels"], matrices.sum(0)
+    return {
+        "accuracy": np.trace(matrix) / matrix.sum(),
+        "uar": np.mean(np.diag(matrix) / matrix.sum(1)),
+        "macro_f1": f1_score(label, heard_as, average="macro"),
+        "interval_95": bootstrap_interval(label, heard_as, fold, num_labels=len(names)),
+        "most_confused": most_confused(matrix, names),
+    }
+
+
+def _grouped(results: list[dict]) -> dict[tuple, list[dict]]:
+    """Runs by corpus, protocol, recipe and share of the clips."""
+    groups = defaultdict(list)
+    for run in results:
+        key = run.get("corpus", CREMA_D), run["protocol"], run["recipe"], run.get("share_of_clips", 1.0)
+        groups[key].append(run)
+    return groups
+
+
+def _first(group: dict[str, dict], protocols: tuple[str, ...]) -> dict | None:
+    return next((group[protocol] for protocol in protocols if protocol in group), None)
+
+
+def _recipe_row(name: str, unseen: dict | None, group: dict[str, dict]) -> list[str]:
+    recipe, any_protocol = load_recipe(name), next(iter(group.values()))
+    random, leaky = _first(group, RANDOM), _first(group, LEAKY)
+    return [
+        f"`{name}`",
+        f"{recipe.printed_accuracy:.3f}" if recipe.printed_accuracy else "",
+        _figure(random),
+        _figure(unseen, bold=True),
+        f"invalid: {_figure(leaky)}" if leaky else "",
+        f"{any_protocol['parameters']:,}",
+        (unseen or any_protocol)["training"],
+        _confusion(unseen or any_protocol, recipe.printed_confusion),
+    ]
+
+
+def _protocol_row(corpus: str, protocol: str, name: str, summary: dict) -> list[str]:
+    low, high = summary["interval"]
+    return [
+        f"`{name}`",
+        corpus,
+        f"`{protocol}`",
+        "; ".join(filter(None, [summary["runs"], summary["reduced"]])),
+        ("invalid: {:.3f}" if protocol in LEAKY else "**{:.3f}**").format(summary["accuracy"]),
+        f"{low:.3f} to {high:.3f}",
+        f"{summary['uar']:.3f}",
+        f"{summary['macro_f1']:.3f}",
+        "" if summary["listeners"] is None else f"{summary['listeners']:.3f}",
+        f"{summary['parameters']:,}",
+        f"{summary['peak_memory']:.1f} GiB",
+        summary["training"],
+        _confusion(summary, load_recipe(name).printed_confusion),
+    ]
+
+
+def _figure(summary: dict | None, *, bold: bool = False) -> str:
+    """Accuracy, interval and what it rests on."""
+    if summary is None:
+        return ""
+    mark, (low, high) = "**" if bold else "", summary["interval"]
+    reduced = f"; reduced: {summary['reduced']}" if summary["reduced"] else ""
+    return f"{mark}{summary['accuracy']:.3f}{mark} ({low:.3f} to {high:.3f}); {summary['runs']}{reduced}"
+
+
+def _confusion(summary: dict, printed: tuple[str, str] | None) -> str:
+    text = "{label} as {heard_as}".format(**summary["most_confused"])
+    return f"{text} (source: {'/'.join(printed)})" if printed else text
+
+
+def _markdown(columns: tuple[str, ...], rows: list[list[str]]) -> str:
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in [columns, ["---"] * len(columns), *rows])
+
+
+__all__ = ["PROTOCOL_LEGEND", "RECIPE_LEGEND", "protocol_table", "recipe_table", "summarize"]

@@ -1,0 +1,75 @@
+"""Tables against results made up here."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from ser.plots import plot_side_by_side
+from ser.tables import protocol_table
+from ser.tables import recipe_table
+from ser.tables import summarize
+
+RESULTS = json.loads((ROOT / "results/cnn2d/tfds/seed-0/results.json").read_text())
+
+
+def changed(**fields) -> dict:
+    return copy.deepcopy(RESULTS) | fields
+
+
+def rows(table: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+
+
+def test_seeds_of_one_recipe_and_protocol_share_a_row():
+    runs = [changed(seed=seed, accuracy=accuracy) for seed, accuracy in ((0, 0.6), (1, 0.7))]
+    table = rows(protocol_table([*runs, changed(recipe="mel-2d")]))
+    assert [(row[0], row[3], row[4]) for row in table] == [
+        ("`mel-2d`", "1 seed", f"**{RESULTS['accuracy']:.3f}**"),
+        ("`cnn2d`", "2 seeds", "**0.650**"),
+    ]
+    assert "(source: fear/sad)" in table[0][-1]
+
+
+def test_folds_are_put_together_before_the_figure():
+    right, wrong = np.diag([10] * 6), np.roll(np.diag([30] * 6), 1, axis=1)
+    runs = [changed(fold=fold, confusion_matrix=m.tolist()) for fold, m in ((1, right), (2, wrong))]
+    summary = summarize(runs)
+    assert summary["accuracy"] == pytest.approx(60 / 240)  # not the mean of 1 and 0: the second fold is larger
+    assert summary["uar"] == pytest.approx(0.25)
+    assert summary["interval"].tolist() == [0, 1]  # over folds: both drawn wrong, or both right
+    assert summary["runs"] == "1 seed, 2 folds"
+
+
+def test_a_recipe_has_one_row_with_each_kind_of_split():
+    runs = [
+        changed(recipe="mel-2d", protocol="tfds", accuracy=0.55),
+        changed(recipe="mel-2d", protocol="random-70-30", accuracy=0.61),
+        changed(recipe="mel-2d", protocol="leaky", accuracy=0.91),
+        changed(recipe="crnn-emodb", corpus="EmoDB", protocol="loso", fold=3, accuracy=0.71),
+        changed(recipe="crnn-emodb", corpus="EmoDB", protocol="random", accuracy=0.81),
+    ]
+    emodb, mel = rows(recipe_table(runs))  # the more accurate one first
+    assert (mel[0], mel[1]) == ("`mel-2d`", "0.877")
+    assert mel[2].startswith("0.610") and mel[3].startswith("**0.550**") and mel[4].startswith("invalid: 0.910")
+    assert emodb[2].startswith("0.810") and emodb[3].startswith("**0.710**") and emodb[4] == ""
+
+
+def test_a_reduced_budget_is_marked_and_gives_way_to_a_full_run():
+    reduced = changed(recipe="exponet", share_of_clips=0.2, accuracy=0.3)
+    (row,) = rows(recipe_table([reduced]))
+    epochs = RESULTS["history"][-1]["epoch"]
+    assert f"reduced: 20% of the clips, {epochs:.0f} epochs" in row[3]
+    for order in ([reduced, changed(recipe="exponet")], [changed(recipe="exponet"), reduced]):
+        (row,) = rows(recipe_table(order))
+        assert row[3].startswith(f"**{RESULTS['accuracy']:.3f}**") and "reduced" not in row[3]
+
+
+def test_two_networks_share_one_scale():
+    figure = plot_side_by_side({"zcr-energy-1d": RESULTS, "mel-2d": RESULTS})
+    left, right = figure.axes
+    assert left.get_ylim() == right.get_ylim()
+    assert [len(line.get_xdata()) for line in left.lines] == [len(line.get_xdata()) for line in right.lines]
+    assert "mel-2d" in right.get_title()
