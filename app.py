@@ -4,10 +4,12 @@ python app.py    # serves http://127.0.0.1:7860
 """
 
 import json
+import os
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
+from huggingface_hub import snapshot_download
 from matplotlib.figure import Figure
 from transformers import pipeline
 
@@ -15,6 +17,7 @@ from ser import load_audio
 from ser.plots import plot_clip
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
+WANTED = os.environ.get("SER_MODELS", "")  # ids on the Hub, separated by commas, instead of the bundled models
 SHORTEST, LONGEST = 0.2, 60.0  # seconds
 SILENCE = 1e-3  # peak amplitude below which nobody speaks
 UNSURE = 0.5  # probability below which the page says so
@@ -26,18 +29,27 @@ NOTE = (
 )
 
 
-def load_models() -> dict:
-    """The bundled pipelines by name, the most accurate first."""
-    folders = sorted(CHECKPOINTS.glob("*/results.json"), key=lambda path: -json.loads(path.read_text())["accuracy"])
-    return {path.parent.name: pipeline("audio-classification", model=str(path.parent)) for path in folders}
+def find_models() -> dict[str, Path]:
+    """Folders of the models that the page offers, by name, the most accurate first."""
+    if WANTED:
+        folders = {name.strip(): Path(snapshot_download(name.strip())) for name in WANTED.split(",")}
+    else:
+        folders = {path.parent.name: path.parent for path in CHECKPOINTS.glob("*/results.json")}
+    return dict(sorted(folders.items(), key=lambda item: -read_results(item[1])["accuracy"]))
 
 
-MODELS = load_models()
+def read_results(folder: Path) -> dict:
+    """The report that lies in a model's folder."""
+    return json.loads((folder / "results.json").read_text(encoding="utf-8"))
+
+
+FOLDERS = find_models()
+MODELS = {name: pipeline("audio-classification", model=str(folder)) for name, folder in FOLDERS.items()}
 
 
 def describe_model(name: str) -> str:
     """What the figures of a model say, in a sentence."""
-    results = json.loads((CHECKPOINTS / name / "results.json").read_text())
+    results = read_results(FOLDERS[name])
     low, high = results["interval_95"]["accuracy"]
     text = (
         f"**{name}** names the intended emotion in {results['accuracy']:.0%} of {results['test_clips']:,} clips of "

@@ -10,8 +10,9 @@ python train.py --recipe cnn2d --help                                  # everyth
 import logging
 import sys
 
-from ser.training import parse_arguments
+from ser.arguments import parse_arguments
 from ser.training import prepare
+from ser.training import push
 from ser.training import train
 
 
@@ -23,12 +24,19 @@ def main() -> None:
     except (ValueError, FileNotFoundError, ConnectionError) as error:
         sys.exit(f"train.py: {error}")
     results = train(run)
+    if results is None:  # the first of several processes reports
+        return
     low, high = results["interval_95"]["accuracy"]
     print(
         f"{run.name}: {results['accuracy']:.1%} of {results['test_clips']} test clips "
         f"(95 % interval over {results['interval_over']} {low:.1%} to {high:.1%}), UAR {results['uar']:.1%}\n"
         f"model: {run.model_dir}\nreport: {run.results_dir}"
     )
+    if run.training.push_to_hub:
+        try:
+            print(f"pushed: {push(run)}")
+        except (ValueError, ConnectionError) as error:
+            sys.exit(f"train.py: {error}")
 
 
 if __name__ == "__main__":

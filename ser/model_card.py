@@ -13,9 +13,12 @@ PROTOCOLS = {
     "tfds": f"19 actors {UNSEEN} (TensorFlow Datasets' split)",
     "actor-5fold": f"a block of actors {UNSEEN}",
     "loso": f"one speaker {UNSEEN}",
+    "speakers": f"speakers {UNSEEN}",
     "leaky": "copies of clips that the model was trained on and selected by",
     "random": "clips drawn at random, of the same speakers as the training part: not a figure for unseen speakers",
 }
+UNKNOWN_SPEAKERS = "clips drawn at random; who speaks is not known, so this is not a figure for unseen speakers"
+TAGS = ["speech-emotion-recognition", "audio", "ser"]
 METRICS = {"accuracy": "Accuracy", "uar": "Unweighted average recall", "macro_f1": "Macro F1"}
 
 
@@ -29,6 +32,7 @@ class Corpus:
         limits: Completes the limitations.
         language: Code of its language.
         licence: Of the data.
+        licence_id: The same, as the Hub names it.
         citation: BibTeX.
     """
 
@@ -37,6 +41,7 @@ class Corpus:
     limits: str = "Other speakers, microphones and languages are outside what it was tested on."
     language: str | None = None
     licence: str = "see the dataset's own page."
+    licence_id: str | None = None
     citation: str = ""
 
 
@@ -48,6 +53,7 @@ CREMA_D = Corpus(
     "ages, spontaneous speech and mixed feelings are outside what it was tested on.",
     language="en",
     licence="database under ODbL 1.0, contents under DbCL 1.0.",
+    licence_id="odbl",
     citation="""@article{cao2014crema,
   title={{CREMA-D}: Crowd-sourced Emotional Multimodal Actors Dataset},
   author={Cao, Houwei and Cooper, David G. and Keutmann, Michael K. and Gur, Ruben C. and Nenkova, Ani and
@@ -63,6 +69,7 @@ EMODB = Corpus(
     "spontaneous speech are outside what it was tested on.",
     language="de",
     licence="CC0 1.0 (some copies say CC BY 4.0).",
+    licence_id="cc0-1.0",
     citation="""@inproceedings{burkhardt2005database,
   title={A database of {German} emotional speech},
   author={Burkhardt, Felix and Paeschke, Astrid and Rolfes, Miriam and Sendlmeier, Walter F. and Weiss, Benjamin},
@@ -80,11 +87,17 @@ def render_card(results: dict) -> str:
     """
     name, corpus_name = f"ser-{results['recipe']}", results.get("corpus", "CREMA-D")
     corpus = CORPORA.get(corpus_name, Corpus(speech=f"the speech of {corpus_name}"))
+    protocol = PROTOCOLS[results["protocol"].removesuffix("-70-30")]
+    if results["protocol"] == "speakers" and results["test_actors"] is None:
+        protocol = UNKNOWN_SPEAKERS
     data = ModelCardData(
         language=corpus.language,
+        license=results.get("license"),
+        base_model=results.get("base_model"),
+        datasets=results.get("dataset_name"),
         library_name="transformers",
         pipeline_tag="audio-classification",
-        tags=["speech-emotion-recognition", "audio", "ser"],
+        tags=TAGS,
         metrics=["accuracy", "recall", "f1"],
         model_name=name,
         eval_results=[
@@ -107,10 +120,23 @@ def render_card(results: dict) -> str:
         name=name,
         corpus_name=corpus_name,
         corpus=corpus,
-        protocol=PROTOCOLS[results["protocol"].removesuffix("-70-30")],
+        protocol=protocol,
         results=results,
     )
     return str(card)
 
 
-__all__ = ["render_card"]
+def unfinished_card(name: str, history: list[dict]) -> str:
+    """The card of a model in the middle of its training: what it is, and its figures on the dev part so far."""
+    data = ModelCardData(library_name="transformers", pipeline_tag="audio-classification", tags=TAGS)
+    dev = next((entry for entry in reversed(history) if "eval_uar" in entry), None)
+    figures = ""
+    if dev:
+        figures = f"After epoch {dev['epoch']:.0f}, {dev['eval_accuracy']:.1%} of the dev clips are named as intended. "
+    return (
+        f"---\n{data.to_yaml()}\n---\n\n# {name}\n\n> **Training is not finished.** {figures}"
+        "The dev part chooses the epoch; the test part has not been looked at, so there is no figure to cite.\n"
+    )
+
+
+__all__ = ["CORPORA", "Corpus", "render_card", "unfinished_card"]

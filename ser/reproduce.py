@@ -15,12 +15,12 @@ from pathlib import Path
 import torch
 from transformers.trainer_utils import get_last_checkpoint
 
+from ser.arguments import parse_arguments
+from ser.arguments import run_name
 from ser.recipes import load_recipe
 from ser.recipes import recipe_names
 from ser.regenerate import ROOT
 from ser.regenerate import main as regenerate
-from ser.training import parse_arguments
-from ser.training import run_name
 
 SEEDS = {"class-1d": 3, "class-2d": 3, "mel-2d": 3, "zcr-energy-1d": 3}  # one for the others
 LEAKY = ("mel-2d", "zcr-energy-1d")
@@ -47,8 +47,8 @@ def missing(run: dict, corpora: dict[str, str | None]) -> list[str] | None:
     if folder is None:
         return None
     arguments = [f"--{name}={value}" for name, value in (run | {"data_dir": folder}).items()]
-    data, _, _, training = parse_arguments(arguments)
-    if (ROOT / "results" / run_name(data, training.seed) / "results.json").exists():
+    data, options, _, training = parse_arguments(arguments)
+    if (ROOT / "results" / run_name(data, options, training.seed) / "results.json").exists():
         return None
     started = Path(training.output_dir).is_dir() and get_last_checkpoint(training.output_dir)
     return [*arguments, "--resume_from_checkpoint=last"] if started else arguments

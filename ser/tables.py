@@ -11,7 +11,7 @@ from ser.evaluation import most_confused
 from ser.recipes import load_recipe
 
 CREMA_D = "CREMA-D"  # reports older than the second corpus do not name theirs
-UNSEEN, RANDOM, LEAKY = ("tfds", "loso"), ("random-70-30", "random"), ("leaky",)
+UNSEEN, RANDOM, LEAKY = ("tfds", "loso", "speakers"), ("random-70-30", "random"), ("leaky",)
 RECIPE_COLUMNS = (
     "recipe",
     "printed by its authors",

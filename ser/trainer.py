@@ -2,7 +2,9 @@
 
 import copy
 import time
+from collections.abc import Callable
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from torch.optim.swa_utils import AveragedModel
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from transformers import Trainer
 from transformers import TrainerCallback
+from transformers import TrainerState
+from transformers.trainer_utils import HubStrategy
+from transformers.utils import PushInProgress
 
 from ser.augmentation import AugmentationArguments
 from ser.augmentation import mixup
@@ -37,13 +42,22 @@ class SERTrainer(Trainer):
     Args:
         augmentation: Mixup and label smoothing are applied here, per batch.
         ema_decay: Decay per step of the average; 0 evaluates and saves the live weights.
+        push_checkpoint: Pushes a checkpoint folder to the Hub in the background, given the state of the training.
         **kwargs: As `Trainer`.
     """
 
     loss_is_scaled_for_ga = False  # it is the mean of a batch, whatever the steps over which gradients are accumulated
 
-    def __init__(self, *, augmentation: AugmentationArguments, ema_decay: float, **kwargs):
+    def __init__(
+        self,
+        *,
+        augmentation: AugmentationArguments,
+        ema_decay: float,
+        push_checkpoint: Callable[[Path, TrainerState], Future] | None = None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
+        self.push_checkpoint = push_checkpoint
         self.augmentation = augmentation
         self.hits, self.seen = 0, 0
         self.last_log = time.time()
@@ -112,6 +126,12 @@ class SERTrainer(Trainer):
             self.averaged.module.load_state_dict(self.model.state_dict())
             self.averaged.n_averaged.fill_(1)
             load_model(self.model, str(live))
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        """Pushes a model that loads; the base class leaves out its code and its card, and adds pickles."""
+        busy = self.push_in_progress is not None and not self.push_in_progress.is_done()
+        if self.is_world_process_zero() and self.args.hub_strategy != HubStrategy.END and not busy:
+            self.push_in_progress = PushInProgress([self.push_checkpoint(Path(checkpoint_folder), self.state)])
 
     def train(self, *args, **kwargs):
         """As `Trainer`; afterwards the model holds the best averaged weights and nothing is swapped any more."""

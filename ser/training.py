@@ -1,6 +1,5 @@
-"""From command-line arguments to a model folder and a report: the run that `train.py` starts."""
+"""From arguments to a model folder and a report: the run that `train.py` starts."""
 
-import argparse
 import functools
 import json
 import logging
@@ -9,8 +8,8 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
-from dataclasses import field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,16 +17,21 @@ import datasets
 import numpy as np
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from transformers import AutoFeatureExtractor
 from transformers import AutoModelForAudioClassification
 from transformers import EarlyStoppingCallback
-from transformers import HfArgumentParser
 from transformers import PreTrainedModel
-from transformers import SchedulerType
 from transformers import TrainerState
-from transformers import TrainingArguments
 from transformers import set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
+from ser.arguments import DataArguments
+from ser.arguments import ModelArguments
+from ser.arguments import SERTrainingArguments
+from ser.arguments import command_line
+from ser.arguments import corpus_title
+from ser.arguments import on_the_hub
+from ser.arguments import run_name
 from ser.augmentation import AugmentationArguments
 from ser.augmentation import FeatureAugmentation
 from ser.augmentation import FeatureMasking
@@ -35,13 +39,10 @@ from ser.augmentation import waveform_augmentation
 from ser.clips import ClipDataset
 from ser.clips import with_features
 from ser.configuration_ser import SERConfig
+from ser.corpora import CORPORA
 from ser.corpora import load_crema_d
-from ser.corpora import load_emodb
 from ser.corpora import load_labelled_audio
 from ser.corpora import split
-from ser.corpora.crema_d import CremaD
-from ser.corpora.emodb import EmoDB
-from ser.corpora.splits import PROTOCOLS
 from ser.corpora.splits import check_leakage
 from ser.corpora.splits import with_copies
 from ser.evaluation import describe_part
@@ -49,81 +50,20 @@ from ser.evaluation import predict_logits
 from ser.evaluation import report_on_test
 from ser.evaluation import score
 from ser.feature_extraction_ser import SERFeatureExtractor
+from ser.hub import claim_repository
+from ser.hub import commit_model
+from ser.hub import push_model
 from ser.memory import keep_freed_memory
 from ser.memory import peak_memory
+from ser.model_card import unfinished_card
 from ser.recipes import Recipe
 from ser.recipes import load_recipe
-from ser.recipes import recipe_names
 from ser.report import write_report
 from ser.trainer import SERTrainer
-from ser.trainer import has_bf16
 
 logger = logging.getLogger(__name__)
 
-LOCAL = ("--cache_dir", "--output_dir", "--model_dir", "--results_dir", "--resume_from_checkpoint")
 PACKAGES = ("torch", "transformers", "datasets", "numpy", "soundfile", "soxr", "audiomentations")
-
-
-@dataclass
-class DataArguments:
-    """What to train on, and how to split it."""
-
-    recipe: str = field(metadata={"help": "The system to train.", "choices": recipe_names()})
-    data_dir: str | None = field(default=None, metadata={"help": "Folder with the clips of the corpus."})
-    corpus: str = field(default="crema-d", metadata={"help": "Which corpus it is.", "choices": ["crema-d", "emodb"]})
-    download: bool = field(default=False, metadata={"help": "Fetch CREMA-D into --data_dir first (600 MB, resumable)."})
-    dataset_name: str | None = field(
-        default=None, metadata={"help": "A dataset on the Hub or on disk with audio and labels, instead of --data_dir."}
-    )
-    audio_column: str = field(default="audio", metadata={"help": "Its column with audio."})
-    label_column: str = field(default="label", metadata={"help": "Its column with labels."})
-    protocol: str = field(default="tfds", metadata={"help": "How to split.", "choices": list(PROTOCOLS)})
-    fold: int | None = field(default=None, metadata={"help": "With --protocol actor-5fold (1 to 5) or loso."})
-    split_seed: int = field(default=0, metadata={"help": "With the random protocols."})
-    share_of_clips: float = field(
-        default=1.0, metadata={"help": "Use a fixed share of the clips in all parts: a smaller budget, and marked so."}
-    )
-    cache_dir: str | None = field(default=None, metadata={"help": "Where tables and features are cached."})
-
-
-@dataclass
-class ModelArguments:
-    """Changes to the recipe's network and front end, and where its results go."""
-
-    model: str = field(default="{}", metadata={"help": """Fields of the network, as JSON: '{"dropout": 0.4}'."""})
-    feature_extractor: str = field(default="{}", metadata={"help": """Its front end, as JSON: '{"n_mels": 64}'."""})
-    model_dir: str | None = field(default=None, metadata={"help": "Model folder; default: OUTPUT_DIR/model."})
-    results_dir: str = field(default="results", metadata={"help": "Reports go to folders below this one."})
-
-
-@dataclass
-class SERTrainingArguments(TrainingArguments):
-    """`TrainingArguments` with the defaults of this project."""
-
-    output_dir: str | None = field(
-        default=None, metadata={"help": "Checkpoints; default: runs/RECIPE/PROTOCOL/seed-SEED."}
-    )
-    eval_strategy: str = field(default="epoch", metadata={"help": "When to look at the dev part."})
-    save_strategy: str = field(default="epoch", metadata={"help": "When to write a checkpoint."})
-    save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints kept beside the best one."})
-    load_best_model_at_end: bool = field(default=True, metadata={"help": "Keep the best epoch, judged on dev."})
-    metric_for_best_model: str | None = field(default="uar", metadata={"help": "Figure on the dev part that decides."})
-    logging_strategy: str = field(default="epoch", metadata={"help": "When to log the training loss."})
-    per_device_eval_batch_size: int = field(default=64, metadata={"help": "Clips a batch on dev and test."})
-    seed: int = field(default=0, metadata={"help": "Of weights, batches and augmentation."})
-    early_stopping_patience: int = field(
-        default=15, metadata={"help": "Epochs without a better dev figure; 0 for never."}
-    )
-    ema_decay: float = field(
-        default=0.0, metadata={"help": "Decay per step of the weights' moving average; 0 for none."}
-    )
-
-    def __post_init__(self):
-        """A plateau of a figure that should grow is not one of a figure that should shrink, torch's default."""
-        super().__post_init__()
-        if self.lr_scheduler_type == SchedulerType.REDUCE_ON_PLATEAU:
-            mode = {"mode": "max" if self.greater_is_better else "min"}
-            self.lr_scheduler_kwargs = mode | (self.lr_scheduler_kwargs or {})
 
 
 @dataclass
@@ -142,7 +82,7 @@ class Run:
     @property
     def name(self) -> str:
         """Folder of the run below `runs/` and `results/`."""
-        return run_name(self.data, self.training.seed)
+        return run_name(self.data, self.options, self.training.seed)
 
     @property
     def model_dir(self) -> Path:
@@ -153,34 +93,6 @@ class Run:
     def results_dir(self) -> Path:
         """Where the report goes."""
         return Path(self.options.results_dir) / self.name
-
-
-def run_name(data: DataArguments, seed: int) -> str:
-    """`RECIPE/PROTOCOL/seed-N`, with the fold or the split's seed, and with the corpus if it is not CREMA-D."""
-    protocol = data.protocol
-    if corpus_title(data) != CremaD.TITLE:
-        protocol = f"{corpus_title(data).lower()}-{protocol}"
-    prefix = f"fold-{data.fold}-" if data.fold else ""
-    if data.protocol.startswith("random") or data.protocol == "leaky":
-        prefix = f"split-{data.split_seed}-"
-    if data.share_of_clips < 1:
-        prefix += f"share-{data.share_of_clips}-"
-    return f"{data.recipe}/{protocol}/{prefix}seed-{seed}"
-
-
-def parse_arguments(arguments: list[str] | None = None) -> tuple:
-    """Command line to the four dataclasses; the recipe gives the defaults of all of them."""
-    parser = HfArgumentParser((DataArguments, ModelArguments, AugmentationArguments, SERTrainingArguments))
-    parser.set_defaults(use_cpu=not torch.cuda.is_available())  # else bf16 on a CPU is refused
-    peek = argparse.ArgumentParser(add_help=False)
-    peek.add_argument("--recipe", choices=recipe_names())
-    recipe_name = peek.parse_known_args(arguments)[0].recipe
-    if recipe_name:
-        recipe = load_recipe(recipe_name)
-        parser.set_defaults(**recipe.data, **recipe.augmentation, **recipe.training)
-        known, _ = parser.parse_known_args(arguments)
-        parser.set_defaults(bf16=has_bf16(known.use_cpu), output_dir=str(Path("runs") / run_name(known, known.seed)))
-    return parser.parse_args_into_dataclasses(arguments)
 
 
 def prepare(
@@ -195,21 +107,33 @@ def prepare(
     set_seed(training.seed)
     training.resume_from_checkpoint = find_checkpoint(training)
     recipe = load_recipe(data.recipe)
-    model_fields = _overrides(options.model, "model")
-    _refuse_unknown("model", model_fields, recipe.config_class())
-    extractor = build_extractor(recipe, _overrides(options.feature_extractor, "feature_extractor"))
+    if training.push_to_hub and training.process_index == 0:  # before hours of training, not after
+        name = training.hub_model_id or f"ser-{data.recipe}"
+        private = training.hub_private_repo
+        training.hub_model_id = claim_repository(name, token=training.hub_token, private=private)
+    if options.model_name_or_path:
+        extractor, model = load_trained(options)
+    else:
+        model_fields = _overrides(options.model, "model")
+        _refuse_unknown("model", model_fields, recipe.config_class())
+        extractor = build_extractor(recipe, _overrides(options.feature_extractor, "feature_extractor"))
     if (augmentation.gain_db or augmentation.frequency_shift) and extractor.features != ["log_mel"]:
         raise ValueError("gain_db and frequency_shift need features of log_mel alone; set both to 0 for other features")
-    clips, augment_copy = fixed_share(load_clips(data), data.share_of_clips), None
-    if data.protocol == "leaky":
-        clips, augment_copy = with_copies(clips), augment_waveform(augmentation, extractor)
-        augmentation.waveform_probability = 0.0  # once for each copy, before the split, instead of on the fly
-    clips = with_features(clips, extractor, augment_copy=augment_copy)
+    with training.main_process_first(desc="reading the clips"):  # the other processes find them in the cache
+        clips, augment_copy = fixed_share(load_clips(data), data.share_of_clips), None
+        if data.protocol == "leaky":
+            clips, augment_copy = with_copies(clips), augment_waveform(augmentation, extractor)
+            augmentation.waveform_probability = 0.0  # once for each copy, before the split, instead of on the fly
+        clips = with_features(clips, extractor, augment_copy=augment_copy)
+    labels = clips.features["label"].names
     parts = split(clips, data.protocol, fold=data.fold, split_seed=data.split_seed)
-    if extractor.normalization == "corpus":
-        train = ClipDataset(parts["train"], extractor)
-        extractor.fit_normalization(train.raw_features(index) for index in range(len(train)))
-    model = build_model(recipe, model_fields, extractor, clips.features["label"].names)
+    if options.model_name_or_path:
+        replace_head(model, labels)
+    else:
+        if extractor.normalization == "corpus":
+            train = ClipDataset(parts["train"], extractor)
+            extractor.fit_normalization(train.raw_features(index) for index in range(len(train)))
+        model = build_model(recipe, model_fields, extractor, labels)
     return Run(data, options, augmentation, training, parts, extractor, model, git_commit())
 
 
@@ -231,16 +155,22 @@ def find_checkpoint(training: SERTrainingArguments) -> str | None:
 
 def load_clips(data: DataArguments) -> datasets.Dataset:
     """The clips that the arguments name."""
-    if bool(data.data_dir) == bool(data.dataset_name):
+    if [data.data_dir, data.dataset_name, data.dataset_dir].count(None) != 2:
         raise ValueError(
-            "expected either --data_dir (a folder with a corpus) or --dataset_name (a dataset); give one of them"
+            "expected --data_dir (a folder with a corpus), --dataset_name (a dataset) or --dataset_dir (a folder with "
+            "your own clips); give one of them"
         )
-    if data.data_dir and data.corpus == "emodb":
-        return load_emodb(data.data_dir, cache_dir=data.cache_dir)
-    if data.data_dir:
+    if data.data_dir and data.corpus == "crema-d":
         return load_crema_d(data.data_dir, download=data.download, cache_dir=data.cache_dir)
+    if data.data_dir:
+        return CORPORA[data.corpus].load(data.data_dir, cache_dir=data.cache_dir)
+    if data.dataset_dir and not Path(data.dataset_dir).is_dir():
+        raise ValueError(f"expected a folder with your clips at {data.dataset_dir!r}; check --dataset_dir")
     return load_labelled_audio(
-        data.dataset_name, audio_column=data.audio_column, label_column=data.label_column, cache_dir=data.cache_dir
+        data.dataset_name or data.dataset_dir,
+        audio_column=data.audio_column,
+        label_column=data.label_column,
+        cache_dir=data.cache_dir,
     )
 
 
@@ -251,12 +181,6 @@ def fixed_share(clips: datasets.Dataset, share: float) -> datasets.Dataset:
     if share == 1:
         return clips
     return clips.select(np.sort(np.random.default_rng(0).permutation(len(clips))[: round(share * len(clips))]))
-
-
-def corpus_title(data: DataArguments) -> str:
-    """The corpus as a card calls it."""
-    titles = {"crema-d": CremaD.TITLE, "emodb": EmoDB.TITLE}
-    return Path(data.dataset_name).name if data.dataset_name else titles[data.corpus]
 
 
 def _overrides(text: str, name: str) -> dict:
@@ -298,26 +222,96 @@ def build_model(recipe: Recipe, overrides: dict, extractor: SERFeatureExtractor,
     return AutoModelForAudioClassification.from_config(config).to(memory_format=torch.channels_last)
 
 
-def train(run: Run) -> dict:
+def load_trained(options: ModelArguments) -> tuple[SERFeatureExtractor, PreTrainedModel]:
+    """Front end and network of a trained model of this project; no code that came with it is run.
+
+    Raises:
+        ValueError: There is no such model, or `--model` or `--feature_extractor` would change it.
+    """
+    source = options.model_name_or_path
+    if options.model != "{}" or options.feature_extractor != "{}":
+        raise ValueError("--model and --feature_extractor describe a new network; leave them out to go on from a model")
+    try:
+        model = AutoModelForAudioClassification.from_pretrained(source)
+        extractor = AutoFeatureExtractor.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--model_name_or_path: no model of this project at {source!r} ({error})") from error
+    if not isinstance(extractor, SERFeatureExtractor):
+        raise ValueError(f"expected a model of this project at {source!r}; got {type(model).__name__}")
+    return extractor, model.to(memory_format=torch.channels_last)
+
+
+def replace_head(model: PreTrainedModel, labels: list[str]) -> None:
+    """Give a trained network a new output layer for other labels than its own; for the same ones it keeps the old."""
+    old = [model.config.id2label[index] for index in range(model.config.num_labels)]
+    if old == labels:
+        return
+    logger.warning("new output layer: the model knew %s, the clips have %s", ", ".join(old), ", ".join(labels))
+    model.classifier = torch.nn.Linear(model.classifier.in_features, len(labels))
+    model.config.id2label = dict(enumerate(labels))
+    model.config.label2id = {label: index for index, label in enumerate(labels)}
+
+
+def train(run: Run) -> dict | None:
     """Train, evaluate once on the test part, and write the model folder and the report.
 
     Returns:
-        The content of `results.json`.
+        The content of `results.json`; None in all processes but the first.
     """
     if run.training.use_cpu:
         keep_freed_memory()
     trainer = build_trainer(run)
     trainer.train(resume_from_checkpoint=run.training.resume_from_checkpoint)
     model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # else it stays in bf16
+    if not trainer.is_world_process_zero():
+        return None
     results, predictions = evaluate(run, model)
     results["wall_time_seconds"] = round(trainer.state.log_history[-1]["seconds"], 1)
     results["peak_memory_gib"] = peak_memory()
     results["history"] = trainer.state.log_history
     results["best_epoch"] = best_epoch(trainer.state)
     results["selected_by"] = run.training.metric_for_best_model.removeprefix("eval_")
-    if trainer.is_world_process_zero():
-        write_report(run, model, results, predictions)
+    write_report(run, model, results, predictions)
     return results
+
+
+def push(run: Run) -> str:
+    """Push the finished model folder to the Hub.
+
+    Returns:
+        Address of the commit.
+
+    Raises:
+        ConnectionError: It failed; the message names the command that does it later.
+    """
+    training = run.training
+    try:
+        return push_model(
+            run.model_dir, training.hub_model_id, token=training.hub_token, revision=training.hub_revision
+        )
+    except ConnectionError as error:
+        command = shlex.join(["python", "-m", "ser.hub", "model", str(run.model_dir), training.hub_model_id])
+        raise ConnectionError(f"{error}. The model is complete in {run.model_dir}; later: {command}") from error
+
+
+def push_unfinished(run: Run, folder: Path, state: TrainerState) -> Future:
+    """Push a checkpoint in the background; if that fails, training goes on."""
+    job = commit_model(
+        folder,
+        run.training.hub_model_id,
+        unfinished_card(run.training.hub_model_id, state.log_history),
+        f"Training in progress, epoch {state.epoch:.0f}",
+        token=run.training.hub_token,
+        revision=run.training.hub_revision,
+        run_as_future=True,
+    )
+
+    def warn(job: Future) -> None:
+        if job.exception():
+            logger.warning("pushing %s failed, training goes on: %s", folder.name, job.exception())
+
+    job.add_done_callback(warn)
+    return job
 
 
 def build_trainer(run: Run) -> SERTrainer:
@@ -344,6 +338,7 @@ def build_trainer(run: Run) -> SERTrainer:
         callbacks=callbacks,
         augmentation=augmentation,
         ema_decay=training.ema_decay,
+        push_checkpoint=functools.partial(push_unfinished, run),
     )
 
 
@@ -368,6 +363,10 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
     results = {
         "recipe": run.data.recipe,
         "corpus": corpus_title(run.data),
+        "dataset_name": run.data.dataset_name if on_the_hub(run.data.dataset_name) else None,
+        "fine_tuned_from": run.options.model_name_or_path and Path(run.options.model_name_or_path).name,
+        "base_model": run.options.model_name_or_path if on_the_hub(run.options.model_name_or_path) else None,
+        "license": run.options.license,
         "protocol": run.data.protocol,
         "fold": run.data.fold,
         "split_seed": run.data.split_seed,
@@ -394,22 +393,6 @@ def best_epoch(state: TrainerState) -> float | None:
     return epochs[0] if epochs else None
 
 
-def command_line(arguments: list[str]) -> str:
-    """What to type to repeat a run; folders of this machine are left out.
-
-    Example:
-        >>> command_line(["/home/me/train.py", "--recipe", "cnn2d", "--data_dir", "/data/mine", "--cache_dir", "/tmp"])
-        'python train.py --recipe cnn2d --data_dir DIR'
-    """
-    words = [part for word in arguments[1:] for part in (word.split("=", 1) if word.startswith("--") else [word])]
-    kept = ["python", Path(arguments[0]).name]
-    for option, word in zip(["", *words], words, strict=False):
-        local = option == "--data_dir" or (option == "--dataset_name" and Path(word).exists())
-        if word not in LOCAL and option not in LOCAL:
-            kept.append("DIR" if local else word)
-    return shlex.join(kept)
-
-
 def git_commit() -> str | None:
     """Commit of the code, with "-dirty" if the code was changed since; None outside a clone."""
     package = Path(__file__).parent
@@ -427,4 +410,4 @@ def _git(folder: Path, *arguments: str) -> str:
     ).stdout.strip()
 
 
-__all__ = ["parse_arguments", "prepare", "train"]
+__all__ = ["Run", "prepare", "push", "train"]

@@ -75,7 +75,7 @@ def test_a_folder_of_folders_is_read_by_its_names(tmp_path):
     assert clips.features["label"].names == ["calm", "cross"]
     assert dict(zip(clips["clip"], clips["label"], strict=True)) == {"a": 0, "b": 0, "c": 1}
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="named after their labels; found none"):
+    with pytest.raises(ValueError, match="named after their labels, or a metadata.csv"):
         load_labelled_audio(str(tmp_path / "empty"))
 
 

@@ -100,7 +100,7 @@ def test_random_is_stratified_repeatable_and_seeded(clips):
         (
             "leave-one-out",
             None,
-            "expected a protocol out of tfds, actor-5fold, loso, random, .*; got 'leave-one-out'",
+            "expected a protocol out of tfds, actor-5fold, loso, speakers, .*; got 'leave-one-out'",
         ),
         ("actor-5fold", None, "expected --fold between 1 and 5 with actor-5fold; got None"),
         ("actor-5fold", 6, "got 6"),

@@ -12,6 +12,8 @@ from conftest import voice
 from conftest import write_corpus
 from transformers import pipeline
 
+from ser.arguments import parse_arguments
+from ser.arguments import run_name
 from ser.corpora import load_crema_d
 from ser.corpora.crema_d import EMOTIONS
 from ser.recipes import load_recipe
@@ -19,9 +21,7 @@ from ser.recipes import recipe_names
 from ser.training import build_extractor
 from ser.training import build_model
 from ser.training import fixed_share
-from ser.training import parse_arguments
 from ser.training import prepare
-from ser.training import run_name
 from ser.training import train as train_run
 
 
@@ -137,7 +137,7 @@ def test_a_run_goes_on_from_its_last_checkpoint_and_never_mixes_with_another(fin
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--recipe", "cnn1d"], "expected either --data_dir (a folder with a corpus) or --dataset_name"),
+        (["--recipe", "cnn1d"], "expected --data_dir (a folder with a corpus), --dataset_name"),
         (["--recipe", "cnn1d", "--data_dir", "nowhere"], "there is none; check --data_dir"),
         (["--recipe", "cnn1d", "--data_dir", "clips"], "the tfds protocol leaves no clips for dev and test"),
         (["--recipe", "cnn1d", "--data_dir", "clips", "--protocol", "actor-5fold"], "expected --fold between 1 and 5"),
@@ -312,8 +312,8 @@ def test_a_share_of_the_clips_is_the_same_in_every_run_and_named(tmp_path):
     chosen = fixed_share(clips, 0.2)["clip"][:]
     assert len(chosen) == len(set(chosen)) == 10 and chosen == sorted(chosen)
     assert fixed_share(clips, 0.2)["clip"][:] == chosen
-    data = parse_arguments(["--recipe", "exponet", "--data_dir", str(tmp_path), "--share_of_clips", "0.2"])[0]
-    assert run_name(data, 1) == "exponet/tfds/share-0.2-seed-1"
+    arguments = ["--recipe", "exponet", "--data_dir", str(tmp_path), "--share_of_clips", "0.2"]
+    assert run_name(*parse_arguments(arguments)[:2], 1) == "exponet/tfds/share-0.2-seed-1"
 
 
 @pytest.mark.parametrize("share", [0, -0.5, 1.5, float("nan")])

@@ -45,10 +45,12 @@ def audio_files(folder: Path) -> list[Path]:
 
 
 def inspect_clip(source: str | Path | dict) -> tuple[float | None, str | None]:
-    """Duration in seconds and what is wrong with a path or a `datasets` audio cell: None, "undecodable" or "silent"."""
+    """Seconds of a path or a `datasets` audio cell and its problem: None, "missing", "undecodable" or "silent"."""
     try:
         waveform = load_audio(source, sampling_rate=SAMPLING_RATE)
-    except (ValueError, FileNotFoundError):
+    except FileNotFoundError:
+        return None, "missing"
+    except ValueError:
         return None, "undecodable"
     return len(waveform) / SAMPLING_RATE, None if np.abs(waveform).max() > SILENCE else "silent"
 
@@ -140,7 +142,12 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
 
     @classmethod
     def load(cls, folder: str | Path, *, cache_dir: str | Path | None = None) -> datasets.Dataset:
-        """The usable clips; what is missing, unknown or unusable is logged once, with the first few names."""
+        """The usable clips; those that are not are logged, with the first few names."""
+        return without_problems(cls.table(folder, cache_dir=cache_dir))
+
+    @classmethod
+    def table(cls, folder: str | Path, *, cache_dir: str | Path | None = None) -> datasets.Dataset:
+        """All clips, with their problems; what is missing or unknown is logged once, with the first few names."""
         builder = cls(folder=folder, cache_dir=None if cache_dir is None else str(cache_dir))
         if builder.unknown:
             names = builder.unknown
@@ -153,7 +160,7 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
             builder.download_and_prepare()
         except DatasetGenerationError as error:
             raise ValueError(f"the tables beside the {cls.TITLE} clips cannot be read: {error.__cause__}") from error
-        return without_problems(builder.as_dataset(split="corpus"))
+        return builder.as_dataset(split="corpus")
 
     def _fingerprint(self, folder: Path) -> str:
         """Hash of the clips' and tables' paths, sizes and times of change."""

@@ -4,11 +4,12 @@ import logging
 from collections.abc import Sequence
 
 import datasets
+from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.model_selection import train_test_split
 
 logger = logging.getLogger(__name__)
 
-PROTOCOLS = ("tfds", "actor-5fold", "loso", "random", "random-70-30", "leaky")
+PROTOCOLS = ("tfds", "actor-5fold", "loso", "speakers", "random", "random-70-30", "leaky")
 SPEAKER_COLUMNS = ("actor", "speaker")
 TFDS_TEST = "1010 1013 1022 1026 1037 1038 1040 1045 1047 1048 1059 1065 1066 1068 1071 1073 1084 1086 1088".split()
 TFDS_DEV = "1015 1020 1021 1030 1050 1070 1079 1089 1090".split()
@@ -31,12 +32,14 @@ def split(
             - "tfds": 19 test and 9 dev actors of CREMA-D, as TensorFlow Datasets and SERAB have them;
             - "actor-5fold": five blocks of actors of CREMA-D, the next block is dev;
             - "loso": leave one speaker out, the next speaker is dev;
+            - "speakers": about 80/10/10, the speakers of a part in no other; where speakers are not known, each clip
+              counts as one of its own, and a warning says so;
             - "random": 80/10/10 stratified by label, speakers on all sides, comparable with most class projects only;
             - "random-70-30": the same with 30 % for test and 5 % of the rest for dev;
             - "leaky": rows of `with_copies` drawn at random, 30 % for test, the test part being the dev part too, as in
               several published notebooks. Its figure is invalid; it shows how such figures come about.
         fold: For "actor-5fold" (1 to 5) and "loso" (1 to the number of speakers).
-        split_seed: For the random ones.
+        split_seed: For "speakers" and the random ones.
 
     Raises:
         ValueError: The protocol is unknown, the fold is out of range, there are no speakers, or a part has no clips.
@@ -47,6 +50,8 @@ def split(
         parts = _random(clips, split_seed, test=0.3, dev=0.7 * 0.05)
     elif protocol == "leaky":
         parts = _random(clips, split_seed, test=0.3, dev=0.0)
+    elif protocol == "speakers":
+        parts = _by_any_speaker(clips, split_seed)
     elif protocol == "tfds":
         keep = [index for index, clip in enumerate(_column(clips, "clip")) if clip not in TFDS_LEFT_OUT]
         parts = _by_speaker(clips.select(keep), dev=TFDS_DEV, test=TFDS_TEST)
@@ -116,6 +121,24 @@ def _by_speaker(clips: datasets.Dataset, *, dev: Sequence[str], test: Sequence[s
     for index, speaker in enumerate(speakers):
         indices[part_of.get(speaker, "train")].append(index)
     return datasets.DatasetDict({name: clips.select(chosen) for name, chosen in indices.items()})
+
+
+def _by_any_speaker(clips: datasets.Dataset, split_seed: int) -> datasets.DatasetDict:
+    """A tenth of the speakers each for dev and test (one of them each where there are few), labels in proportion."""
+    speakers = speakers_of(clips)
+    if speakers is None:
+        logger.warning("speakers are not known: parts are drawn by clip, so the figures are not for unseen speakers")
+        speakers = [str(index) for index in range(len(clips))]
+    folds = min(10, len(set(speakers)))
+    if folds < 3:
+        raise ValueError(f"expected clips of at least 3 speakers to split by; got {folds}; use --protocol random")
+    folding = StratifiedGroupKFold(folds, shuffle=True, random_state=split_seed)
+    try:
+        blocks = [block.tolist() for _, block in folding.split(speakers, clips["label"][:], speakers)]
+    except ValueError as error:
+        raise ValueError(f"too few clips to split by speaker ({error}); add clips of each label") from error
+    parts = {"train": sorted(sum(blocks[2:], [])), "dev": blocks[1], "test": blocks[0]}
+    return datasets.DatasetDict({name: clips.select(chosen) for name, chosen in parts.items()})
 
 
 def _random(clips: datasets.Dataset, split_seed: int, *, test: float, dev: float) -> datasets.DatasetDict:

@@ -1,0 +1,183 @@
+"""What the command line can say, with a recipe's values as defaults, and what a run is called."""
+
+import argparse
+import shlex
+from dataclasses import dataclass
+from dataclasses import field
+from pathlib import Path
+
+import torch
+from transformers import HfArgumentParser
+from transformers import SchedulerType
+from transformers import TrainingArguments
+
+from ser.augmentation import AugmentationArguments
+from ser.corpora import CORPORA
+from ser.corpora.crema_d import CremaD
+from ser.corpora.splits import PROTOCOLS
+from ser.recipes import load_recipe
+from ser.recipes import recipe_names
+from ser.trainer import has_bf16
+
+# Left out of the command that a report tells: folders, secrets, and where the author publishes.
+LOCAL = (
+    *("--cache_dir", "--output_dir", "--model_dir", "--results_dir", "--resume_from_checkpoint"),
+    *("--push_to_hub", "--hub_model_id", "--hub_token", "--hub_strategy", "--hub_private_repo", "--hub_revision"),
+)
+FOLDERS = ("--data_dir", "--dataset_dir", "--dataset_name", "--model_name_or_path")  # named DIR where they are local
+
+
+@dataclass
+class DataArguments:
+    """What to train on, and how to split it."""
+
+    recipe: str = field(metadata={"help": "The system to train.", "choices": recipe_names()})
+    data_dir: str | None = field(default=None, metadata={"help": "Folder with the clips of the corpus."})
+    corpus: str = field(default="crema-d", metadata={"help": "Which corpus it is.", "choices": list(CORPORA)})
+    download: bool = field(default=False, metadata={"help": "Fetch CREMA-D into --data_dir first (600 MB, resumable)."})
+    dataset_name: str | None = field(
+        default=None, metadata={"help": "A dataset on the Hub or on disk with audio and labels, instead of --data_dir."}
+    )
+    dataset_dir: str | None = field(
+        default=None,
+        metadata={
+            "help": "Your own clips, instead of --data_dir: a folder with metadata.csv (file, label, speaker), "
+            "or with a subfolder for each label."
+        },
+    )
+    audio_column: str = field(default="audio", metadata={"help": "Its column with audio."})
+    label_column: str = field(default="label", metadata={"help": "Its column with labels."})
+    protocol: str = field(
+        default="tfds",
+        metadata={"help": "How to split; default: tfds, and speakers for a dataset.", "choices": list(PROTOCOLS)},
+    )
+    fold: int | None = field(default=None, metadata={"help": "With --protocol actor-5fold (1 to 5) or loso."})
+    split_seed: int = field(default=0, metadata={"help": "With speakers and the random protocols."})
+    share_of_clips: float = field(
+        default=1.0, metadata={"help": "Use a fixed share of the clips in all parts: a smaller budget, and marked so."}
+    )
+    cache_dir: str | None = field(default=None, metadata={"help": "Where tables and features are cached."})
+
+
+@dataclass
+class ModelArguments:
+    """Changes to the recipe's network and front end, and where its results go."""
+
+    model: str = field(default="{}", metadata={"help": """Fields of the network, as JSON: '{"dropout": 0.4}'."""})
+    feature_extractor: str = field(default="{}", metadata={"help": """Its front end, as JSON: '{"n_mels": 64}'."""})
+    model_name_or_path: str | None = field(
+        default=None,
+        metadata={"help": "A trained model to go on from, front end included; other labels get a new output layer."},
+    )
+    license: str | None = field(default=None, metadata={"help": "Of the model, for its card: apache-2.0, mit, ..."})
+    model_dir: str | None = field(default=None, metadata={"help": "Model folder; default: OUTPUT_DIR/model."})
+    results_dir: str = field(default="results", metadata={"help": "Reports go to folders below this one."})
+
+
+@dataclass
+class SERTrainingArguments(TrainingArguments):
+    """`TrainingArguments` with the defaults of this project."""
+
+    output_dir: str | None = field(
+        default=None, metadata={"help": "Checkpoints; default: runs/RECIPE/PROTOCOL/seed-SEED."}
+    )
+    eval_strategy: str = field(default="epoch", metadata={"help": "When to look at the dev part."})
+    save_strategy: str = field(default="epoch", metadata={"help": "When to write a checkpoint."})
+    save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints kept beside the best one."})
+    load_best_model_at_end: bool = field(default=True, metadata={"help": "Keep the best epoch, judged on dev."})
+    metric_for_best_model: str | None = field(default="uar", metadata={"help": "Figure on the dev part that decides."})
+    logging_strategy: str = field(default="epoch", metadata={"help": "When to log the training loss."})
+    per_device_eval_batch_size: int = field(default=64, metadata={"help": "Clips a batch on dev and test."})
+    seed: int = field(default=0, metadata={"help": "Of weights, batches and augmentation."})
+    hub_strategy: str = field(
+        default="end",
+        metadata={
+            "help": "When to push with --push_to_hub: end, or also at every checkpoint (checkpoint, every_save). "
+            "Optimizer states stay local."
+        },
+    )
+    early_stopping_patience: int = field(
+        default=15, metadata={"help": "Epochs without a better dev figure; 0 for never."}
+    )
+    ema_decay: float = field(
+        default=0.0, metadata={"help": "Decay per step of the weights' moving average; 0 for none."}
+    )
+
+    def __post_init__(self):
+        """A plateau of a figure that should grow is not one of a figure that should shrink, torch's default."""
+        super().__post_init__()
+        if self.lr_scheduler_type == SchedulerType.REDUCE_ON_PLATEAU:
+            mode = {"mode": "max" if self.greater_is_better else "min"}
+            self.lr_scheduler_kwargs = mode | (self.lr_scheduler_kwargs or {})
+
+
+def run_name(data: DataArguments, options: ModelArguments, seed: int) -> str:
+    """`RECIPE/PROTOCOL/seed-N`, with the fold or the split's seed, the corpus if not CREMA-D, and what is unusual."""
+    protocol = data.protocol
+    if corpus_title(data) != CremaD.TITLE:
+        protocol = f"{corpus_title(data).lower()}-{protocol}"
+    prefix = f"fold-{data.fold}-" if data.fold else ""
+    if data.protocol.startswith(("random", "leaky", "speakers")):
+        prefix = f"split-{data.split_seed}-"
+    if data.share_of_clips < 1:
+        prefix += f"share-{data.share_of_clips}-"
+    if options.model_name_or_path:
+        prefix += "fine-tuned-"
+    return f"{data.recipe}/{protocol}/{prefix}seed-{seed}"
+
+
+def parse_arguments(arguments: list[str] | None = None) -> tuple:
+    """Command line to the four dataclasses; the recipe gives the defaults of all of them."""
+    parser = HfArgumentParser((DataArguments, ModelArguments, AugmentationArguments, SERTrainingArguments))
+    parser.set_defaults(use_cpu=not torch.cuda.is_available())  # else bf16 on a CPU is refused
+    peek = argparse.ArgumentParser(add_help=False)
+    for name in ("--recipe", "--dataset_name", "--dataset_dir"):
+        peek.add_argument(name)
+    peeked, _ = peek.parse_known_args(arguments)
+    if peeked.recipe in recipe_names():
+        recipe = load_recipe(peeked.recipe)
+        own_data = {"protocol": "speakers"} if peeked.dataset_name or peeked.dataset_dir else {}
+        parser.set_defaults(**recipe.data | own_data, **recipe.augmentation, **recipe.training)
+        known, _ = parser.parse_known_args(arguments)
+        output_dir = Path("runs") / run_name(known, known, known.seed)
+        parser.set_defaults(bf16=has_bf16(known.use_cpu), output_dir=str(output_dir))
+    return parser.parse_args_into_dataclasses(arguments)
+
+
+def corpus_title(data: DataArguments) -> str:
+    """The corpus as a card calls it."""
+    name = data.corpus if data.data_dir else Path(data.dataset_name or data.dataset_dir or data.corpus).name
+    return CORPORA[name.lower()].TITLE if name.lower() in CORPORA else name
+
+
+def command_line(arguments: list[str]) -> str:
+    """What to type to repeat a run; folders of this machine are left out.
+
+    Example:
+        >>> command_line(["/home/me/train.py", "--recipe", "cnn2d", "--data_dir", "/data/mine", "--cache_dir", "/tmp"])
+        'python train.py --recipe cnn2d --data_dir DIR'
+    """
+    words = [part for word in arguments[1:] for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    kept = ["python", Path(arguments[0]).name]
+    for option, word in zip(["", *words], words, strict=False):
+        if word in LOCAL or (option in LOCAL and not word.startswith("--")):
+            continue
+        kept.append("DIR" if option in FOLDERS and not on_the_hub(word) else word)
+    return shlex.join(kept)
+
+
+def on_the_hub(name: str | None) -> bool:
+    """Whether a dataset or model is named by its id rather than by a folder of this machine."""
+    return bool(name) and not Path(name).exists() and name.count("/") == 1 and not name.startswith((".", "/", "~"))
+
+
+__all__ = [
+    "DataArguments",
+    "ModelArguments",
+    "SERTrainingArguments",
+    "command_line",
+    "corpus_title",
+    "on_the_hub",
+    "parse_arguments",
+    "run_name",
+]

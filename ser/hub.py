@@ -1,0 +1,189 @@
+"""Publish on the Hugging Face Hub: a trained model, a corpus as parquet, the page as a Space.
+
+python -m ser.hub model runs/cnn2d/tfds/seed-0/model user/ser-cnn2d
+python -m ser.hub dataset data/crema-d user/crema-d --corpus crema-d
+python -m ser.hub space user/emotion-in-speech --model user/ser-cnn2d
+Each may be repeated after a failure: files that arrived are not sent again.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import datasets
+import httpx2
+from huggingface_hub import CommitOperationAdd
+from huggingface_hub import DatasetCard
+from huggingface_hub import HfApi
+from huggingface_hub import ModelCard
+from huggingface_hub import get_token
+from huggingface_hub.errors import HfHubHTTPError
+
+from ser.corpora import CORPORA
+from ser.corpora import load_labelled_audio
+from ser.dataset_card import render_dataset_card
+
+ROOT = Path(__file__).parent.parent
+WHOLE = ("config.json", "preprocessor_config.json", "model.safetensors", "README.md")  # no model without one of them
+PUBLIC = (".json", ".safetensors", ".py", ".md", ".png")  # no pickle, no optimizer state
+LOCAL = ("trainer_state.json", "live_weights.safetensors")  # of a checkpoint
+SPACE = ("app.py", "README.md", "requirements.txt", "model_card.md", "results/page.png")
+SPACE_FOLDERS = ("ser", "checkpoints")
+PLACEHOLDER = "PATH_OR_ID"  # of a model, in its card
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn what goes wrong between here and the Hub in a block into one sentence.
+
+    Raises:
+        ConnectionError: Says what failed, why, and what to do.
+    """
+    try:
+        yield
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if status in (401, 403):
+            reason = (
+                f"the Hub refuses the token ({status}): log in with `hf auth login`, or set HF_TOKEN, and push again"
+            )
+        else:
+            reason = f"the Hub answers {status} ({error.server_message or error.response.reason_phrase})"
+        raise ConnectionError(f"{what} failed: {reason}") from error
+    except (httpx2.HTTPError, ConnectionError) as error:
+        raise ConnectionError(f"{what} failed: the Hub cannot be reached ({error}); push again later") from error
+
+
+def claim_repository(repo_id: str, *, kind: str = "model", token: str | None = None, **options) -> str:
+    """The full id of a repository that exists from now on and that this token may write to.
+
+    Raises:
+        ConnectionError: There is no token, it is refused, or the Hub cannot be reached.
+        ValueError: `repo_id` is no name of a repository.
+    """
+    if not (token or get_token()):
+        raise ConnectionError("pushing to the Hub needs a token: log in with `hf auth login`, or set HF_TOKEN")
+    with explained(f"creating the {kind} repository {repo_id}"):
+        return HfApi(token=token).create_repo(repo_id, repo_type=kind, exist_ok=True, **options).repo_id
+
+
+def push_model(folder: str | Path, repo_id: str, *, token: str | None = None, **options) -> str:
+    """Push a model folder that `train.py` wrote, in one commit.
+
+    Args:
+        folder: Holds weights, configuration, code, card, report pictures and results.
+        repo_id: "user/name"; created if it is not there.
+        token: With the right to write; default: the one of `hf auth login` or HF_TOKEN.
+        **options: `private` for the repository, `revision` for the branch.
+
+    Returns:
+        Address of the commit.
+
+    Raises:
+        ValueError: `folder` is no complete model folder, or `repo_id` no name.
+        ConnectionError: The Hub cannot be reached or refuses.
+    """
+    folder = Path(folder)
+    absent = [name for name in WHOLE if not (folder / name).is_file()]
+    if absent:
+        raise ValueError(f"expected a model folder written by train.py at {str(folder)!r}; it has no {absent[0]}")
+    repo_id = claim_repository(repo_id, token=token, private=options.get("private"))
+    with explained(f"pushing {folder} to {repo_id}"):
+        ModelCard((folder / "README.md").read_text(encoding="utf-8")).validate(repo_type="model")
+        card = (folder / "README.md").read_text(encoding="utf-8").replace(PLACEHOLDER, repo_id)
+        return commit_model(folder, repo_id, card, "Upload model", token=token, revision=options.get("revision"))
+
+
+def commit_model(folder: Path, repo_id: str, card: str, message: str, *, token: str | None = None, **options):
+    """Commit what of a model folder or checkpoint is fit for the public, read now; see `HfApi.create_commit`."""
+    paths = [path for path in sorted(folder.iterdir()) if path.suffix in PUBLIC and path.name not in LOCAL]
+    files = {path.name: path.read_bytes() for path in paths} | {"README.md": card.encode()}
+    operations = [CommitOperationAdd(name, content) for name, content in files.items()]
+    return HfApi(token=token).create_commit(repo_id, operations, commit_message=message, **options)
+
+
+def push_dataset(folder: str, repo_id: str, *, corpus: str | None = None, token: str | None = None) -> str:
+    """Push a corpus as parquet files with the audio in them, all its columns, and a card.
+
+    Args:
+        folder: The corpus as its authors distribute it, or clips with labels (see `load_labelled_audio`).
+        repo_id: "user/name"; created if it is not there.
+        corpus: Name of one of `CORPORA`; None for clips with labels.
+        token: As in `push_model`.
+
+    Returns:
+        Address of the dataset.
+
+    Raises:
+        ValueError: There are no such clips.
+        ConnectionError: The Hub cannot be reached or refuses.
+    """
+    clips = CORPORA[corpus].table(folder) if corpus else load_labelled_audio(folder)
+    repo_id = claim_repository(repo_id, kind="dataset", token=token)
+    card = render_dataset_card(clips, corpus and CORPORA[corpus].TITLE, repo_id)
+    clips = clips.cast_column("audio", datasets.Audio())  # so that others get decoded sound
+    with explained(f"pushing {folder} to {repo_id}"):
+        DatasetCard(card).push_to_hub(repo_id, token=token)
+        clips.push_to_hub(repo_id, split="train", token=token)
+    return HfApi().endpoint + f"/datasets/{repo_id}"
+
+
+def push_space(repo_id: str, *, models: list[str] | None = None, token: str | None = None) -> str:
+    """Push the page, the package and the bundled models as a Gradio Space.
+
+    Args:
+        repo_id: "user/name"; created if it is not there.
+        models: Ids of models on the Hub that the page offers instead of the bundled ones.
+        token: As in `push_model`.
+
+    Returns:
+        Address of the Space.
+
+    Raises:
+        ConnectionError: The Hub cannot be reached or refuses.
+        ValueError: The package stands outside a clone, without the page.
+    """
+    paths = [ROOT / name for name in SPACE]
+    paths += [path for name in SPACE_FOLDERS for path in (ROOT / name).rglob("*") if path.suffix in PUBLIC]
+    if not (ROOT / "app.py").is_file():
+        raise ValueError("expected app.py beside the package; run this command in a clone of the project")
+    repo_id = claim_repository(repo_id, kind="space", token=token, space_sdk="gradio")
+    operations = [CommitOperationAdd(path.relative_to(ROOT).as_posix(), str(path)) for path in sorted(paths)]
+    api = HfApi(token=token)
+    with explained(f"pushing the page to {repo_id}"):
+        if models:
+            api.add_space_variable(repo_id, "SER_MODELS", ",".join(models))
+        api.create_commit(repo_id, operations, commit_message="Upload page", repo_type="space")
+    return f"{api.endpoint}/spaces/{repo_id}"
+
+
+def main() -> None:
+    """The command line; failures end in one sentence."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    model, dataset, space = (kinds.add_parser(kind) for kind in ("model", "dataset", "space"))
+    model.add_argument("folder", help="model folder that train.py wrote")
+    dataset.add_argument("folder", help="folder with the corpus")
+    dataset.add_argument("--corpus", choices=list(CORPORA), help="which it is; default: any clips with labels")
+    for command in (model, dataset, space):
+        command.add_argument("repo_id", help="user/name")
+    space.add_argument("--model", action="append", help="id of a model to offer, repeatable; default: the bundled ones")
+    options = parser.parse_args()
+    try:
+        if options.kind == "model":
+            print(push_model(options.folder, options.repo_id))
+        elif options.kind == "dataset":
+            print(push_dataset(options.folder, options.repo_id, corpus=options.corpus))
+        else:
+            print(push_space(options.repo_id, models=options.model))
+    except (ValueError, FileNotFoundError, ConnectionError) as error:
+        sys.exit(f"ser.hub: {error}")
+
+
+if __name__ == "__main__":
+    main()
+
+
+__all__ = ["claim_repository", "commit_model", "explained", "push_dataset", "push_model", "push_space"]

@@ -1,0 +1,248 @@
+"""Publishing and what strangers get, through the real clients and a Hub on this machine."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import RATE
+from conftest import ROOT
+from conftest import voice
+from conftest import write_corpus
+from hub_server import Hub
+from hub_server import serve
+from safetensors.numpy import load_file
+from safetensors.numpy import save_file
+
+import ser
+
+ACTORS = ("1001", "1002", "1010", "1015")  # two training, one test and one dev actor of the tfds split
+CODES = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
+TINY = (
+    *("--recipe", "cnn1d", "--model", '{"channels": [4, 8]}', "--num_train_epochs", "1", "--disable_tqdm", "True"),
+    *("--feature_extractor", '{"features": ["rms", "zero_crossing_rate"]}', "--cache_dir", "cache"),
+)
+LOGITS = """
+import json, sys
+import numpy as np
+if sys.argv[1] == "with the package":
+    import ser
+from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, pipeline
+options = {"revision": sys.argv[3]} if len(sys.argv) > 3 else {}
+if sys.argv[1] != "with the package":
+    options["trust_remote_code"] = True
+classifier = pipeline("audio-classification", model=sys.argv[2], **options)
+clips = [np.load(f"clip{number}.npy") for number in range(3)] + ["clip.flac"]
+print(json.dumps([[entry["score"] for entry in classifier(clip, function_to_apply="none")] for clip in clips]))
+model = AutoModelForAudioClassification.from_pretrained(sys.argv[2], **options)
+extractor = AutoFeatureExtractor.from_pretrained(sys.argv[2], **options)
+logits = model(**extractor(clips[0], sampling_rate=16000, return_tensors="pt")).logits.detach().numpy()
+print(json.dumps(sorted(logits[0].tolist(), reverse=True)))
+remote = [name for name in sys.modules if name.startswith("transformers_modules")]
+assert bool(remote) == (sys.argv[1] != "with the package"), remote
+"""
+
+
+@pytest.fixture
+def hub():
+    with serve() as running:
+        yield running
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Made-up clips under official names, one of each emotion for each of four actors."""
+    write_corpus(tmp_path / "clips", [f"{actor}_DFA_{code}_XX" for actor in ACTORS for code in CODES])
+    return tmp_path / "clips"
+
+
+def run(*command, cwd, hub: Hub, token=None, package=ROOT, **variables) -> subprocess.CompletedProcess:
+    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "HF_TOKEN")}
+    environment |= hub.environment(cwd / "hf", **({} if token is None else {"token": token})) | variables
+    environment |= {"PYTHONPATH": str(package)}
+    command = [sys.executable, *map(str, command)]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+def train(corpus, *arguments, hub: Hub, **options) -> subprocess.CompletedProcess:
+    push = ("--push_to_hub", "--hub_model_id", "user/tiny")
+    command = (ROOT / "train.py", *TINY, "--data_dir", corpus, *push, *arguments)
+    return run(*command, cwd=corpus.parent, hub=hub, **options)
+
+
+def logits_of(who: str, model, *revision, cwd, hub: Hub) -> list:
+    done = run("-c", LOGITS, who, model, *revision, cwd=cwd, hub=hub, package=ROOT if "with the" in who else "")
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+
+
+def write_inputs(folder) -> None:
+    for number, seconds in enumerate((0.3, 1.0, 2.3)):
+        np.save(folder / f"clip{number}.npy", voice(seconds, seed=number))
+    stereo = np.stack([voice(1.2, rate=44100), voice(1.2, rate=44100, seed=1)], axis=1)
+    soundfile.write(folder / "clip.flac", stereo, 44100)
+
+
+def last_line(text: str) -> str:
+    return text.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("large", [float("inf"), 1000], ids=["regular", "lfs"])
+def test_a_stranger_gets_the_very_model_that_was_trained(hub, corpus, tmp_path, large):
+    hub.large = large
+    done = train(corpus, "--hub_strategy", "checkpoint", "--num_train_epochs", "2", hub=hub)
+    assert done.returncode == 0, done.stderr
+    assert (hub.requests["lfs_put"] > 0) == (large == 1000)
+    repository, folder = hub.model("user/tiny"), tmp_path / "runs/cnn1d/tfds/seed-0/model"
+    assert set(repository.files) == {path.name for path in folder.iterdir()}
+    assert not [name for name in repository.files if re.search(r"\.(bin|pt|pth|pkl)$", name)]
+    for name, content in repository.files.items():
+        assert str(tmp_path).encode() not in content, f"{name} tells a path of this machine"
+        assert b"hf_of_the_tests" not in content, f"{name} tells the token"
+    card = repository.files["README.md"].decode()
+    assert 'model="user/tiny"' in card and "PATH_OR_ID" not in card
+    assert repository.messages[-1] == "Upload model"
+
+    write_inputs(tmp_path)
+    local = logits_of("with the package", folder, cwd=tmp_path, hub=hub)
+    assert len(local[0]) == 4 and local[0][0] == local[1]  # pipeline, and model on extractor
+    assert logits_of("a stranger", "user/tiny", cwd=tmp_path, hub=hub) == local
+    assert logits_of("with the package", "user/tiny", repository.head, cwd=tmp_path, hub=hub) == local
+
+    first, unfinished = next((sha, files) for sha, files in repository.commits.items() if files)
+    assert repository.messages[0] == "Training in progress, epoch 1"
+    assert "**Training is not finished.**" in unfinished["README.md"].decode()
+    assert set(unfinished) == {name for name in repository.files if not name.endswith((".png", "results.json"))}
+    assert len(logits_of("a stranger", "user/tiny", first, cwd=tmp_path, hub=hub)[0]) == 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ({"token": ""}, "pushing to the Hub needs a token: log in with `hf auth login`, or set HF_TOKEN"),
+        ({"token": "hf_stolen"}, "the Hub refuses the token (401)"),
+        ({"HF_ENDPOINT": "http://127.0.0.1:9"}, "creating the model repository user/tiny failed: the Hub cannot be"),
+    ],
+    ids=["no token", "refused", "away"],
+)
+def test_what_would_fail_at_the_end_is_noticed_before_training(hub, corpus, tmp_path, fault, message):
+    done = train(corpus, hub=hub, **fault)
+    assert done.returncode == 1
+    assert message in last_line(done.stderr) and "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_push_that_dies_loses_nothing_and_goes_on_later(hub, corpus, tmp_path):
+    hub.large, hub.broken = 1000, {"commit": 0}
+    done = train(corpus, "--hub_strategy", "every_save", hub=hub)
+    folder = tmp_path / "runs/cnn1d/tfds/seed-0/model"
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "training goes on" in done.stderr  # at the checkpoint
+    assert "of 6 test clips" in done.stdout  # trained, evaluated and reported all the same
+    command = "python -m ser.hub model runs/cnn1d/tfds/seed-0/model user/tiny"
+    assert last_line(done.stderr).endswith(f"The model is complete in runs/cnn1d/tfds/seed-0/model; later: {command}")
+    assert hub.model("user/tiny").files == {}
+    sent = hub.requests["lfs_put"]
+    assert sent > 0
+
+    hub.broken = {}
+    done = run(*command.split()[1:], cwd=tmp_path, hub=hub)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"{hub.url}/user/tiny/commit/{hub.model('user/tiny').head}"
+    assert hub.requests["lfs_put"] == sent  # nothing was sent twice
+    assert hub.model("user/tiny").files["model.safetensors"] == (folder / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("model", "nothing", "user/x"), "expected a model folder written by train.py at 'nothing'; it has no config"),
+        (("dataset", "nothing", "user/x", "--corpus", "crema-d"), "expected a folder with CREMA-D clips at"),
+        (("model", str(ROOT / "checkpoints/cnn1d"), "a/b/c"), "a/b/c"),
+    ],
+)
+def test_what_cannot_be_pushed_is_told_in_a_sentence(hub, tmp_path, command, message):
+    done = run("-m", "ser.hub", *command, cwd=tmp_path, hub=hub)
+    assert done.returncode == 1
+    assert message in last_line(done.stderr) and "Traceback" not in done.stderr
+    assert hub.repositories == {}
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    model = ser.CNN1DForAudioClassification(ser.CNN1DConfig(n_features=2, channels=[4, 8]))
+    model.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    for what, changed in (
+        ("missing", {name: value for name, value in weights.items() if name != "classifier.bias"}),
+        ("unexpected", weights | {"classifier.scale": np.ones(1, np.float32)}),
+    ):
+        save_file(changed, tmp_path / "model.safetensors", metadata={"format": "pt"})
+        with pytest.raises(ValueError, match=f"1 weights are {what}, classifier"):
+            ser.CNN1DForAudioClassification.from_pretrained(tmp_path)
+
+
+READ_BACK = """
+import json, sys
+import datasets
+from ser.corpora import load_crema_d, load_labelled_audio
+from ser.audio_ser import load_audio
+local, remote = load_crema_d(sys.argv[1]), load_labelled_audio("user/crema-d")
+assert remote.features["label"] == local.features["label"]
+names = sorted(set(local.column_names) - {"audio"})
+assert names == sorted(set(remote.column_names) - {"audio"})
+for name in names:
+    assert remote[name][:] == local[name][:], name
+for mine, theirs in zip(local["audio"], remote["audio"]):
+    assert (load_audio(mine, sampling_rate=16000) == load_audio(theirs, sampling_rate=16000)).all()
+stream = datasets.load_dataset("user/crema-d", split="train", streaming=True)
+row = next(iter(stream.cast_column("audio", datasets.Audio(decode=False))))
+print(json.dumps([len(local), row["clip"], len(load_audio(row["audio"], sampling_rate=16000))]))
+"""
+
+
+def test_a_corpus_comes_back_from_the_hub_as_it_was(hub, corpus, tmp_path):
+    soundfile.write(corpus / "1002_TIE_SAD_XX.wav", np.zeros(RATE), RATE)  # silent: published, and left out on reading
+    done = run("-m", "ser.hub", "dataset", corpus, "user/crema-d", "--corpus", "crema-d", cwd=tmp_path, hub=hub)
+    assert done.returncode == 0, done.stderr
+    card = hub.repositories["datasets", "user/crema-d"].files["README.md"].decode()
+    assert "license: odbl" in card and "25 clips of the acted English speech of CREMA-D by 4 speakers" in card
+    assert "dataset_info" in card
+    done = run("-c", READ_BACK, corpus, cwd=tmp_path, hub=hub)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(last_line(done.stdout)) == [24, "1001_DFA_ANG_XX", 6400]
+    done = run(
+        *(ROOT / "train.py", *TINY, "--dataset_name", "user/crema-d", "--protocol", "tfds"), cwd=tmp_path, hub=hub
+    )
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "results/cnn1d/tfds/seed-0/results.json").read_text())
+    assert (results["corpus"], results["dataset_name"], results["test_actors"]) == ("CREMA-D", "user/crema-d", 1)
+    card = (tmp_path / "runs/cnn1d/tfds/seed-0/model/README.md").read_text()
+    assert "datasets: user/crema-d" in card or "- user/crema-d" in card
+
+
+OPEN_PAGE = """
+import sys
+sys.path.insert(0, ".")
+import app
+print(list(app.MODELS), app.describe_model(next(iter(app.MODELS))))
+assert not [name for name in sys.modules if name.startswith("transformers_modules")]
+"""
+
+
+def test_the_space_holds_all_that_the_page_needs(hub, tmp_path):
+    assert run("-m", "ser.hub", "model", ROOT / "checkpoints/cnn1d", "user/small", cwd=tmp_path, hub=hub).stdout
+    done = run("-m", "ser.hub", "space", "user/page", "--model", "user/small", cwd=tmp_path, hub=hub)
+    assert done.returncode == 0, done.stderr
+    space = hub.repositories["spaces", "user/page"]
+    assert space.options["sdk"] == "gradio" and space.variables == {"SER_MODELS": "user/small"}
+    for name, content in space.files.items():
+        (tmp_path / "space" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "space" / name).write_bytes(content)
+    for variables, names in (({}, "['cnn2d', 'cnn1d']"), (space.variables, "['user/small']")):
+        done = run("-c", OPEN_PAGE, cwd=tmp_path / "space", hub=hub, package="", **variables)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(names)
