@@ -4,10 +4,12 @@ python train.py --recipe cnn2d --data_dir data/crema-d --download      # fetch C
 python train.py --recipe cnn1d --data_dir data/crema-d                 # the 1D CNN
 python train.py --recipe cnn2d --data_dir data/crema-d --protocol actor-5fold --fold 1
 python train.py --recipe cnn2d --data_dir data/crema-d --resume_from_checkpoint last
+torchrun --nproc_per_node 2 train.py --recipe cnn2d --data_dir data/crema-d    # on two GPUs
 python train.py --recipe cnn2d --help                                  # everything that can be changed
 """
 
 import logging
+import os
 import sys
 
 from ser.arguments import parse_arguments
@@ -18,7 +20,8 @@ from ser.training import train
 
 def main() -> None:
     """Parse, check, train; bad arguments and bad data end in one sentence."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    first = os.environ.get("RANK", "0") == "0"  # of several processes, one speaks
+    logging.basicConfig(level=logging.INFO if first else logging.ERROR, format="%(levelname)s: %(message)s")
     try:
         run = prepare(*parse_arguments())
     except (ValueError, FileNotFoundError, ConnectionError) as error:

@@ -96,6 +96,9 @@ class SERTrainingArguments(TrainingArguments):
             "Optimizer states stay local."
         },
     )
+    ddp_find_unused_parameters: bool | None = field(
+        default=False, metadata={"help": "Of several processes; every parameter of these networks is used."}
+    )
     early_stopping_patience: int = field(
         default=15, metadata={"help": "Epochs without a better dev figure; 0 for never."}
     )

@@ -381,6 +381,7 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
         "git_commit": run.git_commit,
         "command": command_line(sys.argv),
         "device": torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type,
+        "processes": run.training.world_size,
         "threads": torch.get_num_threads(),
         "bf16_training": run.training.bf16,
     }
