@@ -78,10 +78,15 @@ def load_labelled_audio(
     return without_problems(datasets.concatenate_datasets([audio, table], axis=1))
 
 
+def saved_to_disk(folder: str | Path) -> bool:
+    """Whether `save_to_disk` of `datasets` wrote this folder."""
+    return any((Path(folder) / marker).exists() for marker in ("dataset_info.json", "dataset_dict.json"))
+
+
 def _load(name: str, label_column: str, cache_dir: str | None) -> datasets.Dataset:
     """All splits as one, from wherever they are."""
     folder = Path(name)
-    if any((folder / marker).exists() for marker in ("dataset_info.json", "dataset_dict.json")):
+    if saved_to_disk(folder):
         loaded = datasets.load_from_disk(name)
     elif (folder / "metadata.csv").is_file():
         loaded = _read_metadata(folder, label_column)
@@ -142,4 +147,4 @@ def _metadata(clips: datasets.Dataset, audio_column: str) -> dict:
     return columns
 
 
-__all__ = ["load_labelled_audio"]
+__all__ = ["load_labelled_audio", "saved_to_disk"]

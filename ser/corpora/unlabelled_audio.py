@@ -1,0 +1,83 @@
+"""Clips to predict: files, folders, patterns or a dataset, as one column of undecoded audio."""
+
+import glob
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+from datasets.exceptions import DatasetsError
+
+from ser.corpora.folder import SUFFIXES
+from ser.corpora.folder import audio_files
+from ser.corpora.labelled_audio import saved_to_disk
+
+UNDECODED = datasets.Audio(decode=False)
+
+Clips = datasets.Dataset | datasets.IterableDataset
+
+
+def find_clips(inputs: list[str]) -> datasets.Dataset:
+    """The files that files, folders and patterns stand for, in their order, each once.
+
+    Raises:
+        ValueError: One of the inputs stands for none.
+    """
+    found = []
+    for name in inputs:
+        matches = [name] if os.path.exists(name) else sorted(glob.glob(name, recursive=True))
+        paths = [path for match in map(Path, matches) for path in (audio_files(match) if match.is_dir() else [match])]
+        if not paths:
+            what = f"no audio file ({', '.join(SUFFIXES)}) below" if matches else "no file, folder or match of"
+            raise ValueError(f"there is {what} {name!r}; check the path")
+        found += map(str, paths)
+    return datasets.Dataset.from_dict({"audio": list(dict.fromkeys(found))}).cast_column("audio", UNDECODED)
+
+
+def open_dataset(name: str, *, split: str | None, streaming: bool, audio_column: str) -> Clips:
+    """The audio of one split of a dataset.
+
+    Args:
+        name: A folder written by `save_to_disk`, or what `load_dataset` takes: an id on the Hub or a folder.
+        split: Its name; may be None if there is only one.
+        streaming: Whether to read it where it is, instead of downloading it whole first.
+        audio_column: Column with audio.
+
+    Raises:
+        ValueError: It cannot be read, or there is no such split or column (the message lists those there are).
+    """
+    try:
+        saved = saved_to_disk(name)
+        loaded = datasets.load_from_disk(name) if saved else datasets.load_dataset(name, streaming=streaming)
+        if isinstance(loaded, dict):
+            split = next(iter(loaded)) if len(loaded) == 1 and split is None else split
+            if split not in loaded:
+                raise ValueError(f"expected --split to be one of {', '.join(loaded)}; got {split}")
+            loaded = loaded[split]
+        if audio_column not in loaded.column_names:
+            raise ValueError(f"expected --audio_column to be one of {', '.join(loaded.column_names)}")
+        if isinstance(loaded, datasets.Dataset) and len(loaded) == 0:
+            raise ValueError("it has no rows")
+        clips = loaded.select_columns(audio_column).cast_column(audio_column, UNDECODED)
+        next(iter(clips), None)  # so that audio in a form that is never readable is refused here
+    except (OSError, ValueError, ImportError, pa.ArrowException, DatasetsError) as error:
+        raise ValueError(f"dataset {name!r} cannot be read: {error.__cause__ or error}") from error
+    return clips
+
+
+def share(clips: Clips, rank: int, processes: int, *, done: int = 0) -> tuple[Iterator[dict | None], int | None]:
+    """Undecoded audio of the clips of one process, without the first `done`, and their number where it is known.
+
+    The shares are contiguous and in order. A stream is shared by its files, so that some of more processes get none.
+    """
+    if isinstance(clips, datasets.Dataset):
+        start, stop = (len(clips) * number // processes for number in (rank, rank + 1))
+        rows, total = (clips[index] for index in range(start + done, stop)), stop - start
+    else:
+        processes = min(processes, clips.num_shards)
+        rows, total = clips.shard(processes, rank).skip(done) if rank < processes else (), None
+    return (next(iter(row.values())) for row in rows), total
+
+
+__all__ = ["Clips", "find_clips", "open_dataset", "share"]

@@ -1,0 +1,94 @@
+"""A long table is written in parts, so that a job that was stopped goes on where it was.
+
+.preds.parquet.parts/job.json                 what the rows are made of
+.preds.parquet.parts/00001-000002.parquet     the third part of the second process
+preds.parquet                                 all of them, once all are there
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from ser.files import write_text
+
+WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": pq.ParquetWriter}
+
+
+def check_output(output: Path) -> None:
+    """Refuse what could not be written in the end.
+
+    Raises:
+        ValueError: The suffix is unknown, or the file is there already.
+    """
+    if output.suffix not in WRITERS:
+        raise ValueError(f"expected --output to end in {' or '.join(WRITERS)}; got {str(output)!r}")
+    if output.exists():
+        raise ValueError(f"{str(output)!r} is there already; remove it, or choose another --output")
+
+
+def open_parts(output: Path, job: dict) -> Path:
+    """The folder for the parts of a job, new or as the same job left it; any number of processes may call this.
+
+    Args:
+        output: The table that is to be written.
+        job: Everything that decides what its rows are, as JSON can say it.
+
+    Raises:
+        ValueError: The folder holds parts of another job, or cannot be written.
+    """
+    parts = output.with_name(f".{output.name}.parts")
+    path, text = parts / "job.json", json.dumps(job, indent=2)
+    try:
+        parts.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.read_text(encoding="utf-8") != text:
+            raise ValueError(
+                f"{str(parts)!r} holds unfinished predictions of another command (see job.json in it); "
+                "run that one again to finish them, or remove the folder"
+            )
+        write_text(path, text)
+    except OSError as error:
+        raise ValueError(f"{str(parts)!r} cannot be written: {error.strerror}; choose another --output") from error
+    return parts
+
+
+def rows_done(parts: Path, rank: int) -> int:
+    """Number of rows that one process has finished."""
+    return sum(pq.read_metadata(path).num_rows for path in parts.glob(f"{rank:05}-*.parquet"))
+
+
+def write_part(parts: Path, rank: int, table: pa.Table) -> None:
+    """Add a part to those of one process; it is there completely or not at all."""
+    number = len(list(parts.glob(f"{rank:05}-*.parquet")))
+    path = parts / f"{rank:05}-{number:06}.parquet"
+    temporary = path.with_suffix(".unfinished")
+    pq.write_table(table, temporary)
+    os.replace(temporary, path)
+
+
+def merge_parts(parts: Path, output: Path, schema: pa.Schema) -> tuple[int, int]:
+    """Turn all parts into `output`, one after the other, and remove them; rows without a `file` get their number.
+
+    Returns:
+        Number of rows, and number of rows with an `error`.
+    """
+    rows, errors = 0, 0
+    temporary = parts / "table.unfinished"
+    with WRITERS[output.suffix](temporary, schema) as writer:
+        for path in sorted(parts.glob("*.parquet")):
+            table = pq.read_table(path, schema=schema)
+            numbers = pa.array([str(number) for number in range(rows, rows + len(table))], pa.string())
+            writer.write_table(table.set_column(0, "file", pc.coalesce(table["file"], numbers)))
+            rows += len(table)
+            errors += len(table) - table["error"].null_count
+    os.replace(temporary, output)
+    shutil.rmtree(parts)
+    return rows, errors
+
+
+__all__ = ["check_output", "merge_parts", "open_parts", "rows_done", "write_part"]

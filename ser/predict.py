@@ -1,0 +1,202 @@
+"""Predict the emotions of many clips: files, folders, patterns or a dataset in, one table out.
+
+python -m ser.predict clips --output preds.parquet                      # all audio files below a folder
+python -m ser.predict "clips/*.wav" other.mp3 --model runs/my/model --output preds.csv
+python -m ser.predict --dataset user/name --split test --streaming --output preds.parquet
+torchrun --nproc_per_node 2 -m ser.predict clips --output preds.parquet
+Stopped at any time, the same command goes on where it was. A clip that cannot be read is a row that says why.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+from accelerate import PartialState
+from tqdm.auto import tqdm
+from transformers import AutoFeatureExtractor
+from transformers import AutoModelForAudioClassification
+from transformers import PreTrainedModel
+from transformers import SequenceFeatureExtractor
+
+from ser.audio_ser import load_audio
+from ser.corpora.labelled_audio import saved_to_disk
+from ser.corpora.unlabelled_audio import Clips
+from ser.corpora.unlabelled_audio import find_clips
+from ser.corpora.unlabelled_audio import open_dataset
+from ser.corpora.unlabelled_audio import share
+from ser.parts import check_output
+from ser.parts import merge_parts
+from ser.parts import open_parts
+from ser.parts import rows_done
+from ser.parts import write_part
+
+MODEL = str(Path(__file__).parent.parent / "checkpoints/cnn2d")
+CHUNK_CLIPS, CHUNK_SECONDS = 512, 1800.0  # of one part: what is held in memory at a time
+BATCH_SECONDS = 30.0  # of one batch, padding included; larger ones are slower on a CPU
+LONGEST_WAIT = timedelta(days=30)  # of one process for the others
+
+
+def load_model(name: str, revision: str | None) -> tuple[PreTrainedModel, SequenceFeatureExtractor]:
+    """A trained model and its feature extractor; no code from their folder or repository is run.
+
+    Raises:
+        ValueError: There is none, or its classifier was never trained.
+    """
+    options = {"revision": revision, "trust_remote_code": False}
+    try:
+        extractor = AutoFeatureExtractor.from_pretrained(name, **options)
+        model, found = AutoModelForAudioClassification.from_pretrained(
+            name, use_safetensors=True, output_loading_info=True, **options
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"expected --model to be a model folder or Hub id; {name!r} is not: {reason}") from error
+    if found["missing_keys"]:
+        raise ValueError(f"model {name!r} was never trained: it lacks {', '.join(sorted(found['missing_keys']))}")
+    return model.eval(), extractor
+
+
+def read_clip(audio: dict | None, extractor: SequenceFeatureExtractor) -> tuple[dict, dict | None]:
+    """Name and duration of a clip, and its features; or its name and what is wrong with it, and None."""
+    row = {"file": audio and audio["path"]}
+    try:
+        waveform = load_audio(audio, sampling_rate=extractor.sampling_rate)
+        row["duration"] = len(waveform) / extractor.sampling_rate
+        features = extractor(waveform, sampling_rate=extractor.sampling_rate)
+    except (ValueError, OSError) as error:
+        return row | {"error": str(error)}, None
+    return row, {name: values[0] for name, values in features.items()}
+
+
+def read_chunk(audio: Iterator[dict | None], extractor: SequenceFeatureExtractor) -> list[tuple[dict, dict | None]]:
+    """The next clips, up to `CHUNK_CLIPS` or just over `CHUNK_SECONDS`; an empty list at the end."""
+    chunk, seconds = [], 0.0
+    for clip in islice(audio, CHUNK_CLIPS):
+        chunk.append(read_clip(clip, extractor))
+        seconds += chunk[-1][0].get("duration", 0.0)
+        if seconds > CHUNK_SECONDS:
+            break
+    return chunk
+
+
+def batches(durations: dict[int, float]) -> Iterator[list[int]]:
+    """Keys in the order of their seconds, as many together as fit into `BATCH_SECONDS` when padded to the longest."""
+    batch = []
+    for key in sorted(durations, key=durations.get):
+        if batch and durations[key] * (len(batch) + 1) > BATCH_SECONDS:
+            yield batch
+            batch = []
+        batch.append(key)
+    if batch:
+        yield batch
+
+
+def labels_of(model: PreTrainedModel) -> list[str]:
+    """Names of the classes, in the order of the logits."""
+    return [model.config.id2label[index] for index in range(model.config.num_labels)]
+
+
+def table_schema(labels: list[str]) -> pa.Schema:
+    """Columns of the table; durations are in seconds, and each label has a column with its probability."""
+    columns = {"file": pa.string(), "duration": pa.float32(), "label": pa.string(), "score": pa.float32()}
+    return pa.schema(columns | dict.fromkeys(labels, pa.float32()) | {"error": pa.string()})
+
+
+@torch.inference_mode()
+def predict_chunk(
+    chunk: list[tuple[dict, dict | None]], model: PreTrainedModel, extractor: SequenceFeatureExtractor
+) -> pa.Table:
+    """One row for each clip that `read_chunk` gave, in its order."""
+    labels = labels_of(model)
+    durations = {index: row["duration"] for index, (row, features) in enumerate(chunk) if features}
+    for batch in batches(durations):
+        inputs = extractor.pad([chunk[index][1] for index in batch], return_tensors="pt").to(model.device)
+        probabilities = model(**inputs).logits.float().softmax(1)  # (batch, num_labels)
+        for index, values in zip(batch, probabilities.tolist(), strict=True):
+            scores = dict(zip(labels, values, strict=True))
+            label = max(scores, key=scores.get)
+            chunk[index][0].update(scores | {"label": label, "score": scores[label]})
+    return pa.Table.from_pylist([row for row, _ in chunk], table_schema(labels))
+
+
+def predict(clips: Clips, model: PreTrainedModel, extractor: SequenceFeatureExtractor, parts: Path) -> None:
+    """Write the parts of this process that are not there yet."""
+    state = PartialState()
+    done = rows_done(parts, state.process_index)
+    audio, total = share(clips, state.process_index, state.num_processes, done=done)
+    with tqdm(desc="Predicting", unit="clip", total=total, initial=done, disable=not state.is_main_process) as bar:
+        while chunk := read_chunk(audio, extractor):
+            write_part(parts, state.process_index, predict_chunk(chunk, model, extractor))
+            bar.update(len(chunk))
+
+
+def parse_options(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        "python -m ser.predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="file, folder, pattern, or folder of save_to_disk")
+    parser.add_argument("--dataset", help="in place of INPUT: id on the Hub, or folder that load_dataset reads")
+    parser.add_argument("--split", help="of the dataset; needed if it has several")
+    parser.add_argument("--audio_column", default="audio", help="of the dataset (default: audio)")
+    parser.add_argument("--streaming", action="store_true", help="read the dataset without downloading it whole first")
+    parser.add_argument("--model", default=MODEL, help="model folder or Hub id (default: checkpoints/cnn2d)")
+    parser.add_argument("--revision", help="commit, tag or branch of a model on the Hub")
+    parser.add_argument("--output", required=True, help="new file: .parquet or .csv")
+    options = parser.parse_args(arguments)
+    if not options.dataset and len(options.inputs) == 1 and saved_to_disk(options.inputs[0]):
+        options.dataset = options.inputs.pop()
+    if bool(options.inputs) == bool(options.dataset):
+        parser.error("expected either INPUT or --dataset")
+    return options
+
+
+def open_clips(options: argparse.Namespace) -> Clips:
+    """What the command line names; raises `ValueError` as `find_clips` and `open_dataset` do."""
+    if not options.dataset:
+        return find_clips(options.inputs)
+    names = ("split", "streaming", "audio_column")
+    return open_dataset(options.dataset, **{name: getattr(options, name) for name in names})
+
+
+def describe_job(options: argparse.Namespace, clips: Clips, model: PreTrainedModel) -> dict:
+    """What decides the rows of each part: another answer means that the parts do not belong together."""
+    weights = sorted((path.name, path.stat().st_mtime_ns) for path in Path(options.model).glob("*.safetensors"))
+    return vars(options) | {
+        "folder": os.getcwd(),
+        "clips": getattr(clips, "_fingerprint", None),
+        "weights": getattr(model.config, "_commit_hash", None) or str(weights),
+        "processes": PartialState().num_processes,
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Check everything, predict this process's share, put all shares together; a bad command ends in one sentence."""
+    options = parse_options(arguments)
+    output = Path(options.output)
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=LONGEST_WAIT)
+    try:
+        check_output(output)
+        clips = open_clips(options)
+        model, extractor = load_model(options.model, options.revision)
+        parts = open_parts(output, describe_job(options, clips, model))
+    except ValueError as error:
+        sys.exit(f"ser.predict: {error}")
+    predict(clips, model.to(state.device), extractor, parts)
+    state.wait_for_everyone()
+    if state.is_main_process:
+        rows, errors = merge_parts(parts, output, table_schema(labels_of(model)))
+        print(f"{rows:,} clips, {errors:,} with errors: {output}")
+    state.destroy_process_group()
+
+
+__all__ = ["load_model", "main", "predict", "predict_chunk", "read_chunk", "table_schema"]
+
+if __name__ == "__main__":
+    main()

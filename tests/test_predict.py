@@ -1,0 +1,312 @@
+"""`python -m ser.predict`: one row for each clip, in order, whatever the clips are and however often it was stopped."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+from conftest import RATE
+from conftest import ROOT
+from conftest import voice
+from transformers import Wav2Vec2Config
+from transformers import Wav2Vec2FeatureExtractor
+from transformers import Wav2Vec2ForSequenceClassification
+from transformers import Wav2Vec2Model
+from transformers import pipeline
+
+from ser import predict
+from ser.corpora.unlabelled_audio import open_dataset
+from ser.corpora.unlabelled_audio import share
+
+MODEL = str(ROOT / "checkpoints/cnn1d")
+LABELS = ["anger", "disgust", "fear", "happy", "neutral", "sad"]
+SECONDS = (0.7, 2.0, 0.001, 1.1, 0.3, 1.6, 0.9)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> Path:
+    """Seven clips of mixed lengths, an empty file and a text, in a folder and a folder in it."""
+    folder = tmp_path_factory.mktemp("clips")
+    (folder / "more").mkdir()
+    for number, seconds in enumerate(SECONDS):
+        name = f"{'more/' if number > 4 else ''}clip{number}.wav"
+        soundfile.write(folder / name, voice(seconds, seed=number, pitch=100 + 20 * number), RATE)
+    (folder / "clip1b.wav").touch()
+    (folder / "clip3b.wav").write_text("not a sound")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dataset(clips) -> datasets.Dataset:
+    """The same with the files inside; a row without audio and one without a name at the end."""
+    paths = sorted(clips.rglob("*.wav"))
+    rows = [{"bytes": path.read_bytes() or None, "path": str(path)} for path in paths]
+    rows += [None, {"bytes": paths[0].read_bytes(), "path": None}]
+    cells = datasets.Features({"sound": {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}})
+    return datasets.Dataset.from_dict({"sound": rows}, features=cells).cast_column(
+        "sound", datasets.Audio(decode=False)
+    )
+
+
+def table(*arguments, output: Path, model: str = MODEL) -> list[dict]:
+    """The rows that a command writes."""
+    predict.main([*map(str, arguments), "--model", model, "--output", str(output)])
+    return rows_of(output)
+
+
+def rows_of(output: Path) -> list[dict]:
+    if output.suffix == ".parquet":
+        return pq.read_table(output).to_pylist()
+    options = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
+    return pyarrow.csv.read_csv(output, convert_options=options).to_pylist()
+
+
+def figures(rows: list[dict]) -> list[dict]:
+    return [{name: row[name] for name in (*LABELS, "score", "duration")} for row in rows]
+
+
+def refusal(*arguments) -> str:
+    """The sentence in which a command ends."""
+    with pytest.raises(SystemExit) as end:
+        predict.main(list(map(str, arguments)))
+    return str(end.value)
+
+
+def stop_after(monkeypatch, chunks: int) -> None:
+    """Small chunks, and an end before one of them is predicted."""
+    monkeypatch.setattr(predict, "CHUNK_CLIPS", 3)
+    whole, calls = predict.predict_chunk, []
+
+    def stops(*arguments):
+        calls.append(arguments)
+        if len(calls) > chunks:
+            raise KeyboardInterrupt
+        return whole(*arguments)
+
+    monkeypatch.setattr(predict, "predict_chunk", stops)
+
+
+def test_figures_are_those_of_the_pipeline(clips, tmp_path):
+    classifier = pipeline("audio-classification", model=MODEL)
+    rows = table(clips, output=tmp_path / "preds.parquet")
+    good = [row for row in rows if row["error"] is None]
+    assert [row["duration"] for row in good] == pytest.approx(SECONDS, abs=1e-6)
+    for row in good:
+        answer = classifier(row["file"])
+        assert {label: row[label] for label in LABELS} == pytest.approx(
+            {entry["label"]: entry["score"] for entry in answer}, abs=1e-5
+        )
+        assert (row["label"], row["score"]) == (answer[0]["label"], row[answer[0]["label"]])
+
+
+def test_rows_are_in_the_order_of_the_input_and_no_clip_is_there_twice(clips, tmp_path):
+    rows = table(clips / "clip4.wav", clips / "more", clips / "clip[0-3].wav", clips, output=tmp_path / "preds.parquet")
+    names = ["clip4", "more/clip5", "more/clip6", "clip0", "clip1", "clip2", "clip3", "clip1b", "clip3b"]
+    assert [row["file"] for row in rows] == [str(clips / f"{name}.wav") for name in names]
+
+
+def test_bad_files_are_rows_with_their_error(clips, tmp_path, capsys):
+    rows = {Path(row["file"]).stem: row for row in table(clips, output=tmp_path / "preds.parquet")}
+    assert capsys.readouterr().out.splitlines()[-1] == f"9 clips, 2 with errors: {tmp_path / 'preds.parquet'}"
+    for name in ("clip1b", "clip3b"):
+        assert f"{name}.wav' could not be decoded" in rows[name].pop("error")
+        assert {rows[name][column] for column in rows[name] if column != "file"} == {None}
+
+
+def test_a_file_that_is_gone_is_a_row_with_an_error(clips, tmp_path):
+    paths = [str(clips / "clip0.wav"), str(tmp_path / "gone.wav")]
+    datasets.Dataset.from_dict({"audio": paths}).save_to_disk(tmp_path / "saved")
+    first, second = table(tmp_path / "saved", output=tmp_path / "preds.parquet")
+    assert first["error"] is None and first["label"] in LABELS
+    assert second["label"] is None and "there is none" in second["error"]
+
+
+def test_csv_and_parquet_agree(clips, tmp_path):
+    rows = table(clips, output=tmp_path / "preds.parquet")
+    assert list(rows[0]) == ["file", "duration", "label", "score", *LABELS, "error"]
+    for row, other in zip(rows, table(clips, output=tmp_path / "preds.csv"), strict=True):
+        assert list(row) == list(other)
+        assert figures([row])[0] == pytest.approx(figures([other])[0], abs=1e-7)
+        assert all(row[name] == other[name] for name in ("file", "label", "error"))
+
+
+def test_a_saved_dataset_and_a_stream_give_the_figures_of_the_files(clips, dataset, tmp_path):
+    from_files = table(clips, output=tmp_path / "files.parquet")
+    datasets.DatasetDict({"all": dataset}).save_to_disk(tmp_path / "saved")
+    (tmp_path / "parquet").mkdir()
+    for number in range(2):
+        dataset.shard(2, number).to_parquet(tmp_path / f"parquet/test-0000{number}-of-00002.parquet")
+    column = ["--audio_column", "sound"]
+    saved = table(tmp_path / "saved", *column, output=tmp_path / "saved.parquet")
+    streamed = table(
+        "--dataset", tmp_path / "parquet", "--split", "test", "--streaming", *column, output=tmp_path / "stream.parquet"
+    )
+    for rows in (saved, streamed):
+        names = [Path(row["file"]).name for row in rows]
+        assert names == [Path(row["file"]).name for row in from_files] + ["9", "10"]
+        assert "NoneType" in rows[9]["error"]
+        repeated = figures([*from_files, rows[9], from_files[0]])
+        for row, other in zip(figures(rows), repeated, strict=True):
+            assert row == pytest.approx(other, abs=1e-5)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 5, 20])
+def test_shares_joined_are_the_whole(dataset, tmp_path, processes):
+    for number in range(3):
+        dataset.shard(3, number).to_parquet(tmp_path / f"train-{number}.parquet")
+    stream = open_dataset(str(tmp_path), split=None, streaming=True, audio_column="sound")
+    for clips in (dataset, stream):
+        for done in (0, 2):
+            shares = [list(share(clips, rank, processes)[0])[done:] for rank in range(processes)]
+            resumed = [list(share(clips, rank, processes, done=done)[0]) for rank in range(processes)]
+            assert resumed == shares
+            if not done:
+                assert sum(shares, []) == dataset["sound"][:]
+
+
+def test_what_was_stopped_goes_on_and_repeats_nothing(clips, tmp_path, monkeypatch):
+    whole = table(clips, output=tmp_path / "whole.parquet")
+    output, read = tmp_path / "preds.parquet", []
+    with monkeypatch.context() as patch:
+        stop_after(patch, chunks=1)
+        with pytest.raises(KeyboardInterrupt):
+            table(clips, output=output)
+    assert not output.exists()
+    with monkeypatch.context() as patch:
+        load_audio = predict.load_audio
+        patch.setattr(
+            predict, "load_audio", lambda audio, **rate: read.append(audio["path"]) or load_audio(audio, **rate)
+        )
+        rows = table(clips, output=output)
+    assert read == [row["file"] for row in whole[3:]]
+    assert [row["file"] for row in rows] == [row["file"] for row in whole]
+    for row, other in zip(figures(rows), figures(whole), strict=True):
+        assert row == pytest.approx(other, abs=1e-5)
+    assert sorted(tmp_path.iterdir()) == [output, tmp_path / "whole.parquet"]  # nothing is left behind
+
+
+def test_parts_of_another_job_are_refused(clips, tmp_path, monkeypatch):
+    model, output = tmp_path / "model", tmp_path / "preds.csv"
+    model.mkdir()
+    for name in ("config.json", "preprocessor_config.json", "model.safetensors"):
+        (model / name).write_bytes((Path(MODEL) / name).read_bytes())
+    with monkeypatch.context() as patch:
+        stop_after(patch, chunks=1)
+        with pytest.raises(KeyboardInterrupt):
+            table(clips, output=output, model=str(model))
+    parts = str(tmp_path / ".preds.csv.parts")
+    for arguments in ((clips, "--model", MODEL), (clips / "more", "--model", model)):
+        sentence = refusal(*arguments, "--output", output)
+        assert parts in sentence and "another command" in sentence and "remove the folder" in sentence
+    os.utime(model / "model.safetensors", (0, 0))  # as if trained again in the meantime
+    assert parts in refusal(clips, "--model", model, "--output", output)
+    assert not output.exists()
+
+
+def test_two_processes_write_what_one_writes(clips, tmp_path):
+    whole = table(clips, output=tmp_path / "one.parquet")
+    output = tmp_path / "two.parquet"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += ["-m", "ser.predict", str(clips), "--model", MODEL, "--output", str(output)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"9 clips, 2 with errors: {output}"]
+    rows = rows_of(output)
+    assert [row["file"] for row in rows] == [row["file"] for row in whole]
+    for row, other in zip(figures(rows), figures(whole), strict=True):
+        assert row == pytest.approx(other, abs=1e-5)
+
+
+def test_a_chunk_is_bounded_in_clips_and_in_seconds(clips, monkeypatch):
+    _, extractor = predict.load_model(MODEL, None)
+    second = {"path": str(clips / "clip3.wav"), "bytes": None}
+    endless = iter(lambda: second, None)
+    monkeypatch.setattr(predict, "CHUNK_CLIPS", 4)
+    assert len(predict.read_chunk(endless, extractor)) == 4
+    monkeypatch.setattr(predict, "CHUNK_SECONDS", 2.0)
+    assert len(predict.read_chunk(endless, extractor)) == 2
+
+
+def test_batches_have_clips_of_like_length_and_fit_their_budget():
+    durations = dict(enumerate(np.random.default_rng(0).uniform(0.1, 12, 200))) | {200: 3600.0}
+    groups = list(predict.batches(durations))
+    assert sorted(sum(groups, [])) == sorted(durations)
+    assert groups[-1] == [200]  # a clip beyond the budget is alone
+    assert all(durations[group[-1]] * len(group) <= predict.BATCH_SECONDS for group in groups[:-1])
+    assert sum(groups, []) == sorted(durations, key=durations.get)
+
+
+def test_other_models_are_served_and_untrained_ones_refused(tmp_path):
+    config = Wav2Vec2Config(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, conv_dim=(16,), num_labels=12,
+        conv_stride=(5,), conv_kernel=(10,), num_feat_extract_layers=1, num_conv_pos_embedding_groups=2,
+    )  # fmt: skip
+    Wav2Vec2ForSequenceClassification(config).save_pretrained(tmp_path / "trained")
+    Wav2Vec2Model(config).save_pretrained(tmp_path / "untrained")
+    for name in ("trained", "untrained"):
+        Wav2Vec2FeatureExtractor().save_pretrained(tmp_path / name)
+    for number in range(2):
+        soundfile.write(tmp_path / f"clip{number}.wav", voice(seed=number), RATE)
+    rows = table(tmp_path, output=tmp_path / "preds.parquet", model=str(tmp_path / "trained"))
+    assert list(rows[0])[4:-1] == [f"LABEL_{index}" for index in range(12)]
+    classifier = pipeline("audio-classification", model=str(tmp_path / "trained"), top_k=None)
+    for row in rows:
+        answer = classifier(soundfile.read(row["file"], dtype="float32")[0])
+        assert row == pytest.approx(row | {entry["label"]: entry["score"] for entry in answer}, abs=1e-5)
+    options = "--model", tmp_path / "untrained", "--output", tmp_path / "more.csv"
+    assert "was never trained" in refusal(tmp_path, *options)
+
+
+def test_code_beside_a_model_is_not_run(clips, tmp_path):
+    (tmp_path / "code.py").write_text(f"open({str(tmp_path / 'trace')!r}, 'w')")
+    config = {"model_type": "unheard", "auto_map": dict.fromkeys(("AutoConfig", "AutoFeatureExtractor"), "code.Code")}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
+    assert "expected --model" in refusal(clips, "--model", tmp_path, "--output", tmp_path / "preds.csv")
+    assert not (tmp_path / "trace").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["nowhere"], "there is no file, folder or match of 'nowhere'"),
+        (["nothing*.wav"], "there is no file, folder or match of 'nothing*.wav'"),
+        (["silent"], "there is no audio file (.wav, .flac, .ogg, .mp3) below 'silent'"),
+        (["{clips}", "--output", "preds.txt"], "expected --output to end in .csv or .parquet; got 'preds.txt'"),
+        (["{clips}", "--output", "there.csv"], "'there.csv' is there already"),
+        (["{clips}", "--output", "there.csv/preds.csv"], "cannot be written"),
+        (["{clips}", "--model", "silent"], "expected --model to be a model folder or Hub id; 'silent' is not"),
+        (["saved"], "expected --split to be one of train, test; got None"),
+        (["saved", "--split", "dev"], "expected --split to be one of train, test; got dev"),
+        (["saved", "--split", "test"], "expected --audio_column to be one of path"),
+        (["saved", "--split", "train", "--audio_column", "path"], "it has no rows"),
+        (["--dataset", "silent"], "dataset 'silent' cannot be read"),
+        (["--dataset", "user/unheard", "--streaming"], "dataset 'user/unheard' cannot be read"),
+    ],
+)
+def test_bad_commands_end_in_one_sentence(clips, tmp_path, monkeypatch, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    Path("silent").mkdir()
+    Path("there.csv").touch()
+    texts = datasets.Dataset.from_dict({"path": ["a.wav"]})
+    datasets.DatasetDict({"train": texts.filter(lambda row: False), "test": texts}).save_to_disk("saved")
+    arguments = [argument.format(clips=clips) for argument in arguments]
+    answer = refusal("--model", MODEL, "--output", "preds.parquet", *arguments)
+    assert answer.startswith("ser.predict: ") and sentence in answer
+    assert "\n" not in answer
+    assert not Path("preds.parquet").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["clips", "--dataset", "user/name"]])
+def test_input_and_dataset_exclude_each_other(capsys, arguments):
+    with pytest.raises(SystemExit):
+        predict.main([*arguments, "--output", "preds.csv"])
+    assert "expected either INPUT or --dataset" in capsys.readouterr().err
