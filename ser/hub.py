@@ -18,6 +18,7 @@ from huggingface_hub import CommitOperationAdd
 from huggingface_hub import DatasetCard
 from huggingface_hub import HfApi
 from huggingface_hub import ModelCard
+from huggingface_hub import SpaceCard
 from huggingface_hub import get_token
 from huggingface_hub.errors import HfHubHTTPError
 
@@ -150,7 +151,12 @@ def push_space(repo_id: str, *, models: list[str] | None = None, token: str | No
     if not (ROOT / "app.py").is_file():
         raise ValueError("expected app.py beside the package; run this command in a clone of the project")
     repo_id = claim_repository(repo_id, kind="space", token=token, space_sdk="gradio")
-    operations = [CommitOperationAdd(path.relative_to(ROOT).as_posix(), str(path)) for path in sorted(paths)]
+    card = SpaceCard((ROOT / "README.md").read_text(encoding="utf-8"))
+    if models:
+        card.data.models = models
+    files = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in sorted(paths)}
+    files["README.md"] = str(card).encode()
+    operations = [CommitOperationAdd(name, content) for name, content in files.items()]
     api = HfApi(token=token)
     with explained(f"pushing the page to {repo_id}"):
         if models:

@@ -90,6 +90,7 @@ def render_card(results: dict) -> str:
     protocol = PROTOCOLS[results["protocol"].removesuffix("-70-30")]
     if results["protocol"] == "speakers" and results["test_actors"] is None:
         protocol = UNKNOWN_SPEAKERS
+    intervals = {metric: {"interval_95": interval} for metric, interval in results["interval_95"].items()}
     data = ModelCardData(
         language=corpus.language,
         license=results.get("license"),
@@ -110,6 +111,7 @@ def render_card(results: dict) -> str:
                 metric_type=metric,
                 metric_name=title,
                 metric_value=round(results[metric], 4),
+                metric_args=intervals.get(metric),
             )
             for metric, title in METRICS.items()
         ],

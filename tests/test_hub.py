@@ -15,6 +15,7 @@ from conftest import voice
 from conftest import write_corpus
 from hub_server import Hub
 from hub_server import serve
+from huggingface_hub import SpaceCard
 from safetensors.numpy import load_file
 from safetensors.numpy import save_file
 
@@ -239,6 +240,9 @@ def test_the_space_holds_all_that_the_page_needs(hub, tmp_path):
     assert done.returncode == 0, done.stderr
     space = hub.repositories["spaces", "user/page"]
     assert space.options["sdk"] == "gradio" and space.variables == {"SER_MODELS": "user/small"}
+    card = SpaceCard(space.files["README.md"].decode()).data
+    assert (card.sdk, card.app_file, card.models) == ("gradio", "app.py", ["user/small"])
+    assert f"gradio=={card.sdk_version}" in space.files["requirements.txt"].decode()
     for name, content in space.files.items():
         (tmp_path / "space" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "space" / name).write_bytes(content)

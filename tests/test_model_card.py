@@ -34,6 +34,8 @@ def test_the_metadata_carries_the_figures():
     figures = {result.metric_type: result.metric_value for result in data.eval_results}
     assert figures["accuracy"] == 0.1235
     assert figures["uar"] == round(RESULTS["uar"], 4)
+    intervals = {result.metric_type: result.metric_args for result in data.eval_results}
+    assert intervals["accuracy"] == {"interval_95": RESULTS["interval_95"]["accuracy"]}
 
 
 def test_the_text_carries_the_figures():

@@ -215,6 +215,19 @@ class SERPreTrainedModel(PreTrainedModel):
     base_model_prefix = "network"
     main_input_name = "input_features"
 
+    @classmethod
+    def from_pretrained(cls, *args, output_loading_info: bool = False, **kwargs):
+        """As `PreTrainedModel`, but weights that are missing or left over are an error, not a warning.
+
+        Raises:
+            ValueError: The weights are not those of this configuration.
+        """
+        model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        for what in ("missing", "unexpected"):
+            if names := sorted(info[f"{what}_keys"]):
+                raise ValueError(f"{len(names)} weights are {what}, {names[0]} first; the file is not of this model")
+        return (model, info) if output_loading_info else model
+
     def _init_weights(self, module: nn.Module):
         """He initialisation for convolutions; the base class would draw all of them from N(0, 0.02)."""
         if isinstance(module, (nn.Conv1d, nn.Conv2d)):
