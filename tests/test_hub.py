@@ -92,10 +92,10 @@ def last_line(text: str) -> str:
     return text.strip().splitlines()[-1]
 
 
-@pytest.mark.parametrize("large", [float("inf"), 1000], ids=["regular", "lfs"])
-def test_a_stranger_gets_the_very_model_that_was_trained(hub, corpus, tmp_path, large):
+@pytest.mark.parametrize(("large", "strategy"), [(float("inf"), "end"), (1000, "checkpoint")], ids=["regular", "lfs"])
+def test_a_stranger_gets_the_very_model_that_was_trained(hub, corpus, tmp_path, large, strategy):
     hub.large = large
-    done = train(corpus, "--hub_strategy", "checkpoint", "--num_train_epochs", "2", hub=hub)
+    done = train(corpus, "--hub_strategy", strategy, "--num_train_epochs", "2", hub=hub)
     assert done.returncode == 0, done.stderr
     assert (hub.requests["lfs_put"] > 0) == (large == 1000)
     repository, folder = hub.model("user/tiny"), tmp_path / "runs/cnn1d/tfds/seed-0/model"
@@ -114,6 +114,9 @@ def test_a_stranger_gets_the_very_model_that_was_trained(hub, corpus, tmp_path, 
     assert logits_of("a stranger", "user/tiny", cwd=tmp_path, hub=hub) == local
     assert logits_of("with the package", "user/tiny", repository.head, cwd=tmp_path, hub=hub) == local
 
+    if strategy == "end":
+        assert repository.messages == ["Upload model"]
+        return
     first, unfinished = next((sha, files) for sha, files in repository.commits.items() if files)
     assert repository.messages[0] == "Training in progress, epoch 1"
     assert "**Training is not finished.**" in unfinished["README.md"].decode()
