@@ -38,6 +38,7 @@ class SERConfig(PreTrainedConfig):
         hidden_sizes: Sizes of the dense layers between pooling and output.
         hidden_batch_norm: Whether dense layers have batch norm.
         dropout: Dropout before the output layer.
+        calibration_temperature: Logits are divided by it; fitted on the dev part after training, 1 before.
     """
 
     poolings = POOLINGS
@@ -56,6 +57,7 @@ class SERConfig(PreTrainedConfig):
     hidden_sizes: list[int] | tuple[int, ...] = (128,)
     hidden_batch_norm: bool = False
     dropout: float | int = 0.2
+    calibration_temperature: float | int = 1.0
 
     def validate_choices(self):
         """Raise if a choice or the length of a per-block field is not one the network knows."""
@@ -65,6 +67,8 @@ class SERConfig(PreTrainedConfig):
             raise ValueError(f"expected pooling to be one of {self.poolings}; got {self.pooling!r}")
         if self.pooling == "flatten" and not self.input_length:
             raise ValueError("expected input_length in frames with pooling='flatten'; set it")
+        if not self.calibration_temperature > 0:
+            raise ValueError(f"expected calibration_temperature above 0; got {self.calibration_temperature}")
         for name in ("kernel_sizes", "pool_sizes", "pool_strides"):
             value = getattr(self, name)
             if isinstance(value, (list, tuple)) and len(value) != len(self.channels):

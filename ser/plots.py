@@ -41,6 +41,26 @@ def _draw_curves(axes: Axes, history: list[dict], name: str) -> None:
     axes.legend()
 
 
+def plot_reliability(calibration: dict[str, dict], title: str) -> Figure:
+    """Accuracy against confidence on the test part, before and after calibration (see `ser.calibration`)."""
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    for axes, (when, report) in zip(figure.subplots(1, 2, sharey=True), calibration.items(), strict=True):
+        confidence, accuracy, clips = (
+            [each[name] for each in report["bins"]] for name in ("confidence", "accuracy", "clips")
+        )
+        axes.plot([0, 1], [0, 1], color="grey", ls="--", label="as sure as right")
+        axes.plot(confidence, accuracy, color=TRAINING, marker="o", label="the model")
+        for x, y, count in zip(confidence, accuracy, clips, strict=True):
+            axes.annotate(str(count), (x, y), textcoords="offset points", xytext=(4, -10), fontsize=7)
+        axes.set(
+            title=f"{when} calibration: expected error {report['ece']:.1%}", xlabel="confidence", ylabel="accuracy"
+        )
+        axes.grid(alpha=0.3)
+        axes.legend(loc="upper left")
+    figure.suptitle(f"{title} (beside each point: clips)")
+    return figure
+
+
 def plot_confusion(matrix: Sequence[Sequence[int]], names: Sequence[str], title: str, *, normalized: bool) -> Figure:
     """Confusion matrix, in clips or as a share of each true class."""
     matrix = np.asarray(matrix)
@@ -76,4 +96,4 @@ def plot_clip(waveform: np.ndarray, sampling_rate: int) -> Figure:
     return figure
 
 
-__all__ = ["plot_clip", "plot_confusion", "plot_curves", "plot_side_by_side"]
+__all__ = ["plot_clip", "plot_confusion", "plot_curves", "plot_reliability", "plot_side_by_side"]

@@ -12,6 +12,7 @@ from ser.files import atomic_folder
 from ser.model_card import render_card
 from ser.plots import plot_confusion
 from ser.plots import plot_curves
+from ser.plots import plot_reliability
 
 if TYPE_CHECKING:
     from ser.training import Run
@@ -29,6 +30,7 @@ def write_report(run: "Run", model: PreTrainedModel, results: dict, logits: np.n
     title = run.name.replace("/", ", ") + ("" if results["valid"] else ": INVALID, training and test part overlap")
     pictures = {
         "curves.png": plot_curves(results["history"], title),
+        "reliability.png": plot_reliability(results["calibration"], title),
         "confusion.png": plot_confusion(results["confusion_matrix"], results["labels"], title, normalized=False),
         "confusion_normalized.png": plot_confusion(
             results["confusion_matrix"], results["labels"], title, normalized=True

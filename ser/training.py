@@ -36,6 +36,8 @@ from ser.augmentation import AugmentationArguments
 from ser.augmentation import FeatureAugmentation
 from ser.augmentation import FeatureMasking
 from ser.augmentation import waveform_augmentation
+from ser.calibration import fit_temperature
+from ser.calibration import reliability
 from ser.clips import ClipDataset
 from ser.clips import with_features
 from ser.configuration_ser import SERConfig
@@ -238,6 +240,7 @@ def load_trained(options: ModelArguments) -> tuple[SERFeatureExtractor, PreTrain
         raise ValueError(f"--model_name_or_path: no model of this project at {source!r} ({error})") from error
     if not isinstance(extractor, SERFeatureExtractor):
         raise ValueError(f"expected a model of this project at {source!r}; got {type(model).__name__}")
+    model.config.calibration_temperature = 1.0  # of the old weights
     return extractor, model.to(memory_format=torch.channels_last)
 
 
@@ -350,7 +353,7 @@ def augment_waveform(augmentation: AugmentationArguments, extractor: SERFeatureE
 
 
 def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
-    """Figures of the three parts and the test part's logits, all in float32 and without augmentation."""
+    """Calibrate on dev; figures of the three parts and the test part's logits, in float32, without augmentation."""
     logits = {
         name: predict_logits(
             model,
@@ -360,6 +363,11 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
         )
         for name, clips in run.parts.items()
     }
+    labels = {name: np.asarray(clips["label"][:]) for name, clips in run.parts.items()}
+    temperature = fit_temperature(logits["dev"], labels["dev"])
+    before = reliability(logits["test"], labels["test"])
+    model.config.calibration_temperature = temperature
+    logits = {name: values / temperature for name, values in logits.items()}
     results = {
         "recipe": run.data.recipe,
         "corpus": corpus_title(run.data),
@@ -375,6 +383,8 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
         "seed": run.training.seed,
         "parameters": model.num_parameters(),
         **report_on_test(run.parts["test"], logits["test"]),
+        "temperature": temperature,
+        "calibration": {"before": before, "after": reliability(logits["test"], labels["test"])},
         "leakage": check_leakage(run.parts),
         "parts": {name: describe_part(clips, logits[name]) for name, clips in run.parts.items()},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},

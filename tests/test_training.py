@@ -51,6 +51,7 @@ def test_a_run_leaves_a_complete_report(finished):
         "results.json",
         "predictions.csv",
         "curves.png",
+        "reliability.png",
         "confusion.png",
         "confusion_normalized.png",
     }

@@ -344,7 +344,7 @@ class CNNForAudioClassification(SERPreTrainedModel):
         x = self.pooling(*self.encode(*self.fit(input_features, lengths)))
         for layer, norm in zip(self.hidden, self.hidden_norms, strict=True):
             x = F.relu(norm(layer(x)))
-        logits = self.classifier(self.dropout(x)).float()
+        logits = self.classifier(self.dropout(x)).float() / self.config.calibration_temperature
         loss = None if labels is None else F.cross_entropy(logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits)
 

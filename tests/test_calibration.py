@@ -1,0 +1,60 @@
+"""Temperatures against ones that are known, and a model whose probabilities follow its own."""
+
+import numpy as np
+import pytest
+import torch
+
+import ser
+from ser.calibration import fit_temperature
+from ser.calibration import negative_log_likelihood
+from ser.calibration import reliability
+from ser.plots import plot_reliability
+
+
+def sure_by(factor: float, clips: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
+    """Logits that are `factor` times what their labels were drawn from."""
+    generator = np.random.default_rng(0)
+    honest = generator.normal(size=(clips, 4)) * 1.5
+    labels = (honest + generator.gumbel(size=honest.shape)).argmax(1)  # a draw from their softmax
+    return honest * factor, labels
+
+
+@pytest.mark.parametrize("factor", [0.4, 1.0, 3.0])
+def test_the_temperature_undoes_what_was_overdone(factor):
+    logits, labels = sure_by(factor)
+    temperature = fit_temperature(logits, labels)
+    assert temperature == pytest.approx(factor, rel=0.05)
+    before, after = reliability(logits, labels), reliability(logits / temperature, labels)
+    assert after["ece"] < 0.02
+    assert (before["ece"] > 0.1) == (factor != 1.0)
+    assert after["nll"] <= before["nll"]
+    assert sum(each["clips"] for each in after["bins"]) == len(labels)
+
+
+def test_errors_by_hand():
+    logits = np.log(np.array([[0.8, 0.2], [0.8, 0.2], [0.6, 0.4], [0.4, 0.6]]))
+    report = reliability(logits, np.array([0, 1, 0, 1]))
+    # 0.8 sure and right half of the time; 0.6 sure and always right
+    assert report["ece"] == pytest.approx(0.5 * 0.3 + 0.5 * 0.4)
+    assert report["nll"] == pytest.approx(-np.log([0.8, 0.2, 0.6, 0.6]).mean())
+    assert negative_log_likelihood(np.zeros((3, 4)), np.array([0, 1, 2])) == pytest.approx(np.log(4))
+
+
+def test_a_model_divides_its_logits_and_remembers_by_what(tmp_path):
+    torch.manual_seed(0)
+    model = ser.CNN1DForAudioClassification(ser.CNN1DConfig(n_features=2, channels=[4, 8])).eval()
+    clip = torch.randn(1, 30, 2)
+    logits = model(clip).logits
+    model.config.calibration_temperature = 2.5
+    model.save_pretrained(tmp_path)
+    loaded = ser.CNN1DForAudioClassification.from_pretrained(tmp_path)
+    assert torch.allclose(loaded(clip).logits, logits / 2.5)
+    with pytest.raises(Exception, match="expected calibration_temperature above 0; got 0"):
+        ser.CNN1DConfig(calibration_temperature=0)
+
+
+def test_the_picture_tells_both_errors():
+    logits, labels = sure_by(3.0, clips=500)
+    figure = plot_reliability({"before": reliability(logits, labels), "after": reliability(logits / 3, labels)}, "run")
+    titles = [axes.get_title() for axes in figure.axes]
+    assert [title.split(":")[0] for title in titles] == ["before calibration", "after calibration"]
