@@ -96,4 +96,29 @@ def plot_clip(waveform: np.ndarray, sampling_rate: int) -> Figure:
     return figure
 
 
-__all__ = ["plot_clip", "plot_confusion", "plot_curves", "plot_reliability", "plot_side_by_side"]
+def plot_timeline(rows: list[dict]) -> Figure:
+    """Level above the probability of each emotion on one time axis; the likeliest of each window carries a dot.
+
+    Args:
+        rows: As `ser.timeline.analyse` returns them.
+    """
+    labels = sorted(rows[0]["probabilities"])
+    hop = rows[1]["start"] - rows[0]["start"] if len(rows) > 1 else rows[0]["end"]
+    centres = np.array([row["start"] + hop / 2 for row in rows])
+    probabilities = np.array([[row["probabilities"][label] for row in rows] for label in labels])
+    probabilities[:, [row["quiet"] for row in rows]] = np.nan  # shown as a gap
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1, 3])
+    top.step(centres, [row["level_db"] for row in rows], where="mid", color=TRAINING)
+    top.set(ylabel="level (dB)")
+    extent = (rows[0]["start"], rows[-1]["start"] + hop, len(labels) - 0.5, -0.5)
+    image = bottom.imshow(probabilities, aspect="auto", cmap="Blues", vmin=0, vmax=1, extent=extent)
+    spoken = [(x, labels.index(row["emotion"])) for x, row in zip(centres, rows, strict=True) if not row["quiet"]]
+    bottom.plot(*zip(*spoken, strict=True), ".", color=DEV, label="likeliest")
+    bottom.set_yticks(range(len(labels)), labels)
+    bottom.set(xlabel="time (s); white columns: nobody speaks")
+    figure.colorbar(image, ax=bottom, label="probability")
+    return figure
+
+
+__all__ = ["plot_clip", "plot_confusion", "plot_curves", "plot_reliability", "plot_side_by_side", "plot_timeline"]

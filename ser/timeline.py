@@ -1,0 +1,116 @@
+"""Emotions over time: a long recording in overlapping windows, about as long as the clips that models learned from."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from transformers import Pipeline
+
+WINDOW, HOP = 3.0, 1.5  # seconds
+BLOCK = 30.0  # seconds read at a time
+BATCH = 16  # windows
+QUIET_DB = 30.0  # below the loudest window: nobody speaks
+FIGURES = ("start", "end", "level_db", "quiet", "emotion", "probability")
+
+
+def read_blocks(path: str | Path, sampling_rate: int) -> Iterator[np.ndarray]:
+    """A file in mono float32 blocks of shape `(samples,)` at `sampling_rate` Hz, never whole in memory.
+
+    Raises:
+        ValueError: It does not decode, or holds NaN or infinite samples.
+    """
+    try:
+        with soundfile.SoundFile(path) as file:
+            stream = soxr.ResampleStream(file.samplerate, sampling_rate, 1, dtype="float32")
+            blocks = file.blocks(blocksize=round(BLOCK * file.samplerate), dtype="float32", always_2d=True)
+            for block in blocks:
+                mono = np.ascontiguousarray(block.mean(axis=1, dtype=np.float32))
+                if not np.isfinite(mono).all():
+                    raise ValueError("the audio holds NaN or infinite samples; export the recording again")
+                yield stream.resample_chunk(mono)
+            yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"{str(path)!r} could not be decoded ({error}); expected WAV, FLAC, Ogg or MP3") from error
+
+
+def windows(blocks: Iterator[np.ndarray], sampling_rate: int) -> Iterator[tuple[float, np.ndarray]]:
+    """Start in seconds and samples of each window; the last one ends with the recording and may be shorter."""
+    size, hop = round(WINDOW * sampling_rate), round(HOP * sampling_rate)
+    buffer, start = np.zeros(0, np.float32), 0
+    for block in blocks:
+        buffer = np.concatenate([buffer, block])
+        while len(buffer) > size:  # at equality it may be the last one
+            yield start / sampling_rate, buffer[:size]
+            buffer, start = buffer[hop:], start + hop
+    if len(buffer):
+        yield start / sampling_rate, buffer
+
+
+def analyse(path: str | Path, classifier: Pipeline, progress: Callable[[float], None] | None = None) -> list[dict]:
+    """What a model hears in each window of a recording.
+
+    Args:
+        path: WAV, FLAC, Ogg or MP3, of any length.
+        classifier: A pipeline of one of our models.
+        progress: Called with the seconds done so far.
+
+    Returns:
+        For each window "start" and "end" in seconds, "level_db" relative to full scale, "quiet" (whether it is so much
+        quieter than the loudest that nobody speaks), "emotion", its "probability", and the "probabilities" of all.
+
+    Raises:
+        ValueError: As `read_blocks`.
+    """
+    sampling_rate, rows = classifier.feature_extractor.sampling_rate, []
+    remaining = windows(read_blocks(path, sampling_rate), sampling_rate)
+    while batch := list(islice(remaining, BATCH)):
+        answers = classifier([waveform for _, waveform in batch], batch_size=BATCH)
+        for (start, waveform), answer in zip(batch, answers, strict=True):
+            level = 10 * np.log10(np.mean(np.square(waveform)) + 1e-10)
+            rows.append(
+                {
+                    "start": round(start, 3),
+                    "end": round(start + len(waveform) / sampling_rate, 3),
+                    "level_db": round(float(level), 1),
+                    "emotion": answer[0]["label"],
+                    "probability": answer[0]["score"],
+                    "probabilities": {entry["label"]: entry["score"] for entry in answer},
+                }
+            )
+        if progress:
+            progress(rows[-1]["end"])
+    loudest = max((row["level_db"] for row in rows), default=0.0)
+    return [row | {"quiet": row["level_db"] < loudest - QUIET_DB} for row in rows]
+
+
+def overall(rows: list[dict]) -> dict[str, float]:
+    """The mean probability of each emotion over the windows in which somebody speaks."""
+    speech = [row["probabilities"] for row in rows if not row["quiet"]]
+    return {label: float(np.mean([each[label] for each in speech])) for label in speech[0]}
+
+
+def to_csv(rows: list[dict]) -> str:
+    """The windows as a table: their figures, then a column for the probability of each emotion."""
+    labels = sorted(rows[0]["probabilities"])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*FIGURES, *labels])
+    for row in rows:
+        figures = [f"{row[name]:.4f}" if name == "probability" else row[name] for name in FIGURES]
+        writer.writerow([*figures, *(f"{row['probabilities'][label]:.4f}" for label in labels)])
+    return text.getvalue()
+
+
+def to_json(rows: list[dict], model: str) -> str:
+    """The windows with the name of the model and the lengths of window and step in seconds."""
+    return json.dumps({"model": model, "window": WINDOW, "hop": HOP, "windows": rows}, indent=1)
+
+
+__all__ = ["HOP", "WINDOW", "analyse", "overall", "read_blocks", "to_csv", "to_json", "windows"]

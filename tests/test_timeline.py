@@ -1,0 +1,106 @@
+"""Windows of a long recording, read in blocks, against the recording read whole."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import RATE
+from conftest import ROOT
+from conftest import voice
+from transformers import pipeline
+
+import ser
+from ser import timeline
+from ser.plots import plot_timeline
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return pipeline("audio-classification", model=str(ROOT / "checkpoints/cnn1d"))
+
+
+@pytest.fixture
+def recording(tmp_path):
+    """20 s in stereo at 44.1 kHz, in which nobody speaks from 9 to 14 s."""
+    waveform = voice(20.0, rate=44100)
+    waveform[9 * 44100 : 14 * 44100] *= 1e-3
+    soundfile.write(tmp_path / "long.flac", np.stack([waveform, waveform], axis=1), 44100)
+    return tmp_path / "long.flac"
+
+
+def test_blocks_are_the_file_piece_by_piece(recording, monkeypatch):
+    monkeypatch.setattr(timeline, "BLOCK", 1.7)
+    pieces = list(timeline.read_blocks(recording, RATE))
+    whole = ser.load_audio(recording, sampling_rate=RATE)
+    assert len(pieces) > 10
+    joined = np.concatenate(pieces)
+    assert len(joined) == len(whole)
+    assert np.abs(joined - whole).max() < 1e-4
+
+
+@pytest.mark.parametrize("seconds", [0.4, 3.0, 3.1, 4.5, 10.0])
+def test_windows_cover_everything_once_started(seconds):
+    waveform = voice(seconds)
+    found = list(timeline.windows(iter(np.array_split(waveform, 7)), RATE))
+    assert [start for start, _ in found] == pytest.approx([timeline.HOP * number for number in range(len(found))])
+    for start, samples in found:
+        first = round(start * RATE)
+        assert np.array_equal(samples, waveform[first : first + len(samples)])
+        assert len(samples) <= timeline.WINDOW * RATE
+    assert found[-1][0] + len(found[-1][1]) / RATE == pytest.approx(seconds)
+
+
+def test_each_window_gets_what_the_pipeline_says_of_it_alone(recording, classifier):
+    done = []
+    rows = timeline.analyse(recording, classifier, done.append)
+    assert done[-1] == rows[-1]["end"] == pytest.approx(20.0)
+    whole = ser.load_audio(recording, sampling_rate=classifier.feature_extractor.sampling_rate)
+    for row in rows[::3]:
+        first, last = (round(row[name] * classifier.feature_extractor.sampling_rate) for name in ("start", "end"))
+        alone = {entry["label"]: entry["score"] for entry in classifier(whole[first:last])}
+        assert row["probabilities"] == pytest.approx(alone, abs=2e-3)
+        assert row["emotion"] == max(row["probabilities"], key=row["probabilities"].get)
+    quiet = [row["start"] for row in rows if row["quiet"]]
+    assert quiet == [9.0, 10.5]  # the windows that lie in the pause altogether
+
+
+def test_the_whole_is_the_mean_of_what_was_spoken(recording, classifier):
+    rows = timeline.analyse(recording, classifier)
+    spoken = [row["probabilities"]["anger"] for row in rows if not row["quiet"]]
+    scores = timeline.overall(rows)
+    assert scores["anger"] == pytest.approx(np.mean(spoken))
+    assert sum(scores.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_tables_hold_every_window(recording, classifier):
+    rows = timeline.analyse(recording, classifier)
+    table = list(csv.DictReader(io.StringIO(timeline.to_csv(rows))))
+    assert [float(row["start"]) for row in table] == [row["start"] for row in rows]
+    assert float(table[0]["fear"]) == pytest.approx(rows[0]["probabilities"]["fear"], abs=1e-4)
+    content = json.loads(timeline.to_json(rows, "cnn1d"))
+    assert content["windows"] == rows
+    assert (content["model"], content["window"], content["hop"]) == ("cnn1d", timeline.WINDOW, timeline.HOP)
+
+
+def test_the_picture_leaves_a_gap_where_nobody_speaks(recording, classifier):
+    rows = timeline.analyse(recording, classifier)
+    bottom = plot_timeline(rows).axes[1]
+    shown = np.asarray(bottom.images[0].get_array().filled(np.nan))
+    assert np.isnan(shown).all(axis=0).tolist() == [row["quiet"] for row in rows]
+    assert len(bottom.lines[0].get_xdata()) == sum(not row["quiet"] for row in rows)
+
+
+@pytest.mark.parametrize("content", [b"", b"I am a text file."])
+def test_what_is_no_audio_is_told_in_a_sentence(content, tmp_path, classifier):
+    (tmp_path / "x.wav").write_bytes(content)
+    with pytest.raises(ValueError, match="could not be decoded"):
+        timeline.analyse(tmp_path / "x.wav", classifier)
+
+
+def test_samples_that_are_no_numbers_are_refused(tmp_path, classifier):
+    soundfile.write(tmp_path / "x.wav", np.full(RATE, np.nan), RATE, subtype="FLOAT")
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        timeline.analyse(tmp_path / "x.wav", classifier)
