@@ -31,7 +31,7 @@ NOTHING = "nothing"
 PROGRESS = gr.Progress()
 THEME = gr.themes.Soft()
 NOTE = (
-    "Trained on **acted** English speech: it hears how a voice *sounds*, not what a person feels. "
+    "Trained on **acted** speech: it hears how a voice *sounds*, not what a person feels. "
     "Not for hiring, policing, health or judging anyone. Recordings are deleted within ten minutes."
 )
 
@@ -58,9 +58,13 @@ def describe_model(name: str) -> str:
     """What the figures of a model say, in a sentence."""
     results = read_results(FOLDERS[name])
     low, high = results["interval_95"]["accuracy"]
+    if not results["valid"]:
+        return f"The figures of **{name}** are invalid: its training part and its test part overlap."
+    unseen = results["test_actors"] and not results["protocol"].startswith("random")
+    who = f" of {results['test_actors']} actors it never heard" if unseen else ""
     text = (
-        f"**{name}** names the intended emotion in {results['accuracy']:.0%} of {results['test_clips']:,} clips of "
-        f"{results['test_actors']} actors it never heard (95 % interval {low:.0%} to {high:.0%})"
+        f"**{name}** names the intended emotion in {results['accuracy']:.0%} of {results['test_clips']:,} test clips"
+        f"{who} (95 % interval {low:.0%} to {high:.0%})"
     )
     people = results["human_single_vote_accuracy"]
     return f"{text}; single human listeners, hearing the same clips, in {people:.0%}." if people else f"{text}."
@@ -184,7 +188,7 @@ def describe_confusion(name: str) -> tuple[str, str]:
     """What a model mistakes for what, in words and as a picture from its report."""
     pairs = read_results(FOLDERS[name])["most_confused"][:3]
     words = "; ".join(f"{p['share']:.0%} of the {p['label']} clips sound {p['heard_as']} to it" for p in pairs)
-    return f"On actors it never heard, {words}.", str(FOLDERS[name] / "confusion_normalized.png")
+    return f"On the test part, {words}.", str(FOLDERS[name] / "confusion_normalized.png")
 
 
 with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 300)) as demo:

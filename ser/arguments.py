@@ -1,6 +1,7 @@
 """What the command line can say, with a recipe's values as defaults, and what a run is called."""
 
 import argparse
+import json
 import shlex
 from dataclasses import dataclass
 from dataclasses import field
@@ -19,12 +20,10 @@ from ser.recipes import load_recipe
 from ser.recipes import recipe_names
 from ser.trainer import has_bf16
 
-# Left out of the command that a report tells: folders, secrets, and where the author publishes.
-LOCAL = (
-    *("--cache_dir", "--output_dir", "--model_dir", "--results_dir", "--resume_from_checkpoint"),
-    *("--push_to_hub", "--hub_model_id", "--hub_token", "--hub_strategy", "--hub_private_repo", "--hub_revision"),
-)
-FOLDERS = ("--data_dir", "--dataset_dir", "--dataset_name", "--model_name_or_path")  # named DIR where they are local
+# Left out of the command that a report tells, as all that begins with hub_.
+LOCAL = ("cache_dir", "output_dir", "model_dir", "results_dir", "resume_from_checkpoint", "push_to_hub", "disable_tqdm")
+LOCAL += ("report_to", "run_name", "project", "logging_dir", "download")
+FOLDERS = ("data_dir", "dataset_dir", "dataset_name", "model_name_or_path")  # named DIR where they are local
 
 
 @dataclass
@@ -57,6 +56,7 @@ class DataArguments:
         default=1.0, metadata={"help": "Use a fixed share of the clips in all parts: a smaller budget, and marked so."}
     )
     cache_dir: str | None = field(default=None, metadata={"help": "Where tables and features are cached."})
+    command: str = field(init=False, default="")  # that repeats the run
 
 
 @dataclass
@@ -131,11 +131,12 @@ def run_name(data: DataArguments, options: ModelArguments, seed: int) -> str:
 
 def parse_arguments(arguments: list[str] | None = None) -> tuple:
     """Command line to the four dataclasses; the recipe gives the defaults of all of them."""
-    parser = HfArgumentParser((DataArguments, ModelArguments, AugmentationArguments, SERTrainingArguments))
+    dataclasses = (DataArguments, ModelArguments, AugmentationArguments, SERTrainingArguments)
+    parser = HfArgumentParser(dataclasses, allow_abbrev=False)
     parser.set_defaults(use_cpu=not torch.cuda.is_available())  # else bf16 on a CPU is refused
-    peek = argparse.ArgumentParser(add_help=False)
+    peek = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in ("--recipe", "--dataset_name", "--dataset_dir"):
-        peek.add_argument(name)
+        peek.add_argument(name, name.replace("_", "-"))
     peeked, _ = peek.parse_known_args(arguments)
     if peeked.recipe in recipe_names():
         recipe = load_recipe(peeked.recipe)
@@ -144,29 +145,37 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple:
         known, _ = parser.parse_known_args(arguments)
         output_dir = Path("runs") / run_name(known, known, known.seed)
         parser.set_defaults(bf16=has_bf16(known.use_cpu), output_dir=str(output_dir))
-    return parser.parse_args_into_dataclasses(arguments)
+    parsed = parser.parse_args_into_dataclasses(arguments)
+    given, recipe_alone = (vars(parser.parse_known_args(a)[0]) for a in (arguments, ["--recipe", peeked.recipe]))
+    changed = {name: value for name, value in given.items() if value != recipe_alone[name]}
+    parsed[0].command = command_line({"recipe": peeked.recipe} | changed)
+    return parsed
 
 
 def corpus_title(data: DataArguments) -> str:
     """The corpus as a card calls it."""
-    name = data.corpus if data.data_dir else Path(data.dataset_name or data.dataset_dir or data.corpus).name
+    name = Path(data.dataset_name or data.dataset_dir or data.corpus).resolve().name
     return CORPORA[name.lower()].TITLE if name.lower() in CORPORA else name
 
 
-def command_line(arguments: list[str]) -> str:
-    """What to type to repeat a run; folders of this machine are left out.
+def command_line(given: dict) -> str:
+    """What to type to repeat a run; folders of this machine, secrets and where the author publishes are left out.
+
+    Args:
+        given: What differs from the recipe, by the name of the option.
 
     Example:
-        >>> command_line(["/home/me/train.py", "--recipe", "cnn2d", "--data_dir", "/data/mine", "--cache_dir", "/tmp"])
-        'python train.py --recipe cnn2d --data_dir DIR'
+        >>> command_line({"recipe": "cnn2d", "data_dir": "/data/mine", "seed": 3, "hub_token": "hf_x", "bf16": False})
+        'python train.py --recipe cnn2d --data_dir DIR --seed 3 --bf16 False'
     """
-    words = [part for word in arguments[1:] for part in (word.split("=", 1) if word.startswith("--") else [word])]
-    kept = ["python", Path(arguments[0]).name]
-    for option, word in zip(["", *words], words, strict=False):
-        if word in LOCAL or (option in LOCAL and not word.startswith("--")):
+    words = ["python", "train.py"]
+    for name, value in given.items():
+        if name in LOCAL or name.startswith("hub_"):
             continue
-        kept.append("DIR" if option in FOLDERS and not on_the_hub(word) else word)
-    return shlex.join(kept)
+        text = value if isinstance(value, str) else json.dumps(value)
+        local = (name in FOLDERS and not on_the_hub(text)) or text.startswith(("/", "~"))
+        words += [f"--{name}", "DIR" if local else {"true": "True", "false": "False"}.get(text, text)]
+    return shlex.join(words)
 
 
 def on_the_hub(name: str | None) -> bool:

@@ -49,11 +49,11 @@ clips = load_dataset("{repo_id}", split="train")  # one split: choose your own p
 ```
 
 There is one split on purpose: `python train.py --recipe cnn2d --dataset_name {repo_id}` of the project `ser` takes it
-apart so that no speaker is in two parts. Rows with a `problem` should be left out.
+apart{apart}.{problems}
 
 ## Licence and citation
 
-{title}: {licence}
+{licence}
 
 {citation}
 """
@@ -81,14 +81,15 @@ def render_dataset_card(clips: datasets.Dataset, title: str | None, repo_id: str
     return TEMPLATE.format(
         metadata=data.to_yaml(),
         name=title or name,
-        title=title or name,
         clips=len(clips),
         about=corpus.speech,
         speakers=f" by {len(set(speakers))} speakers" if speakers else "; who speaks is not known",
         labels="\n".join(f"| {label} | {counts[index]:,} |" for index, label in enumerate(names)),
         columns="\n".join(f"| `{column}` | {_meaning(column)} |" for column in clips.column_names),
         repo_id=repo_id,
-        licence=corpus.licence,
+        apart=" so that no speaker is in two parts" if speakers else "",
+        problems=" Rows with a `problem` should be left out." if "problem" in clips.column_names else "",
+        licence=f"{title}: {corpus.licence}" if title in CORPORA else "Not told here.",
         citation=f"```bibtex\n{corpus.citation}\n```" if corpus.citation else "",
     )
 

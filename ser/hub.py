@@ -53,31 +53,61 @@ def explained(what: str) -> Iterator[None]:
         else:
             reason = f"the Hub answers {status} ({error.server_message or error.response.reason_phrase})"
         raise ConnectionError(f"{what} failed: {reason}") from error
-    except (httpx2.HTTPError, ConnectionError) as error:
-        raise ConnectionError(f"{what} failed: the Hub cannot be reached ({error}); push again later") from error
+    except (httpx2.HTTPError, ConnectionError, RuntimeError) as error:  # RuntimeError: an upload that broke off
+        reason = error.__cause__ or error
+        raise ConnectionError(f"{what} failed: the Hub cannot be reached ({reason}); push again later") from error
 
 
-def claim_repository(repo_id: str, *, kind: str = "model", token: str | None = None, **options) -> str:
-    """The full id of a repository that exists from now on and that this token may write to.
+def check_token(token: str | None) -> None:
+    """Refuse to go on without a token.
+
+    Raises:
+        ConnectionError: None is given, none is stored.
+    """
+    if not (token or get_token()):
+        raise ConnectionError("pushing to the Hub needs a token: log in with `hf auth login`, or set HF_TOKEN")
+
+
+def check_card(card: str) -> None:
+    """Let the Hub look at the metadata of a card.
+
+    Raises:
+        ValueError: It refuses them, and says why.
+        ConnectionError: It cannot be reached.
+    """
+    with explained("checking the model card"):
+        try:
+            ModelCard(card).validate(repo_type="model")
+        except ValueError as error:
+            raise ValueError(f"the Hub refuses the model card: {error}") from error
+
+
+def claim_repository(
+    repo_id: str, *, kind: str = "model", token: str | None = None, branch: str | None = None, **options
+) -> str:
+    """The full id of a repository (and branch) that exists from now on and that this token may write to.
 
     Raises:
         ConnectionError: There is no token, it is refused, or the Hub cannot be reached.
         ValueError: `repo_id` is no name of a repository.
     """
-    if not (token or get_token()):
-        raise ConnectionError("pushing to the Hub needs a token: log in with `hf auth login`, or set HF_TOKEN")
+    check_token(token)
+    api = HfApi(token=token)
     with explained(f"creating the {kind} repository {repo_id}"):
-        return HfApi(token=token).create_repo(repo_id, repo_type=kind, exist_ok=True, **options).repo_id
+        repo_id = api.create_repo(repo_id, repo_type=kind, exist_ok=True, **options).repo_id
+        if branch:
+            api.create_branch(repo_id, branch=branch, repo_type=kind, exist_ok=True)
+    return repo_id
 
 
-def push_model(folder: str | Path, repo_id: str, *, token: str | None = None, **options) -> str:
+def push_model(folder: str | Path, repo_id: str, *, token: str | None = None, revision: str | None = None) -> str:
     """Push a model folder that `train.py` wrote, in one commit.
 
     Args:
         folder: Holds weights, configuration, code, card, report pictures and results.
         repo_id: "user/name"; created if it is not there.
         token: With the right to write; default: the one of `hf auth login` or HF_TOKEN.
-        **options: `private` for the repository, `revision` for the branch.
+        revision: The branch; default: main.
 
     Returns:
         Address of the commit.
@@ -90,11 +120,11 @@ def push_model(folder: str | Path, repo_id: str, *, token: str | None = None, **
     absent = [name for name in WHOLE if not (folder / name).is_file()]
     if absent:
         raise ValueError(f"expected a model folder written by train.py at {str(folder)!r}; it has no {absent[0]}")
-    repo_id = claim_repository(repo_id, token=token, private=options.get("private"))
+    repo_id = claim_repository(repo_id, token=token, branch=revision)
+    card = (folder / "README.md").read_text(encoding="utf-8").replace(PLACEHOLDER, repo_id)
+    check_card(card)
     with explained(f"pushing {folder} to {repo_id}"):
-        ModelCard((folder / "README.md").read_text(encoding="utf-8")).validate(repo_type="model")
-        card = (folder / "README.md").read_text(encoding="utf-8").replace(PLACEHOLDER, repo_id)
-        return commit_model(folder, repo_id, card, "Upload model", token=token, revision=options.get("revision"))
+        return commit_model(folder, repo_id, card, "Upload model", token=token, revision=revision)
 
 
 def commit_model(folder: Path, repo_id: str, card: str, message: str, *, token: str | None = None, **options):
@@ -144,12 +174,17 @@ def push_space(repo_id: str, *, models: list[str] | None = None, token: str | No
 
     Raises:
         ConnectionError: The Hub cannot be reached or refuses.
-        ValueError: The package stands outside a clone, without the page.
+        ValueError: The package stands outside a clone, without the page, or a model is none of this project.
     """
     paths = [ROOT / name for name in SPACE]
     paths += [path for name in SPACE_FOLDERS for path in (ROOT / name).rglob("*") if path.suffix in PUBLIC]
     if not (ROOT / "app.py").is_file():
         raise ValueError("expected app.py beside the package; run this command in a clone of the project")
+    api = HfApi(token=token)
+    with explained("looking for the models"):
+        absent = [name for name in models or () if not api.file_exists(name, "results.json")]
+    if absent:
+        raise ValueError(f"expected trained models with their results.json on the Hub; {absent[0]} is none")
     repo_id = claim_repository(repo_id, kind="space", token=token, space_sdk="gradio")
     card = SpaceCard((ROOT / "README.md").read_text(encoding="utf-8"))
     if models:
@@ -157,7 +192,6 @@ def push_space(repo_id: str, *, models: list[str] | None = None, token: str | No
     files = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in sorted(paths)}
     files["README.md"] = str(card).encode()
     operations = [CommitOperationAdd(name, content) for name, content in files.items()]
-    api = HfApi(token=token)
     with explained(f"pushing the page to {repo_id}"):
         if models:
             api.add_space_variable(repo_id, "SER_MODELS", ",".join(models))
@@ -171,6 +205,7 @@ def main() -> None:
     kinds = parser.add_subparsers(dest="kind", required=True)
     model, dataset, space = (kinds.add_parser(kind) for kind in ("model", "dataset", "space"))
     model.add_argument("folder", help="model folder that train.py wrote")
+    model.add_argument("--revision", help="branch; default: main")
     dataset.add_argument("folder", help="folder with the corpus")
     dataset.add_argument("--corpus", choices=list(CORPORA), help="which it is; default: any clips with labels")
     for command in (model, dataset, space):
@@ -179,7 +214,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         if options.kind == "model":
-            print(push_model(options.folder, options.repo_id))
+            print(push_model(options.folder, options.repo_id, revision=options.revision))
         elif options.kind == "dataset":
             print(push_dataset(options.folder, options.repo_id, corpus=options.corpus))
         else:

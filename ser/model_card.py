@@ -10,7 +10,7 @@ from huggingface_hub import ModelCardData
 TEMPLATE = Path(__file__).parent.parent / "model_card.md"
 UNSEEN = "whom the model never heard, neither in training nor in selection"
 PROTOCOLS = {
-    "tfds": f"19 actors {UNSEEN} (TensorFlow Datasets' split)",
+    "tfds": f"{{actors}} actors {UNSEEN} (TensorFlow Datasets' split)",
     "actor-5fold": f"a block of actors {UNSEEN}",
     "loso": f"one speaker {UNSEEN}",
     "speakers": f"speakers {UNSEEN}",
@@ -87,7 +87,7 @@ def render_card(results: dict) -> str:
     """
     name, corpus_name = f"ser-{results['recipe']}", results.get("corpus", "CREMA-D")
     corpus = CORPORA.get(corpus_name, Corpus(speech=f"the speech of {corpus_name}"))
-    protocol = PROTOCOLS[results["protocol"].removesuffix("-70-30")]
+    protocol = PROTOCOLS[results["protocol"].removesuffix("-70-30")].format(actors=results["test_actors"])
     if results["protocol"] == "speakers" and results["test_actors"] is None:
         protocol = UNKNOWN_SPEAKERS
     intervals = {metric: {"interval_95": interval} for metric, interval in results["interval_95"].items()}
@@ -128,9 +128,9 @@ def render_card(results: dict) -> str:
     return str(card)
 
 
-def unfinished_card(name: str, history: list[dict]) -> str:
+def unfinished_card(name: str, history: list[dict], *, license: str | None = None) -> str:
     """The card of a model in the middle of its training: what it is, and its figures on the dev part so far."""
-    data = ModelCardData(library_name="transformers", pipeline_tag="audio-classification", tags=TAGS)
+    data = ModelCardData(library_name="transformers", pipeline_tag="audio-classification", tags=TAGS, license=license)
     dev = next((entry for entry in reversed(history) if "eval_uar" in entry), None)
     figures = ""
     if dev:

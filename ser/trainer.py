@@ -127,6 +127,10 @@ class SERTrainer(Trainer):
             self.averaged.n_averaged.fill_(1)
             load_model(self.model, str(live))
 
+    def init_hf_repo(self, *args, **kwargs) -> None:
+        """The repository was claimed before the features were extracted."""
+        self.hub_model_id, self.push_in_progress = self.args.hub_model_id, None
+
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         """Pushes a model that loads; the base class leaves out its code and its card, and adds pickles."""
         busy = self.push_in_progress is not None and not self.push_in_progress.is_done()

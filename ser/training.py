@@ -6,7 +6,6 @@ import logging
 import platform
 import shlex
 import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -28,7 +27,6 @@ from transformers.trainer_utils import get_last_checkpoint
 from ser.arguments import DataArguments
 from ser.arguments import ModelArguments
 from ser.arguments import SERTrainingArguments
-from ser.arguments import command_line
 from ser.arguments import corpus_title
 from ser.arguments import on_the_hub
 from ser.arguments import run_name
@@ -52,6 +50,8 @@ from ser.evaluation import predict_logits
 from ser.evaluation import report_on_test
 from ser.evaluation import score
 from ser.feature_extraction_ser import SERFeatureExtractor
+from ser.hub import check_card
+from ser.hub import check_token
 from ser.hub import claim_repository
 from ser.hub import commit_model
 from ser.hub import push_model
@@ -109,10 +109,8 @@ def prepare(
     set_seed(training.seed)
     training.resume_from_checkpoint = find_checkpoint(training)
     recipe = load_recipe(data.recipe)
-    if training.push_to_hub and training.process_index == 0:  # before hours of training, not after
-        name = training.hub_model_id or f"ser-{data.recipe}"
-        private = training.hub_private_repo
-        training.hub_model_id = claim_repository(name, token=training.hub_token, private=private)
+    if training.push_to_hub:
+        check_token(training.hub_token)
     if options.model_name_or_path:
         extractor, model = load_trained(options)
     else:
@@ -136,6 +134,14 @@ def prepare(
             train = ClipDataset(parts["train"], extractor)
             extractor.fit_normalization(train.raw_features(index) for index in range(len(train)))
         model = build_model(recipe, model_fields, extractor, labels)
+    if training.push_to_hub and training.process_index == 0:  # before hours of training, not after
+        training.hub_model_id = claim_repository(
+            training.hub_model_id or f"ser-{data.recipe}",
+            token=training.hub_token,
+            private=training.hub_private_repo,
+            branch=training.hub_revision,
+        )
+        check_card(unfinished_card(training.hub_model_id, [], license=options.license))
     return Run(data, options, augmentation, training, parts, extractor, model, git_commit())
 
 
@@ -234,23 +240,42 @@ def load_trained(options: ModelArguments) -> tuple[SERFeatureExtractor, PreTrain
     if options.model != "{}" or options.feature_extractor != "{}":
         raise ValueError("--model and --feature_extractor describe a new network; leave them out to go on from a model")
     try:
-        model = AutoModelForAudioClassification.from_pretrained(source)
-        extractor = AutoFeatureExtractor.from_pretrained(source)
+        model = AutoModelForAudioClassification.from_pretrained(source, trust_remote_code=False, use_safetensors=True)
+        extractor = AutoFeatureExtractor.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise ValueError(f"--model_name_or_path: no model of this project at {source!r} ({error})") from error
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"--model_name_or_path: no model of this project at {source!r} ({reason})") from error
     if not isinstance(extractor, SERFeatureExtractor):
         raise ValueError(f"expected a model of this project at {source!r}; got {type(model).__name__}")
     model.config.calibration_temperature = 1.0  # of the old weights
     return extractor, model.to(memory_format=torch.channels_last)
 
 
+def trained_name(source: str) -> str:
+    """What a report calls the model that was gone on from: its id, or the recipe that it was trained by."""
+    if on_the_hub(source):
+        return source
+    report = Path(source) / "results.json"
+    return f"ser-{json.loads(report.read_text())['recipe']}" if report.is_file() else Path(source).resolve().name
+
+
+def repeatable(run: Run) -> str:
+    """The command that repeats the run, in as many processes."""
+    processes = run.training.world_size
+    launcher = f"torchrun --nproc_per_node {processes}" if processes > 1 else "python"
+    return run.data.command.replace("python", launcher, 1)
+
+
 def replace_head(model: PreTrainedModel, labels: list[str]) -> None:
     """Give a trained network a new output layer for other labels than its own; for the same ones it keeps the old."""
     old = [model.config.id2label[index] for index in range(model.config.num_labels)]
-    if old == labels:
-        return
-    logger.warning("new output layer: the model knew %s, the clips have %s", ", ".join(old), ", ".join(labels))
-    model.classifier = torch.nn.Linear(model.classifier.in_features, len(labels))
+    if sorted(old) == sorted(labels):
+        order = [old.index(label) for label in labels]
+        model.classifier.weight.data = model.classifier.weight.data[order]
+        model.classifier.bias.data = model.classifier.bias.data[order]
+    else:
+        logger.warning("new output layer: the model knew %s, the clips have %s", ", ".join(old), ", ".join(labels))
+        model.classifier = torch.nn.Linear(model.classifier.in_features, len(labels))
     model.config.id2label = dict(enumerate(labels))
     model.config.label2id = {label: index for index, label in enumerate(labels)}
 
@@ -292,8 +317,9 @@ def push(run: Run) -> str:
         return push_model(
             run.model_dir, training.hub_model_id, token=training.hub_token, revision=training.hub_revision
         )
-    except ConnectionError as error:
-        command = shlex.join(["python", "-m", "ser.hub", "model", str(run.model_dir), training.hub_model_id])
+    except (ValueError, ConnectionError) as error:
+        words = ["python", "-m", "ser.hub", "model", str(run.model_dir), training.hub_model_id]
+        command = shlex.join(words + (["--revision", training.hub_revision] if training.hub_revision else []))
         raise ConnectionError(f"{error}. The model is complete in {run.model_dir}; later: {command}") from error
 
 
@@ -372,7 +398,7 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
         "recipe": run.data.recipe,
         "corpus": corpus_title(run.data),
         "dataset_name": run.data.dataset_name if on_the_hub(run.data.dataset_name) else None,
-        "fine_tuned_from": run.options.model_name_or_path and Path(run.options.model_name_or_path).name,
+        "fine_tuned_from": run.options.model_name_or_path and trained_name(run.options.model_name_or_path),
         "base_model": run.options.model_name_or_path if on_the_hub(run.options.model_name_or_path) else None,
         "license": run.options.license,
         "protocol": run.data.protocol,
@@ -389,7 +415,7 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
         "parts": {name: describe_part(clips, logits[name]) for name, clips in run.parts.items()},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "git_commit": run.git_commit,
-        "command": command_line(sys.argv),
+        "command": repeatable(run),
         "device": torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type,
         "processes": run.training.world_size,
         "threads": torch.get_num_threads(),

@@ -27,6 +27,7 @@ ROUTES = {  # name of the handler's method, which is also what a fault is asked 
     "lfs_batch": ("POST", rf"{FILES}\.git/info/lfs/objects/batch"),
     "lfs_put": ("PUT", r"/lfs/(?P<oid>\w+)"),
     "commit": ("POST", rf"{API}/commit/(?P<revision>[^/]+)"),
+    "branch": ("POST", rf"{API}/branch/(?P<revision>[^/]+)"),
     "variable": ("POST", rf"{API}/variables"),
     "tree": ("GET", rf"{API}/tree/(?P<revision>[^/]+)(?:/(?P<path>.+))?"),
     "paths_info": ("POST", rf"{API}/paths-info/(?P<revision>[^/]+)"),
@@ -41,19 +42,20 @@ class Repository:
 
     options: dict
     commits: dict[str, dict[str, bytes]] = field(default_factory=lambda: {"0" * 40: {}})
+    heads: dict[str, str] = field(default_factory=lambda: {"main": "0" * 40})
     messages: list[str] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
 
     @property
     def head(self) -> str:
-        return list(self.commits)[-1]
+        return self.heads["main"]
 
     @property
     def files(self) -> dict[str, bytes]:
         return self.commits[self.head]
 
     def at(self, revision: str | None) -> tuple[str, dict[str, bytes]] | None:
-        sha = self.head if revision in (None, "main") else revision
+        sha = self.heads.get(revision or "main", revision)
         return (sha, self.commits[sha]) if sha in self.commits else None
 
 
@@ -178,7 +180,10 @@ class Handler(BaseHTTPRequestHandler):
         repository = self.authorized() and self.repository(kind, id)
         if not repository:
             return
-        files = dict(repository.files)
+        if revision not in repository.heads:
+            self.error(404, "RevisionNotFound")
+            return
+        files = dict(repository.commits[repository.heads[revision]])
         for line in map(json.loads, self.body.splitlines()):
             value = line["value"]
             if line["key"] == "header":
@@ -191,7 +196,14 @@ class Handler(BaseHTTPRequestHandler):
                 del files[value["path"]]
         sha = hashlib.sha1(f"{len(repository.commits)} {id}".encode()).hexdigest()
         repository.commits[sha] = files
+        repository.heads[revision] = sha
         self.answer({"commitUrl": f"{self.hub.url}/{id}/commit/{sha}", "commitOid": sha, "success": True})
+
+    def branch(self, kind: str, id: str, revision: str) -> None:
+        if self.authorized() and (repository := self.repository(kind, id)):
+            exists = revision in repository.heads
+            repository.heads.setdefault(revision, repository.head)
+            self.answer({}, 409 if exists else 200)
 
     def variable(self, kind: str, id: str) -> None:
         if self.authorized() and (repository := self.repository(kind, id)):

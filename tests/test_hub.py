@@ -20,6 +20,7 @@ from safetensors.numpy import load_file
 from safetensors.numpy import save_file
 
 import ser
+from ser.arguments import parse_arguments
 
 ACTORS = ("1001", "1002", "1010", "1015")  # two training, one test and one dev actor of the tfds split
 CODES = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
@@ -67,6 +68,16 @@ def run(*command, cwd, hub: Hub, token=None, package=ROOT, **variables) -> subpr
     environment |= {"PYTHONPATH": str(package)}
     command = [sys.executable, *map(str, command)]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_no_spelling_of_an_option_brings_a_secret_or_a_folder_into_the_report(corpus, tmp_path):
+    secrets = ["--hub-token", "hf_secret", "--hub_private_repo=True", "--push-to-hub", "--hub-model-id=user/mine"]
+    folders = [f"--data-dir={corpus}", "--cache-dir", "/home/me/cache", "--run_name", "/home/me/run", "--seed=4"]
+    data, *_ = parse_arguments(["--recipe", "cnn1d", *secrets, *folders, "--fp16_full_eval"])
+    assert data.command == "python train.py --recipe cnn1d --data_dir DIR --seed 4 --fp16_full_eval True"
+    with pytest.raises(ValueError, match="--hub_to"):
+        parse_arguments(["--recipe", "cnn1d", "--hub_to", "hf_secret"])
+    assert parse_arguments(["--recipe", "cnn1d", "--dataset-dir", str(corpus)])[0].protocol == "speakers"
 
 
 def train(corpus, *arguments, hub: Hub, **options) -> subprocess.CompletedProcess:
@@ -140,25 +151,30 @@ def test_what_would_fail_at_the_end_is_noticed_before_training(hub, corpus, tmp_
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_push_that_dies_loses_nothing_and_goes_on_later(hub, corpus, tmp_path):
-    hub.large, hub.broken = 1000, {"commit": 0}
-    done = train(corpus, "--hub_strategy", "every_save", hub=hub)
+@pytest.mark.parametrize("broken", [{"commit": 0}, {"lfs_put": 3}], ids=["at the commit", "while sending"])
+def test_a_push_that_dies_loses_nothing_and_goes_on_later(hub, corpus, tmp_path, broken):
+    hub.large, hub.broken = 1000, broken
+    done = train(corpus, "--hub_strategy", "every_save", "--hub_revision", "trial", hub=hub)
     folder = tmp_path / "runs/cnn1d/tfds/seed-0/model"
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "training goes on" in done.stderr  # at the checkpoint
     assert "of 6 test clips" in done.stdout  # trained, evaluated and reported all the same
-    command = "python -m ser.hub model runs/cnn1d/tfds/seed-0/model user/tiny"
+    command = "python -m ser.hub model runs/cnn1d/tfds/seed-0/model user/tiny --revision trial"
     assert last_line(done.stderr).endswith(f"The model is complete in runs/cnn1d/tfds/seed-0/model; later: {command}")
     assert hub.model("user/tiny").files == {}
-    sent = hub.requests["lfs_put"]
-    assert sent > 0
+    arrived = dict(hub.objects)
+    assert len(arrived) >= 3
 
     hub.broken = {}
+    sent = hub.requests["lfs_put"]
     done = run(*command.split()[1:], cwd=tmp_path, hub=hub)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == f"{hub.url}/user/tiny/commit/{hub.model('user/tiny').head}"
-    assert hub.requests["lfs_put"] == sent  # nothing was sent twice
-    assert hub.model("user/tiny").files["model.safetensors"] == (folder / "model.safetensors").read_bytes()
+    repository = hub.model("user/tiny")
+    assert done.stdout.strip() == f"{hub.url}/user/tiny/commit/{repository.heads['trial']}"
+    assert hub.requests["lfs_put"] - sent == len(hub.objects) - len(arrived)  # nothing was sent twice
+    files = repository.commits[repository.heads["trial"]]
+    assert files["model.safetensors"] == (folder / "model.safetensors").read_bytes()
+    assert repository.files == {}  # main was not asked for
 
 
 @pytest.mark.parametrize(
@@ -235,6 +251,13 @@ import app
 print(list(app.MODELS), app.describe_model(next(iter(app.MODELS))))
 assert not [name for name in sys.modules if name.startswith("transformers_modules")]
 """
+
+
+def test_a_space_is_not_given_models_that_are_not_there(hub, tmp_path):
+    done = run("-m", "ser.hub", "space", "user/page", "--model", "user/none", cwd=tmp_path, hub=hub)
+    assert done.returncode == 1
+    assert last_line(done.stderr).endswith("results.json on the Hub; user/none is none")
+    assert hub.repositories == {}
 
 
 def test_the_space_holds_all_that_the_page_needs(hub, tmp_path):

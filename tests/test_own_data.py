@@ -5,14 +5,17 @@ import json
 import logging
 
 import pytest
+import torch
 from conftest import ROOT
 from conftest import write_corpus
 
+import ser
 from ser.arguments import parse_arguments
 from ser.corpora import load_labelled_audio
 from ser.corpora import split
 from ser.corpora.splits import speakers_of
 from ser.training import prepare
+from ser.training import replace_head
 from ser.training import train
 
 LABELS = ("calm", "cross", "merry")
@@ -88,9 +91,9 @@ def test_another_set_of_emotions_gets_a_new_output_layer_and_the_same_one_keeps_
     trained = json.loads((ROOT / "checkpoints/cnn1d/preprocessor_config.json").read_text())
     assert run.extractor.mean == pytest.approx(trained["mean"])  # the front end that the weights were made for
     results = train(run)
-    assert results["fine_tuned_from"] == "cnn1d"
+    assert results["fine_tuned_from"] == "ser-cnn1d"
     card = (tmp_path / "run/model/README.md").read_text()
-    assert "fine-tuned from `cnn1d` on" in card and "trained from scratch" not in card
+    assert "fine-tuned from `ser-cnn1d` on" in card and "trained from scratch" not in card
 
     caplog.clear()
     names = [f"{actor}_DFA_{code}_XX" for actor in range(1001, 1004) for code in ("ANG", "HAP", "SAD")]
@@ -108,7 +111,7 @@ def test_another_set_of_emotions_gets_a_new_output_layer_and_the_same_one_keeps_
         (("--model_name_or_path", "nothing/there"), "no model of this project at 'nothing/there'"),
         (("--model_name_or_path", str(ROOT / "checkpoints/cnn1d"), "--model", '{"dropout": 0}'), "leave them out"),
         (("--protocol", "tfds"), "use --protocol random"),
-        (("--label_column", "mood"), "expected the columns file, mood and, if known, speaker in"),
+        (("--label_column", "mood"), "expected the columns file, mood and, if known, speaker (commas between) in"),
         (("--data_dir", "x"), "give one of them"),
     ],
 )
@@ -132,6 +135,102 @@ def test_missing_files_and_empty_labels_are_left_out_and_counted(tmp_path, caplo
         clips = load_labelled_audio(str(tmp_path / "clips"))
     assert len(clips) == 12
     assert "left out 1 rows without audio or label" in caplog.text and "left out 1 clips: missing (gone)" in caplog.text
+
+
+def test_known_spellings_get_their_order_but_no_company(tmp_path):
+    for label in ("sad", "happiness"):
+        write_corpus(tmp_path / label, [f"{label}-{number}" for number in range(3)])
+    clips = load_labelled_audio(str(tmp_path))
+    assert clips.features["label"].names == ["happy", "sad"]
+    assert clips["label"][:] == [0, 0, 0, 1, 1, 1]
+
+
+def test_clips_of_one_name_in_two_folders_stay_two_clips(tmp_path):
+    for label in ("calm", "cross"):
+        write_corpus(tmp_path / label, ["a", f"only-{label}"])
+    clips = load_labelled_audio(str(tmp_path))["clip"][:]
+    assert len(set(clips)) == 4 and {"only-calm", "only-cross"} < set(clips)
+
+
+def test_empty_speakers_are_unknown_speakers(tmp_path, caplog):
+    write_metadata(tmp_path / "clips", speakers=3)
+    table = tmp_path / "clips/metadata.csv"
+    text = table.read_text()
+    table.write_text(text.replace(",s0", ","))
+    with caplog.at_level(logging.WARNING):
+        speakers = speakers_of(load_labelled_audio(str(tmp_path / "clips")))
+    assert "6 clips have no speaker: each counts as one of its own" in caplog.text
+    assert len(set(speakers)) == 6 + 2 and "None" not in speakers
+    table.write_text(text.replace(",s0", ",").replace(",s1", ",").replace(",s2", ","))
+    assert speakers_of(load_labelled_audio(str(tmp_path / "clips"))) is None
+
+
+def test_repeated_rows_count_once_and_contradictions_are_refused(tmp_path, caplog):
+    write_metadata(tmp_path / "clips", speakers=3)
+    table = tmp_path / "clips/metadata.csv"
+    head, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([head, *rows, *rows[:4]]))
+    with caplog.at_level(logging.WARNING):
+        assert len(load_labelled_audio(str(tmp_path / "clips"))) == 18
+    assert "left out 4 repeated rows" in caplog.text
+    table.write_text("\n".join([head, *rows, rows[0].replace("calm", "cross")]))
+    with pytest.raises(ValueError, match="has two labels or speakers; keep one of its rows"):
+        load_labelled_audio(str(tmp_path / "clips"))
+
+
+def test_tables_of_several_parts_are_read_together(tmp_path):
+    for part in ("train", "test"):
+        write_metadata(tmp_path / part, speakers=2)
+    clips = load_labelled_audio(str(tmp_path))
+    assert len(clips) == 24 and clips.features["label"].names == list(LABELS)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("calm/a", "cross/b", "readme"), "'readme.wav' is not: move it, or write a metadata.csv"),
+        (("calm/a", "cross/anna/b"), "all at the same depth"),
+        (("calm/a", "calm/b"), r"at least two labels in .*; got \['calm'\]"),
+    ],
+)
+def test_folders_that_do_not_tell_labels_are_refused(tmp_path, names, message):
+    for name in names:
+        write_corpus((tmp_path / name).parent, [name.split("/")[-1]])
+    with pytest.raises(ValueError, match=message):
+        load_labelled_audio(str(tmp_path))
+
+
+@pytest.mark.parametrize("content", [b'file,label\n"a.wav,calm\n', "file,label\nä.wav,calm\n".encode("latin-1")])
+def test_tables_that_cannot_be_read_are_named(tmp_path, content):
+    write_corpus(tmp_path, ["a"])
+    (tmp_path / "metadata.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=r"metadata.csv'; it cannot be read .*: save it as CSV in UTF-8"):
+        load_labelled_audio(str(tmp_path))
+    (tmp_path / "metadata.csv").rename(tmp_path / "metadata.jsonl")
+    with pytest.raises(ValueError, match="metadata.jsonl in .* is not read; write metadata.csv"):
+        load_labelled_audio(str(tmp_path))
+
+
+def test_the_same_labels_in_another_order_keep_the_trained_layer():
+    model = ser.CNN1DForAudioClassification(ser.CNN1DConfig(n_features=1, channels=[4], num_labels=3)).eval()
+    model.config.id2label, clip = dict(enumerate(("b", "c", "a"))), torch.randn(1, 20, 1)
+    before = model(clip).logits[0].tolist()
+    replace_head(model, ["a", "b", "c"])
+    assert model(clip).logits[0].tolist() == pytest.approx([before[2], before[0], before[1]])
+    assert model.config.label2id == {"a": 0, "b": 1, "c": 2}
+
+
+def test_no_code_that_came_with_a_model_is_run(tmp_path, monkeypatch):
+    write_metadata(tmp_path / "clips", speakers=3)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/config.json").write_text(
+        '{"model_type": "foreign", "auto_map": {"AutoConfig": "code.C", "AutoModelForAudioClassification": "code.M"}}'
+    )
+    (tmp_path / "model/code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(ValueError, match="no model of this project at"):
+        prepare(*arguments_for(tmp_path, "--model_name_or_path", str(tmp_path / "model")))
+    assert not (tmp_path / "ran").exists()
 
 
 def test_too_few_speakers_are_refused_and_three_are_enough(tmp_path):

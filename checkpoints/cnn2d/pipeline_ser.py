@@ -1,8 +1,8 @@
 """The audio-classification pipeline that travels with a model: any file, rate or channel count, and all the labels."""
 
 from typing import Any
+from urllib.request import urlopen
 
-import httpx
 from transformers import AudioClassificationPipeline
 
 from .audio_ser import load_audio
@@ -24,7 +24,8 @@ class SERPipeline(AudioClassificationPipeline):
     def preprocess(self, inputs: Any) -> dict:
         """One clip to `input_features (1, frames, n_features)` and its `attention_mask (1, frames)`."""
         if isinstance(inputs, str) and inputs.startswith(("http://", "https://")):
-            inputs = httpx.get(inputs, follow_redirects=True).raise_for_status().content
+            with urlopen(inputs) as response:  # follows redirections, raises on 4xx and 5xx
+                inputs = response.read()
         sampling_rate = self.feature_extractor.sampling_rate
         waveform = load_audio(inputs, sampling_rate=sampling_rate)
         features = self.feature_extractor(waveform, sampling_rate=sampling_rate, return_tensors="pt")

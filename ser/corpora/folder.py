@@ -198,7 +198,10 @@ def without_problems(clips: datasets.Dataset) -> datasets.Dataset:
         logger.warning("left out %d clips: %s (%s)", len(names), problem, some(names))
     usable = [index for index, problem in enumerate(problems) if problem is None]
     if not usable:
-        raise ValueError(f"expected clips that decode; none of the {len(clips)} clips found does; fetch them again")
+        raise ValueError(
+            f"expected clips that decode; none of the {len(clips)} clips found does (the first is {problems[0]}); "
+            "check their paths, or fetch them again"
+        )
     return clips.select(usable).remove_columns("problem")
 
 

@@ -2,6 +2,8 @@
 
 import csv
 import logging
+from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -59,7 +61,10 @@ def load_labelled_audio(
         if column not in clips.column_names:
             raise ValueError(f"{name} has no column {column!r}; set --{option} to one of {clips.column_names}")
     clips = clips.cast_column(audio_column, datasets.Audio(decode=False))
-    labels, names = _labels(clips, label_column)
+    labels, names = _labels(clips, label_column, official=_official(clips, audio_column))
+    if len(names) < 2:
+        raise ValueError(f"expected clips of at least two labels in {name}; got {names}; add clips of another label")
+    logger.info("labels: %s", ", ".join(names))
     complete = [i for i, audio in enumerate(clips[audio_column]) if audio is not None and labels[i] is not None]
     if len(complete) < len(clips):
         logger.warning("left out %d rows without audio or label", len(clips) - len(complete))
@@ -67,8 +72,7 @@ def load_labelled_audio(
     columns = _metadata(clips, audio_column)
     columns["label"] = [names.index(label) for label in labels]
     if "problem" not in columns or "duration" not in columns:
-        with ThreadPoolExecutor() as pool:
-            columns["duration"], columns["problem"] = zip(*pool.map(inspect_clip, clips[audio_column]), strict=True)
+        columns["duration"], columns["problem"] = zip(*_inspect(clips, audio_column), strict=True)
     features = {column: KNOWN.get(column, datasets.Value("string")) for column in columns}
     features["label"] = datasets.ClassLabel(names=names)
     table = datasets.Dataset.from_dict(columns, features=datasets.Features(features))
@@ -88,38 +92,87 @@ def _load(name: str, label_column: str, cache_dir: str | None) -> datasets.Datas
     folder = Path(name)
     if saved_to_disk(folder):
         loaded = datasets.load_from_disk(name)
-    elif (folder / "metadata.csv").is_file():
-        loaded = _read_metadata(folder, label_column)
     elif folder.is_dir():
-        rows = [{"audio": str(path), label_column: path.parent.name} for path in audio_files(folder)]
-        if not rows:
-            raise ValueError(
-                f"expected audio files in subfolders of {name!r} named after their labels, or a metadata.csv with the "
-                "columns file and label; found none"
-            )
-        loaded = datasets.Dataset.from_list(rows)
+        tables = sorted(folder.rglob("metadata.*"))
+        unread = [path.name for path in tables if path.suffix != ".csv"]
+        if unread:
+            raise ValueError(f"{unread[0]} in {name!r} is not read; write metadata.csv (columns file, label, speaker)")
+        rows = [row for path in tables for row in _read_metadata(path, label_column)]
+        loaded = datasets.Dataset.from_list(_once(rows) if tables else _read_subfolders(folder, label_column))
     else:
         loaded = datasets.load_dataset(name, cache_dir=cache_dir)
     return datasets.concatenate_datasets(list(loaded.values())) if isinstance(loaded, dict) else loaded
 
 
-def _read_metadata(folder: Path, label_column: str) -> datasets.Dataset:
-    """Rows of `metadata.csv`: the path of the audio, the label, the speaker."""
-    with (folder / "metadata.csv").open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
+def _read_subfolders(folder: Path, label_column: str) -> list[dict]:
+    """A row for each clip, its label being the name of the folder it lies in."""
+    paths = audio_files(folder)
+    if not paths:
+        raise ValueError(
+            f"expected audio files in subfolders of {str(folder)!r} named after their labels, or a metadata.csv with "
+            "the columns file and label; found none"
+        )
+    depths = {len(path.relative_to(folder).parts): path for path in paths}
+    if 1 in depths or len(depths) > 1:
+        path = depths[min(depths)].relative_to(folder)
+        raise ValueError(
+            f"expected every clip in a subfolder named after its label, all at the same depth; {str(path)!r} is not: "
+            "move it, or write a metadata.csv with the columns file and label"
+        )
+    return [{"audio": str(path), label_column: path.parent.name} for path in paths]
+
+
+def _read_metadata(path: Path, label_column: str) -> list[dict]:
+    """Rows of a `metadata.csv`: the path of the audio, the label and, if there is a column for it, the speaker."""
+    expected = f"expected the columns file, {label_column} and, if known, speaker (commas between) in {str(path)!r}"
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [{k: (v or "").strip() for k, v in row.items() if k} for row in csv.DictReader(file, strict=True)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{expected}; it cannot be read ({error}): save it as CSV in UTF-8") from error
     columns = list(rows[0]) if rows else []
     file_column = next((name for name in FILES if name in columns), None)
     if file_column is None or label_column not in columns:
-        raise ValueError(
-            f"expected the columns file, {label_column} and, if known, speaker in {str(folder / 'metadata.csv')!r}; "
-            f"got {columns}"
-        )
+        raise ValueError(f"{expected}; got {columns}")
     kept = [label_column, *(name for name in SPEAKERS if name in columns)]
-    table = {"audio": [str(folder / row[file_column]) if row[file_column] else None for row in rows]}
-    return datasets.Dataset.from_dict(table | {name: [row[name] or None for row in rows] for name in kept})
+    return [
+        {"audio": str(path.parent / row[file_column]) if row[file_column] else None}
+        | {name: row[name] or None for name in kept}
+        for row in rows
+    ]
 
 
-def _labels(clips: datasets.Dataset, column: str) -> tuple[list[str | None], list[str]]:
+def _once(rows: list[dict]) -> list[dict]:
+    """Rows that are there once; the same clip under two labels is refused."""
+    unique = [dict(items) for items in dict.fromkeys(tuple(row.items()) for row in rows)]
+    if len(unique) < len(rows):
+        logger.warning("left out %d repeated rows", len(rows) - len(unique))
+    clips = Counter(row["audio"] for row in unique if None not in row.values())
+    if clips and clips.most_common(1)[0][1] > 1:
+        raise ValueError(f"{clips.most_common(1)[0][0]!r} has two labels or speakers; keep one of its rows")
+    return unique
+
+
+def _inspect(clips: datasets.Dataset, audio_column: str) -> Iterator[tuple[float | None, str | None]]:
+    """`inspect_clip` of all clips, some of them in memory at a time."""
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(clips), 256):
+            yield from pool.map(inspect_clip, clips[start : start + 256][audio_column])
+
+
+def _stems(clips: datasets.Dataset, audio_column: str) -> list[str]:
+    """Names of the clips: of the column `clip`, or of their files."""
+    if clips.features.get("clip") == KNOWN["clip"]:
+        return clips["clip"][:]
+    return [CremaD.corrected(Path(audio["path"] or "").stem) for audio in clips[audio_column]]
+
+
+def _official(clips: datasets.Dataset, audio_column: str) -> bool:
+    """Whether all clips have names of CREMA-D."""
+    return len(clips) > 0 and all(map(parse_name, _stems(clips, audio_column)))
+
+
+def _labels(clips: datasets.Dataset, column: str, *, official: bool) -> tuple[list[str | None], list[str]]:
     """The label of each row, and all labels in order."""
     feature = clips.features[column]
     if isinstance(feature, datasets.ClassLabel):
@@ -129,21 +182,30 @@ def _labels(clips: datasets.Dataset, column: str) -> tuple[list[str | None], lis
         labels = [None if value is None else str(value) for value in clips[column]]
         names = sorted(set(labels) - {None})
     if {label.lower() for label in names} <= SPELLINGS.keys():
-        return [label and SPELLINGS[label.lower()] for label in labels], list(EMOTIONS)
+        usual = {SPELLINGS[label.lower()] for label in names}
+        order = [label for label in EMOTIONS if official or label in usual]
+        return [label and SPELLINGS[label.lower()] for label in labels], order
     return labels, names
 
 
 def _metadata(clips: datasets.Dataset, audio_column: str) -> dict:
     """What is known of each clip beside its label: its name, who speaks, and the columns of the known corpora."""
     columns = {name: clips[name][:] for name in clips.column_names if clips.features[name] == KNOWN.get(name)}
-    stems = columns.get("clip") or [Path(audio["path"] or "").stem for audio in clips[audio_column]]
-    stems = [CremaD.corrected(stem) for stem in stems]
-    parsed = [parse_name(stem) for stem in stems]
-    if stems and all(parsed):
+    stems = _stems(clips, audio_column)
+    if _official(clips, audio_column):
+        parsed = [parse_name(stem) for stem in stems]
         return columns | {"clip": stems} | {key: [row[key] for row in parsed] for key in ("actor", "sentence", "level")}
-    columns["clip"] = [stem or str(index) for index, stem in enumerate(stems)]
+    counts = Counter(stems)
+    columns["clip"] = [
+        stem if stem and counts[stem] == 1 else f"{stem}-{number}".lstrip("-") for number, stem in enumerate(stems)
+    ]
     for name in [name for name in SPEAKERS if name in clips.column_names][:1]:
-        columns["speaker"] = [None if speaker is None else str(speaker) for speaker in clips[name]]
+        speakers = [None if speaker is None else str(speaker) for speaker in clips[name]]
+        unknown = speakers.count(None)
+        if 0 < unknown < len(speakers):
+            logger.warning("%d clips have no speaker: each counts as one of its own", unknown)
+        if unknown < len(speakers):
+            columns["speaker"] = [s or f"unknown-{number}" for number, s in enumerate(speakers)]
     return columns
 
 
