@@ -87,7 +87,7 @@ class SERTrainingArguments(TrainingArguments):
     load_best_model_at_end: bool = field(default=True, metadata={"help": "Keep the best epoch, judged on dev."})
     metric_for_best_model: str | None = field(default="uar", metadata={"help": "Figure on the dev part that decides."})
     logging_strategy: str = field(default="epoch", metadata={"help": "When to log the training loss."})
-    per_device_eval_batch_size: int = field(default=64, metadata={"help": "Clips a batch on dev and test."})
+    per_device_eval_batch_size: int = field(default=16, metadata={"help": "Clips a batch on dev and test."})
     seed: int = field(default=0, metadata={"help": "Of weights, batches and augmentation."})
     hub_strategy: str = field(
         default="end",
