@@ -58,7 +58,7 @@ def describe_model(name: str) -> str:
     """What the figures of a model say, in a sentence."""
     results = read_results(FOLDERS[name])
     low, high = results["interval_95"]["accuracy"]
-    if not results["valid"]:
+    if results["protocol"] == "leaky":
         return f"The figures of **{name}** are invalid: its training part and its test part overlap."
     unseen = results["test_actors"] and not results["protocol"].startswith("random")
     who = f" of {results['test_actors']} actors it never heard" if unseen else ""

@@ -34,9 +34,10 @@ def plot_side_by_side(results: dict[str, dict]) -> Figure:
 def _draw_curves(axes: Axes, history: list[dict], name: str) -> None:
     training = [entry for entry in history if "loss" in entry and "accuracy" in entry]
     dev = [entry for entry in history if "eval_loss" in entry]
-    axes.plot([e["epoch"] for e in training], [e[name] for e in training], color=TRAINING, label="training (augmented)")
+    axes.plot([e["epoch"] for e in training], [e[name] for e in training], color=TRAINING, label="training batches")
     axes.plot([e["epoch"] for e in dev], [e[f"eval_{name}"] for e in dev], color=DEV, ls="--", label="dev")
     axes.set(xlabel="epoch", ylabel=name)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
     axes.legend()
 

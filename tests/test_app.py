@@ -56,6 +56,18 @@ def test_the_page_and_the_pipeline_agree(client, clip_path):
         assert confidences(bars) == pytest.approx(expected, abs=1e-4)
 
 
+def test_models_claim_nothing_that_was_not_tested(monkeypatch):
+    report = app.read_results(app.FOLDERS["cnn1d"])
+    for changes, said in (
+        ({"protocol": "leaky"}, "are invalid"),
+        ({"test_actors": None}, "test clips (95 %"),
+        ({"protocol": "random"}, "test clips (95 %"),
+    ):
+        monkeypatch.setattr(app, "read_results", lambda folder, changes=changes: report | changes)
+        assert said in app.describe_model("cnn1d")
+        assert "never heard" not in app.describe_model("cnn1d")
+
+
 def test_models_say_how_good_they_are():
     for name in app.MODELS:
         assert "of 19 actors it never heard (95 % interval" in app.describe_model(name)
