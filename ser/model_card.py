@@ -95,7 +95,7 @@ def render_card(results: dict) -> str:
         language=corpus.language,
         license=results.get("license"),
         base_model=results.get("base_model"),
-        datasets=results.get("dataset_name"),
+        datasets=[results["dataset_name"]] if results.get("dataset_name") else None,
         library_name="transformers",
         pipeline_tag="audio-classification",
         tags=TAGS,

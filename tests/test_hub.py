@@ -266,7 +266,7 @@ def test_a_corpus_comes_back_from_the_hub_as_it_was(hub, corpus, tmp_path):
     results = json.loads((tmp_path / "results/cnn1d/tfds/seed-0/results.json").read_text())
     assert (results["corpus"], results["dataset_name"], results["test_actors"]) == ("CREMA-D", "user/crema-d", 1)
     card = (tmp_path / "runs/cnn1d/tfds/seed-0/model/README.md").read_text()
-    assert "datasets: user/crema-d" in card or "- user/crema-d" in card
+    assert "datasets:\n- user/crema-d\n" in card
 
 
 OPEN_PAGE = """
