@@ -130,11 +130,11 @@ def test_a_folder_that_is_not_there(tmp_path):
 def test_missing_files_and_empty_labels_are_left_out_and_counted(tmp_path, caplog):
     write_metadata(tmp_path / "clips", speakers=2)
     with (tmp_path / "clips/metadata.csv").open("a") as file:
-        file.write("gone.wav,calm,s0\n0/take-0-0.wav,,s0\n")
+        file.write("gone.wav,calm,s0\n0/take-0-0.wav,,s0\n,calm,s1\n")
     with caplog.at_level(logging.WARNING):
         clips = load_labelled_audio(str(tmp_path / "clips"))
     assert len(clips) == 12
-    assert "left out 1 rows without audio or label" in caplog.text and "left out 1 clips: missing (gone)" in caplog.text
+    assert "left out 2 rows without audio or label" in caplog.text and "left out 1 clips: missing (gone)" in caplog.text
 
 
 def test_known_spellings_get_their_order_but_no_company(tmp_path):

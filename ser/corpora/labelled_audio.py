@@ -61,15 +61,22 @@ def load_labelled_audio(
         if column not in clips.column_names:
             raise ValueError(f"{name} has no column {column!r}; set --{option} to one of {clips.column_names}")
     clips = clips.cast_column(audio_column, datasets.Audio(decode=False))
-    labels, names = _labels(clips, label_column, official=_official(clips, audio_column))
-    if len(names) < 2:
-        raise ValueError(f"expected clips of at least two labels in {name}; got {names}; add clips of another label")
-    logger.info("labels: %s", ", ".join(names))
+    labels, names = _labels(clips, label_column)
     complete = [i for i, audio in enumerate(clips[audio_column]) if audio is not None and labels[i] is not None]
     if len(complete) < len(clips):
         logger.warning("left out %d rows without audio or label", len(clips) - len(complete))
     clips, labels = clips.select(complete), [labels[i] for i in complete]
-    columns = _metadata(clips, audio_column)
+    stems = _stems(clips, audio_column)
+    parsed = [parse_name(stem) for stem in stems]
+    official = bool(stems) and all(parsed)
+    labels, names = _usual_spelling(labels, names, official=official)
+    if len(names) < 2:
+        raise ValueError(f"expected clips of at least two labels in {name}; got {names}; add clips of another label")
+    logger.info("labels: %s", ", ".join(names))
+    columns = _metadata(clips, stems)
+    if official:
+        columns |= {"clip": stems} | {key: [row[key] for row in parsed] for key in ("actor", "sentence", "level")}
+        columns.pop("speaker", None)
     columns["label"] = [names.index(label) for label in labels]
     if "problem" not in columns or "duration" not in columns:
         columns["duration"], columns["problem"] = zip(*_inspect(clips, audio_column), strict=True)
@@ -167,12 +174,7 @@ def _stems(clips: datasets.Dataset, audio_column: str) -> list[str]:
     return [CremaD.corrected(Path(audio["path"] or "").stem) for audio in clips[audio_column]]
 
 
-def _official(clips: datasets.Dataset, audio_column: str) -> bool:
-    """Whether all clips have names of CREMA-D."""
-    return len(clips) > 0 and all(map(parse_name, _stems(clips, audio_column)))
-
-
-def _labels(clips: datasets.Dataset, column: str, *, official: bool) -> tuple[list[str | None], list[str]]:
+def _labels(clips: datasets.Dataset, column: str) -> tuple[list[str | None], list[str]]:
     """The label of each row, and all labels in order."""
     feature = clips.features[column]
     if isinstance(feature, datasets.ClassLabel):
@@ -181,20 +183,21 @@ def _labels(clips: datasets.Dataset, column: str, *, official: bool) -> tuple[li
     else:
         labels = [None if value is None else str(value) for value in clips[column]]
         names = sorted(set(labels) - {None})
-    if {label.lower() for label in names} <= SPELLINGS.keys():
-        usual = {SPELLINGS[label.lower()] for label in names}
-        order = [label for label in EMOTIONS if official or label in usual]
-        return [label and SPELLINGS[label.lower()] for label in labels], order
     return labels, names
 
 
-def _metadata(clips: datasets.Dataset, audio_column: str) -> dict:
+def _usual_spelling(labels: list[str], names: list[str], *, official: bool) -> tuple[list[str], list[str]]:
+    """The emotions of CREMA-D in its spelling and order: all of them for its own clips, else those that are there."""
+    if {label.lower() for label in names} <= SPELLINGS.keys():
+        usual = {SPELLINGS[label.lower()] for label in names}
+        order = [label for label in EMOTIONS if official or label in usual]
+        return [SPELLINGS[label.lower()] for label in labels], order
+    return labels, names
+
+
+def _metadata(clips: datasets.Dataset, stems: list[str]) -> dict:
     """What is known of each clip beside its label: its name, who speaks, and the columns of the known corpora."""
     columns = {name: clips[name][:] for name in clips.column_names if clips.features[name] == KNOWN.get(name)}
-    stems = _stems(clips, audio_column)
-    if _official(clips, audio_column):
-        parsed = [parse_name(stem) for stem in stems]
-        return columns | {"clip": stems} | {key: [row[key] for row in parsed] for key in ("actor", "sentence", "level")}
     counts = Counter(stems)
     columns["clip"] = [
         stem if stem and counts[stem] == 1 else f"{stem}-{number}".lstrip("-") for number, stem in enumerate(stems)
