@@ -93,8 +93,8 @@ def accuracy_by_group(clips: datasets.Dataset, hits: np.ndarray) -> dict[str, di
     }
 
 
-def human_agreement(clips: datasets.Dataset) -> float | None:
-    """Share of single votes of listeners that name the intended emotion, or None where votes are unknown."""
+def human_confusion(clips: datasets.Dataset) -> np.ndarray | None:
+    """Single votes of listeners by intended and heard emotion, `(num_labels, num_labels)`; None where not known."""
     names = clips.features["label"].names
     columns = [f"votes_{name}" for name in names]
     if not set(columns) <= set(clips.column_names):
@@ -102,7 +102,8 @@ def human_agreement(clips: datasets.Dataset) -> float | None:
     votes = np.array([clips[column][:] for column in columns], dtype=float).T  # (clips, num_labels)
     if np.isnan(votes).any():
         return None
-    return float(votes[np.arange(len(votes)), clips["label"][:]].sum() / votes.sum())
+    labels = np.asarray(clips["label"][:])
+    return np.stack([votes[labels == label].sum(0) for label in range(len(names))]).astype(int)
 
 
 def describe_part(clips: datasets.Dataset, logits: np.ndarray) -> dict:
@@ -117,7 +118,7 @@ def report_on_test(clips: datasets.Dataset, logits: np.ndarray) -> dict:
     names = clips.features["label"].names
     labels, predicted = np.asarray(clips["label"][:]), logits.argmax(1)
     matrix = confusion_matrix(labels, predicted, labels=range(len(names)))
-    summary = describe_part(clips, logits)
+    summary, votes = describe_part(clips, logits), human_confusion(clips)
     by_actor = (summary["actors"] or 0) > 1  # drawing one actor again and again would say nothing
     groups = speakers_of(clips) if by_actor else [str(index) for index in range(len(clips))]
     return {
@@ -133,7 +134,8 @@ def report_on_test(clips: datasets.Dataset, logits: np.ndarray) -> dict:
         "confusion_matrix": matrix.tolist(),
         "most_confused": most_confused(matrix, names),
         "groups": accuracy_by_group(clips, predicted == labels),
-        "human_single_vote_accuracy": human_agreement(clips),
+        "human_single_vote_accuracy": None if votes is None else float(np.trace(votes) / votes.sum()),
+        "human_confusion_matrix": None if votes is None else votes.tolist(),
     }
 
 
@@ -141,7 +143,7 @@ __all__ = [
     "accuracy_by_group",
     "bootstrap_interval",
     "describe_part",
-    "human_agreement",
+    "human_confusion",
     "most_confused",
     "predict_logits",
     "report_on_test",

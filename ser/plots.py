@@ -62,7 +62,9 @@ def plot_reliability(calibration: dict[str, dict], title: str) -> Figure:
     return figure
 
 
-def plot_confusion(matrix: Sequence[Sequence[int]], names: Sequence[str], title: str, *, normalized: bool) -> Figure:
+def plot_confusion(
+    matrix: Sequence[Sequence[int]], names: Sequence[str], title: str, *, normalized: bool, listener: str = "the model"
+) -> Figure:
     """Confusion matrix, in clips or as a share of each true class."""
     matrix = np.asarray(matrix)
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
@@ -74,7 +76,7 @@ def plot_confusion(matrix: Sequence[Sequence[int]], names: Sequence[str], title:
         axes.text(column, row, text, ha="center", va="center", color="white" if value > 0.5 else "black")
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
     axes.set_yticks(range(len(names)), names)
-    axes.set(xlabel="heard by the model", ylabel="intended by the actor", title=title)
+    axes.set(xlabel=f"heard by {listener}", ylabel="intended by the actor", title=title)
     return figure
 
 

@@ -36,6 +36,14 @@ def write_report(run: "Run", model: PreTrainedModel, results: dict, logits: np.n
             results["confusion_matrix"], results["labels"], title, normalized=True
         ),
     }
+    if results["human_confusion_matrix"]:
+        pictures["listeners.png"] = plot_confusion(
+            results["human_confusion_matrix"],
+            results["labels"],
+            "single votes of human listeners, same clips",
+            normalized=True,
+            listener="people",
+        )
     with atomic_folder(run.results_dir) as folder:
         (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         for name, figure in pictures.items():

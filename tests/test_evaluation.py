@@ -9,7 +9,7 @@ import pytest
 
 from ser.evaluation import accuracy_by_group
 from ser.evaluation import bootstrap_interval
-from ser.evaluation import human_agreement
+from ser.evaluation import human_confusion
 from ser.evaluation import most_confused
 from ser.evaluation import report_on_test
 from ser.evaluation import score
@@ -74,8 +74,10 @@ def test_groups_and_listeners():
     assert sum(figure["clips"] for figure in groups["age"].values()) == 108
     assert groups["age"]["under 30"]["clips"] == 18
     assert sum(figure["clips"] for figure in groups["duration"].values()) == 108
-    assert human_agreement(clips) == pytest.approx(3 / 5)
-    assert human_agreement(clips.remove_columns("votes_sad")) is None
+    votes = human_confusion(clips)
+    assert votes.sum() == 108 * 5
+    assert np.trace(votes) / votes.sum() == pytest.approx(3 / 5)
+    assert human_confusion(clips.remove_columns("votes_sad")) is None
 
 
 def test_the_report_adds_up():
@@ -86,5 +88,6 @@ def test_the_report_adds_up():
     assert report["test_actors"] == 12
     assert report["interval_over"] == "actors"
     assert report["per_class"]["happy"]["recall"] == pytest.approx(0.5)
+    assert np.trace(report["human_confusion_matrix"]) == 3 * 108
     without = report_on_test(clips.remove_columns("actor"), logits)
     assert (without["interval_over"], without["test_actors"]) == ("clips", None)
