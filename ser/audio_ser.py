@@ -1,7 +1,13 @@
-"""Whatever a user may call "audio" becomes one mono float32 waveform at one rate, without ffmpeg or torchaudio."""
+"""Whatever a user may call "audio" becomes one mono float32 waveform at one rate, without ffmpeg or torchaudio.
+
+Only M4A and WebM, which libsndfile does not read, are handed to ffmpeg, where it is installed.
+"""
 
 import io
 import os
+import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +37,7 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
         source: A path, the bytes of an audio file, an open binary file, an array of shape `(samples,)`,
             `(samples, channels)` or `(channels, samples)`, a torch tensor of those shapes, or a dict as `datasets` and
             `transformers` use them (`{"array" | "raw", "sampling_rate"}` or `{"path", "bytes"}`).
-            WAV, FLAC, Ogg Vorbis, Ogg Opus and MP3 files are read.
+            WAV, FLAC, Ogg Vorbis, Ogg Opus and MP3 files are read, and with the ffmpeg program M4A, MP4 and WebM.
         sampling_rate: Wanted rate in Hz.
         source_rate: Rate in Hz of an array, `sampling_rate` if not given; files know their own.
 
@@ -83,10 +89,58 @@ def _decode(source) -> tuple[np.ndarray, int]:
             raise FileNotFoundError(f"expected an audio file at {name}, but there is none; check the path")
     try:
         return soundfile.read(source, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
+    except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:  # ValueError: no known length
+        if container_of(source):
+            return _decode_with_ffmpeg(source)
         raise ValueError(
             f"{name} could not be decoded ({error}); expected WAV, FLAC, Ogg Vorbis, Ogg Opus or MP3: convert it first"
         ) from error
+
+
+def container_of(source: str | Path | io.IOBase) -> str | None:
+    """What ffmpeg calls the container of a recording that phones and browsers make and libsndfile does not read."""
+    if isinstance(source, io.IOBase):
+        source.seek(0)
+        head = source.read(8)
+    else:
+        with Path(source).open("rb") as file:
+            head = file.read(8)
+    if head[4:] == b"ftyp":
+        return "mov"  # M4A, MP4, 3GP
+    return "matroska" if head[:4] == b"\x1aE\xdf\xa3" else None  # WebM
+
+
+def to_wav(path: str | Path, wav: str | Path, *, longest: float | None = None) -> None:
+    """Write the first sound track of an M4A, MP4 or WebM file as 16-bit mono WAV at its own rate, with ffmpeg.
+
+    Args:
+        path: The file.
+        wav: Where to write.
+        longest: Seconds after which to stop.
+
+    Raises:
+        ValueError: ffmpeg is not installed, or finds no sound that it can decode.
+    """
+    if shutil.which("ffmpeg") is None:
+        raise ValueError("M4A and WebM need the program ffmpeg, which is not installed here; convert the file to WAV")
+    # The container is named and only this file may be opened: no playlist can lead ffmpeg to another file or address.
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-f", container_of(path)]
+    command += ["-i", f"file:{os.fspath(path)}", "-map", "0:a:0", "-ac", "1", "-c:a", "pcm_s16le"]
+    command += [] if longest is None else ["-t", str(longest)]
+    try:
+        subprocess.run([*command, "-f", "wav", "-y", f"file:{os.fspath(wav)}"], check=True, capture_output=True)
+    except subprocess.CalledProcessError as error:
+        raise ValueError("ffmpeg finds no sound in this M4A or WebM file; convert it to WAV") from error
+
+
+def _decode_with_ffmpeg(source: Path | io.IOBase) -> tuple[np.ndarray, int]:
+    with tempfile.TemporaryDirectory() as folder:
+        path, wav = Path(folder, "source"), Path(folder, "sound.wav")
+        if isinstance(source, io.IOBase):
+            source.seek(0)
+            path.write_bytes(source.read())
+        to_wav(source if isinstance(source, Path) else path, wav)
+        return soundfile.read(wav, dtype="float32", always_2d=True)
 
 
 def _mix_down(waveform: np.ndarray) -> np.ndarray:
@@ -122,4 +176,4 @@ def _resample(waveform: np.ndarray, source_rate: int, sampling_rate: int) -> np.
     return resampled
 
 
-__all__ = ["load_audio"]
+__all__ = ["container_of", "load_audio", "to_wav"]

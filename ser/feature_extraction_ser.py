@@ -10,7 +10,7 @@ from transformers.audio_utils import mel_filter_bank
 
 from .features_ser import FEATURES
 from .features_ser import Frames
-from .features_ser import trim_silence
+from .features_ser import loud_span
 from .features_ser import wiener_filter
 
 STATISTICS = {"mean": np.mean, "std": np.std, "min": np.min, "max": np.max}
@@ -175,10 +175,15 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
             return features
         return np.concatenate([STATISTICS[name](features, axis=0) for name in self.statistics])[None]
 
+    def loud_span(self, waveform: np.ndarray) -> slice:
+        """Samples of a waveform of shape `(samples,)` that are left when silence is trimmed."""
+        if self.trim_db is None:
+            return slice(0, len(waveform))
+        return loud_span(waveform, top_db=self.trim_db, frame_length=self.n_fft, hop_length=self.hop_length)
+
     def _prepare(self, waveform: np.ndarray) -> np.ndarray:
         """Trim, denoise, crop and pad, in this order; shape `(samples,)` in and out."""
-        if self.trim_db is not None:
-            waveform = trim_silence(waveform, top_db=self.trim_db, frame_length=self.n_fft, hop_length=self.hop_length)
+        waveform = waveform[self.loud_span(waveform)]
         if self.wiener:
             waveform = wiener_filter(waveform)
         if self.max_duration is not None:

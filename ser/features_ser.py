@@ -185,10 +185,10 @@ FEATURES = {
 }
 
 
-def trim_silence(waveform: np.ndarray, *, top_db: float, frame_length: int, hop_length: int) -> np.ndarray:
-    """Cut leading and trailing frames more than `top_db` dB below the loudest (librosa.effects.trim).
+def loud_span(waveform: np.ndarray, *, top_db: float, frame_length: int, hop_length: int) -> slice:
+    """Samples without leading and trailing frames more than `top_db` dB below the loudest (librosa.effects.trim).
 
-    A clip of digital silence is returned whole.
+    Of a clip of digital silence these are all.
     """
     frames = Frames(
         waveform,
@@ -201,7 +201,7 @@ def trim_silence(waveform: np.ndarray, *, top_db: float, frame_length: int, hop_
     )
     mean_square = np.maximum(frames.frame_energy / frame_length, SILENCE)
     loud = np.flatnonzero(10.0 * np.log10(mean_square / mean_square.max()) > -top_db)
-    return waveform[loud[0] * hop_length : min(len(waveform), (loud[-1] + 1) * hop_length)]
+    return slice(int(loud[0]) * hop_length, min(len(waveform), (int(loud[-1]) + 1) * hop_length))
 
 
 def wiener_filter(waveform: np.ndarray, *, size: int = 3) -> np.ndarray:
@@ -215,4 +215,4 @@ def wiener_filter(waveform: np.ndarray, *, size: int = 3) -> np.ndarray:
     return (mean + gain * (samples - mean)).astype(np.float32)
 
 
-__all__ = ["FEATURES", "Frames", "trim_silence", "wiener_filter"]
+__all__ = ["FEATURES", "Frames", "loud_span", "wiener_filter"]

@@ -285,11 +285,11 @@ class CNNForAudioClassification(SERPreTrainedModel):
         return Flatten(*self.encoded_size(config.input_length))
 
     def encoded_size(self, frames: int) -> tuple[int, int]:
-        """Channels and frames that `encode` makes of clips of so many frames."""
+        """Channels and frames that the pooling reads of clips of so many frames."""
         self.blocks.eval()  # so that the probe leaves no trace in the batch norms
         with torch.no_grad():
             size = getattr(self.config, "image_size", None) or (frames, self.config.n_features)
-            x, _ = self.encode(torch.zeros(1, *size), torch.tensor([size[0]]))
+            x = self.columns(self.run_blocks(torch.zeros(1, *size), torch.tensor([size[0]]))[0])
         self.blocks.train()
         return x.shape[1], x.shape[2]
 
@@ -303,12 +303,39 @@ class CNNForAudioClassification(SERPreTrainedModel):
             return input_features, lengths
         return input_features[:, : self.config.input_length], lengths.clamp(max=self.config.input_length)
 
-    def encode(self, input_features: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """`(batch, frames, n_features)` to what the pooling reads, `(batch, channels, frames)`, and new lengths."""
-        x = self.to_image(input_features)
+    def columns(self, maps: torch.Tensor) -> torch.Tensor:
+        """Feature maps to what the pooling reads, `(batch, channels, frames)`."""
+        return maps
+
+    def feature_maps(
+        self, input_features: torch.Tensor, attention_mask: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the last block makes of clips: `(batch, channels, frames[, bands])`, and their lengths in such frames.
+
+        Args and errors as of `forward`.
+        """
+        if input_features.ndim != 3 or input_features.shape[2] != self.config.n_features:
+            raise ValueError(
+                f"expected input_features of shape (batch, frames, {self.config.n_features}); "
+                f"got {tuple(input_features.shape)}; make them with this model's own feature extractor"
+            )
+        if attention_mask is None:
+            attention_mask = input_features.new_ones(input_features.shape[:2])
+        return self.run_blocks(*self.fit(input_features * attention_mask[..., None], attention_mask.sum(1).long()))
+
+    def run_blocks(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`(batch, frames, n_features)` through all blocks, and lengths likewise."""
+        x = self.to_image(x)
         for block in self.blocks:
             x, lengths = block(x, lengths)
         return x, lengths
+
+    def classify(self, maps: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Logits of shape `(batch, num_labels)` from what `feature_maps` returns."""
+        x = self.pooling(self.columns(maps), lengths)
+        for layer, norm in zip(self.hidden, self.hidden_norms, strict=True):
+            x = F.relu(norm(layer(x)))
+        return self.classifier(self.dropout(x)).float() / self.config.calibration_temperature
 
     def forward(
         self,
@@ -331,20 +358,7 @@ class CNNForAudioClassification(SERPreTrainedModel):
         Raises:
             ValueError: `input_features` is not of shape `(batch, frames, n_features)`.
         """
-        if input_features.ndim != 3 or input_features.shape[2] != self.config.n_features:
-            raise ValueError(
-                f"expected input_features of shape (batch, frames, {self.config.n_features}); "
-                f"got {tuple(input_features.shape)}; make them with this model's own feature extractor"
-            )
-        batch, frames, _ = input_features.shape
-        if attention_mask is None:
-            attention_mask = input_features.new_ones(batch, frames)
-        lengths = attention_mask.sum(1).long()
-        input_features = input_features * attention_mask[..., None]
-        x = self.pooling(*self.encode(*self.fit(input_features, lengths)))
-        for layer, norm in zip(self.hidden, self.hidden_norms, strict=True):
-            x = F.relu(norm(layer(x)))
-        logits = self.classifier(self.dropout(x)).float() / self.config.calibration_temperature
+        logits = self.classify(*self.feature_maps(input_features, attention_mask))
         loss = None if labels is None else F.cross_entropy(logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
@@ -385,12 +399,11 @@ class CNN2DForAudioClassification(CNNForAudioClassification):
             return input_features, lengths
         return resize(input_features, lengths, self.config.image_size)
 
-    def encode(self, input_features: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def columns(self, maps: torch.Tensor) -> torch.Tensor:
         """Bands become channels where every position counts, and are averaged where positions are pooled."""
-        x, lengths = super().encode(input_features, lengths)  # (batch, channels, frames, bands)
         if self.config.pooling in ("flatten", "lstm"):
-            return x.transpose(2, 3).flatten(1, 2), lengths
-        return x.mean(3), lengths
+            return maps.transpose(2, 3).flatten(1, 2)
+        return maps.mean(3)
 
 
 def resize(images: torch.Tensor, lengths: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:

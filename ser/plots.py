@@ -7,9 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ser.activation import Activation
 from ser.feature_extraction_ser import SERFeatureExtractor
 
 MOST_POINTS = 20_000  # of a waveform; more cannot be seen
+INK = "#7b7b7b"  # readable on white and on black
 TRAINING, DEV = "#1f6fb2", "#c8501e"
 
 
@@ -80,23 +82,44 @@ def plot_confusion(
     return figure
 
 
-def plot_clip(waveform: np.ndarray, sampling_rate: int) -> Figure:
-    """Waveform above log-mel spectrogram on one time axis; `waveform` has shape `(samples,)`."""
+def plot_clip(waveform: np.ndarray, sampling_rate: int, activation: Activation | None = None) -> Figure:
+    """Waveform above log-mel spectrogram on one time axis, tinted where it speaks for a label.
+
+    Args:
+        waveform: Shape `(samples,)`.
+        sampling_rate: In Hz.
+        activation: Of the label.
+    """
     view = SERFeatureExtractor(sampling_rate=sampling_rate)
     mel = view.extract(waveform)  # (frames, n_mels)
     duration = len(waveform) / sampling_rate
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1, 2])
+    figure = Figure(figsize=(10, 4.4), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1, 2.4])
     step = max(1, len(waveform) // MOST_POINTS)
     top.plot(np.arange(len(waveform))[::step] / sampling_rate, waveform[::step], lw=0.6, color=TRAINING)
-    top.set(ylabel="amplitude", xlim=(0, duration))
-    image = bottom.imshow(mel.T, origin="lower", aspect="auto", cmap="magma", extent=(0, duration, 0, view.n_mels))
+    top.set(ylabel="amplitude")
+    image = bottom.imshow(mel.T, origin="lower", aspect="auto", cmap="Greys", extent=(0, duration, 0, view.n_mels))
     centres = librosa.mel_frequencies(view.n_mels + 2, fmax=sampling_rate / 2)[1:-1]
     ticks = [hertz for hertz in (250, 500, 1000, 2000, 4000) if hertz < centres[-1]]
     bottom.set_yticks(np.searchsorted(centres, ticks), ticks)
     bottom.set(xlabel="time (s)", ylabel="frequency (Hz, mel scale)")
     figure.colorbar(image, ax=bottom, label="dB")
+    if activation is not None:
+        top.axvspan(*activation.strongest(), color=DEV, alpha=0.25)
+        _draw_activation(bottom, activation, view.n_mels)
+    top.set_xlim(0, duration)
     return figure
+
+
+def _draw_activation(axes: Axes, activation: Activation, n_mels: int) -> None:
+    """Tint where a clip speaks for a label, and outline where it does more than half as much as anywhere."""
+    image, extent = activation.image.T, (activation.begin, activation.end, 0, n_mels)
+    if len(image) == 1:
+        image = np.repeat(image, 2, axis=0)  # no bands: all of them
+    tint = {"cmap": "Oranges", "vmin": 0, "vmax": 1, "alpha": 0.55 * np.clip(image, 0, 1)}
+    axes.imshow(image, origin="lower", aspect="auto", extent=extent, interpolation="nearest", **tint)
+    x, y = np.linspace(*extent[:2], image.shape[1]), np.linspace(*extent[2:], len(image))
+    axes.contour(x, y, image, levels=[0.5], colors=[DEV], linewidths=1.6)
 
 
 def plot_timeline(rows: list[dict]) -> Figure:
@@ -109,19 +132,40 @@ def plot_timeline(rows: list[dict]) -> Figure:
     hop = rows[1]["start"] - rows[0]["start"] if len(rows) > 1 else rows[0]["end"]
     centres = np.array([row["start"] + hop / 2 for row in rows])
     probabilities = np.array([[row["probabilities"][label] for row in rows] for label in labels])
-    probabilities[:, [row["quiet"] for row in rows]] = np.nan  # shown as a gap
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    probabilities[:, [not row["speech"] for row in rows]] = np.nan  # shown as a gap
+    figure = Figure(figsize=(10, 4.4), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1, 3])
     top.step(centres, [row["level_db"] for row in rows], where="mid", color=TRAINING)
     top.set(ylabel="level (dB)")
     extent = (rows[0]["start"], rows[-1]["start"] + hop, len(labels) - 0.5, -0.5)
     image = bottom.imshow(probabilities, aspect="auto", cmap="Blues", vmin=0, vmax=1, extent=extent)
-    spoken = [(x, labels.index(row["emotion"])) for x, row in zip(centres, rows, strict=True) if not row["quiet"]]
-    bottom.plot(*zip(*spoken, strict=True), ".", color=DEV, label="likeliest")
+    spoken = [(x, labels.index(row["emotion"])) for x, row in zip(centres, rows, strict=True) if row["speech"]]
+    bottom.plot([x for x, _ in spoken], [y for _, y in spoken], ".", color=DEV, label="likeliest")
     bottom.set_yticks(range(len(labels)), labels)
-    bottom.set(xlabel="time (s); white columns: nobody speaks")
+    bottom.set(xlabel="time (s); dots: likeliest; empty columns: nobody speaks")
     figure.colorbar(image, ax=bottom, label="probability")
     return figure
 
 
-__all__ = ["plot_clip", "plot_confusion", "plot_curves", "plot_reliability", "plot_side_by_side", "plot_timeline"]
+def see_through(figure: Figure) -> Figure:
+    """The same figure for a page that is light or dark: without a background, its texts and lines in a middle grey."""
+    figure.patch.set_alpha(0)
+    for axes in figure.axes:
+        axes.patch.set_alpha(0)
+        axes.tick_params(colors=INK, which="both")
+        for part in (axes.xaxis.label, axes.yaxis.label, axes.title):
+            part.set_color(INK)
+        for spine in axes.spines.values():
+            spine.set_edgecolor(INK)
+    return figure
+
+
+__all__ = [
+    "plot_clip",
+    "plot_confusion",
+    "plot_curves",
+    "plot_reliability",
+    "plot_side_by_side",
+    "plot_timeline",
+    "see_through",
+]

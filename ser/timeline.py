@@ -13,15 +13,21 @@ import soundfile
 import soxr
 from transformers import Pipeline
 
+from ser.speech import SpeechDetector
+
 WINDOW, HOP = 3.0, 1.5  # seconds
-BLOCK = 30.0  # seconds read at a time
+BLOCK = 30.0  # seconds read at a time, at most
 BATCH = 16  # windows
-QUIET_DB = 30.0  # below the loudest window: nobody speaks
-FIGURES = ("start", "end", "level_db", "quiet", "emotion", "probability")
+MOST_VALUES = 2_000_000  # samples of all channels decoded at a time
+FIGURES = ("start", "end", "level_db", "speech", "emotion", "probability")
 
 
-def read_blocks(path: str | Path, sampling_rate: int) -> Iterator[np.ndarray]:
-    """A file in mono float32 blocks of shape `(samples,)` at `sampling_rate` Hz, never whole in memory.
+def read_blocks(
+    path: str | Path, sampling_rate: int, start: float = 0.0, end: float | None = None
+) -> Iterator[np.ndarray]:
+    """A file, or what lies between two times in seconds, in mono float32 blocks of shape `(samples,)`.
+
+    It is resampled to `sampling_rate` Hz and never whole in memory.
 
     Raises:
         ValueError: It does not decode, or holds NaN or infinite samples.
@@ -29,8 +35,10 @@ def read_blocks(path: str | Path, sampling_rate: int) -> Iterator[np.ndarray]:
     try:
         with soundfile.SoundFile(path) as file:
             stream = soxr.ResampleStream(file.samplerate, sampling_rate, 1, dtype="float32")
-            blocks = file.blocks(blocksize=round(BLOCK * file.samplerate), dtype="float32", always_2d=True)
-            for block in blocks:
+            size = max(1, min(round(BLOCK * file.samplerate), MOST_VALUES // file.channels))
+            file.seek(round(start * file.samplerate))
+            frames = -1 if end is None else round((end - start) * file.samplerate)
+            for block in file.blocks(blocksize=size, frames=frames, dtype="float32", always_2d=True):
                 mono = np.ascontiguousarray(block.mean(axis=1, dtype=np.float32))
                 if not np.isfinite(mono).all():
                     raise ValueError("the audio holds NaN or infinite samples; export the recording again")
@@ -62,23 +70,24 @@ def analyse(path: str | Path, classifier: Pipeline, progress: Callable[[float], 
         progress: Called with the seconds done so far.
 
     Returns:
-        For each window "start" and "end" in seconds, "level_db" relative to full scale, "quiet" (whether it is so much
-        quieter than the loudest that nobody speaks), "emotion", its "probability", and the "probabilities" of all.
+        For each window "start" and "end" in seconds, "level_db" relative to full scale, "speech" (whether anybody
+        speaks), "emotion", its "probability", and the "probabilities" of all.
 
     Raises:
         ValueError: As `read_blocks`.
     """
-    sampling_rate, rows = classifier.feature_extractor.sampling_rate, []
-    remaining = windows(read_blocks(path, sampling_rate), sampling_rate)
+    sampling_rate, rows, heard = classifier.feature_extractor.sampling_rate, [], SpeechDetector()
+    remaining = windows(heard.follow(read_blocks(path, sampling_rate), sampling_rate), sampling_rate)
     while batch := list(islice(remaining, BATCH)):
         answers = classifier([waveform for _, waveform in batch], batch_size=BATCH)
         for (start, waveform), answer in zip(batch, answers, strict=True):
-            level = 10 * np.log10(np.mean(np.square(waveform)) + 1e-10)
+            end, level = start + len(waveform) / sampling_rate, 10 * np.log10(np.mean(np.square(waveform)) + 1e-10)
             rows.append(
                 {
                     "start": round(start, 3),
-                    "end": round(start + len(waveform) / sampling_rate, 3),
+                    "end": round(end, 3),
                     "level_db": round(float(level), 1),
+                    "speech": heard.speech_between(start, end),
                     "emotion": answer[0]["label"],
                     "probability": answer[0]["score"],
                     "probabilities": {entry["label"]: entry["score"] for entry in answer},
@@ -86,13 +95,14 @@ def analyse(path: str | Path, classifier: Pipeline, progress: Callable[[float], 
             )
         if progress:
             progress(rows[-1]["end"])
-    loudest = max((row["level_db"] for row in rows), default=0.0)
-    return [row | {"quiet": row["level_db"] < loudest - QUIET_DB} for row in rows]
+    return rows
 
 
-def overall(rows: list[dict]) -> dict[str, float]:
-    """The mean probability of each emotion over the windows in which somebody speaks."""
-    speech = [row["probabilities"] for row in rows if not row["quiet"]]
+def overall(rows: list[dict]) -> dict[str, float] | None:
+    """The mean probability of each emotion over the windows in which somebody speaks; None if nobody does."""
+    speech = [row["probabilities"] for row in rows if row["speech"]]
+    if not speech:
+        return None
     return {label: float(np.mean([each[label] for each in speech])) for label in speech[0]}
 
 

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
+import ser
+
 WITHOUT_THE_PACKAGE = """
 import importlib.util, json, shutil, sys
 import numpy as np
@@ -29,6 +31,7 @@ assert type(classifier).__module__.startswith("transformers_modules")
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 RATE = 16000  # Hz
+EXAMPLES = ROOT / "ser/examples"  # spoken by a machine
 
 
 def voice(seconds: float = 1.0, *, rate: int = RATE, pitch: float = 150.0, seed: int = 0) -> np.ndarray:
@@ -38,6 +41,12 @@ def voice(seconds: float = 1.0, *, rate: int = RATE, pitch: float = 150.0, seed:
     phase = 2 * np.pi * np.cumsum(pitch * (1 + 0.1 * np.sin(2 * np.pi * 3 * time))) / rate
     tone = sum(np.sin(k * phase) / k for k in range(1, 12)) * (0.6 + 0.4 * np.sin(2 * np.pi * 2 * time))
     return (0.2 * tone + 0.01 * generator.standard_normal(len(time))).astype(np.float32)
+
+
+def speech(seconds: float, *, rate: int = RATE) -> np.ndarray:
+    """A machine speaks, again and again: float32, shape `(samples,)`."""
+    waveform = ser.load_audio(EXAMPLES / "plain.ogg", sampling_rate=rate)
+    return np.resize(waveform, round(seconds * rate))
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 from conftest import RATE
 from conftest import ROOT
+from conftest import speech
 from conftest import voice
 from transformers import pipeline
 
@@ -24,9 +25,9 @@ def classifier():
 
 @pytest.fixture
 def recording(tmp_path):
-    """20 s in stereo at 44.1 kHz, in which nobody speaks from 9 to 14 s."""
-    waveform = voice(20.0, rate=44100)
-    waveform[9 * 44100 : 14 * 44100] *= 1e-3
+    """20 s in stereo at 44.1 kHz, in which nobody speaks from 8.5 to 14 s."""
+    waveform = speech(20.0, rate=44100)
+    waveform[17 * 22050 : 14 * 44100] *= 1e-3
     soundfile.write(tmp_path / "long.flac", np.stack([waveform, waveform], axis=1), 44100)
     return tmp_path / "long.flac"
 
@@ -39,6 +40,13 @@ def test_blocks_are_the_file_piece_by_piece(recording, monkeypatch):
     joined = np.concatenate(pieces)
     assert len(joined) == len(whole)
     assert np.abs(joined - whole).max() < 1e-4
+
+
+def test_a_part_of_a_file_is_read_alone(recording):
+    whole = ser.load_audio(recording, sampling_rate=RATE)
+    part = np.concatenate(list(timeline.read_blocks(recording, RATE, 2.5, 4.0)))
+    assert len(part) == 1.5 * RATE
+    assert np.abs(part - whole[round(2.5 * RATE) : 4 * RATE])[200:-200].max() < 1e-3  # edges of the resampler aside
 
 
 @pytest.mark.parametrize("seconds", [0.4, 3.0, 3.1, 4.5, 10.0])
@@ -63,16 +71,17 @@ def test_each_window_gets_what_the_pipeline_says_of_it_alone(recording, classifi
         alone = {entry["label"]: entry["score"] for entry in classifier(whole[first:last])}
         assert row["probabilities"] == pytest.approx(alone, abs=2e-3)
         assert row["emotion"] == max(row["probabilities"], key=row["probabilities"].get)
-    quiet = [row["start"] for row in rows if row["quiet"]]
-    assert quiet == [9.0, 10.5]  # the windows that lie in the pause altogether
+    silent = [row["start"] for row in rows if not row["speech"]]
+    assert silent == [9.0, 10.5]  # the windows that lie in the pause altogether
 
 
 def test_the_whole_is_the_mean_of_what_was_spoken(recording, classifier):
     rows = timeline.analyse(recording, classifier)
-    spoken = [row["probabilities"]["anger"] for row in rows if not row["quiet"]]
+    spoken = [row["probabilities"]["anger"] for row in rows if row["speech"]]
     scores = timeline.overall(rows)
     assert scores["anger"] == pytest.approx(np.mean(spoken))
     assert sum(scores.values()) == pytest.approx(1, abs=1e-5)
+    assert timeline.overall([row | {"speech": False} for row in rows]) is None
 
 
 def test_tables_hold_every_window(recording, classifier):
@@ -89,8 +98,8 @@ def test_the_picture_leaves_a_gap_where_nobody_speaks(recording, classifier):
     rows = timeline.analyse(recording, classifier)
     bottom = plot_timeline(rows).axes[1]
     shown = np.asarray(bottom.images[0].get_array().filled(np.nan))
-    assert np.isnan(shown).all(axis=0).tolist() == [row["quiet"] for row in rows]
-    assert len(bottom.lines[0].get_xdata()) == sum(not row["quiet"] for row in rows)
+    assert np.isnan(shown).all(axis=0).tolist() == [not row["speech"] for row in rows]
+    assert len(bottom.lines[0].get_xdata()) == sum(row["speech"] for row in rows)
 
 
 @pytest.mark.parametrize("content", [b"", b"I am a text file."])

@@ -1,0 +1,92 @@
+"""What is said to have driven a decision did drive it."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import RATE
+from conftest import ROOT
+from conftest import speech
+from test_modeling import build
+from transformers import pipeline
+
+from ser import CNN1DConfig
+from ser import CNN2DConfig
+from ser import CRNNConfig
+from ser import SERFeatureExtractor
+from ser import SERPipeline
+from ser.activation import Activation
+from ser.activation import class_activation
+from ser.plots import plot_clip
+
+SMALL = {
+    "channels": [8, 12],
+    "hidden_sizes": [],
+    "id2label": {0: "calm", 1: "angry"},
+    "label2id": {"calm": 0, "angry": 1},
+}
+MEL = {"n_fft": 512, "hop_length": 160, "n_mels": 20, "normalization": "clip"}
+NETWORKS = {
+    "1d": (CNN1DConfig(n_features=2, **SMALL), {**MEL, "features": ["rms", "zero_crossing_rate"]}),
+    "2d": (CNN2DConfig(n_features=20, **SMALL), {**MEL, "features": ["log_mel"]}),
+    "2d-resized": (CNN2DConfig(n_features=20, image_size=[64, 32], **SMALL), {**MEL, "features": ["log_mel"]}),
+    "crnn": (CRNNConfig(n_features=20, lstm_size=6, **SMALL), {**MEL, "features": ["log_mel"]}),
+    "1d-joined": (CNN1DConfig(n_features=1, **SMALL), {**MEL, "features": ["rms", "log_mel"], "join": True}),
+}
+
+
+def classifier_of(name: str, **extractor) -> SERPipeline:
+    config, features = NETWORKS[name]
+    return SERPipeline(build(config), feature_extractor=SERFeatureExtractor(**features, **extractor))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_shows_it_on_the_time_axis_of_the_clip(name):
+    classifier = classifier_of(name)
+    image, begin, end = class_activation(speech(1.5), classifier, "angry")
+    assert image.shape == (151, 20 if name.startswith(("2d", "crnn")) else 1)
+    assert begin == 0
+    assert end == pytest.approx(1.5, abs=0.02)
+    assert image.min() >= 0
+    assert image.max() == pytest.approx(1) or image.max() == 0
+    assert all(parameter.grad is None for parameter in classifier.model.parameters())
+
+
+def test_trimmed_silence_moves_it():
+    clip = np.concatenate([np.zeros(RATE // 2, np.float32), speech(1.0), np.zeros(RATE, np.float32)])
+    image, begin, end = class_activation(clip, classifier_of("2d", trim_db=30.0), "angry")
+    assert begin == pytest.approx(0.5, abs=0.05)
+    assert end == pytest.approx(1.5, abs=0.1)
+    plot_clip(clip, RATE, Activation(image, begin, end))
+
+
+def test_a_network_without_a_time_axis_has_none():
+    statistics = CNN1DConfig(n_features=1, **SMALL)
+    extractor = SERFeatureExtractor(features=["rms"], statistics=["mean"], n_fft=512, normalization="none")
+    classifier = SERPipeline(build(statistics), feature_extractor=extractor)
+    assert class_activation(speech(1.0), classifier, "angry") is None
+
+
+def test_the_strongest_fifth_is_found():
+    image = np.zeros((50, 4), np.float32)
+    image[20:30] = 1
+    assert Activation(image, 1.0, 6.0).strongest() == pytest.approx((3.0, 4.0))
+
+
+@pytest.mark.parametrize("name", ["cnn1d", "cnn2d"])
+def test_hiding_what_drove_a_decision_changes_it_and_hiding_the_rest_does_not(name, real_clips):
+    classifier = pipeline("audio-classification", model=str(ROOT / "checkpoints" / name))
+    whole, without_most, without_least = [], [], []
+    for clip in real_clips:
+        label = classifier(clip)[0]["label"]
+        order = np.argsort(class_activation(clip, classifier, label).image.mean(1))
+        inputs = classifier.feature_extractor(clip, sampling_rate=RATE, return_tensors="pt")
+        fifth = len(order) // 5
+        for hidden, scores in ((order[:0], whole), (order[-fifth:], without_most), (order[:fifth], without_least)):
+            features = inputs["input_features"].clone()
+            features[0, hidden.copy()] = 0  # the mean of the corpus
+            with torch.inference_mode():
+                logits = classifier.model(features, inputs["attention_mask"]).logits
+            scores.append(logits.softmax(1)[0, classifier.model.config.label2id[label]].item())
+    lost = np.mean(whole) - np.mean(without_most)
+    assert lost > 0.1
+    assert np.mean(whole) - np.mean(without_least) < lost / 3

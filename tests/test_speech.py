@@ -1,0 +1,62 @@
+"""Speech is told from noise, whoever speaks and however loud."""
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import EXAMPLES
+from conftest import RATE
+from conftest import speech
+
+import ser
+from ser.speech import SpeechDetector
+from ser.speech import has_speech
+
+
+def noises() -> dict[str, np.ndarray]:
+    """Three seconds each, within -1..1."""
+    time, generator = np.arange(3 * RATE) / RATE, np.random.default_rng(0)
+    white = generator.standard_normal(len(time))
+    spectrum = np.fft.rfft(white)
+    sounds = {
+        "white": white,
+        "pink": np.fft.irfft(spectrum / np.sqrt(1 + np.arange(len(spectrum)))),
+        "brown": np.fft.irfft(spectrum / (1 + np.arange(len(spectrum)))),
+        "hum": sum(np.sin(2 * np.pi * 50 * k * time) / k for k in (1, 2, 3, 5)),
+        "tone": np.sin(2 * np.pi * 440 * time),
+        "clicks": (generator.random(len(time)) < 5e-4).astype(float),
+    }
+    return {name: (sound / np.abs(sound).max()).astype(np.float32) for name, sound in sounds.items()}
+
+
+@pytest.mark.parametrize("peak", [0.5, 0.05, 0.005])
+@pytest.mark.parametrize("name", noises())
+def test_noise_is_no_speech(name, peak):
+    assert not has_speech(peak * noises()[name], RATE)
+
+
+@pytest.mark.parametrize("rate", [16000, 22050, 44100])
+@pytest.mark.parametrize("gain", [1.0, 0.02])
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.ogg")), ids=lambda path: path.stem)
+def test_speech_is_speech_at_any_rate_and_level(path, gain, rate):
+    assert has_speech(gain * ser.load_audio(path, sampling_rate=rate), rate)
+
+
+@pytest.mark.parametrize("samples", [0, 100, RATE])
+def test_silence_is_no_speech(samples):
+    assert not has_speech(np.zeros(samples, np.float32), RATE)
+
+
+def test_hardly_any_real_clip_is_refused(crema_d):
+    paths = sorted((crema_d / "AudioOGG").glob("*.ogg"))[::25]
+    refused = [path.name for path in paths if not has_speech(soundfile.read(path, dtype="float32")[0], RATE)]
+    assert len(refused) <= len(paths) // 100, refused
+
+
+def test_a_stream_is_remembered(monkeypatch):
+    blocks = [speech(4.0), np.zeros(3 * RATE, np.float32), speech(2.0)]
+    detector = SpeechDetector()
+    followed = list(detector.follow(iter(blocks), RATE))
+    assert all(np.array_equal(*pair) for pair in zip(blocks, followed, strict=True))
+    assert detector.speech_between(0.5, 3.0)
+    assert not detector.speech_between(4.2, 6.8)
+    assert detector.speech_between(6.5, 9.0)
