@@ -141,19 +141,19 @@ def show_other(other: str) -> tuple[gr.Column, gr.Label]:
     return gr.Column(visible=other != NOTHING), gr.Label(label=f"According to {other}")
 
 
-def draw(path: str | None, model: str, rows: list[dict]) -> str:
+def draw(path: str | None, model: str, scores: dict[str, float] | None, rows: list[dict]) -> str:
     """The picture below the answer: of a clip, or of a long recording's windows."""
     if rows:
         return markup.figure_html(plot_timeline(rows), words.describe_windows(rows))
-    return "" if path is None else draw_clip(path, model)
+    return "" if path is None else draw_clip(path, model, scores)
 
 
-def draw_clip(path: str, model: str, start: float = 0.0, end: float = LONGEST) -> str:
+def draw_clip(path: str, model: str, scores: dict[str, float] | None, start: float = 0.0, end: float = LONGEST) -> str:
     """Waveform and spectrogram between two times, with what drove the decision, and a sentence about it."""
     with readable(path) as (sound, _):
         waveform = read_clip(sound, model, start, end)
     about, activation = f"Waveform and mel spectrogram of {len(waveform) / rate_of(model):.1f} s of sound.", None
-    if scores := hear_clip(waveform, model):
+    if scores:
         label = max(scores, key=scores.get)
         activation = class_activation(waveform, MODELS[model], label)
     if activation:
@@ -176,9 +176,10 @@ def show_window(path: str | None, model: str, rows: list[dict], moment: float) -
     if path is None or not rows:
         return "", None, ""
     row = min(rows, key=lambda row: abs(row["start"] - moment))
-    said = words.describe_scores(row["probabilities"] if row["speech"] else None, RESULTS[model]).split("\n")[0]
+    scores = row["probabilities"] if row["speech"] else None
+    said = words.describe_scores(scores, RESULTS[model]).split("\n")[0]
     heading = f"{said}, from {row['start']:.1f} to {row['end']:.1f} s"
-    return heading, row["probabilities"] if row["speech"] else None, draw_clip(path, model, row["start"], row["end"])
+    return heading, scores, draw_clip(path, model, scores, row["start"], row["end"])
 
 
 def hear_live(chunk: tuple[int, np.ndarray] | None, kept: dict | None, model: str) -> tuple:
@@ -196,11 +197,11 @@ def hear_live(chunk: tuple[int, np.ndarray] | None, kept: dict | None, model: st
         return kept, *[gr.skip()] * 3
     rate, samples = chunk[0], load_audio(chunk[1], sampling_rate=chunk[0])
     kept = kept or {"seconds": 0.0, "due": LIVE_EVERY, "samples": samples[:0], "changes": []}
-    kept["seconds"] += len(samples) / rate
+    kept["seconds"] = round(kept["seconds"] + len(samples) / rate, 3)
     kept["samples"] = np.concatenate([kept["samples"], samples])[-round(timeline.WINDOW * rate) :]
     if kept["seconds"] < kept["due"]:
         return kept, *[gr.skip()] * 3
-    kept["due"] = kept["seconds"] + LIVE_EVERY
+    kept["due"] = round(kept["seconds"] + LIVE_EVERY, 3)
     scores = hear_clip(load_audio(kept["samples"], sampling_rate=rate_of(model), source_rate=rate), model)
     said = max(scores, key=scores.get) if scores else "nobody speaks"
     if not kept["changes"] or kept["changes"][0][1] != said:
@@ -295,7 +296,7 @@ with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 300)) as demo:
         trigger_mode="always_last",
         concurrency_limit=AT_ONCE,
     )
-    asked.success(draw, [audio, model, heard], picture, concurrency_limit=AT_ONCE, **newest)
+    asked.success(draw, [audio, model, bars, heard], picture, concurrency_limit=AT_ONCE, **newest)
     shown = asked.success(show_windows, [heard, model], [windows, moment, table, csv_file, json_file], **newest)
     shown.success(show_window, [audio, model, heard, moment], [window_answer, window_bars, window_picture], **newest)
     moment.release(show_window, [audio, model, heard, moment], [window_answer, window_bars, window_picture], **newest)

@@ -56,7 +56,7 @@ class SpeechDetector:
     def speech_between(self, start: float, end: float) -> bool:
         """Whether somebody speaks between two times in seconds that were heard."""
         times, probabilities = np.concatenate(self.times), np.concatenate(self.probabilities)
-        first, last = np.searchsorted(times, [start, end])
+        first, last = np.searchsorted(times, [start, end - FRAME])  # frames that lie within
         return bool(probabilities[first:last].max(initial=0) >= SPEECH)
 
 

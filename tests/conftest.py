@@ -50,6 +50,16 @@ def speech(seconds: float, *, rate: int = RATE) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
+def url() -> str:
+    """Address of the page, served in this process."""
+    import app
+
+    app.demo.launch(prevent_thread_lock=True, quiet=True, **app.LAUNCH)
+    yield app.demo.local_url
+    app.demo.close()
+
+
+@pytest.fixture(scope="session")
 def crema_d() -> Path:
     """The complete corpus."""
     folder = SHARED / "crema-d"

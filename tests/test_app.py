@@ -1,31 +1,35 @@
-"""The page, through its API and in a real browser that hears a real clip."""
+"""The page as programs ask it: over HTTP, with Gradio's client, and as an MCP server."""
 
-import shutil
+import asyncio
+import base64
+import concurrent.futures
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
 
 import httpx
 import numpy as np
 import pytest
 import soundfile
+from conftest import EXAMPLES
 from conftest import RATE
 from conftest import ROOT
-from conftest import voice
+from conftest import speech
 from gradio_client import Client
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
-from playwright.sync_api import Page
-from playwright.sync_api import expect
-from playwright.sync_api import sync_playwright
+from mcp import ClientSession
+from mcp.client.streamable_http import streamablehttp_client
 
 import app
+from ser import load_audio
+from ser import words
 
 LABELS = {"anger", "disgust", "fear", "happy", "neutral", "sad"}
-
-
-@pytest.fixture(scope="module")
-def url():
-    app.demo.launch(theme=app.THEME, prevent_thread_lock=True, quiet=True)
-    yield app.demo.local_url
-    app.demo.close()
 
 
 @pytest.fixture(scope="module")
@@ -38,185 +42,180 @@ def confidences(bars: dict) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("model", app.MODELS)
-def test_a_clip_gets_a_sentence_all_emotions_and_a_picture(client, model, tmp_path):
-    soundfile.write(tmp_path / "clip.flac", np.stack([voice(2.0, rate=44100)] * 2, axis=1), 44100)
-    words, bars, picture, rows = client.predict(handle_file(tmp_path / "clip.flac"), model, api_name="/classify")
+def test_a_clip_gets_a_sentence_and_all_emotions(client, model, tmp_path):
+    soundfile.write(tmp_path / "clip.flac", np.stack([speech(2.0, rate=44100)] * 2, axis=1), 44100)
+    said, bars, rows = client.predict(handle_file(tmp_path / "clip.flac"), model, api_name="/classify")
     assert rows == []
     scores = confidences(bars)
     assert set(scores) == LABELS
     assert sum(scores.values()) == pytest.approx(1, abs=1e-3)
-    assert ("Sounds" in words) == (max(scores.values()) >= app.UNSURE)
-    assert picture["plot"].startswith("data:image/")
+    assert ("Sounds" in said) == (max(scores.values()) >= words.UNSURE)
 
 
-def test_the_page_and_the_pipeline_agree(client, clip_path):
+def test_the_page_and_the_pipeline_agree(client):
     for name, classifier in app.MODELS.items():
-        _, bars, _, _ = client.predict(handle_file(clip_path), name, api_name="/classify")
-        expected = {entry["label"]: entry["score"] for entry in classifier(str(clip_path))}
-        assert confidences(bars) == pytest.approx(expected, abs=1e-4)
+        for path in EXAMPLES.glob("[!t]*.ogg"):  # clips, not the talk
+            _, bars, _ = client.predict(handle_file(path), name, api_name="/classify")
+            expected = {entry["label"]: entry["score"] for entry in classifier(str(path))}
+            assert confidences(bars) == pytest.approx(expected, abs=2e-3)
 
 
-def test_models_claim_nothing_that_was_not_tested(monkeypatch):
-    report = app.read_results(app.FOLDERS["cnn1d"])
-    for changes, said in (
-        ({"protocol": "leaky"}, "are invalid"),
-        ({"test_actors": None}, "test clips (95 %"),
-        ({"protocol": "random"}, "test clips (95 %"),
-    ):
-        monkeypatch.setattr(app, "read_results", lambda folder, changes=changes: report | changes)
-        assert said in app.describe_model("cnn1d")
-        assert "never heard" not in app.describe_model("cnn1d")
+def test_the_best_model_comes_first():
+    accuracies = [results["accuracy"] for results in app.RESULTS.values()]
+    assert accuracies == sorted(accuracies, reverse=True)
 
 
-def test_models_say_how_good_they_are():
-    for name in app.MODELS:
-        assert "of 19 actors it never heard (95 % interval" in app.describe_model(name)
-
-
+SILENT = "The recording is silent: check the microphone"
 BAD = {
-    "silent.wav": (np.zeros(RATE), "The recording is silent: check the microphone"),
-    "short.wav": (voice(0.1), "lasts 0.10 s, which is too short: speak for at least 0.2 s"),
-    "long.wav": (np.zeros(31 * 60 * 1000, np.float32), "lasts 1860 s: choose one of at most 30 minutes"),
-    "longsilence.wav": (np.zeros(20 * RATE), "The recording is silent: check the microphone"),
-    "text.wav": (b"I am a text file.", "it is damaged or not audio. Upload WAV"),
-    "empty.wav": (b"", "damaged or not audio"),
-    "headeronly.wav": (np.zeros(0), "the audio holds no samples"),
+    "silent.wav": (np.zeros(RATE), SILENT),
+    "long-silence.wav": (np.zeros(20 * RATE), SILENT),
+    "short.wav": (speech(0.1), "lasts 0.10 s, which is too short: speak for at least 0.2 s"),
     "nan.wav": (np.full(RATE, np.nan), "the audio holds NaN or infinite samples"),
+    "text.wav": (b"I am a text file.", "it is damaged or not audio. Upload WAV"),
+    "../../etc/passwd": (b"root:x:0:0", "it is damaged or not audio. Upload WAV"),
+    "$(touch hacked).wav": (b"; touch hacked", "it is damaged or not audio. Upload WAV"),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_file_is_answered_with_a_sentence(client, name, tmp_path):
+def test_a_bad_file_is_answered_with_a_sentence_and_the_page_lives_on(client, url, name):
     content, message = BAD[name]
-    if isinstance(content, bytes):
-        (tmp_path / name).write_bytes(content)
-    else:
-        soundfile.write(tmp_path / name, content, 1000 if name == "long.wav" else RATE, subtype="FLOAT")
+    if not isinstance(content, bytes):
+        file = io.BytesIO()
+        soundfile.write(file, content, RATE, format="WAV", subtype="FLOAT")
+        content = file.getvalue()
+    (uploaded,) = httpx.post(f"{url}gradio_api/upload", files={"files": (name, content)}).json()
     with pytest.raises(AppError) as caught:
-        client.predict(handle_file(tmp_path / name), next(iter(app.MODELS)), api_name="/classify")
+        client.predict({"path": uploaded, "meta": {"_type": "gradio.FileData"}}, "cnn1d", api_name="/classify")
     assert message in str(caught.value)
-    assert str(ROOT) not in str(caught.value)
+    assert "/" not in str(caught.value)
+    said, *_ = client.predict(handle_file(EXAMPLES / "plain.ogg"), "cnn1d", api_name="/classify")
+    assert said
+
+
+def test_noise_is_given_no_emotion(client, tmp_path):
+    noise = np.random.default_rng(0).standard_normal(8 * RATE) / 50
+    soundfile.write(tmp_path / "noise.wav", noise[: 2 * RATE], RATE)
+    soundfile.write(tmp_path / "long.wav", noise, RATE)
+    for name, windows in (("noise.wav", 0), ("long.wav", 5)):
+        said, bars, rows = client.predict(handle_file(tmp_path / name), "cnn1d", api_name="/classify")
+        assert "Nobody speaks here" in said
+        assert not bars
+        assert [row["speech"] for row in rows] == [False] * windows
 
 
 def test_a_long_recording_is_heard_in_windows(client, tmp_path):
-    waveform = voice(12.0)
-    waveform[5 * RATE : 9 * RATE] *= 1e-3
+    waveform = speech(12.0)
+    waveform[4 * RATE : 9 * RATE] *= 1e-3
     soundfile.write(tmp_path / "long.ogg", waveform, RATE)
-    words, bars, picture, rows = client.predict(handle_file(tmp_path / "long.ogg"), "cnn1d", api_name="/classify")
-    assert picture["plot"].startswith("data:image/")
+    _, bars, rows = client.predict(handle_file(tmp_path / "long.ogg"), "cnn1d", api_name="/classify")
     assert [row["start"] for row in rows] == [0, 1.5, 3, 4.5, 6, 7.5, 9]
-    assert [row["quiet"] for row in rows] == [False, False, False, False, True, False, False]
-    spoken = [row["probabilities"]["anger"] for row in rows if not row["quiet"]]
+    assert [row["speech"] for row in rows] == [True, True, True, False, False, True, True]
+    spoken = [row["probabilities"]["anger"] for row in rows if row["speech"]]
     assert confidences(bars)["anger"] == pytest.approx(np.mean(spoken), abs=1e-4)
 
 
-def test_what_is_mistaken_for_an_emotion_is_read_off_the_report():
-    report = {"labels": ["anger", "happy", "sad"], "confusion_matrix": [[9, 1, 0], [4, 5, 1], [2, 0, 8]]}
-    assert app.most_mistaken(report, "anger") == "happy"
-    assert app.most_mistaken(report, "sad") == "happy"
-    assert app.most_mistaken({"labels": ["a", "b"], "confusion_matrix": [[1, 0], [0, 1]]}, "a") is None
-
-
-def call(url: str, path: str) -> str:
+def call(url: str, path: str, model: str = "cnn1d") -> str:
     """The events that a bare HTTP call for a file on the server is answered with."""
-    data = [{"path": path, "meta": {"_type": "gradio.FileData"}}, next(iter(app.MODELS))]
+    data = [{"path": path, "meta": {"_type": "gradio.FileData"}}, model]
     event = httpx.post(f"{url}gradio_api/call/classify", json={"data": data}).json()["event_id"]
     return httpx.get(f"{url}gradio_api/call/classify/{event}", timeout=60).text
 
 
+def upload(url: str, path) -> str:
+    with path.open("rb") as file:
+        return httpx.post(f"{url}gradio_api/upload", files={"files": file}).json()[0]
+
+
 def test_only_uploaded_files_are_read(url, tmp_path):
-    soundfile.write(tmp_path / "private.wav", voice(), RATE)
+    soundfile.write(tmp_path / "private.wav", speech(1.0), RATE)
     answer = call(url, str(tmp_path / "private.wav"))
     assert "event: error" in answer
     assert "confidence" not in answer
-    with (tmp_path / "private.wav").open("rb") as file:
-        (uploaded,) = httpx.post(f"{url}gradio_api/upload", files={"files": file}).json()
-    assert "confidence" in call(url, uploaded)
+    assert "confidence" in call(url, upload(url, tmp_path / "private.wav"))
+    for path in (tmp_path / "private.wav", ROOT / "app.py", "/etc/passwd"):
+        assert httpx.get(f"{url}gradio_api/file={path}").status_code == 403
 
 
-@pytest.fixture(scope="module")
-def browser(clip_path, tmp_path_factory):
-    """Chromium with a microphone that speaks a real clip."""
-    wav = tmp_path_factory.mktemp("microphone") / "clip.wav"
-    soundfile.write(wav, *soundfile.read(clip_path))
-    installed = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    arguments = ["--no-sandbox", "--disable-gpu", "--use-fake-ui-for-media-stream"]
-    arguments += ["--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={wav}"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=installed, args=arguments)
-        yield browser
-        browser.close()
+def test_no_other_model_is_loaded(url):
+    for model in ("somebody/wav2vec2-evil", "../checkpoints/cnn1d", ""):
+        answer = call(url, upload(url, EXAMPLES / "plain.ogg"), model)
+        assert "event: error" in answer
+        assert "confidence" not in answer
+
+
+def test_many_clients_at_once_all_get_their_own_answer(url):
+    paths = sorted(EXAMPLES.glob("[!t]*.ogg"))
+    uploaded = [upload(url, path) for path in paths]
+    expected = [app.MODELS["cnn1d"](str(path))[0]["label"] for path in paths]
+    with concurrent.futures.ThreadPoolExecutor(30) as pool:
+        answers = list(pool.map(lambda number: call(url, uploaded[number % len(paths)]), range(60)))
+    for number, answer in enumerate(answers):
+        _, bars, _ = json.loads(answer.split("data: ")[-1])
+        assert bars["label"] == expected[number % len(paths)]
+
+
+def test_it_listens_live():
+    waveform = np.int16(20000 * speech(4.0, rate=48000))
+    kept, said = None, []
+    for chunk in np.split(waveform, 40):
+        kept, heading, *_ = app.hear_live((48000, np.stack([chunk, chunk], axis=1)), kept, "cnn1d")
+        said += [heading] if isinstance(heading, str) else []
+    assert len(said) == 8  # twice a second
+    last = load_audio(waveform[-3 * 48000 :], sampling_rate=16000, source_rate=48000)
+    assert said[-1] == words.describe_scores(app.hear_clip(last, "cnn1d"), app.RESULTS["cnn1d"]).split("\n")[0]
+    assert len(kept["samples"]) == 3 * 48000
+    for _ in range(40):
+        kept, heading, bars, changes = app.hear_live((48000, np.zeros(4800, np.int16)), kept, "cnn1d")
+    assert kept["changes"][0][1] == "nobody speaks"
+    assert app.hear_live(None, None, "cnn1d")[0] is None
+
+
+def test_every_moment_of_a_long_recording_can_be_looked_at():
+    path = str(EXAMPLES / "two-voices.ogg")
+    rows = app.timeline.analyse(path, app.MODELS["cnn1d"])
+    for moment in (0.0, 7.4, 1e9):
+        said, scores, picture = app.show_window(path, "cnn1d", rows, moment)
+        row = min(rows, key=lambda row: abs(row["start"] - moment))
+        assert f"from {row['start']:.1f} to {row['end']:.1f} s" in said
+        assert scores == row["probabilities"]
+        assert "<img" in picture
+        assert "Tinted: what made it" in picture
+    assert app.show_window(None, "cnn1d", [], 0.0) == ("", None, "")
 
 
 @pytest.fixture
-def page(browser, url):
-    context = browser.new_context(permissions=["microphone"])
-    page = context.new_page()
-    page.goto(url)
-    yield page
-    context.close()
+def mcp_address(tmp_path):
+    """The page as the README starts it for MCP clients."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {"GRADIO_MCP_SERVER": "True", "GRADIO_SERVER_PORT": str(port)}
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen([sys.executable, ROOT / "app.py"], env=environment, stdout=log, stderr=log)
+    for _ in range(120):
+        if "Running on local URL" in (tmp_path / "log").read_text() or server.poll() is not None:
+            break
+        time.sleep(0.5)
+    assert server.poll() is None, (tmp_path / "log").read_text()
+    yield f"http://127.0.0.1:{port}/gradio_api/mcp/"
+    server.terminate()
+    server.wait()
 
 
-def record(page: Page, seconds: float) -> None:
-    page.get_by_role("button", name="Record", exact=True).click()
-    page.wait_for_timeout(1000 * seconds)
-    page.get_by_role("button", name="Stop", exact=True).first.click()
+def test_an_mcp_client_finds_one_tool_and_uses_it(mcp_address):
+    content = base64.b64encode((EXAMPLES / "plain.ogg").read_bytes()).decode()
 
+    async def ask():
+        async with streamablehttp_client(mcp_address) as (read, write, _), ClientSession(read, write) as session:
+            await session.initialize()
+            tools = (await session.list_tools()).tools
+            calls = [f"data:audio/ogg;base64,{content}", "/etc/passwd"]
+            answers = [await session.call_tool(tools[0].name, {"path": path, "model": "cnn1d"}) for path in calls]
+            return tools, answers
 
-def test_speaking_into_the_microphone_fills_the_page(page):
-    expect(page.locator("#words")).to_contain_text("Record or upload a clip first")
-    record(page, seconds=2.5)
-    expect(page.locator("#words")).to_contain_text("angry", timeout=30_000)  # the clip is acted as high anger
-    for label in LABELS:
-        expect(page.get_by_text(label, exact=True).first).to_be_visible()
-    expect(page.get_by_test_id("matplotlib").locator("img")).to_be_visible()
-    (ROOT / "runs").mkdir(exist_ok=True)
-    page.screenshot(path=ROOT / "runs/page.png", full_page=True)
-
-
-def upload(page: Page, path) -> None:
-    page.get_by_role("button", name="Upload file").click()
-    page.locator("input[type=file]").first.set_input_files(path)
-
-
-def test_another_model_answers_for_the_same_clip(page, clip_path):
-    upload(page, clip_path)
-    expect(page.locator("#words")).to_contain_text("%", timeout=30_000)
-    names = list(app.MODELS)
-    page.get_by_role("radio", name=names[-1]).first.check()
-    expect(page.get_by_text(f"{names[-1]} names the intended emotion")).to_be_visible()
-    scores = {entry["label"]: entry["score"] for entry in app.MODELS[names[-1]](str(clip_path))}
-    expect(page.get_by_text(f"{max(scores.values()):.0%}").first).to_be_visible(timeout=30_000)
-
-
-def test_two_models_answer_side_by_side(page, clip_path):
-    upload(page, clip_path)
-    expect(page.locator("#words")).to_contain_text("%", timeout=30_000)
-    name = list(app.MODELS)[-1]
-    page.locator("#compare").get_by_role("radio", name=name).check()
-    scores = {entry["label"]: entry["score"] for entry in app.MODELS[name](str(clip_path))}
-    expect(page.locator("#other").get_by_text(f"{max(scores.values()):.0%}").first).to_be_visible(timeout=30_000)
-
-
-def test_a_long_recording_has_a_table_whose_rows_can_be_chosen_and_saved(page, clip_path, tmp_path):
-    clip, rate = soundfile.read(clip_path)
-    soundfile.write(tmp_path / "long.wav", np.tile(clip, 6), rate)
-    upload(page, tmp_path / "long.wav")
-    expect(page.get_by_text("Over time")).to_be_visible(timeout=30_000)
-    page.get_by_role("gridcell", name="1.5", exact=True).or_(page.get_by_text("1.5", exact=True)).first.click()
-    expect(page.get_by_text("From 1.5 to 4.5 s")).to_be_visible(timeout=30_000)
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Save as CSV").or_(page.get_by_text("Save as CSV")).first.click()
-    text = download.value.path().read_text()
-    assert text.startswith("start,end,level_db,quiet,emotion,probability,anger,disgust")
-    assert len(text.splitlines()) == 1 + len(app.timeline.analyse(tmp_path / "long.wav", app.MODELS["cnn2d"]))
-    page.screenshot(path=ROOT / "runs/page-long.png", full_page=True)
-
-
-def test_a_text_file_in_the_browser_gets_a_message_and_the_page_lives_on(page, clip_path, tmp_path):
-    (tmp_path / "notes.wav").write_text("not audio")
-    upload(page, tmp_path / "notes.wav")
-    expect(page.get_by_text("This file cannot be read")).to_be_visible(timeout=30_000)
-    page.reload()
-    upload(page, clip_path)
-    expect(page.locator("#words")).to_contain_text("%", timeout=30_000)
+    tools, (heard, refused) = asyncio.run(ask())
+    assert [tool.name for tool in tools] == ["classify"]
+    assert tools[0].description.startswith("Name the emotion in a recording of speech.")
+    assert app.MODELS["cnn1d"](str(EXAMPLES / "plain.ogg"))[0]["label"] in "".join(part.text for part in heard.content)
+    assert refused.isError

@@ -1,0 +1,86 @@
+"""What the page says is what the report says."""
+
+import pytest
+
+from ser import words
+
+REPORT = {
+    "protocol": "tfds",
+    "accuracy": 0.6,
+    "interval_95": {"accuracy": [0.55, 0.65]},
+    "test_clips": 1556,
+    "test_actors": 19,
+    "human_single_vote_accuracy": 0.38,
+    "labels": ["anger", "happy", "sad"],
+    "confusion_matrix": [[9, 1, 0], [4, 5, 1], [2, 0, 8]],
+    "human_confusion_matrix": [[50, 30, 20], [10, 90, 0], [0, 60, 40]],
+    "most_confused": [{"label": "happy", "heard_as": "anger", "share": 0.4, "clips": 4}],
+    "calibration": {
+        "after": {
+            "bins": [
+                {"confidence": 0.6, "accuracy": 0.55, "clips": 200},
+                {"confidence": 0.9, "accuracy": 0.8, "clips": 5},
+            ]
+        }
+    },
+}
+
+
+def test_the_sentence_names_the_emotion_and_how_far_to_trust_it():
+    text = words.describe_scores({"anger": 0.62, "happy": 0.3, "sad": 0.08}, REPORT)
+    assert "Sounds angry, 62%" in text
+    assert "Of the 200 test clips about which it was as sure, it was right in 55%" in text
+    assert "**happy** is confused with it most often: 27% of what sounds angry" in text  # 4 of 15
+
+
+def test_a_few_clips_say_nothing_about_trust():
+    assert "as sure" not in words.describe_scores({"anger": 0.9, "happy": 0.1}, REPORT)
+    assert "as sure" not in words.describe_scores({"anger": 0.62, "happy": 0.38}, REPORT | {"calibration": {}})
+
+
+def test_a_model_that_mistakes_nothing_for_it_is_not_accused():
+    report = REPORT | {"confusion_matrix": [[9, 0, 0], [0, 9, 0], [0, 0, 9]]}
+    assert "confused" not in words.describe_scores({"anger": 0.9, "happy": 0.1}, report)
+
+
+def test_low_confidence_and_no_speech_are_said():
+    assert "Not sure: perhaps sad (41%), perhaps happy" in words.describe_scores(
+        {"anger": 0.2, "happy": 0.39, "sad": 0.41}, REPORT
+    )
+    assert "Nobody speaks here" in words.describe_scores(None, REPORT)
+
+
+def test_models_say_how_good_they_are():
+    assert words.describe_model("cnn9", REPORT) == (
+        "**cnn9** names the intended emotion in 60% of 1,556 test clips of 19 actors it never heard "
+        "(95 % interval 55% to 65%); single human listeners, hearing the same clips, in 38%."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"protocol": "leaky"}, "are invalid"),
+        ({"test_actors": None}, "test clips (95 %"),
+        ({"protocol": "random"}, "test clips (95 %"),
+    ],
+)
+def test_models_claim_nothing_that_was_not_tested(changes, said):
+    text = words.describe_model("cnn9", REPORT | changes)
+    assert said in text
+    assert "never heard" not in text
+
+
+def test_confusions_of_model_and_people_are_told():
+    assert words.describe_confusion(REPORT) == "To the model, 40% of the happy clips sound like anger."
+    text = words.describe_listeners(REPORT)
+    assert "300 single votes" in text
+    assert "they name happy in 90% and sad in 40%" in text
+    assert "No votes" in words.describe_listeners(REPORT | {"human_confusion_matrix": None})
+
+
+def test_windows_are_counted():
+    rows = [{"emotion": emotion, "speech": emotion != "fear"} for emotion in ("sad", "anger", "anger", "fear")]
+    assert words.describe_windows(rows) == (
+        "Likeliest in each of the 4 windows: anger in 2, sad in 1, nobody speaks in 1."
+    )
