@@ -276,7 +276,7 @@ with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 300)) as demo:
             live_answer = gr.Markdown(TALK, elem_id="live-words")
             live_bars = gr.HTML(draw_bars(first), elem_id="live-bars")
             live_changes = gr.HTML(elem_id="live-changes")
-    with gr.Tab("How good is it?") as trust:
+    with gr.Tab("How good?") as trust:
         about = gr.Markdown(elem_id="about")
         with gr.Row():
             with gr.Column():
@@ -299,7 +299,7 @@ with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 300)) as demo:
     asked.success(draw, [audio, model, bars, heard], picture, concurrency_limit=AT_ONCE, **newest)
     shown = asked.success(show_windows, [heard, model], [windows, moment, table, csv_file, json_file], **newest)
     shown.success(show_window, [audio, model, heard, moment], [window_answer, window_bars, window_picture], **newest)
-    moment.release(show_window, [audio, model, heard, moment], [window_answer, window_bars, window_picture], **newest)
+    moment.change(show_window, [audio, model, heard, moment], [window_answer, window_bars, window_picture], **newest)
     failed = ["## This could not be heard", None, [], "", gr.Column(visible=False)]
     asked.failure(lambda: failed, None, [answer, bars, heard, picture, windows], **newest)
     gr.on([audio.change, other.change], compare, [audio, other], [other_answer, other_bars], **newest)

@@ -19,7 +19,7 @@ WINDOW, HOP = 3.0, 1.5  # seconds
 BLOCK = 30.0  # seconds read at a time, at most
 BATCH = 16  # windows
 MOST_VALUES = 2_000_000  # samples of all channels decoded at a time
-FIGURES = ("start", "end", "level_db", "speech", "emotion", "probability")
+FIGURES = {"start": ".3f", "end": ".3f", "level_db": ".1f", "speech": "", "emotion": "", "probability": ".4f"}
 
 
 def read_blocks(
@@ -113,7 +113,7 @@ def to_csv(rows: list[dict]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*FIGURES, *labels])
     for row in rows:
-        figures = [f"{row[name]:.4f}" if name == "probability" else row[name] for name in FIGURES]
+        figures = [format(row[name], spec) for name, spec in FIGURES.items()]
         writer.writerow([*figures, *(f"{row['probabilities'][label]:.4f}" for label in labels)])
     return text.getvalue()
 
