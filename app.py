@@ -30,7 +30,7 @@ from ser.uploads import readable
 HERE = Path(__file__).parent
 WANTED = os.environ.get("SER_MODELS", "")  # ids on the Hub, separated by commas, instead of the bundled models
 ONE_CLIP = 6.0  # seconds; longer recordings are heard in windows
-AT_ONCE, WAITING = 2, 100  # requests
+AT_ONCE, WAITING, SESSIONS = 2, 100, 300  # requests, requests, and visitors whose state is kept in memory
 LIVE_SECONDS, LIVE_EVERY, LIVE_AT_ONCE, LIVE_CHANGES = 120, 0.5, 8, 8
 START, TALK, NOTHING = "## Record, upload or choose an example", "## Press Record and talk", "nothing"
 NOTE = (
@@ -302,7 +302,8 @@ with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 300)) as demo:
     moment.change(show_window, [audio, model, heard, moment], [window_answer, window_bars, window_picture], **newest)
     failed = ["## This could not be heard", None, [], "", gr.Column(visible=False)]
     asked.failure(lambda: failed, None, [answer, bars, heard, picture, windows], **newest)
-    gr.on([audio.change, other.change], compare, [audio, other], [other_answer, other_bars], **newest)
+    for ready in (asked.success, other.change):
+        ready(compare, [audio, other], [other_answer, other_bars], **newest)
     other.change(show_other, other, [other_column, other_bars], **newest)
     gr.on([trust.select, model.change], describe, model, [about, own_confusion, peoples_confusion], **newest)
     announce = "() => document.querySelector('#words').setAttribute('aria-live', 'polite')"
@@ -324,7 +325,8 @@ LAUNCH = {
     "theme": THEME,
     "css": markup.STYLE,
     "max_file_size": "400mb",
-    "run_history": False,
+    "state_session_capacity": SESSIONS,
+    "run_history": False,  # nothing is kept of what visitors did
     "enable_monitoring": False,
 }
 

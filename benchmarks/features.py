@@ -1,6 +1,6 @@
 """Clips per second of our features against the same features made with plain librosa calls: one run, one thread.
 
-    OMP_NUM_THREADS=1 python benchmarks/features.py --clips DIR
+    OMP_NUM_THREADS=1 python -m benchmarks.features --clips DIR
 
 Both sides read the same WAV files, written beforehand at the corpus rate, so that decoding costs both the same.
 """

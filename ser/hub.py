@@ -177,7 +177,7 @@ def push_space(repo_id: str, *, models: list[str] | None = None, token: str | No
         ValueError: The package stands outside a clone, without the page, or a model is none of this project.
     """
     paths = [ROOT / name for name in SPACE]
-    paths += [path for name in SPACE_FOLDERS for path in (ROOT / name).rglob("*") if path.suffix in PUBLIC]
+    paths += [path for name in SPACE_FOLDERS for path in (ROOT / name).rglob("*") if path.suffix in (*PUBLIC, ".ogg")]
     if not (ROOT / "app.py").is_file():
         raise ValueError("expected app.py beside the package; run this command in a clone of the project")
     api = HfApi(token=token)

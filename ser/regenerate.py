@@ -11,11 +11,11 @@ from ser.model_card import render_card
 from ser.plots import plot_side_by_side
 from ser.tables import PROTOCOL_LEGEND
 from ser.tables import RECIPE_LEGEND
+from ser.tables import page_figures
 from ser.tables import protocol_table
 from ser.tables import recipe_table
 
 ROOT = Path(__file__).parent.parent
-BEGIN, END = "<!-- results: written by make results -->", "<!-- end of results -->"
 SIDE_BY_SIDE = ("zcr-energy-1d", "mel-2d")
 RESULTS = """# Results
 
@@ -38,25 +38,29 @@ def read_results(folder: Path) -> list[dict]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*/*/*/results.json"))]
 
 
-def replace_block(text: str, block: str) -> str:
-    """`text` with what stands between the two markers replaced.
+def replace_block(text: str, name: str, block: str) -> str:
+    """`text` with what stands between the two markers of a block replaced.
 
     Raises:
         ValueError: The markers are not there.
     """
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"expected one {BEGIN!r} and one {END!r}; put them back")
-    before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n{block}{END}{rest.split(END)[1]}"
+    begin, end = f"<!-- {name}: written by make results -->", f"<!-- end of {name} -->"
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"expected one {begin!r} and one {end!r}; put them back")
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{block}{end}{rest.split(end)[1]}"
 
 
 def regenerate(root: Path) -> dict[Path, str]:
     """Every text that is made from results, by path."""
     results, readme = read_results(root / "results"), root / "README.md"
+    page, load = (json.loads((root / f"results/benchmarks/{name}.json").read_text()) for name in ("page", "load"))
     recipes, protocols = recipe_table(results) + RECIPE_LEGEND, protocol_table(results) + PROTOCOL_LEGEND
     texts = {
         root / "results/README.md": RESULTS.format(recipes=recipes, protocols=protocols),
-        readme: replace_block(readme.read_text(encoding="utf-8"), recipes),
+        readme: replace_block(
+            replace_block(readme.read_text(encoding="utf-8"), "results", recipes), "page", page_figures(page, load)
+        ),
     }
     for path in (root / "checkpoints").glob("*/results.json"):
         texts[path.parent / "README.md"] = render_card(json.loads(path.read_text(encoding="utf-8")))

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from ser.speech import SpeechDetector
 
 WINDOW, HOP = 3.0, 1.5  # seconds
 BLOCK = 30.0  # seconds read at a time, at most
-BATCH = 16  # windows
+BATCH, WORKERS = 16, 2  # windows heard together, and batches at a time
 MOST_VALUES = 2_000_000  # samples of all channels decoded at a time
 FIGURES = {"start": ".3f", "end": ".3f", "level_db": ".1f", "speech": "", "emotion": "", "probability": ".4f"}
 
@@ -78,9 +79,8 @@ def analyse(path: str | Path, classifier: Pipeline, progress: Callable[[float], 
     """
     sampling_rate, rows, heard = classifier.feature_extractor.sampling_rate, [], SpeechDetector()
     remaining = windows(heard.follow(read_blocks(path, sampling_rate), sampling_rate), sampling_rate)
-    while batch := list(islice(remaining, BATCH)):
-        answers = classifier([waveform for _, waveform in batch], batch_size=BATCH)
-        for (start, waveform), answer in zip(batch, answers, strict=True):
+    while batch := list(islice(remaining, BATCH * WORKERS)):
+        for (start, waveform), answer in zip(batch, hear_batches(batch, classifier), strict=True):
             end, level = start + len(waveform) / sampling_rate, 10 * np.log10(np.mean(np.square(waveform)) + 1e-10)
             rows.append(
                 {
@@ -96,6 +96,15 @@ def analyse(path: str | Path, classifier: Pipeline, progress: Callable[[float], 
         if progress:
             progress(rows[-1]["end"])
     return rows
+
+
+def hear_batches(batch: list[tuple[float, np.ndarray]], classifier: Pipeline) -> list[list[dict]]:
+    """The pipeline's answer for each window, several batches at a time."""
+    waveforms = [waveform for _, waveform in batch]
+    parts = [waveforms[first : first + BATCH] for first in range(0, len(waveforms), BATCH)]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        answers = pool.map(lambda part: classifier(part, batch_size=BATCH), parts)
+        return [answer for part in answers for answer in part]
 
 
 def overall(rows: list[dict]) -> dict[str, float] | None:

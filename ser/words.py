@@ -40,7 +40,8 @@ def describe_scores(scores: dict[str, float] | None, results: dict) -> str:
     (first, share), (second, _) = sorted(scores.items(), key=lambda item: -item[1])[:2]
     heard, other = (ADJECTIVES.get(label, label) for label in (first, second))
     if share < UNSURE:
-        return f"## Not sure: perhaps {heard} ({share:.0%}), perhaps {other}\nNo emotion stands out in this voice."
+        trust = _reliability(share, results) or "No emotion stands out in this voice."
+        return f"## Not sure: perhaps {heard} ({share:.0%}), perhaps {other}\n{trust}"
     trust = " ".join(filter(None, (_reliability(share, results), _mistaken(first, heard, results))))
     return f"## Sounds {heard}, {share:.0%}\n{trust}"
 
@@ -50,9 +51,8 @@ def _reliability(share: float, results: dict) -> str | None:
     nearest = min(bins, key=lambda each: abs(each["confidence"] - share), default=None)
     if nearest is None or nearest["clips"] < ENOUGH:
         return None
-    return (
-        f"Of the {nearest['clips']} test clips about which it was as sure, it was right in {nearest['accuracy']:.0%}."
-    )
+    sure = "no surer" if share < UNSURE else "as sure"
+    return f"Of the {nearest['clips']} test clips about which it was {sure}, it was right in {nearest['accuracy']:.0%}."
 
 
 def _mistaken(label: str, heard: str, results: dict) -> str | None:

@@ -6,6 +6,7 @@ import concurrent.futures
 import io
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -153,6 +154,18 @@ def test_many_clients_at_once_all_get_their_own_answer(url):
     for number, answer in enumerate(answers):
         _, bars, _ = json.loads(answer.split("data: ")[-1])
         assert bars["label"] == expected[number % len(paths)]
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="needs the program curl")
+def test_the_curl_commands_of_the_readme_answer(url, tmp_path):
+    blocks = (ROOT / "README.md").read_text().split("```")
+    (commands,) = [block for block in blocks if "curl -sN" in block]
+    soundfile.write(tmp_path / "speech.wav", speech(2.0), RATE)
+    script = commands.replace("http://127.0.0.1:7860/", url)
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "event: complete" in done.stdout
+    said, bars, rows = json.loads(done.stdout.split("data: ")[-1])
+    assert {entry["label"] for entry in bars["confidences"]} == LABELS
 
 
 def test_it_listens_live():

@@ -273,7 +273,7 @@ OPEN_PAGE = """
 import sys
 sys.path.insert(0, ".")
 import app
-print(list(app.MODELS), app.describe_model(next(iter(app.MODELS))))
+print(list(app.MODELS), app.describe(next(iter(app.MODELS)))[0])
 assert not [name for name in sys.modules if name.startswith("transformers_modules")]
 """
 

@@ -58,4 +58,4 @@ def test_a_corpus_without_speakers_groups_or_votes_still_gets_a_card():
 
 def test_markers_must_be_there():
     with pytest.raises(ValueError, match="put them back"):
-        replace_block("no markers", "table")
+        replace_block("no markers", "results", "table")

@@ -89,7 +89,7 @@ def _decode(source) -> tuple[np.ndarray, int]:
             raise FileNotFoundError(f"expected an audio file at {name}, but there is none; check the path")
     try:
         return soundfile.read(source, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
+    except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:  # ValueError: no known length
         if container_of(source):
             return _decode_with_ffmpeg(source)
         raise ValueError(

@@ -288,8 +288,8 @@ class CNNForAudioClassification(SERPreTrainedModel):
         """Channels and frames that the pooling reads of clips of so many frames."""
         self.blocks.eval()  # so that the probe leaves no trace in the batch norms
         with torch.no_grad():
-            frames = (getattr(self.config, "image_size", None) or [frames])[0]
-            x = self.columns(self.feature_maps(torch.zeros(1, frames, self.config.n_features))[0])
+            size = getattr(self.config, "image_size", None) or (frames, self.config.n_features)
+            x = self.columns(self.run_blocks(torch.zeros(1, *size), torch.tensor([size[0]]))[0])
         self.blocks.train()
         return x.shape[1], x.shape[2]
 
@@ -321,7 +321,10 @@ class CNNForAudioClassification(SERPreTrainedModel):
             )
         if attention_mask is None:
             attention_mask = input_features.new_ones(input_features.shape[:2])
-        x, lengths = self.fit(input_features * attention_mask[..., None], attention_mask.sum(1).long())
+        return self.run_blocks(*self.fit(input_features * attention_mask[..., None], attention_mask.sum(1).long()))
+
+    def run_blocks(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`(batch, frames, n_features)` through all blocks, and lengths likewise."""
         x = self.to_image(x)
         for block in self.blocks:
             x, lengths = block(x, lengths)

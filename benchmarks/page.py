@@ -1,0 +1,192 @@
+"""How fast the page is: from the end of a recording to the bars in a browser, its start, half an hour of speech.
+
+    python -m benchmarks.page
+
+Needs Chromium and the packages of the test group. Browser and server share the machine.
+"""
+
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import numpy as np
+import soundfile
+import torch
+from playwright.sync_api import sync_playwright
+
+from benchmarks.server import EXAMPLES
+from benchmarks.server import ROOT
+from benchmarks.server import classify
+from benchmarks.server import machine
+from benchmarks.server import megabytes
+from benchmarks.server import page
+from benchmarks.server import upload
+from ser import load_audio
+from ser.activation import class_activation
+from ser.files import write_text
+from ser.markup import figure_html
+from ser.plots import plot_clip
+from ser.speech import has_speech
+from ser.timeline import read_blocks
+from ser.uploads import readable
+
+OUTPUT = ROOT / "results/benchmarks/page.json"
+MODEL, RATE = "cnn2d", 16000
+RECORDINGS, ROUNDS = 15, 30
+# Once Stop is pressed, the time until the heading of the answer changes.
+STOPWATCH = """
+() => new Promise(resolve => {
+    const words = document.querySelector('#words'), before = words.innerText, start = performance.now();
+    new MutationObserver(() => {
+        if (words.innerText.includes('%') && document.querySelector('#bars').innerText.includes('%'))
+            resolve(performance.now() - start);
+    }).observe(document.body, {childList: true, subtree: true, characterData: true});
+    [...document.querySelectorAll('button')].find(b => b.innerText.trim() == 'Stop' && b.offsetParent).click();
+})
+"""
+START = """
+import time, torch, gradio, matplotlib.figure, librosa, silero_vad, onnxruntime, soundfile, soxr
+from transformers import pipeline, AudioClassificationPipeline, PreTrainedModel, SequenceFeatureExtractor
+imported = time.perf_counter()
+import app
+app.demo.launch(prevent_thread_lock=True, quiet=True, **app.LAUNCH)
+print("seconds:", time.perf_counter() - imported)
+app.demo.close()
+"""
+
+
+def ready_seconds() -> float:
+    """From the end of the libraries' imports to a page that answers, median of five processes."""
+    command = [sys.executable, "-c", START]
+    runs = [subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True) for _ in range(5)]
+    return statistics.median(float(run.stdout.split("seconds:")[1].split()[0]) for run in runs)
+
+
+def recording_milliseconds(url: str, wav: Path) -> list[float]:
+    """From the end of each recording of about three seconds to the bars, on one page, after a first one."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    arguments = ["--no-sandbox", "--disable-gpu", "--use-fake-ui-for-media-stream"]
+    arguments += ["--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={wav}"]
+    times = []
+    with sync_playwright() as playwright:
+        window = playwright.chromium.launch(executable_path=browser, args=arguments)
+        tab = window.new_context(permissions=["microphone"]).new_page()
+        tab.goto(url)
+        for _ in range(1 + RECORDINGS):
+            tab.get_by_role("button", name="Record", exact=True).first.click()
+            tab.wait_for_timeout(3000)
+            times.append(tab.evaluate(STOPWATCH))
+            tab.wait_for_selector("#picture img")
+            tab.wait_for_timeout(1000)
+            tab.get_by_role("button", name="Clear").first.click()
+            tab.wait_for_function("document.querySelector('#words').innerText.includes('Record, upload')")
+        window.close()
+    return times[1:]
+
+
+def shares(clip: Path) -> dict[str, float]:
+    """Milliseconds of each step for a clip, medians."""
+    import app
+
+    torch.set_num_threads(1)
+    classifier, network = app.MODELS[MODEL], app.MODELS[MODEL].model
+    waveform = load_audio(clip, sampling_rate=RATE)
+    label = classifier(waveform)[0]["label"]
+    inputs = classifier.feature_extractor(waveform, sampling_rate=RATE, return_tensors="pt")
+
+    def decode():
+        with readable(clip) as (sound, _):
+            np.concatenate(list(read_blocks(sound, RATE)))
+
+    def answer():
+        with torch.inference_mode():
+            network(**inputs)
+
+    steps = {
+        "decode": decode,
+        "speech": lambda: has_speech(waveform, RATE),
+        "features": lambda: classifier.feature_extractor(waveform, sampling_rate=RATE, return_tensors="pt"),
+        "network": answer,
+        "activation": lambda: class_activation(waveform, classifier, label),
+        "drawing": lambda: figure_html(plot_clip(waveform, RATE, class_activation(waveform, classifier, label)), ""),
+    }
+    return {name: milliseconds(step) for name, step in steps.items()}
+
+
+def milliseconds(work: Callable[[], object]) -> float:
+    work()
+    times = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        work()
+        times.append(1000 * (time.perf_counter() - start))
+    return round(statistics.median(times), 2)
+
+
+def half_an_hour(url: str, process, folder: Path) -> dict:
+    """Seconds from the upload of 30 minutes to the answer, and the memory of the server meanwhile."""
+    speech = load_audio(EXAMPLES / "two-voices.ogg", sampling_rate=RATE)
+    seconds, peaks = {}, {}
+    for minutes in (5, 30):
+        path = folder / f"{minutes}.flac"
+        soundfile.write(path, np.resize(speech, minutes * 60 * RATE), RATE)
+        peak, done = [megabytes(process)], threading.Event()
+
+        def watch(peak=peak, done=done):
+            while not done.wait(0.1):
+                peak.append(megabytes(process))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        with httpx.Client(timeout=600) as client:
+            start = time.perf_counter()
+            answer = classify(client, url, upload(client, url, path), MODEL)
+            seconds[minutes] = time.perf_counter() - start
+        done.set()
+        watcher.join()
+        if "event: complete" not in answer:
+            raise RuntimeError(f"the page did not answer: {answer[:500]}")
+        peaks[minutes] = max(peak)
+    return {
+        "file_30min_s": round(seconds[30], 1),
+        "file_5min_s": round(seconds[5], 1),
+        "file_30min_memory_peak_mib": peaks[30],
+        "file_5min_memory_peak_mib": peaks[5],
+    }
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        speech = load_audio(EXAMPLES / "plain.ogg", sampling_rate=RATE)
+        soundfile.write(folder / "clip.wav", speech[: 3 * RATE], RATE)
+        with page() as (url, process):
+            times = sorted(recording_milliseconds(url, folder / "clip.wav"))
+            long = half_an_hour(url, process, folder)
+        steps = shares(folder / "clip.wav")
+    total = sum(steps[name] for name in ("decode", "speech", "features", "network", "drawing"))
+    report = {
+        "clip_3s_ms_p50": round(statistics.median(times)),
+        "clip_3s_ms_p95": round(times[int(0.95 * len(times))]),
+        "recordings": len(times),
+        "ready_s": round(ready_seconds(), 2),
+        **long,
+        "clip_3s_steps_ms": steps,
+        "clip_3s_shares": {name: round(steps[name] / total, 3) for name in steps if name != "activation"},
+        "model": MODEL,
+        **machine(),
+    }
+    print(json.dumps(report, indent=1))
+    write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

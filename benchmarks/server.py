@@ -1,0 +1,74 @@
+"""The page in a process of its own, for the benchmarks that ask it from outside."""
+
+import os
+import platform
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import httpx
+import psutil
+import torch
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "ser/examples"
+
+
+@contextmanager
+def page() -> Iterator[tuple[str, psutil.Process]]:
+    """Address and process of the page once it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
+    server = subprocess.Popen(
+        [sys.executable, ROOT / "app.py"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        while True:
+            if server.poll() is not None:
+                raise RuntimeError("the page stopped while it started; run python app.py to see why")
+            try:
+                httpx.get(url)
+                break
+            except httpx.ConnectError:
+                time.sleep(0.1)
+        yield url, psutil.Process(server.pid)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def upload(client: httpx.Client, url: str, path: Path) -> str:
+    """Where the page keeps an uploaded file."""
+    with path.open("rb") as file:
+        answer = client.post(f"{url}/gradio_api/upload", files={"files": (path.name, file)})
+    return answer.raise_for_status().json()[0]
+
+
+def classify(client: httpx.Client, url: str, uploaded: str, model: str) -> str:
+    """The last event with which the page answers."""
+    data = [{"path": uploaded, "meta": {"_type": "gradio.FileData"}}, model]
+    call = client.post(f"{url}/gradio_api/call/classify", json={"data": data}).raise_for_status()
+    return client.get(f"{url}/gradio_api/call/classify/{call.json()['event_id']}").raise_for_status().text
+
+
+def megabytes(process: psutil.Process) -> int:
+    """Resident memory in MiB."""
+    return round(process.memory_info().rss / 2**20)
+
+
+def machine() -> dict:
+    """What the figures depend on."""
+    return {
+        "machine": platform.machine(),
+        "cpu": torch.cpu.get_capabilities().get("cpu_name"),
+        "cores": os.cpu_count(),
+        "versions": {name: version(name) for name in ("gradio", "torch", "transformers", "numpy")},
+    }
