@@ -118,7 +118,8 @@ def page_figures(page: dict, load: dict) -> str:
     lines = [
         f"From the end of a recording of 3 s to the bars it takes {page['clip_3s_ms_p50']} ms",
         f"(median; browser and server on the same {page['cores']} cores),",
-        f"half an hour of speech {page['file_30min_s']:.0f} s, and the page is ready {page['ready_s']:.1f} s after the libraries' imports.",
+        f"half an hour of speech {page['file_30min_s']:.0f} s,",
+        f"and the page is ready {page['ready_s']:.1f} s after the libraries' imports.",
         f"{load['clients']} clients at once for {load['seconds']} s asked {load['requests']:,} times:",
         f"{load['wrong']} wrong answers, {load['lost']} lost, half of them within {load['p50_ms'] / 1000:.1f} s;",
         f"memory changed by {grown:+d} MiB after the first 30 s",
