@@ -5,7 +5,11 @@ python app.py    # serves http://127.0.0.1:7860
 
 import json
 import os
+import shutil
+import signal
+from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 
 import gradio as gr
 import numpy as np
@@ -29,13 +33,18 @@ from ser.uploads import readable
 
 HERE = Path(__file__).parent
 WANTED = os.environ.get("SER_MODELS", "")  # ids on the Hub, separated by commas, instead of the bundled models
+SILENT_DB = 20 * np.log10(SILENCE) - 20  # level of a long recording in which nobody speaks: speech peaks above it
 ONE_CLIP = 6.0  # seconds; longer recordings are heard in windows
 AT_ONCE, WAITING, SESSIONS = 2, 100, 300  # requests, requests, and visitors whose state is kept in memory
-LIVE_SECONDS, LIVE_EVERY, LIVE_AT_ONCE, LIVE_CHANGES = 120, 0.5, 8, 8
-START, TALK, NOTHING = "## Record, upload or choose an example", "## Press Record and talk", "nothing"
+LIVE_SECONDS, LIVE_EVERY, LIVE_PAUSE = 120, 0.5, 2.0  # seconds
+LIVE_AT_ONCE, LIVE_CHANGES = 8, 8
+START, NOTHING = "## Record, upload or choose an example", "nothing"
+UNHEARD = "## This could not be heard"
+TALK = "## Press Record and talk"
+LIVE_OVER = "## Time is over\nPress Stop, then Record to go on."
 NOTE = (
     "Trained on **acted** speech: it hears how a voice *sounds*, not what a person feels. "
-    "Not for hiring, policing, health or judging anyone. Recordings are not stored."
+    "Not for hiring, policing, health or judging anyone. Recordings are deleted within an hour."
 )
 EXAMPLES = {
     "Synthetic voice, plain": "plain",
@@ -87,24 +96,21 @@ def read_clip(sound: str, model: str, start: float = 0.0, end: float = LONGEST) 
     return np.concatenate(list(timeline.read_blocks(sound, rate_of(model), start, end)))
 
 
-def hear(path: str, model: str, progress: gr.Progress) -> tuple[dict[str, float] | None, list[dict]]:
+def hear(sound: str, seconds: float, model: str, progress: gr.Progress) -> tuple[dict[str, float] | None, list[dict]]:
     """Probability of each emotion, None if nobody speaks, and the windows of a long recording.
 
     Raises:
-        ValueError: The file cannot be heard.
+        ValueError: The file cannot be decoded, or is silent.
     """
-    with readable(path) as (sound, seconds):
-        if seconds > ONE_CLIP:
-            rows = timeline.analyse(
-                sound, MODELS[model], lambda done: progress((min(done, seconds), seconds), unit="s")
-            )
-            loudest = max(row["level_db"] for row in rows)
-            scores = timeline.overall(rows)
-        else:
-            waveform, rows = read_clip(sound, model), []
-            loudest = 20 * np.log10(np.abs(waveform).max() + 1e-9)
-            scores = hear_clip(waveform, model)
-    if loudest < 20 * np.log10(SILENCE):
+    if seconds > ONE_CLIP:
+        rows = timeline.analyse(sound, MODELS[model], lambda done: progress((min(done, seconds), seconds), unit="s"))
+        silent = max(row["level_db"] for row in rows) < SILENT_DB
+        scores = timeline.overall(rows)
+    else:
+        waveform, rows = read_clip(sound, model), []
+        silent = np.abs(waveform).max() < SILENCE
+        scores = hear_clip(waveform, model)
+    if silent:
         raise ValueError("The recording is silent: check the microphone and record again.")
     return scores, rows
 
@@ -122,36 +128,57 @@ def classify(
     Returns:
         A sentence, the probability of each emotion, and for a long recording what was heard in each window.
     """
-    if path is None:
-        return START, None, []
     try:
-        scores, rows = hear(path, model, progress)
+        if path is None:
+            raise ValueError("Upload a recording first.")
+        with readable(path) as (sound, seconds):
+            scores, rows = hear(sound, seconds, model, progress)
     except ValueError as error:
-        raise gr.Error(str(error)) from error
-    return words.describe_scores(scores, RESULTS[model]), scores, rows
+        raise gr.Error(str(error), print_exception=False) from error
+    return words.describe_scores(scores, RESULTS[model], windows=len(rows)), scores, rows
 
 
-def compare(path: str | None, other: str, progress: gr.Progress = PROGRESS) -> tuple[str, dict[str, float] | None]:
+def respond(path: str | None, model: str, progress: gr.Progress = PROGRESS) -> Iterator[dict]:
+    """All that the page shows of a recording, as it becomes known: first the answer, then what explains it."""
+    nothing = {answer: START, bars: None, heard: [], picture: "", windows: gr.Column(visible=False)}
+    if path is None:
+        yield nothing
+        return
+    try:
+        with readable(path) as (sound, seconds):
+            scores, rows = hear(sound, seconds, model, progress)
+            said = words.describe_scores(scores, RESULTS[model], windows=len(rows))
+            yield nothing | {answer: said, bars: scores, heard: rows}
+            yield {picture: draw(sound, model, scores, rows)}
+            if rows:
+                yield show_windows(rows, model)
+                yield dict(zip(window_parts, show_window(sound, model, rows, 0.0), strict=True))
+    except ValueError as error:
+        yield nothing | {answer: f"{UNHEARD}\n{error}"}
+
+
+def compare(path: str | None, other: str, progress: gr.Progress = PROGRESS) -> tuple[str, gr.Label]:
     """What another model says of the same recording."""
-    return ("", None) if path is None or other == NOTHING else classify(path, other, progress)[:2]
+    if path is None or other == NOTHING:
+        return "", gr.Label(None)
+    try:
+        with readable(path) as (sound, seconds):
+            scores, rows = hear(sound, seconds, other, progress)
+    except ValueError as error:
+        return f"{UNHEARD}\n{error}", gr.Label(None)
+    said = words.describe_scores(scores, RESULTS[other], windows=len(rows))
+    return said, gr.Label(scores, label=f"According to {other}")
 
 
-def show_other(other: str) -> tuple[gr.Column, gr.Label]:
-    """The column of another model, or none."""
-    return gr.Column(visible=other != NOTHING), gr.Label(label=f"According to {other}")
-
-
-def draw(path: str | None, model: str, scores: dict[str, float] | None, rows: list[dict]) -> str:
+def draw(sound: str, model: str, scores: dict[str, float] | None, rows: list[dict]) -> str:
     """The picture below the answer: of a clip, or of a long recording's windows."""
     if rows:
         return markup.figure_html(plot_timeline(rows), words.describe_windows(rows))
-    return "" if path is None else draw_clip(path, model, scores)
+    return draw_clip(read_clip(sound, model), model, scores)
 
 
-def draw_clip(path: str, model: str, scores: dict[str, float] | None, start: float = 0.0, end: float = LONGEST) -> str:
-    """Waveform and spectrogram between two times, with what drove the decision, and a sentence about it."""
-    with readable(path) as (sound, _):
-        waveform = read_clip(sound, model, start, end)
+def draw_clip(waveform: np.ndarray, model: str, scores: dict[str, float] | None) -> str:
+    """A waveform of shape `(samples,)` and its spectrogram, with what drove the decision, and a sentence about it."""
     about, activation = f"Waveform and mel spectrogram of {len(waveform) / rate_of(model):.1f} s of sound.", None
     if scores:
         label = max(scores, key=scores.get)
@@ -162,24 +189,56 @@ def draw_clip(path: str, model: str, scores: dict[str, float] | None, start: flo
     return markup.figure_html(plot_clip(waveform, rate_of(model), activation), about)
 
 
-def show_windows(rows: list[dict], model: str) -> tuple:
-    """The windows of a long recording to choose from and to save, or nothing of the kind for a clip."""
-    if not rows:
-        return gr.Column(visible=False), gr.Slider(), "", None, None
+def show_windows(rows: list[dict], model: str) -> dict:
+    """The windows of a long recording, to choose from and to save."""
     files = {"timeline.csv": timeline.to_csv(rows), "timeline.json": timeline.to_json(rows, model)}
-    paths = [save_bytes_to_cache(text.encode(), name, audio.GRADIO_CACHE) for name, text in files.items()]
-    return gr.Column(visible=True), gr.Slider(maximum=rows[-1]["start"], value=0), markup.windows_html(rows), *paths
+    csv_path, json_path = (save_bytes_to_cache(text.encode(), name, audio.GRADIO_CACHE) for name, text in files.items())
+    return {
+        windows: gr.Column(visible=True),
+        moment: gr.Slider(maximum=rows[-1]["start"], value=0),
+        table: markup.windows_html(rows),
+        csv_file: csv_path,
+        json_file: json_path,
+    }
 
 
-def show_window(path: str | None, model: str, rows: list[dict], moment: float) -> tuple[str, dict | None, str]:
-    """What was heard in the window that begins at a moment of a long recording, and its picture."""
-    if path is None or not rows:
-        return "", None, ""
+def show_window(sound: str, model: str, rows: list[dict], moment: float) -> tuple[str, dict | None, str]:
+    """What was heard in the window that begins at a moment of a long recording, and its picture.
+
+    Raises:
+        ValueError: The file cannot be decoded.
+    """
     row = min(rows, key=lambda row: abs(row["start"] - moment))
     scores = row["probabilities"] if row["speech"] else None
     said = words.describe_scores(scores, RESULTS[model]).split("\n")[0]
+    waveform = read_clip(sound, model, row["start"], row["end"])
     heading = f"{said}, from {row['start']:.1f} to {row['end']:.1f} s"
-    return heading, scores, draw_clip(path, model, scores, row["start"], row["end"])
+    return heading, scores, draw_clip(waveform, model, scores)
+
+
+def choose_window(path: str | None, model: str, rows: list[dict], moment: float) -> tuple[str, dict | None, str]:
+    """The window that a visitor chose, or why it cannot be shown."""
+    if path is None or not rows:
+        return "", None, ""
+    try:
+        with readable(path) as (sound, _):
+            return show_window(sound, model, rows, moment)
+    except ValueError as error:
+        return f"{UNHEARD}\n{error}", None, ""
+
+
+def convert(path: str) -> str:
+    """The sound of an M4A, MP4 or WebM file as WAV, for the player."""
+    try:
+        with readable(path) as (sound, _):
+            return shutil.copy(sound, f"{path}.wav")
+    except ValueError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+
+
+def begin_live(model: str) -> tuple[None, str, str, str]:
+    """The live tab before anything is heard."""
+    return None, TALK, draw_bars(model), ""
 
 
 def hear_live(chunk: tuple[int, np.ndarray] | None, kept: dict | None, model: str) -> tuple:
@@ -196,16 +255,21 @@ def hear_live(chunk: tuple[int, np.ndarray] | None, kept: dict | None, model: st
     if chunk is None:
         return kept, *[gr.skip()] * 3
     rate, samples = chunk[0], load_audio(chunk[1], sampling_rate=chunk[0])
-    kept = kept or {"seconds": 0.0, "due": LIVE_EVERY, "samples": samples[:0], "changes": []}
-    kept["seconds"] = round(kept["seconds"] + len(samples) / rate, 3)
+    now = monotonic()
+    if kept is None or now - kept["last"] > LIVE_PAUSE:  # Record was pressed, maybe again
+        kept = {"began": now, "due": 0.0, "samples": samples[:0], "changes": []}
+    kept["last"] = now
     kept["samples"] = np.concatenate([kept["samples"], samples])[-round(timeline.WINDOW * rate) :]
-    if kept["seconds"] < kept["due"]:
+    seconds = now - kept["began"]
+    if seconds > LIVE_SECONDS:
+        return kept, LIVE_OVER, *[gr.skip()] * 2
+    if seconds < kept["due"]:
         return kept, *[gr.skip()] * 3
-    kept["due"] = round(kept["seconds"] + LIVE_EVERY, 3)
+    kept["due"] = seconds + LIVE_EVERY / 2  # chunks of LIVE_EVERY come as they can
     scores = hear_clip(load_audio(kept["samples"], sampling_rate=rate_of(model), source_rate=rate), model)
     said = max(scores, key=scores.get) if scores else "nobody speaks"
     if not kept["changes"] or kept["changes"][0][1] != said:
-        kept["changes"] = [(kept["seconds"], said), *kept["changes"]][:LIVE_CHANGES]
+        kept["changes"] = [(seconds, said), *kept["changes"]][:LIVE_CHANGES]
     heading = words.describe_scores(scores, RESULTS[model]).split("\n")[0]
     return kept, heading, draw_bars(model, scores), markup.changes_html(kept["changes"])
 
@@ -215,20 +279,19 @@ def draw_bars(model: str, scores: dict[str, float] | None = None) -> str:
     return markup.bars_html(scores, list(MODELS[model].model.config.label2id))
 
 
-def describe(model: str) -> tuple[str, str, str]:
+def describe(model: str) -> tuple[str, str]:
     """What a model's report says: a sentence, and what it and what people mistake for what, as pictures."""
     results = RESULTS[model]
     labels, votes = results["labels"], results.get("human_confusion_matrix")
-    own = plot_confusion(results["confusion_matrix"], labels, model, normalized=True)
-    peoples = plot_confusion(votes, labels, "people", normalized=True, listener="people") if votes else None
-    return (
-        words.describe_model(model, results),
-        markup.figure_html(own, words.describe_confusion(results), small=True),
-        markup.figure_html(peoples, words.describe_listeners(results), small=True) if votes else "",
-    )
+    own = plot_confusion(results["confusion_matrix"], labels, f"What {model} mistakes", normalized=True)
+    pictures = [markup.figure_html(own, words.describe_confusion(results), small=True)]
+    if votes:
+        peoples = plot_confusion(votes, labels, "What people mistake", normalized=True, listener="people")
+        pictures.append(markup.figure_html(peoples, words.describe_listeners(results), small=True))
+    return words.describe_model(model, results), f'<div class="beside">{"".join(pictures)}</div>'
 
 
-with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 300)) as demo:
+with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 1800)) as demo:
     first = next(iter(MODELS))
     gr.Markdown("# What does your voice sound like?")
     gr.Markdown(NOTE, elem_id="note")
@@ -239,6 +302,7 @@ with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 300)) as demo:
                 audio = gr.Audio(
                     sources=["microphone", "upload"], type="filepath", label="Speech", buttons=["download"]
                 )
+                film = gr.UploadButton("Upload M4A, MP4 or WebM", file_types=[".m4a", ".mp4", ".webm"], size="sm")
                 paths = [[str(HERE / f"ser/examples/{name}.ogg")] for name in EXAMPLES.values()]
                 gr.Examples(paths, audio, example_labels=list(EXAMPLES), label="Examples, spoken by a machine")
             with gr.Column():
@@ -265,11 +329,12 @@ with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 300)) as demo:
                     window_answer = gr.Markdown(elem_id="window-words")
                     window_bars = gr.Label(label="Probability in this window", show_heading=False)
             window_picture = gr.HTML(elem_id="window-picture")
-    with gr.Tab("Live"), gr.Row():
+    with gr.Tab("Live", render_children=True), gr.Row():
         with gr.Column():
             live = gr.Audio(sources=["microphone"], streaming=True, type="numpy", label="Talk")
             gr.Markdown(
-                f"What it hears in the last {timeline.WINDOW:g} s, twice a second, up to {LIVE_SECONDS / 60:g} minutes."
+                f"What it hears in the last {timeline.WINDOW:g} s, twice a second, for {LIVE_SECONDS / 60:g} minutes. "
+                f"Of {LIVE_AT_ONCE} places one must be free: if no answer comes, wait a moment."
             )
         with gr.Column():
             kept = gr.State(None)
@@ -278,48 +343,36 @@ with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 300)) as demo:
             live_changes = gr.HTML(elem_id="live-changes")
     with gr.Tab("How good?") as trust:
         about = gr.Markdown(elem_id="about")
-        with gr.Row():
-            with gr.Column():
-                gr.Markdown("## What the model mistakes")
-                own_confusion = gr.HTML()
-            with gr.Column():
-                gr.Markdown("## What people mistake, hearing the same clips")
-                peoples_confusion = gr.HTML()
+        confusions = gr.HTML()
 
     newest = {"trigger_mode": "always_last", "api_visibility": "private"}
-    asked = gr.on(
-        [audio.change, model.change],
-        classify,
-        [audio, model],
-        [answer, bars, heard],
-        api_name="classify",
-        trigger_mode="always_last",
-        concurrency_limit=AT_ONCE,
-    )
-    asked.success(draw, [audio, model, bars, heard], picture, concurrency_limit=AT_ONCE, **newest)
-    shown = asked.success(show_windows, [heard, model], [windows, moment, table, csv_file, json_file], **newest)
-    shown.success(show_window, [audio, model, heard, moment], [window_answer, window_bars, window_picture], **newest)
-    moment.change(show_window, [audio, model, heard, moment], [window_answer, window_bars, window_picture], **newest)
-    failed = ["## This could not be heard", None, [], "", gr.Column(visible=False)]
-    asked.failure(lambda: failed, None, [answer, bars, heard, picture, windows], **newest)
-    for ready in (asked.success, other.change):
+    window_parts = [window_answer, window_bars, window_picture]
+    shown = [answer, bars, heard, picture, windows, moment, table, csv_file, json_file, *window_parts]
+    chosen = gr.on([audio.change, model.change], respond, [audio, model], shown, concurrency_limit=AT_ONCE, **newest)
+    for ready in (chosen.then, other.change):
         ready(compare, [audio, other], [other_answer, other_bars], **newest)
-    other.change(show_other, other, [other_column, other_bars], **newest)
-    gr.on([trust.select, model.change], describe, model, [about, own_confusion, peoples_confusion], **newest)
-    announce = "() => document.querySelector('#words').setAttribute('aria-live', 'polite')"
-    demo.load(None, js=announce, api_visibility="private")
-    live.start_recording(lambda: None, None, kept, api_visibility="private")
+    other.change(lambda name: gr.Column(visible=name != NOTHING), other, other_column, **newest)
+    moment.change(choose_window, [audio, model, heard, moment], window_parts, **newest)
+    film.upload(convert, film, audio, api_visibility="private")
+    gr.on([trust.select, model.change], describe, model, [about, confusions], **newest)
+    for_programs = gr.Button(visible=False)
+    for_programs.click(classify, [audio, model], [answer, bars, heard], api_name="classify", concurrency_limit=AT_ONCE)
+
+    told = [kept, live_answer, live_bars, live_changes]
+    model.change(begin_live, model, told, **newest)
     live.stream(
         hear_live,
         [live, kept, model],
-        [kept, live_answer, live_bars, live_changes],
+        told,
         api_visibility="private",
         show_progress="hidden",
         stream_every=LIVE_EVERY,
         time_limit=LIVE_SECONDS,
         concurrency_limit=LIVE_AT_ONCE,
     )
+    demo.load(None, js=markup.ANNOUNCE, api_visibility="private")
 
+audio.keep_in_cache.update(audio.temp_files)  # the examples: not to be deleted with the recordings
 demo.queue(max_size=WAITING)
 LAUNCH = {
     "theme": THEME,
@@ -332,4 +385,5 @@ LAUNCH = {
 
 if __name__ == "__main__":
     torch.set_num_threads(1)  # requests share the cores; a second thread for each only makes them wait for one another
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # recordings are deleted when a service is stopped, too
     demo.launch(**LAUNCH)

@@ -43,7 +43,7 @@ def class_activation(waveform: np.ndarray, classifier: Pipeline, label: str) -> 
         label: One of its labels.
 
     Returns:
-        None if the model sees a clip as a whole, without a time axis.
+        None if the model sees a clip as a whole, without a time axis, or if nothing in it speaks for the label.
     """
     model, extractor = classifier.model, classifier.feature_extractor
     if extractor.statistics is not None:
@@ -62,9 +62,11 @@ def class_activation(waveform: np.ndarray, classifier: Pipeline, label: str) -> 
     if extractor.join:  # one feature after the other, each over the whole clip
         columns = len(extractor.features) - 1 + (extractor.n_mels if "log_mel" in extractor.features else 1)
         activation = activation.reshape(columns, -1).mean(0)[:, None]
+    if not activation.any():
+        return None
     begin = extractor.loud_span(waveform).start / extractor.sampling_rate
     end = begin + len(activation) * extractor.hop_length / extractor.sampling_rate
-    return Activation((activation / activation.max().clamp(min=1e-12)).numpy(), begin, end)
+    return Activation((activation / activation.max()).numpy(), begin, end)
 
 
 __all__ = ["Activation", "class_activation"]

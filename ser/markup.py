@@ -15,10 +15,12 @@ footer *, #time, #duration, .playback, .min_value, .max_value { color: var(--bod
 .picture { margin: 0; }
 .picture div, .windows { overflow: auto; }
 .picture img { min-width: 640px; width: 100%; max-width: 1100px; display: block; margin: 0 auto; }
+.beside { display: flex; flex-wrap: wrap; gap: 2em; justify-content: space-evenly; }
+.picture.small { flex: 1 1 300px; }
 .picture.small img { min-width: 300px; max-width: 560px; }
 .picture figcaption { color: var(--body-text-color); text-align: center; }
 .windows { max-height: 300px; }
-.windows table { width: 100%; border-collapse: collapse; }
+.windows table { width: 100%; border: none !important; border-collapse: collapse; }
 .windows th { position: sticky; top: 0; background: var(--body-background-fill); }
 .windows td, .windows th { padding: 0.2em 0.6em !important; border: none !important; text-align: left; }
 .windows tr { border-bottom: 1px solid var(--border-color-primary); font-variant-numeric: tabular-nums; }
@@ -26,6 +28,16 @@ footer *, #time, #duration, .playback, .min_value, .max_value { color: var(--bod
 .bars div div { grid-column: 1 / -1; height: 0.5em; border-radius: 0.25em; background: var(--color-accent); }
 .changes { list-style: none !important; padding: 0 !important; font-variant-numeric: tabular-nums; }
 """
+
+
+ANNOUNCE = """() => {
+    const announce = () => {
+        for (const id of ["words", "other-words", "window-words", "live-changes"])
+            document.getElementById(id)?.setAttribute("aria-live", "polite");
+    };
+    announce();
+    new MutationObserver(announce).observe(document.body, {childList: true, subtree: true});
+}"""  # what is shown later does not exist yet
 
 
 def figure_html(figure: Figure, about: str, *, small: bool = False) -> str:
@@ -73,4 +85,4 @@ def changes_html(changes: list[tuple[float, str]]) -> str:
     return f'<ol class="changes">{lines}</ol>'
 
 
-__all__ = ["STYLE", "bars_html", "changes_html", "figure_html", "windows_html"]
+__all__ = ["ANNOUNCE", "STYLE", "bars_html", "changes_html", "figure_html", "windows_html"]

@@ -11,7 +11,7 @@ from ser.activation import Activation
 from ser.feature_extraction_ser import SERFeatureExtractor
 
 MOST_POINTS = 20_000  # of a waveform; more cannot be seen
-INK = "#7b7b7b"  # readable on white and on black
+INK = "#777777"  # as far from white as from the page at night
 TRAINING, DEV = "#1f6fb2", "#c8501e"
 
 
@@ -129,20 +129,20 @@ def plot_timeline(rows: list[dict]) -> Figure:
         rows: As `ser.timeline.analyse` returns them.
     """
     labels = sorted(rows[0]["probabilities"])
-    hop = rows[1]["start"] - rows[0]["start"] if len(rows) > 1 else rows[0]["end"]
-    centres = np.array([row["start"] + hop / 2 for row in rows])
+    centres = np.array([(row["start"] + row["end"]) / 2 for row in rows])
+    edges = np.array([rows[0]["start"], *(centres[1:] + centres[:-1]) / 2, rows[-1]["end"]])
     probabilities = np.array([[row["probabilities"][label] for row in rows] for label in labels])
     probabilities[:, [not row["speech"] for row in rows]] = np.nan  # shown as a gap
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1, 3])
-    top.step(centres, [row["level_db"] for row in rows], where="mid", color=TRAINING)
+    top.stairs([row["level_db"] for row in rows], edges, baseline=None, color=TRAINING)
     top.set(ylabel="level (dB)")
-    extent = (rows[0]["start"], rows[-1]["start"] + hop, len(labels) - 0.5, -0.5)
-    image = bottom.imshow(probabilities, aspect="auto", cmap="Blues", vmin=0, vmax=1, extent=extent)
+    image = bottom.pcolormesh(edges, np.arange(len(labels) + 1) - 0.5, probabilities, cmap="Blues", vmin=0, vmax=1)
     spoken = [(x, labels.index(row["emotion"])) for x, row in zip(centres, rows, strict=True) if row["speech"]]
-    bottom.plot([x for x, _ in spoken], [y for _, y in spoken], ".", color=DEV, label="likeliest")
+    bottom.plot([x for x, _ in spoken], [y for _, y in spoken], ".", color=DEV)
     bottom.set_yticks(range(len(labels)), labels)
-    bottom.set(xlabel="time (s); dots: likeliest; empty columns: nobody speaks")
+    bottom.invert_yaxis()
+    bottom.set(xlabel="time (s); dots: likeliest; empty columns: nobody speaks", xlim=(edges[0], edges[-1]))
     figure.colorbar(image, ax=bottom, label="probability")
     return figure
 

@@ -1,6 +1,5 @@
 """Whether anybody speaks in a recording, by Silero VAD, so that noise is given no emotion."""
 
-from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -37,27 +36,4 @@ def has_speech(waveform: np.ndarray, sampling_rate: int) -> bool:
     return bool(speech_probability(waveform, sampling_rate).max(initial=0) >= SPEECH)
 
 
-class SpeechDetector:
-    """Listens to a stream of blocks and remembers when somebody spoke."""
-
-    def __init__(self):
-        self.times, self.probabilities = [np.zeros(0)], [np.zeros(0, np.float32)]
-
-    def follow(self, blocks: Iterator[np.ndarray], sampling_rate: int) -> Iterator[np.ndarray]:
-        """The same blocks of shape `(samples,)`, heard."""
-        samples = 0
-        for block in blocks:
-            heard = speech_probability(block, sampling_rate)
-            self.times.append(samples / sampling_rate + FRAME * np.arange(len(heard)))
-            self.probabilities.append(heard)
-            samples += len(block)
-            yield block
-
-    def speech_between(self, start: float, end: float) -> bool:
-        """Whether somebody speaks between two times in seconds that were heard."""
-        times, probabilities = np.concatenate(self.times), np.concatenate(self.probabilities)
-        first, last = np.searchsorted(times, [start, end - FRAME])  # frames that lie within
-        return bool(probabilities[first:last].max(initial=0) >= SPEECH)
-
-
-__all__ = ["SILENCE", "SpeechDetector", "has_speech", "speech_probability"]
+__all__ = ["SILENCE", "has_speech", "speech_probability"]

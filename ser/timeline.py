@@ -14,7 +14,8 @@ import soundfile
 import soxr
 from transformers import Pipeline
 
-from ser.speech import SpeechDetector
+from ser.audio_ser import check_samples
+from ser.speech import has_speech
 
 WINDOW, HOP = 3.0, 1.5  # seconds
 BLOCK = 30.0  # seconds read at a time, at most
@@ -31,7 +32,7 @@ def read_blocks(
     It is resampled to `sampling_rate` Hz and never whole in memory.
 
     Raises:
-        ValueError: It does not decode, or holds NaN or infinite samples.
+        ValueError: It does not decode, or `check_samples` refuses what it holds.
     """
     try:
         with soundfile.SoundFile(path) as file:
@@ -41,8 +42,7 @@ def read_blocks(
             frames = -1 if end is None else round((end - start) * file.samplerate)
             for block in file.blocks(blocksize=size, frames=frames, dtype="float32", always_2d=True):
                 mono = np.ascontiguousarray(block.mean(axis=1, dtype=np.float32))
-                if not np.isfinite(mono).all():
-                    raise ValueError("the audio holds NaN or infinite samples; export the recording again")
+                check_samples(mono, file.samplerate)
                 yield stream.resample_chunk(mono)
             yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
     except soundfile.LibsndfileError as error:
@@ -72,39 +72,41 @@ def analyse(path: str | Path, classifier: Pipeline, progress: Callable[[float], 
 
     Returns:
         For each window "start" and "end" in seconds, "level_db" relative to full scale, "speech" (whether anybody
-        speaks), "emotion", its "probability", and the "probabilities" of all.
+        speaks), "emotion" and its "probability", both None where nobody does, and the "probabilities" of all.
 
     Raises:
         ValueError: As `read_blocks`.
     """
-    sampling_rate, rows, heard = classifier.feature_extractor.sampling_rate, [], SpeechDetector()
-    remaining = windows(heard.follow(read_blocks(path, sampling_rate), sampling_rate), sampling_rate)
-    while batch := list(islice(remaining, BATCH * WORKERS)):
-        for (start, waveform), answer in zip(batch, hear_batches(batch, classifier), strict=True):
-            end, level = start + len(waveform) / sampling_rate, 10 * np.log10(np.mean(np.square(waveform)) + 1e-10)
-            rows.append(
-                {
-                    "start": round(start, 3),
-                    "end": round(end, 3),
-                    "level_db": round(float(level), 1),
-                    "speech": heard.speech_between(start, end),
-                    "emotion": answer[0]["label"],
-                    "probability": answer[0]["score"],
-                    "probabilities": {entry["label"]: entry["score"] for entry in answer},
-                }
-            )
-        if progress:
-            progress(rows[-1]["end"])
+    sampling_rate, rows = classifier.feature_extractor.sampling_rate, []
+    remaining = windows(read_blocks(path, sampling_rate), sampling_rate)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        while several := list(islice(remaining, BATCH * WORKERS)):
+            batches = [several[first : first + BATCH] for first in range(0, len(several), BATCH)]
+            for batch in pool.map(lambda batch: hear_batch(batch, classifier), batches):
+                rows += batch
+            if progress:
+                progress(rows[-1]["end"])
     return rows
 
 
-def hear_batches(batch: list[tuple[float, np.ndarray]], classifier: Pipeline) -> list[list[dict]]:
-    """The pipeline's answer for each window, several batches at a time."""
-    waveforms = [waveform for _, waveform in batch]
-    parts = [waveforms[first : first + BATCH] for first in range(0, len(waveforms), BATCH)]
-    with ThreadPoolExecutor(WORKERS) as pool:
-        answers = pool.map(lambda part: classifier(part, batch_size=BATCH), parts)
-        return [answer for part in answers for answer in part]
+def hear_batch(batch: list[tuple[float, np.ndarray]], classifier: Pipeline) -> list[dict]:
+    """A row, as `analyse` returns them, for each window: its start in seconds and its samples."""
+    rate, rows = classifier.feature_extractor.sampling_rate, []
+    answers = classifier([waveform for _, waveform in batch], batch_size=BATCH)
+    for (start, waveform), answer in zip(batch, answers, strict=True):
+        level, speech = 10 * np.log10(np.mean(np.square(waveform)) + 1e-10), has_speech(waveform, rate)
+        rows.append(
+            {
+                "start": round(start, 3),
+                "end": round(start + len(waveform) / rate, 3),
+                "level_db": round(float(level), 1),
+                "speech": speech,
+                "emotion": answer[0]["label"] if speech else None,
+                "probability": answer[0]["score"] if speech else None,
+                "probabilities": {entry["label"]: entry["score"] for entry in answer},
+            }
+        )
+    return rows
 
 
 def overall(rows: list[dict]) -> dict[str, float] | None:
@@ -122,7 +124,7 @@ def to_csv(rows: list[dict]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*FIGURES, *labels])
     for row in rows:
-        figures = [format(row[name], spec) for name, spec in FIGURES.items()]
+        figures = ["" if row[name] is None else format(row[name], spec) for name, spec in FIGURES.items()]
         writer.writerow([*figures, *(f"{row['probabilities'][label]:.4f}" for label in labels)])
     return text.getvalue()
 

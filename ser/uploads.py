@@ -35,7 +35,7 @@ def readable(path: str | Path) -> Iterator[tuple[str, float]]:
             info = soundfile.info(path)
             check_size(info)
             yield str(path), info.duration
-        except (ValueError, soundfile.LibsndfileError) as error:
+        except (ValueError, TypeError, soundfile.LibsndfileError) as error:  # TypeError: a name that ends in .raw
             raise ValueError(_sentence(error)) from error
 
 
@@ -54,9 +54,7 @@ def check_size(info: soundfile._SoundFileInfo) -> None:
     if info.duration < SHORTEST:
         raise ValueError(f"The clip lasts {info.duration:.2f} s, which is too short: speak for at least {SHORTEST} s.")
     if info.duration > LONGEST:
-        raise ValueError(
-            f"The recording lasts {info.duration:.0f} s: choose one of at most {LONGEST / 60:.0f} minutes."
-        )
+        raise ValueError(f"The recording lasts more than {LONGEST / 60:.0f} minutes: choose a shorter one.")
     if info.frames * info.channels > MOST_VALUES:
         raise ValueError(f"{info.channels} channels at {info.samplerate:,} Hz are too much: export it in stereo")
 
@@ -64,7 +62,7 @@ def check_size(info: soundfile._SoundFileInfo) -> None:
 def _sentence(error: Exception) -> str:
     """What is wrong with a file, for who uploaded it: without its name on the server."""
     reason = str(error)
-    if isinstance(error, soundfile.LibsndfileError) or "could not be decoded" in reason:
+    if not isinstance(error, ValueError) or "could not be decoded" in reason:
         reason = "it is damaged or not audio"
     return reason if reason.endswith(".") else UNREADABLE.format(reason.split(";")[0])
 

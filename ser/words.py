@@ -28,40 +28,40 @@ def describe_model(name: str, results: dict) -> str:
     return f"{text}; single human listeners, hearing the same clips, in {people:.0%}." if people else f"{text}."
 
 
-def describe_scores(scores: dict[str, float] | None, results: dict) -> str:
+def describe_scores(scores: dict[str, float] | None, results: dict, *, windows: int = 0) -> str:
     """What the bars say, and how far to trust it: from the model's errors on its test part.
 
     Args:
         scores: Probability of each label, or None where nobody speaks.
         results: The model's report.
+        windows: How many there are in a recording of which these are the mean, 0 for a clip.
     """
     if scores is None:
         return NO_SPEECH
     (first, share), (second, _) = sorted(scores.items(), key=lambda item: -item[1])[:2]
     heard, other = (ADJECTIVES.get(label, label) for label in (first, second))
+    trust = _reliability(share, results) if not windows else f"The mean of {windows} windows; see below for each."
     if share < UNSURE:
-        trust = _reliability(share, results) or "No emotion stands out in this voice."
         return f"## Not sure: perhaps {heard} ({share:.0%}), perhaps {other}\n{trust}"
-    trust = " ".join(filter(None, (_reliability(share, results), _mistaken(first, heard, results))))
-    return f"## Sounds {heard}, {share:.0%}\n{trust}"
+    return f"## Sounds {heard}, {share:.0%}\n{trust} {_mistaken(first, heard, results)}"
 
 
-def _reliability(share: float, results: dict) -> str | None:
+def _reliability(share: float, results: dict) -> str:
     bins = results.get("calibration", {}).get("after", {}).get("bins", [])
     nearest = min(bins, key=lambda each: abs(each["confidence"] - share), default=None)
     if nearest is None or nearest["clips"] < ENOUGH:
-        return None
-    sure = "no surer" if share < UNSURE else "as sure"
-    return f"Of the {nearest['clips']} test clips about which it was {sure}, it was right in {nearest['accuracy']:.0%}."
+        return ""
+    right = f"it was right in {nearest['accuracy']:.0%}"
+    return f"Of the {nearest['clips']} test clips about which it was about as sure, {right}."
 
 
-def _mistaken(label: str, heard: str, results: dict) -> str | None:
+def _mistaken(label: str, heard: str, results: dict) -> str:
     """Which other emotion the test clips that sounded like `label` were most often meant to be."""
     labels, column = results["labels"], np.array(results["confusion_matrix"])[:, results["labels"].index(label)]
     others = column.copy()
     others[labels.index(label)] = 0
     if not others.any():
-        return None
+        return ""
     meant = labels[others.argmax()]
     return (
         f"**{meant}** is confused with it most often: {others.max() / column.sum():.0%} of what sounds {heard} to it."
@@ -78,10 +78,8 @@ def describe_confusion(results: dict) -> str:
 
 
 def describe_listeners(results: dict) -> str:
-    """What people mistake for what on the same clips."""
-    votes = results.get("human_confusion_matrix")
-    if not votes:
-        return "No votes of human listeners are known for these clips."
+    """What people mistake for what on the same clips, of a report that holds their votes."""
+    votes = results["human_confusion_matrix"]
     shares = np.array(votes) / np.sum(votes, axis=1, keepdims=True)
     named = {label: shares[index, index] for index, label in enumerate(results["labels"])}
     best, worst = max(named, key=named.get), min(named, key=named.get)

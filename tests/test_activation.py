@@ -42,12 +42,13 @@ def classifier_of(name: str, **extractor) -> SERPipeline:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_shows_it_on_the_time_axis_of_the_clip(name):
     classifier = classifier_of(name)
-    image, begin, end = class_activation(speech(1.5), classifier, "angry")
+    found = [class_activation(speech(1.5), classifier, label) for label in ("angry", "calm")]
+    image, begin, end = next(filter(None, found))  # something speaks for one of them
     assert image.shape == (151, 20 if name.startswith(("2d", "crnn")) else 1)
     assert begin == 0
     assert end == pytest.approx(1.5, abs=0.02)
     assert image.min() >= 0
-    assert image.max() == pytest.approx(1) or image.max() == 0
+    assert image.max() == pytest.approx(1)
     assert all(parameter.grad is None for parameter in classifier.model.parameters())
 
 

@@ -71,7 +71,7 @@ def test_any_rate_becomes_the_wanted_one(rate):
         (np.zeros(800, dtype=np.uint8), "got uint8"),
         ({"array": [1000, -20000, 3000], "sampling_rate": RATE}, "got int64; convert them"),
         ({"array": voice()}, "expected a 'sampling_rate'"),
-        ({"array": voice(), "sampling_rate": -1}, "positive sampling rate"),
+        ({"array": voice(), "sampling_rate": -1}, "too slowly for speech"),
         ({"sound": 1}, r"got a dict with the keys \['sound'\]"),
         (42, "got int"),
         (None, "got NoneType"),

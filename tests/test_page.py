@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import subprocess
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 import soundfile
@@ -84,7 +86,8 @@ def top_share(path, model: str) -> str:
 
 def check_with_axe(page: Page) -> None:
     """No rule of accessibility is broken, but those that Gradio breaks inside its own components."""
-    page.wait_for_timeout(500)  # transitions of opacity would count as low contrast
+    page.wait_for_function("!document.querySelector('.pending, .generating')")
+    page.wait_for_timeout(1000)  # transitions of opacity would count as low contrast
     broken = [
         f"{violation['id']}: {node['html']}"
         for violation in Axe().run(page).response["violations"]
@@ -180,13 +183,30 @@ def test_a_bad_file_gets_a_sentence_clears_the_page_and_the_page_lives_on(page, 
     expect(page.locator("#words")).to_contain_text("Record, upload", timeout=PATIENCE)
     (tmp_path / "notes.wav").write_text("not audio")
     upload(page, tmp_path / "notes.wav")
-    expect(page.get_by_text("it is damaged or not audio. Upload WAV")).to_be_visible(timeout=PATIENCE)
-    expect(page.locator("#words")).to_contain_text("could not be heard")
+    expect(page.locator("#words")).to_contain_text("it is damaged or not audio. Upload WAV", timeout=PATIENCE)
     expect(page.locator("#bars")).not_to_contain_text("%")
     expect(page.locator("#picture img")).to_be_hidden()
     shoot(page, "refused")
     page.get_by_role("button", name="Clear").first.click()
     choose_example(page, PLAIN)
+
+
+def test_a_film_without_ffmpeg_gets_a_sentence(page, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    (tmp_path / "film.webm").write_bytes(b"\x1aE\xdf\xa3" + bytes(1000))
+    page.locator("input[type=file][accept*=webm]").set_input_files(tmp_path / "film.webm")
+    expect(page.get_by_text("M4A and WebM need the program ffmpeg")).to_be_visible(timeout=PATIENCE)
+
+
+def test_a_film_is_heard_with_ffmpeg(page, tmp_path, monkeypatch):
+    (tmp_path / "ffmpeg").symlink_to(imageio_ffmpeg.get_ffmpeg_exe())
+    (tmp_path / "ffprobe").symlink_to("/bin/false")  # Gradio asks it whether a WAV file can be played
+    command = [tmp_path / "ffmpeg", "-v", "error", "-i", EXAMPLES / "plain.ogg", "-c:a", "aac", tmp_path / "film.m4a"]
+    subprocess.run(command, check=True)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    page.locator("input[type=file][accept*=webm]").set_input_files(tmp_path / "film.m4a")
+    expect(page.locator("#words")).to_contain_text("%", timeout=PATIENCE)
+    expect(page.locator("#picture img")).to_be_visible(timeout=PATIENCE)
 
 
 def test_noise_is_said_to_be_no_speech(page, tmp_path):

@@ -5,10 +5,8 @@ import pytest
 import soundfile
 from conftest import EXAMPLES
 from conftest import RATE
-from conftest import speech
 
 import ser
-from ser.speech import SpeechDetector
 from ser.speech import has_speech
 
 
@@ -50,13 +48,3 @@ def test_hardly_any_real_clip_is_refused(crema_d):
     paths = sorted((crema_d / "AudioOGG").glob("*.ogg"))[::25]
     refused = [path.name for path in paths if not has_speech(soundfile.read(path, dtype="float32")[0], RATE)]
     assert len(refused) <= len(paths) // 100, refused
-
-
-def test_a_stream_is_remembered(monkeypatch):
-    blocks = [speech(4.0), np.zeros(3 * RATE, np.float32), speech(2.0)]
-    detector = SpeechDetector()
-    followed = list(detector.follow(iter(blocks), RATE))
-    assert all(np.array_equal(*pair) for pair in zip(blocks, followed, strict=True))
-    assert detector.speech_between(0.5, 3.0)
-    assert not detector.speech_between(4.2, 6.8)
-    assert detector.speech_between(6.5, 9.0)

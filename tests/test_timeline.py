@@ -70,9 +70,16 @@ def test_each_window_gets_what_the_pipeline_says_of_it_alone(recording, classifi
         first, last = (round(row[name] * classifier.feature_extractor.sampling_rate) for name in ("start", "end"))
         alone = {entry["label"]: entry["score"] for entry in classifier(whole[first:last])}
         assert row["probabilities"] == pytest.approx(alone, abs=2e-3)
-        assert row["emotion"] == max(row["probabilities"], key=row["probabilities"].get)
+        likeliest = max(row["probabilities"], key=row["probabilities"].get)
+        assert row["emotion"] == (likeliest if row["speech"] else None)
     silent = [row["start"] for row in rows if not row["speech"]]
     assert silent == [9.0, 10.5]  # the windows that lie in the pause altogether
+
+
+def test_a_quiet_speaker_beside_a_loud_one_is_heard(tmp_path, classifier):
+    loud, quiet = speech(6.0), 0.02 * speech(9.0)
+    soundfile.write(tmp_path / "two.wav", np.concatenate([loud, quiet]), RATE, subtype="FLOAT")
+    assert all(row["speech"] for row in timeline.analyse(tmp_path / "two.wav", classifier))
 
 
 def test_the_whole_is_the_mean_of_what_was_spoken(recording, classifier):
@@ -97,7 +104,8 @@ def test_tables_hold_every_window(recording, classifier):
 def test_the_picture_leaves_a_gap_where_nobody_speaks(recording, classifier):
     rows = timeline.analyse(recording, classifier)
     bottom = plot_timeline(rows).axes[1]
-    shown = np.asarray(bottom.images[0].get_array().filled(np.nan))
+    shown = np.asarray(bottom.collections[0].get_array().filled(np.nan)).reshape(6, len(rows))
+    assert bottom.get_xlim() == (0, 20)
     assert np.isnan(shown).all(axis=0).tolist() == [not row["speech"] for row in rows]
     assert len(bottom.lines[0].get_xdata()) == sum(row["speech"] for row in rows)
 
