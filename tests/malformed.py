@@ -14,7 +14,6 @@ CONTAINERS = {
     "float.wav": {"format": "WAV", "subtype": "FLOAT"},
     "extensible.wav": {"format": "WAVEX", "subtype": "PCM_24"},
     "rf64.wav": {"format": "RF64", "subtype": "PCM_16"},
-    "aiff": {"format": "AIFF", "subtype": "PCM_16"},
     "flac": {"format": "FLAC", "subtype": "PCM_16"},
     "vorbis.ogg": {"format": "OGG", "subtype": "VORBIS"},
     "opus.ogg": {"format": "OGG", "subtype": "OPUS"},

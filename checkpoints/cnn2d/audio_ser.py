@@ -24,6 +24,8 @@ try:
 except ImportError:
     soxr = None
 
+LOUDEST = 100  # times full scale
+LOWEST_RATE = 1000  # Hz
 ACCEPTED = (
     "a path, the bytes of an audio file, an open binary file, a 1-D or 2-D array with its sampling_rate, "
     "or a dict with 'array' (or 'raw') and 'sampling_rate', or with 'path' or 'bytes'"
@@ -45,7 +47,7 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
         Float32 waveform of shape `(samples,)`, mean of the channels, at `sampling_rate`.
 
     Raises:
-        ValueError: The source is empty, not decodable, holds NaN or infinity, or is none of the accepted kinds.
+        ValueError: The source is empty, not decodable, none of the accepted kinds, or `check_samples` refuses it.
         FileNotFoundError: The path does not exist.
         ImportError: A file was given and soundfile is missing, or the rates differ and soxr is missing.
     """
@@ -59,7 +61,9 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
         waveform, rate = _decode(source)
     else:
         raise ValueError(f"expected {ACCEPTED}; got {type(source).__name__}")
-    return _resample(_mix_down(waveform), rate, sampling_rate)
+    waveform = _mix_down(waveform)
+    check_samples(waveform, rate)
+    return _resample(waveform, rate, sampling_rate)
 
 
 def _load_dict(source: dict, sampling_rate: int) -> np.ndarray:
@@ -158,16 +162,26 @@ def _mix_down(waveform: np.ndarray) -> np.ndarray:
         # Channels are always the short side: nobody has more channels than samples.
         waveform = waveform.mean(axis=int(np.argmin(waveform.shape)), dtype=np.float32)
     waveform = np.ascontiguousarray(waveform, dtype=np.float32)
+    return waveform
+
+
+def check_samples(waveform: np.ndarray, sampling_rate: int) -> None:
+    """Refuse samples that are no sound.
+
+    Raises:
+        ValueError: They are NaN, infinite or far beyond full scale, or sampled too slowly for speech.
+    """
     if not np.isfinite(waveform).all():
         raise ValueError("the audio holds NaN or infinite samples; export the recording again")
-    return waveform
+    if np.abs(waveform).max(initial=0) > LOUDEST:
+        raise ValueError(f"the audio holds samples beyond {LOUDEST}, where full scale is 1; divide by its full scale")
+    if sampling_rate < LOWEST_RATE:
+        raise ValueError(f"the audio is sampled at {sampling_rate} Hz, too slowly for speech; record it at 16000 Hz")
 
 
 def _resample(waveform: np.ndarray, source_rate: int, sampling_rate: int) -> np.ndarray:
     if source_rate == sampling_rate:
         return waveform
-    if source_rate <= 0:
-        raise ValueError(f"expected a positive sampling rate in Hz; got {source_rate}")
     if soxr is None:
         raise ImportError(f"resampling {source_rate} Hz to {sampling_rate} Hz needs soxr: pip install soxr")
     resampled = soxr.resample(waveform, source_rate, sampling_rate)
@@ -176,4 +190,4 @@ def _resample(waveform: np.ndarray, source_rate: int, sampling_rate: int) -> np.
     return resampled
 
 
-__all__ = ["container_of", "load_audio", "to_wav"]
+__all__ = ["check_samples", "container_of", "load_audio", "to_wav"]
