@@ -41,10 +41,10 @@ from ser.uploads import readable
 OUTPUT = ROOT / "results/benchmarks/page.json"
 MODEL, RATE = "cnn2d", 16000
 RECORDINGS, ROUNDS = 15, 30
-# Once Stop is pressed, the time until the heading of the answer changes.
+# Presses Stop; the time until the answer and its bars are there.
 STOPWATCH = """
 () => new Promise(resolve => {
-    const words = document.querySelector('#words'), before = words.innerText, start = performance.now();
+    const words = document.querySelector('#words'), start = performance.now();
     new MutationObserver(() => {
         if (words.innerText.includes('%') && document.querySelector('#bars').innerText.includes('%'))
             resolve(performance.now() - start);
@@ -175,7 +175,7 @@ def main() -> None:
     total = sum(steps[name] for name in ("decode", "speech", "features", "network", "drawing"))
     report = {
         "clip_3s_ms_p50": round(statistics.median(times)),
-        "clip_3s_ms_p95": round(times[int(0.95 * len(times))]),
+        "clip_3s_ms_max": round(times[-1]),
         "recordings": len(times),
         "ready_s": round(ready_seconds(), 2),
         **long,

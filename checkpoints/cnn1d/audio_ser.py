@@ -26,6 +26,7 @@ except ImportError:
 
 LOUDEST = 100  # times full scale
 LOWEST_RATE = 1000  # Hz
+MOST_VALUES = 2**29  # samples of all channels: three hours in mono at 48 kHz, 2 GiB
 ACCEPTED = (
     "a path, the bytes of an audio file, an open binary file, a 1-D or 2-D array with its sampling_rate, "
     "or a dict with 'array' (or 'raw') and 'sampling_rate', or with 'path' or 'bytes'"
@@ -92,7 +93,12 @@ def _decode(source) -> tuple[np.ndarray, int]:
         if not source.is_file():
             raise FileNotFoundError(f"expected an audio file at {name}, but there is none; check the path")
     try:
-        return soundfile.read(source, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(source) as file:
+            if file.frames * file.channels > MOST_VALUES:
+                raise ValueError(
+                    f"it claims {file.frames:,} samples in {file.channels} channels, too many for one clip"
+                )
+            return file.read(dtype="float32", always_2d=True), file.samplerate
     except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:  # ValueError: no known length
         if container_of(source):
             return _decode_with_ffmpeg(source)
