@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
@@ -12,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import EXAMPLES
 from conftest import RATE
 from conftest import ROOT
+from gradio.route_utils import delete_files_created_by_app
 from playwright.sync_api import Page
 from playwright.sync_api import expect
 from playwright.sync_api import sync_playwright
@@ -207,6 +209,9 @@ def test_a_film_is_heard_with_ffmpeg(page, tmp_path, monkeypatch):
     page.locator("input[type=file][accept*=webm]").set_input_files(tmp_path / "film.m4a")
     expect(page.locator("#words")).to_contain_text("%", timeout=PATIENCE)
     expect(page.locator("#picture img")).to_be_visible(timeout=PATIENCE)
+    (converted,) = (path for path in app.audio.temp_files if path.endswith(".m4a.wav"))
+    delete_files_created_by_app(app.demo, 0)
+    assert not Path(converted).exists()
 
 
 def test_noise_is_said_to_be_no_speech(page, tmp_path):
