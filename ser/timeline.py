@@ -39,8 +39,10 @@ def read_blocks(
             stream = soxr.ResampleStream(file.samplerate, sampling_rate, 1, dtype="float32")
             size = max(1, min(round(BLOCK * file.samplerate), MOST_VALUES // file.channels))
             file.seek(round(start * file.samplerate))
-            frames = -1 if end is None else round((end - start) * file.samplerate)
-            for block in file.blocks(blocksize=size, frames=frames, dtype="float32", always_2d=True):
+            remaining = file.frames if end is None else round((end - start) * file.samplerate)
+            # Not file.blocks(): where a file is cut short, it yields what happened to lie in memory.
+            while len(block := file.read(min(size, remaining), dtype="float32", always_2d=True)):
+                remaining -= len(block)
                 mono = np.ascontiguousarray(block.mean(axis=1, dtype=np.float32))
                 check_samples(mono, file.samplerate)
                 yield stream.resample_chunk(mono)

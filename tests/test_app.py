@@ -242,7 +242,7 @@ def mcp_address(tmp_path):
         port = free.getsockname()[1]
     environment = os.environ | {"GRADIO_MCP_SERVER": "True", "GRADIO_SERVER_PORT": str(port)}
     with (tmp_path / "log").open("w") as log:
-        server = subprocess.Popen([sys.executable, ROOT / "app.py"], env=environment, stdout=log, stderr=log)
+        server = subprocess.Popen([sys.executable, "-u", ROOT / "app.py"], env=environment, stdout=log, stderr=log)
     for _ in range(120):
         if "Running on local URL" in (tmp_path / "log").read_text() or server.poll() is not None:
             break
