@@ -96,8 +96,10 @@ def read_clip(sound: str, model: str, start: float = 0.0, end: float = LONGEST) 
     return np.concatenate(list(timeline.read_blocks(sound, rate_of(model), start, end)))
 
 
-def hear(sound: str, seconds: float, model: str, progress: gr.Progress) -> tuple[dict[str, float] | None, list[dict]]:
-    """Probability of each emotion, None if nobody speaks, and the windows of a long recording.
+def hear(
+    sound: str, seconds: float, model: str, progress: gr.Progress
+) -> tuple[str, dict[str, float] | None, list[dict]]:
+    """A sentence, the probability of each emotion, None if nobody speaks, and the windows of a long recording.
 
     Raises:
         ValueError: The file cannot be decoded, or is silent.
@@ -112,7 +114,7 @@ def hear(sound: str, seconds: float, model: str, progress: gr.Progress) -> tuple
         scores = hear_clip(waveform, model)
     if silent:
         raise ValueError("The recording is silent: check the microphone and record again.")
-    return scores, rows
+    return words.describe_scores(scores, RESULTS[model], windows=len(rows)), scores, rows
 
 
 def classify(
@@ -132,10 +134,9 @@ def classify(
         if path is None:
             raise ValueError("Upload a recording first.")
         with readable(path) as (sound, seconds):
-            scores, rows = hear(sound, seconds, model, progress)
+            return hear(sound, seconds, model, progress)
     except ValueError as error:
         raise gr.Error(str(error), print_exception=False) from error
-    return words.describe_scores(scores, RESULTS[model], windows=len(rows)), scores, rows
 
 
 def respond(path: str | None, model: str, progress: gr.Progress = PROGRESS) -> Iterator[dict]:
@@ -146,8 +147,7 @@ def respond(path: str | None, model: str, progress: gr.Progress = PROGRESS) -> I
         return
     try:
         with readable(path) as (sound, seconds):
-            scores, rows = hear(sound, seconds, model, progress)
-            said = words.describe_scores(scores, RESULTS[model], windows=len(rows))
+            said, scores, rows = hear(sound, seconds, model, progress)
             yield nothing | {answer: said, bars: scores, heard: rows}
             yield {picture: draw(sound, model, scores, rows)}
             if rows:
@@ -163,10 +163,9 @@ def compare(path: str | None, other: str, progress: gr.Progress = PROGRESS) -> t
         return "", gr.Label(None)
     try:
         with readable(path) as (sound, seconds):
-            scores, rows = hear(sound, seconds, other, progress)
+            said, scores, _ = hear(sound, seconds, other, progress)
     except ValueError as error:
         return f"{UNHEARD}\n{error}", gr.Label(None)
-    said = words.describe_scores(scores, RESULTS[other], windows=len(rows))
     return said, gr.Label(scores, label=f"According to {other}")
 
 

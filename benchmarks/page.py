@@ -6,7 +6,6 @@ Needs Chromium and the packages of the test group. Browser and server share the 
 """
 
 import json
-import shutil
 import statistics
 import subprocess
 import sys
@@ -20,8 +19,8 @@ import httpx
 import numpy as np
 import soundfile
 import torch
-from playwright.sync_api import sync_playwright
 
+from benchmarks.browser import chromium
 from benchmarks.server import EXAMPLES
 from benchmarks.server import ROOT
 from benchmarks.server import classify
@@ -72,12 +71,8 @@ def ready_seconds() -> float:
 
 def recording_milliseconds(url: str, wav: Path) -> list[float]:
     """From the end of each recording of about three seconds to the bars, on one page, after a first one."""
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    arguments = ["--no-sandbox", "--disable-gpu", "--use-fake-ui-for-media-stream"]
-    arguments += ["--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={wav}"]
     times = []
-    with sync_playwright() as playwright:
-        window = playwright.chromium.launch(executable_path=browser, args=arguments)
+    with chromium(wav) as window:
         tab = window.new_context(permissions=["microphone"]).new_page()
         tab.goto(url)
         for _ in range(1 + RECORDINGS):
@@ -88,7 +83,6 @@ def recording_milliseconds(url: str, wav: Path) -> list[float]:
             tab.wait_for_timeout(1000)
             tab.get_by_role("button", name="Clear").first.click()
             tab.wait_for_function("document.querySelector('#words').innerText.includes('Record, upload')")
-        window.close()
     return times[1:]
 
 

@@ -20,12 +20,12 @@ EXAMPLES = ROOT / "ser/examples"
 
 
 @contextmanager
-def page() -> Iterator[tuple[str, psutil.Process]]:
-    """Address and process of the page once it answers."""
+def page(**variables: str) -> Iterator[tuple[str, psutil.Process]]:
+    """Address and process of the page once it answers, started with more environment variables."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
+    environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"} | variables
     server = subprocess.Popen(
         [sys.executable, ROOT / "app.py"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -67,4 +67,4 @@ def _sentence(error: Exception) -> str:
     return reason if reason.endswith(".") else UNREADABLE.format(reason.split(";")[0])
 
 
-__all__ = ["LONGEST", "SHORTEST", "readable"]
+__all__ = ["LONGEST", "readable"]

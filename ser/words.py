@@ -99,7 +99,6 @@ def describe_windows(rows: list[dict]) -> str:
 
 
 __all__ = [
-    "NO_SPEECH",
     "UNSURE",
     "describe_confusion",
     "describe_listeners",

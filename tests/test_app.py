@@ -5,12 +5,8 @@ import base64
 import concurrent.futures
 import io
 import json
-import os
 import shutil
-import socket
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -29,6 +25,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 
 import app
+from benchmarks.server import page
 from ser import words
 
 LABELS = {"anger", "disgust", "fear", "happy", "neutral", "sad"}
@@ -235,22 +232,10 @@ def test_every_model_shows_its_errors_and_those_of_people(model):
 
 
 @pytest.fixture
-def mcp_address(tmp_path):
+def mcp_address():
     """The page as the README starts it for MCP clients."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {"GRADIO_MCP_SERVER": "True", "GRADIO_SERVER_PORT": str(port)}
-    with (tmp_path / "log").open("w") as log:
-        server = subprocess.Popen([sys.executable, "-u", ROOT / "app.py"], env=environment, stdout=log, stderr=log)
-    for _ in range(120):
-        if "Running on local URL" in (tmp_path / "log").read_text() or server.poll() is not None:
-            break
-        time.sleep(0.5)
-    assert server.poll() is None, (tmp_path / "log").read_text()
-    yield f"http://127.0.0.1:{port}/gradio_api/mcp/"
-    server.terminate()
-    server.wait()
+    with page(GRADIO_MCP_SERVER="True") as (address, _):
+        yield f"{address}/gradio_api/mcp/"
 
 
 def test_an_mcp_client_finds_one_tool_and_uses_it(mcp_address):

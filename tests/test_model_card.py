@@ -28,7 +28,7 @@ def test_every_protocol_is_named_for_what_it_is(protocol):
 
 def test_the_metadata_carries_the_figures():
     data = ModelCard(render_card(changed(accuracy=0.123456))).data
-    assert data.library_name == "transformers"
+    assert data["library_name"] == "transformers"
     assert data.pipeline_tag == "audio-classification"
     assert data.language == "en"
     figures = {result.metric_type: result.metric_value for result in data.eval_results}

@@ -1,7 +1,6 @@
 """The page in a real browser that hears a real voice; its screenshots are left in runs/page/."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,9 +15,9 @@ from conftest import ROOT
 from gradio.route_utils import delete_files_created_by_app
 from playwright.sync_api import Page
 from playwright.sync_api import expect
-from playwright.sync_api import sync_playwright
 
 import app
+from benchmarks.browser import chromium
 
 SHOTS = ROOT / "runs/page"
 PATIENCE = 30_000  # ms
@@ -35,13 +34,8 @@ def browser(tmp_path_factory):
     """Chromium with a microphone that speaks an example."""
     wav = tmp_path_factory.mktemp("microphone") / "clip.wav"
     soundfile.write(wav, *soundfile.read(EXAMPLES / "fast-high-and-loud.ogg"))
-    installed = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    arguments = ["--no-sandbox", "--disable-gpu", "--use-fake-ui-for-media-stream"]
-    arguments += ["--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={wav}"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=installed, args=arguments)
+    with chromium(wav) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
