@@ -24,9 +24,12 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO if first else logging.ERROR, format="%(levelname)s: %(message)s")
     try:
         run = prepare(*parse_arguments())
-    except (ValueError, FileNotFoundError, ConnectionError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"train.py: {error}")
-    results = train(run)
+    try:
+        results = train(run)
+    except OSError as error:
+        sys.exit(f"train.py: {error}; what was finished is in {run.training.output_dir}, to go on from")
     if results is None:  # the first of several processes reports
         return
     low, high = results["interval_95"]["accuracy"]

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,20 +9,35 @@ from pathlib import Path
 
 @contextmanager
 def atomic_folder(folder: str | Path) -> Iterator[Path]:
-    """Yield an empty folder beside `folder` that takes its name and place if the block ends without an error."""
+    """Yield an empty folder beside `folder` that takes its name and place if the block ends without an error.
+
+    What a process that was killed left there is removed by the next one that writes the same folder.
+    """
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    temporary.chmod(0o755)
+    temporary, previous = (folder.with_name(f".{folder.name}.{what}") for what in ("unfinished", "previous"))
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
     try:
         yield temporary
-        previous = temporary.with_name(f"{temporary.name}-previous")
         if folder.exists():
+            shutil.rmtree(previous, ignore_errors=True)
             os.replace(folder, previous)
         os.replace(temporary, folder)
         shutil.rmtree(previous, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_writable(folder: str | Path) -> None:
+    """Refuse a folder, perhaps one still to be made, in which nothing could be written in the end.
+
+    Raises:
+        ValueError: It lies in a folder that is read-only, or in a file.
+    """
+    folder = Path(folder).absolute()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise ValueError(f"expected a folder that can be written to; got {str(folder)!r}; choose another one")
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -35,4 +49,4 @@ def write_text(path: str | Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-__all__ = ["atomic_folder", "write_text"]
+__all__ = ["atomic_folder", "check_writable", "write_text"]

@@ -1,4 +1,4 @@
-"""Memory of this process: keep what was freed for the next batch, and say how much was needed at most."""
+"""Memory of this process: freed for the next batch rather than the kernel, and how much was needed at most."""
 
 import ctypes
 import sys
@@ -23,6 +23,16 @@ def keep_freed_memory() -> bool:
     return mallopt is not None and all(mallopt(name, NEVER) for name in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD))
 
 
+def hand_back_freed_memory() -> bool:
+    """Give what is free now to the kernel: batches of many lengths leave gaps that would add up over the epochs.
+
+    Returns:
+        Whether there was any to give, and a C library that knows how.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
+    return trim is not None and bool(trim(0))
+
+
 def peak_memory() -> float | None:
     """Largest resident size of this process so far in GiB, where the system tells."""
     try:
@@ -33,4 +43,4 @@ def peak_memory() -> float | None:
     return round(kibibytes / (2**30 if sys.platform == "darwin" else 2**20), 2)
 
 
-__all__ = ["keep_freed_memory", "peak_memory"]
+__all__ = ["hand_back_freed_memory", "keep_freed_memory", "peak_memory"]

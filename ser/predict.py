@@ -188,11 +188,14 @@ def main(arguments: list[str] | None = None) -> None:
         parts = open_parts(output, describe_job(options, clips, model))
     except ValueError as error:
         sys.exit(f"ser.predict: {error}")
-    predict(clips, model.to(state.device), extractor, parts)
-    state.wait_for_everyone()
-    if state.is_main_process:
-        rows, errors = merge_parts(parts, output, table_schema(labels_of(model)))
-        print(f"{rows:,} clips, {errors:,} with errors: {output}")
+    try:
+        predict(clips, model.to(state.device), extractor, parts)
+        state.wait_for_everyone()
+        if state.is_main_process:
+            rows, errors = merge_parts(parts, output, table_schema(labels_of(model)))
+            print(f"{rows:,} clips, {errors:,} with errors: {output}")
+    except OSError as error:
+        sys.exit(f"ser.predict: {error}; what is done is kept: make room, and run the same command again")
     state.destroy_process_group()
 
 

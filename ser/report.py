@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,8 @@ def write_report(run: "Run", model: PreTrainedModel, results: dict, logits: np.n
         run.extractor.save_pretrained(folder)
         (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(render_card(results), encoding="utf-8")
-        for name, figure in pictures.items():
-            figure.savefig(folder / name, dpi=110)
+        for name in pictures:
+            shutil.copy(run.results_dir / name, folder)
 
 
 def write_predictions(run: "Run", logits: np.ndarray, path: Path) -> None:

@@ -10,10 +10,8 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
-from transformers.trainer_utils import get_last_checkpoint
 
 from ser.arguments import parse_arguments
 from ser.arguments import run_name
@@ -21,6 +19,7 @@ from ser.recipes import load_recipe
 from ser.recipes import recipe_names
 from ser.regenerate import ROOT
 from ser.regenerate import main as regenerate
+from ser.trainer import last_checkpoint
 
 SEEDS = {"class-1d": 3, "class-2d": 3, "mel-2d": 3, "zcr-energy-1d": 3}  # one for the others
 LEAKY = ("mel-2d", "zcr-energy-1d")
@@ -50,8 +49,7 @@ def missing(run: dict, corpora: dict[str, str | None]) -> list[str] | None:
     data, options, _, training = parse_arguments(arguments)
     if (ROOT / "results" / run_name(data, options, training.seed) / "results.json").exists():
         return None
-    started = Path(training.output_dir).is_dir() and get_last_checkpoint(training.output_dir)
-    return [*arguments, "--resume_from_checkpoint=last"] if started else arguments
+    return [*arguments, "--resume_from_checkpoint=last"] if last_checkpoint(training.output_dir) else arguments
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """`Trainer` with mixup, label smoothing, training accuracy and averaged weights."""
 
 import copy
+import json
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_model
 from safetensors.torch import save_model
 from torch.optim.swa_utils import AveragedModel
@@ -16,12 +18,15 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from transformers import Trainer
 from transformers import TrainerCallback
 from transformers import TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import HubStrategy
+from transformers.trainer_utils import sort_checkpoints
 from transformers.utils import PushInProgress
 
 from ser.augmentation import AugmentationArguments
 from ser.augmentation import mixup
 from ser.augmentation import soft_targets
+from ser.memory import hand_back_freed_memory
 
 LIVE_WEIGHTS = "live_weights.safetensors"
 
@@ -109,7 +114,10 @@ class SERTrainer(Trainer):
     def evaluate(self, *args, **kwargs) -> dict[str, float]:
         """As `Trainer`, with the averaged weights."""
         with self.averaged_weights():
-            return super().evaluate(*args, **kwargs)
+            figures = super().evaluate(*args, **kwargs)
+        if self.args.use_cpu:
+            hand_back_freed_memory()
+        return figures
 
     def save_model(self, output_dir: str | None = None, **kwargs) -> None:
         """Saves the averaged weights as the model and, beside them, the live ones that training goes on from."""
@@ -118,6 +126,13 @@ class SERTrainer(Trainer):
             super().save_model(output_dir, **kwargs)
         if self.averaged is not None and self.args.should_save:
             save_model(self.model, str(Path(output_dir) / LIVE_WEIGHTS))
+
+    def _save_checkpoint(self, *args, **kwargs) -> None:
+        """As `Trainer`; a disk that is full is an OSError, whichever library found out."""
+        try:
+            super()._save_checkpoint(*args, **kwargs)
+        except (RuntimeError, SafetensorError) as error:
+            raise OSError(f"a checkpoint could not be written ({str(error).partition(chr(10))[0]})") from error
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model=model)
@@ -145,6 +160,20 @@ class SERTrainer(Trainer):
         return output
 
 
+def last_checkpoint(folder: str | Path) -> str | None:
+    """The newest checkpoint below `folder` that was written to its end; None if there is none.
+
+    The state of the training is written last, so a process that was killed while it wrote leaves none that can be read.
+    """
+    for checkpoint in reversed(sort_checkpoints(str(folder))):
+        try:
+            json.loads((Path(checkpoint) / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            continue
+        return checkpoint
+    return None
+
+
 def has_bf16(use_cpu: bool) -> bool:
     """Whether bf16 arithmetic is fast here: on a CUDA device that has it, or on a CPU with AVX-512 BF16 or AMX."""
     if not use_cpu:
@@ -153,4 +182,4 @@ def has_bf16(use_cpu: bool) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-__all__ = ["SERTrainer", "has_bf16"]
+__all__ = ["SERTrainer", "has_bf16", "last_checkpoint"]

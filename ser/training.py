@@ -22,7 +22,6 @@ from transformers import EarlyStoppingCallback
 from transformers import PreTrainedModel
 from transformers import TrainerState
 from transformers import set_seed
-from transformers.trainer_utils import get_last_checkpoint
 
 from ser.arguments import DataArguments
 from ser.arguments import ModelArguments
@@ -50,6 +49,7 @@ from ser.evaluation import predict_logits
 from ser.evaluation import report_on_test
 from ser.evaluation import score
 from ser.feature_extraction_ser import SERFeatureExtractor
+from ser.files import check_writable
 from ser.hub import check_card
 from ser.hub import check_token
 from ser.hub import claim_repository
@@ -62,6 +62,7 @@ from ser.recipes import Recipe
 from ser.recipes import load_recipe
 from ser.report import write_report
 from ser.trainer import SERTrainer
+from ser.trainer import last_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +108,8 @@ def prepare(
         ConnectionError: The corpus could not be fetched.
     """
     set_seed(training.seed)
+    for folder in (training.output_dir, options.results_dir, options.model_dir or training.output_dir):
+        check_writable(folder)
     training.resume_from_checkpoint = find_checkpoint(training)
     recipe = load_recipe(data.recipe)
     if training.push_to_hub:
@@ -148,7 +151,7 @@ def prepare(
 def find_checkpoint(training: SERTrainingArguments) -> str | None:
     """The checkpoint to go on from; refuses to mix a new run with the checkpoints of an earlier one."""
     wanted, folder = training.resume_from_checkpoint, Path(training.output_dir)
-    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    last = last_checkpoint(folder)
     if wanted == "last" and last is None:
         raise ValueError(f"there is no checkpoint in {folder} to go on from; start without --resume_from_checkpoint")
     if wanted is None and last is not None:

@@ -26,6 +26,17 @@ def test_an_error_leaves_the_old_folder_and_no_litter(tmp_path):
     assert [path.name for path in (tmp_path / "report").iterdir()] == ["results.json"]
 
 
+def test_what_a_killed_process_left_is_cleared_away(tmp_path):
+    for left in (".report.unfinished", ".report.previous"):
+        (tmp_path / left).mkdir()
+        (tmp_path / left / "half").write_text("half")
+    (tmp_path / "report").mkdir()
+    with atomic_folder(tmp_path / "report") as folder:
+        (folder / "results.json").write_text("{}")
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+    assert [path.name for path in (tmp_path / "report").iterdir()] == ["results.json"]
+
+
 def test_a_text_is_replaced_at_once(tmp_path):
     write_text(tmp_path / "a/b.md", "one")
     write_text(tmp_path / "a/b.md", "two")
