@@ -11,6 +11,7 @@ test: .venv/test
 lint: .venv/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 results: .venv/demo
 	$(BIN)/python -m ser.regenerate
@@ -28,7 +29,7 @@ $(BIN)/python:
 	PLAYWRIGHT=$(BIN)/playwright sh tests/install_browser.sh
 	touch $@
 
-.venv/lint: $(BIN)/python pyproject.toml
+.venv/lint: .venv/demo pyproject.toml  # mypy reads the types of the packages
 	$(BIN)/python -m pip install --group lint
 	touch $@
 

@@ -10,6 +10,8 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
+from typing import Any
+from typing import cast
 
 import gradio as gr
 import numpy as np
@@ -18,6 +20,7 @@ from gradio.processing_utils import save_bytes_to_cache
 from huggingface_hub import snapshot_download
 from transformers import pipeline
 
+from ser import SERPipeline
 from ser import load_audio
 from ser import markup
 from ser import timeline
@@ -76,7 +79,9 @@ def read_results(folder: Path) -> dict:
 
 FOLDERS = find_models()
 RESULTS = {name: read_results(folder) for name, folder in FOLDERS.items()}
-MODELS = {name: pipeline("audio-classification", model=str(folder)) for name, folder in FOLDERS.items()}
+MODELS = {  # importing ser makes these pipelines its own
+    name: cast(SERPipeline, pipeline("audio-classification", model=str(folder))) for name, folder in FOLDERS.items()
+}
 
 
 def rate_of(model: str) -> int:
@@ -105,7 +110,11 @@ def hear(
         ValueError: The file cannot be decoded, or is silent.
     """
     if seconds > ONE_CLIP:
-        rows = timeline.analyse(sound, MODELS[model], lambda done: progress((min(done, seconds), seconds), unit="s"))
+        rows = timeline.analyse(
+            sound,
+            MODELS[model],
+            lambda done: progress((min(done, seconds), seconds), unit="s"),  # type: ignore[arg-type]  # floats do
+        )
         silent = max(row["level_db"] for row in rows) < SILENT_DB
         scores = timeline.overall(rows)
     else:
@@ -141,7 +150,8 @@ def classify(
 
 def respond(path: str | None, model: str, progress: gr.Progress = PROGRESS) -> Iterator[dict]:
     """All that the page shows of a recording, as it becomes known: first the answer, then what explains it."""
-    nothing = {answer: START, bars: None, heard: [], picture: "", windows: gr.Column(visible=False)}
+    hidden = gr.Column(visible=False)
+    nothing: dict[Any, Any] = {answer: START, bars: None, heard: [], picture: "", windows: hidden}
     if path is None:
         yield nothing
         return
@@ -180,7 +190,7 @@ def draw_clip(waveform: np.ndarray, model: str, scores: dict[str, float] | None)
     """A waveform of shape `(samples,)` and its spectrogram, with what drove the decision, and a sentence about it."""
     about, activation = f"Waveform and mel spectrogram of {len(waveform) / rate_of(model):.1f} s of sound.", None
     if scores:
-        label = max(scores, key=scores.get)
+        label = max(scores, key=scores.__getitem__)
         activation = class_activation(waveform, MODELS[model], label)
     if activation:
         begin, end = activation.strongest()
@@ -266,7 +276,7 @@ def hear_live(chunk: tuple[int, np.ndarray] | None, kept: dict | None, model: st
         return kept, *[gr.skip()] * 3
     kept["due"] = seconds + LIVE_EVERY / 2  # chunks of LIVE_EVERY come as they can
     scores = hear_clip(load_audio(kept["samples"], sampling_rate=rate_of(model), source_rate=rate), model)
-    said = max(scores, key=scores.get) if scores else "nobody speaks"
+    said = max(scores, key=scores.__getitem__) if scores else "nobody speaks"
     if not kept["changes"] or kept["changes"][0][1] != said:
         kept["changes"] = [(seconds, said), *kept["changes"]][:LIVE_CHANGES]
     heading = words.describe_scores(scores, RESULTS[model]).split("\n")[0]
@@ -344,7 +354,7 @@ with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 1800)) as demo
         about = gr.Markdown(elem_id="about")
         confusions = gr.HTML()
 
-    newest = {"trigger_mode": "always_last", "api_visibility": "private"}
+    newest: dict[str, Any] = {"trigger_mode": "always_last", "api_visibility": "private"}
     window_parts = [window_answer, window_bars, window_picture]
     shown = [answer, bars, heard, picture, windows, moment, table, csv_file, json_file, *window_parts]
     chosen = gr.on([audio.change, model.change], respond, [audio, model], shown, concurrency_limit=AT_ONCE, **newest)

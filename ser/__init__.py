@@ -1,9 +1,12 @@
 """Emotion recognition in speech: importing this package registers its models, so that no remote code is needed."""
 
+from typing import Any
+
 from transformers import AudioClassificationPipeline
 from transformers import AutoConfig
 from transformers import AutoFeatureExtractor
 from transformers import AutoModelForAudioClassification
+from transformers import PreTrainedModel
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from ser.audio_ser import load_audio
@@ -23,7 +26,7 @@ __version__ = "0.1.0"
 class _RegisteredPipeline(SERPipeline):
     """`pipeline("audio-classification")` in a process that imported `ser`: ours for our models, else the stock one."""
 
-    def __new__(cls, *args, model, **kwargs):
+    def __new__(cls, *args: Any, model: PreTrainedModel, **kwargs: Any) -> Any:
         pipeline_class = SERPipeline if isinstance(model.config, SERConfig) else AudioClassificationPipeline
         return pipeline_class(*args, model=model, **kwargs)
 
@@ -41,7 +44,7 @@ def _register() -> None:
         model_class.register_for_auto_class("AutoModelForAudioClassification")
     SERFeatureExtractor.register_for_auto_class("AutoFeatureExtractor")
     # The installed classes serve these models, so the copy of the pipeline that a model folder brings stays unread.
-    SERConfig.custom_pipelines = property(lambda self: {}, lambda self, value: None)
+    SERConfig.custom_pipelines = property(lambda self: {}, lambda self, value: None)  # type: ignore[attr-defined]
     PIPELINE_REGISTRY.supported_tasks["audio-classification"]["impl"] = _RegisteredPipeline
 
 

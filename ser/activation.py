@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch.nn import functional as F
-from transformers import Pipeline
+
+from ser.pipeline_ser import SERPipeline
 
 
 class Activation(NamedTuple):
@@ -31,10 +32,11 @@ class Activation(NamedTuple):
         frames = self.image.mean(1)
         size = max(1, len(frames) // 5)
         first = int(np.convolve(frames, np.ones(size), "valid").argmax())
-        return tuple(np.interp([first, first + size], [0, len(frames)], [self.begin, self.end]).tolist())
+        begin, end = np.interp([first, first + size], [0, len(frames)], [self.begin, self.end]).tolist()
+        return begin, end
 
 
-def class_activation(waveform: np.ndarray, classifier: Pipeline, label: str) -> Activation | None:
+def class_activation(waveform: np.ndarray, classifier: SERPipeline, label: str) -> Activation | None:
     """How much each frame, and each band where the network sees bands, speaks for a label.
 
     Args:

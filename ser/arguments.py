@@ -6,6 +6,8 @@ import shlex
 from dataclasses import dataclass
 from dataclasses import field
 from pathlib import Path
+from typing import Any
+from typing import cast
 
 import torch
 from transformers import HfArgumentParser
@@ -21,8 +23,8 @@ from ser.recipes import recipe_names
 from ser.trainer import has_bf16
 
 # Left out of the command that a report tells, as all that begins with hub_.
-LOCAL = ("cache_dir", "output_dir", "model_dir", "results_dir", "resume_from_checkpoint", "push_to_hub", "disable_tqdm")
-LOCAL += ("report_to", "run_name", "project", "logging_dir", "download")
+LOCAL: tuple[str, ...] = ("cache_dir", "output_dir", "model_dir", "results_dir", "resume_from_checkpoint")
+LOCAL += ("push_to_hub", "disable_tqdm", "report_to", "run_name", "project", "logging_dir", "download")
 FOLDERS = ("data_dir", "dataset_dir", "dataset_name", "model_name_or_path")  # named DIR where they are local
 
 
@@ -78,14 +80,14 @@ class ModelArguments:
 class SERTrainingArguments(TrainingArguments):
     """`TrainingArguments` with the defaults of this project."""
 
-    output_dir: str | None = field(
-        default=None, metadata={"help": "Checkpoints; default: runs/RECIPE/PROTOCOL/seed-SEED."}
+    output_dir: str = field(
+        default="trainer_output", metadata={"help": "Checkpoints; default: runs/RECIPE/PROTOCOL/seed-SEED."}
     )
     eval_strategy: str = field(default="epoch", metadata={"help": "When to look at the dev part."})
     save_strategy: str = field(default="epoch", metadata={"help": "When to write a checkpoint."})
     save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints kept beside the best one."})
     load_best_model_at_end: bool = field(default=True, metadata={"help": "Keep the best epoch, judged on dev."})
-    metric_for_best_model: str | None = field(default="uar", metadata={"help": "Figure on the dev part that decides."})
+    metric_for_best_model: str = field(default="uar", metadata={"help": "Figure on the dev part that decides."})
     logging_strategy: str = field(default="epoch", metadata={"help": "When to log the training loss."})
     per_device_eval_batch_size: int = field(default=16, metadata={"help": "Clips a batch on dev and test."})
     seed: int = field(default=0, metadata={"help": "Of weights, batches and augmentation."})
@@ -106,12 +108,12 @@ class SERTrainingArguments(TrainingArguments):
         default=0.0, metadata={"help": "Decay per step of the weights' moving average; 0 for none."}
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """A plateau of a figure that should grow is not one of a figure that should shrink, torch's default."""
         super().__post_init__()
         if self.lr_scheduler_type == SchedulerType.REDUCE_ON_PLATEAU:
             mode = {"mode": "max" if self.greater_is_better else "min"}
-            self.lr_scheduler_kwargs = mode | (self.lr_scheduler_kwargs or {})
+            self.lr_scheduler_kwargs = mode | cast(dict, self.lr_scheduler_kwargs or {})  # JSON is read by now
 
 
 def run_name(data: DataArguments, options: ModelArguments, seed: int) -> str:
@@ -132,7 +134,7 @@ def run_name(data: DataArguments, options: ModelArguments, seed: int) -> str:
 def parse_arguments(arguments: list[str] | None = None) -> tuple:
     """Command line to the four dataclasses; the recipe gives the defaults of all of them."""
     dataclasses = (DataArguments, ModelArguments, AugmentationArguments, SERTrainingArguments)
-    parser = HfArgumentParser(dataclasses, allow_abbrev=False)
+    parser = HfArgumentParser(dataclasses, allow_abbrev=False)  # type: ignore[arg-type]  # asks for a NewType of its own
     parser.set_defaults(use_cpu=not torch.cuda.is_available())  # else bf16 on a CPU is refused
     peek = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in ("--recipe", "--dataset_name", "--dataset_dir"):
@@ -142,7 +144,7 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple:
         recipe = load_recipe(peeked.recipe)
         own_data = {"protocol": "speakers"} if peeked.dataset_name or peeked.dataset_dir else {}
         parser.set_defaults(**recipe.data | own_data, **recipe.augmentation, **recipe.training)
-        known, _ = parser.parse_known_args(arguments)
+        known: Any = parser.parse_known_args(arguments)[0]  # has the fields of all four
         output_dir = Path("runs") / run_name(known, known, known.seed)
         parser.set_defaults(bf16=has_bf16(known.use_cpu), output_dir=str(output_dir))
     parsed = parser.parse_args_into_dataclasses(arguments)
@@ -180,7 +182,9 @@ def command_line(given: dict) -> str:
 
 def on_the_hub(name: str | None) -> bool:
     """Whether a dataset or model is named by its id rather than by a folder of this machine."""
-    return bool(name) and not Path(name).exists() and name.count("/") == 1 and not name.startswith((".", "/", "~"))
+    if not name:
+        return False
+    return not Path(name).exists() and name.count("/") == 1 and not name.startswith((".", "/", "~"))
 
 
 __all__ = [

@@ -68,7 +68,7 @@ def render_dataset_card(clips: datasets.Dataset, title: str | None, repo_id: str
         repo_id: Where it is published.
     """
     name = repo_id.split("/")[-1]
-    corpus = CORPORA.get(title, Corpus(speech="speech with emotion labels"))
+    corpus = CORPORA.get(title or "", Corpus(speech="speech with emotion labels"))
     data = DatasetCardData(
         language=corpus.language,
         license=corpus.licence_id,

@@ -37,7 +37,7 @@ def score(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
 
 
 def bootstrap_interval(
-    labels: np.ndarray, predicted: np.ndarray, groups: Sequence[str], *, num_labels: int, seed: int = 0
+    labels: np.ndarray, predicted: np.ndarray, groups: Sequence[str] | np.ndarray, *, num_labels: int, seed: int = 0
 ) -> dict[str, list[float]]:
     """95 % intervals of accuracy and UAR when whole groups (actors) are drawn again with replacement.
 
@@ -120,7 +120,7 @@ def report_on_test(clips: datasets.Dataset, logits: np.ndarray) -> dict:
     matrix = confusion_matrix(labels, predicted, labels=range(len(names)))
     summary, votes = describe_part(clips, logits), human_confusion(clips)
     by_actor = (summary["actors"] or 0) > 1  # drawing one actor again and again would say nothing
-    groups = speakers_of(clips) if by_actor else [str(index) for index in range(len(clips))]
+    groups = (speakers_of(clips) if by_actor else None) or [str(index) for index in range(len(clips))]
     return {
         **{name: summary[name] for name in ("accuracy", "uar", "macro_f1", "weighted_f1")},
         "test_clips": summary["clips"],

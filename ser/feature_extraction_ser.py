@@ -1,6 +1,10 @@
 """Feature extractor: waveforms in, padded frame features and their attention mask out."""
 
+from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +17,7 @@ from .features_ser import Frames
 from .features_ser import loud_span
 from .features_ser import wiener_filter
 
-STATISTICS = {"mean": np.mean, "std": np.std, "min": np.min, "max": np.max}
+STATISTICS: dict[str, Callable[..., np.ndarray]] = {"mean": np.mean, "std": np.std, "min": np.min, "max": np.max}
 NORMALIZATIONS = ("none", "clip", "corpus")
 DB_REFERENCES = ("one", "max")
 
@@ -73,9 +77,10 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         normalization: str = "none",
         mean: list[float] | None = None,
         std: list[float] | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         features = list(features)
+        statistics = None if statistics is None else list(statistics)
         unknown = [name for name in features if name not in FEATURES]
         if unknown or not features:
             raise ValueError(f"expected features out of {', '.join(FEATURES)}; got {unknown or 'none'}")
@@ -107,7 +112,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         self.wiener = wiener
         self.max_duration = max_duration
         self.pad_to_max_duration = pad_to_max_duration
-        self.statistics = None if statistics is None else list(statistics)
+        self.statistics = statistics
         self.join = join
         self.normalization = normalization
         self.mean = mean
@@ -130,7 +135,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         raw_speech: np.ndarray | torch.Tensor | list,
         sampling_rate: int | None = None,
         return_tensors: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> BatchFeature:
         """Featurise one waveform or a list of waveforms.
 
@@ -211,19 +216,21 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
 
     def fit_normalization(self, features: Iterable[np.ndarray]) -> None:
         """Learn `mean` and `std` of each column over an iterable of `(frames, n_features)` (the training part only)."""
-        count, total, squares = 0, 0.0, 0.0
+        count, total, squares = 0, np.zeros(1), np.zeros(1)
         for array in features:
             array = np.asarray(array, dtype=np.float64)
             count += len(array)
-            total += array.sum(axis=0)
-            squares += np.square(array).sum(axis=0)
+            total = total + array.sum(axis=0)
+            squares = squares + np.square(array).sum(axis=0)
         if not count:
             raise ValueError("expected at least one clip to learn the normalisation from; got none")
         mean = total / count
         self.mean = mean.tolist()
         self.std = np.sqrt(np.maximum(squares / count - mean**2, 0.0)).tolist()
 
-    def pad(self, processed_features, return_tensors: str | None = None, **kwargs) -> BatchFeature:
+    def pad(  # type: ignore[override]  # the arguments left out, all about how far to pad, are accepted and ignored
+        self, processed_features: Sequence[Mapping[str, Any]], return_tensors: str | None = None, **kwargs: Any
+    ) -> BatchFeature:
         """Collate items with `input_features` of shape `(frames, n_features)` to the longest of them.
 
         Other keys (labels) are stacked. Unlike the base class this also pads features of a single column.
@@ -232,7 +239,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         if not arrays:
             raise ValueError("expected at least one waveform; got an empty list")
         shape = (len(arrays), max(map(len, arrays)))
-        batch = {
+        batch: dict[str, np.ndarray] = {
             "input_features": np.full((*shape, self.feature_size), self.padding_value, dtype=np.float32),
             "attention_mask": np.zeros(shape, dtype=np.int64),
         }
@@ -244,7 +251,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         return BatchFeature(batch, tensor_type=return_tensors)
 
 
-def _as_waveform(waveform) -> np.ndarray:
+def _as_waveform(waveform: np.ndarray | torch.Tensor | list[float]) -> np.ndarray:
     if isinstance(waveform, torch.Tensor):
         waveform = waveform.detach().cpu().numpy()
     waveform = np.asarray(waveform)

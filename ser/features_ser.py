@@ -113,11 +113,11 @@ def log_mel(frames: Frames) -> np.ndarray:
     """Mel spectrogram in dB, shape `(frames, n_mels)` (librosa.power_to_db of librosa.feature.melspectrogram)."""
     mel = torch.sparse.mm(frames.mel_filters, frames.magnitude.square())
     decibels = 10.0 * torch.log10(torch.clamp(mel, min=SILENCE))
-    loudest = decibels.max()
+    loudest = float(decibels.max())
     if frames.db_reference == "max":
         decibels, loudest = decibels - loudest, 0.0
     if frames.top_db is not None:
-        decibels = torch.clamp(decibels, min=float(loudest) - frames.top_db)
+        decibels = torch.clamp(decibels, min=loudest - frames.top_db)
     return decibels.T.numpy()
 
 

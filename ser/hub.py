@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import datasets
 import httpx2
@@ -54,8 +55,8 @@ def explained(what: str) -> Iterator[None]:
             reason = f"the Hub answers {status} ({error.server_message or error.response.reason_phrase})"
         raise ConnectionError(f"{what} failed: {reason}") from error
     except (httpx2.HTTPError, ConnectionError, RuntimeError) as error:  # RuntimeError: an upload that broke off
-        reason = error.__cause__ or error
-        raise ConnectionError(f"{what} failed: the Hub cannot be reached ({reason}); push again later") from error
+        cause = error.__cause__ or error
+        raise ConnectionError(f"{what} failed: the Hub cannot be reached ({cause}); push again later") from error
 
 
 def check_token(token: str | None) -> None:
@@ -83,7 +84,7 @@ def check_card(card: str) -> None:
 
 
 def claim_repository(
-    repo_id: str, *, kind: str = "model", token: str | None = None, branch: str | None = None, **options
+    repo_id: str, *, kind: str = "model", token: str | None = None, branch: str | None = None, **options: Any
 ) -> str:
     """The full id of a repository (and branch) that exists from now on and that this token may write to.
 
@@ -127,7 +128,9 @@ def push_model(folder: str | Path, repo_id: str, *, token: str | None = None, re
         return commit_model(folder, repo_id, card, "Upload model", token=token, revision=revision)
 
 
-def commit_model(folder: Path, repo_id: str, card: str, message: str, *, token: str | None = None, **options):
+def commit_model(
+    folder: Path, repo_id: str, card: str, message: str, *, token: str | None = None, **options: Any
+) -> Any:
     """Commit what of a model folder or checkpoint is fit for the public, read now; see `HfApi.create_commit`."""
     paths = [path for path in sorted(folder.iterdir()) if path.suffix in PUBLIC and path.name not in LOCAL]
     files = {path.name: path.read_bytes() for path in paths} | {"README.md": card.encode()}
@@ -188,7 +191,7 @@ def push_space(repo_id: str, *, models: list[str] | None = None, token: str | No
     repo_id = claim_repository(repo_id, kind="space", token=token, space_sdk="gradio")
     card = SpaceCard((ROOT / "README.md").read_text(encoding="utf-8"))
     if models:
-        card.data.models = models
+        card.data["models"] = models
     files = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in sorted(paths)}
     files["README.md"] = str(card).encode()
     operations = [CommitOperationAdd(name, content) for name, content in files.items()]

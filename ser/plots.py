@@ -39,7 +39,7 @@ def _draw_curves(axes: Axes, history: list[dict], name: str) -> None:
     axes.plot([e["epoch"] for e in training], [e[name] for e in training], color=TRAINING, label="training batches")
     axes.plot([e["epoch"] for e in dev], [e[f"eval_{name}"] for e in dev], color=DEV, ls="--", label="dev")
     axes.set(xlabel="epoch", ylabel=name)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]  # known to the default locator
     axes.grid(alpha=0.3)
     axes.legend()
 
@@ -68,13 +68,13 @@ def plot_confusion(
     matrix: Sequence[Sequence[int]], names: Sequence[str], title: str, *, normalized: bool, listener: str = "the model"
 ) -> Figure:
     """Confusion matrix, in clips or as a share of each true class."""
-    matrix = np.asarray(matrix)
-    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    clips = np.asarray(matrix)
+    share = clips / np.maximum(clips.sum(1, keepdims=True), 1)
     figure = Figure(figsize=(5.6, 5), layout="constrained")
     axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (row, column), value in np.ndenumerate(share):
-        text = f"{value:.0%}" if normalized else str(matrix[row, column])
+        text = f"{value:.0%}" if normalized else str(clips[row, column])
         axes.text(column, row, text, ha="center", va="center", color="white" if value > 0.5 else "black")
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
     axes.set_yticks(range(len(names)), names)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
 import torch
@@ -22,7 +23,6 @@ from tqdm.auto import tqdm
 from transformers import AutoFeatureExtractor
 from transformers import AutoModelForAudioClassification
 from transformers import PreTrainedModel
-from transformers import SequenceFeatureExtractor
 
 from ser.audio_ser import load_audio
 from ser.corpora.labelled_audio import saved_to_disk
@@ -30,6 +30,7 @@ from ser.corpora.unlabelled_audio import Clips
 from ser.corpora.unlabelled_audio import find_clips
 from ser.corpora.unlabelled_audio import open_dataset
 from ser.corpora.unlabelled_audio import share
+from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.parts import check_output
 from ser.parts import merge_parts
 from ser.parts import open_parts
@@ -42,7 +43,7 @@ BATCH_SECONDS = 30.0  # of one batch, padding included; larger ones are slower o
 LONGEST_WAIT = timedelta(days=30)  # of one process for the others
 
 
-def load_model(name: str, revision: str | None) -> tuple[PreTrainedModel, SequenceFeatureExtractor]:
+def load_model(name: str, revision: str | None) -> tuple[PreTrainedModel, SERFeatureExtractor]:
     """A trained model and its feature extractor; no code from their folder or repository is run.
 
     Raises:
@@ -62,7 +63,7 @@ def load_model(name: str, revision: str | None) -> tuple[PreTrainedModel, Sequen
     return model.eval(), extractor
 
 
-def read_clip(audio: dict | None, extractor: SequenceFeatureExtractor) -> tuple[dict, dict | None]:
+def read_clip(audio: dict | None, extractor: SERFeatureExtractor) -> tuple[dict, dict | None]:
     """Name and duration of a clip, and its features; or its name and what is wrong with it, and None."""
     row = {"file": audio and audio["path"]}
     try:
@@ -74,7 +75,7 @@ def read_clip(audio: dict | None, extractor: SequenceFeatureExtractor) -> tuple[
     return row, {name: values[0] for name, values in features.items()}
 
 
-def read_chunk(audio: Iterator[dict | None], extractor: SequenceFeatureExtractor) -> list[tuple[dict, dict | None]]:
+def read_chunk(audio: Iterator[dict | None], extractor: SERFeatureExtractor) -> list[tuple[dict, dict | None]]:
     """The next clips, up to `CHUNK_CLIPS` or just over `CHUNK_SECONDS`; an empty list at the end."""
     chunk, seconds = [], 0.0
     for clip in islice(audio, CHUNK_CLIPS):
@@ -87,8 +88,8 @@ def read_chunk(audio: Iterator[dict | None], extractor: SequenceFeatureExtractor
 
 def batches(durations: dict[int, float]) -> Iterator[list[int]]:
     """Keys in the order of their seconds, as many together as fit into `BATCH_SECONDS` when padded to the longest."""
-    batch = []
-    for key in sorted(durations, key=durations.get):
+    batch: list[int] = []
+    for key in sorted(durations, key=durations.__getitem__):
         if batch and durations[key] * (len(batch) + 1) > BATCH_SECONDS:
             yield batch
             batch = []
@@ -99,7 +100,8 @@ def batches(durations: dict[int, float]) -> Iterator[list[int]]:
 
 def labels_of(model: PreTrainedModel) -> list[str]:
     """Names of the classes, in the order of the logits."""
-    return [model.config.id2label[index] for index in range(model.config.num_labels)]
+    names = cast(dict[int, str], model.config.id2label)  # numbered since it was read
+    return [names[index] for index in range(len(names))]
 
 
 def table_schema(labels: list[str]) -> pa.Schema:
@@ -110,22 +112,23 @@ def table_schema(labels: list[str]) -> pa.Schema:
 
 @torch.inference_mode()
 def predict_chunk(
-    chunk: list[tuple[dict, dict | None]], model: PreTrainedModel, extractor: SequenceFeatureExtractor
+    chunk: list[tuple[dict, dict | None]], model: PreTrainedModel, extractor: SERFeatureExtractor
 ) -> pa.Table:
     """One row for each clip that `read_chunk` gave, in its order."""
     labels = labels_of(model)
     durations = {index: row["duration"] for index, (row, features) in enumerate(chunk) if features}
     for batch in batches(durations):
-        inputs = extractor.pad([chunk[index][1] for index in batch], return_tensors="pt").to(model.device)
+        clips = [features for index in batch if (features := chunk[index][1])]
+        inputs = extractor.pad(clips, return_tensors="pt").to(model.device)
         probabilities = model(**inputs).logits.float().softmax(1)  # (batch, num_labels)
         for index, values in zip(batch, probabilities.tolist(), strict=True):
             scores = dict(zip(labels, values, strict=True))
-            label = max(scores, key=scores.get)
+            label = max(scores, key=scores.__getitem__)
             chunk[index][0].update(scores | {"label": label, "score": scores[label]})
     return pa.Table.from_pylist([row for row, _ in chunk], table_schema(labels))
 
 
-def predict(clips: Clips, model: PreTrainedModel, extractor: SequenceFeatureExtractor, parts: Path) -> None:
+def predict(clips: Clips, model: PreTrainedModel, extractor: SERFeatureExtractor, parts: Path) -> None:
     """Write the parts of this process that are not there yet."""
     state = PartialState()
     done = rows_done(parts, state.process_index)

@@ -1,6 +1,7 @@
 """Whether anybody speaks in a recording, by Silero VAD, so that noise is given no emotion."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import soxr
@@ -12,7 +13,7 @@ SILENCE = 1e-3  # peak amplitude below which nothing was recorded
 
 
 @cache
-def load_detector():
+def load_detector() -> Any:
     """The network, in its ONNX form (Silero Team, github.com/snakers4/silero-vad)."""
     return load_silero_vad(sequence=True)
 

@@ -59,7 +59,7 @@ Listeners: share of single audio-only votes of CREMA-D's raters that name the in
 
 def recipe_table(results: list[dict]) -> str:
     """One Markdown row for each recipe: what was printed, and what a clean, an honest and a leaky split give."""
-    groups = defaultdict(dict)
+    groups: defaultdict[str, dict[str, dict]] = defaultdict(dict)
     for (_, protocol, recipe, _), runs in sorted(_grouped(results).items(), key=lambda item: item[0][3]):
         groups[recipe][protocol] = summarize(runs)  # the full run last, so that it takes the place of a reduced one
     rows = [(_first(groups[recipe], UNSEEN), recipe, groups[recipe]) for recipe in groups]
@@ -128,7 +128,7 @@ def page_figures(page: dict, load: dict) -> str:
     return "\n".join([*lines, ""])
 
 
-def _grouped(results: list[dict]) -> dict[tuple, list[dict]]:
+def _grouped(results: list[dict]) -> dict[tuple[str, str, str, float], list[dict]]:
     """Runs by corpus, protocol, recipe and share of the clips."""
     groups = defaultdict(list)
     for run in results:

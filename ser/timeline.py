@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
 import soxr
-from transformers import Pipeline
 
 from ser.audio_ser import check_samples
+from ser.pipeline_ser import SERPipeline
 from ser.speech import has_speech
 
 WINDOW, HOP = 3.0, 1.5  # seconds
@@ -64,7 +65,7 @@ def windows(blocks: Iterator[np.ndarray], sampling_rate: int) -> Iterator[tuple[
         yield start / sampling_rate, buffer
 
 
-def analyse(path: str | Path, classifier: Pipeline, progress: Callable[[float], None] | None = None) -> list[dict]:
+def analyse(path: str | Path, classifier: SERPipeline, progress: Callable[[float], None] | None = None) -> list[dict]:
     """What a model hears in each window of a recording.
 
     Args:
@@ -91,10 +92,11 @@ def analyse(path: str | Path, classifier: Pipeline, progress: Callable[[float], 
     return rows
 
 
-def hear_batch(batch: list[tuple[float, np.ndarray]], classifier: Pipeline) -> list[dict]:
+def hear_batch(batch: list[tuple[float, np.ndarray]], classifier: SERPipeline) -> list[dict]:
     """A row, as `analyse` returns them, for each window: its start in seconds and its samples."""
     rate, rows = classifier.feature_extractor.sampling_rate, []
-    answers = classifier([waveform for _, waveform in batch], batch_size=BATCH)
+    waveforms: Any = [waveform for _, waveform in batch]  # transformers types the call for one clip only
+    answers: Any = classifier(waveforms, batch_size=BATCH)
     for (start, waveform), answer in zip(batch, answers, strict=True):
         level, speech = 10 * np.log10(np.mean(np.square(waveform)) + 1e-10), has_speech(waveform, rate)
         rows.append(

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from typing import cast
 
 import torch
 from safetensors import SafetensorError
@@ -15,13 +17,17 @@ from safetensors.torch import load_model
 from safetensors.torch import save_model
 from torch.optim.swa_utils import AveragedModel
 from torch.optim.swa_utils import get_ema_multi_avg_fn
+from transformers import PreTrainedModel
 from transformers import Trainer
 from transformers import TrainerCallback
+from transformers import TrainerControl
 from transformers import TrainerState
+from transformers import TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import HubStrategy
+from transformers.trainer_utils import TrainOutput
 from transformers.trainer_utils import sort_checkpoints
-from transformers.utils import PushInProgress
+from transformers.utils.hub import PushInProgress
 
 from ser.augmentation import AugmentationArguments
 from ser.augmentation import mixup
@@ -37,8 +43,9 @@ class _Averaging(TrainerCallback):
     def __init__(self, trainer: "SERTrainer"):
         self.trainer = trainer
 
-    def on_step_end(self, args, state, control, **kwargs):
-        self.trainer.averaged.update_parameters(self.trainer.model)
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if self.trainer.averaged is not None:
+            self.trainer.averaged.update_parameters(self.trainer.model)
 
 
 class SERTrainer(Trainer):
@@ -51,6 +58,9 @@ class SERTrainer(Trainer):
         **kwargs: As `Trainer`.
     """
 
+    model: PreTrainedModel
+    push_in_progress: PushInProgress | None  # type: ignore[assignment]  # None only, by the types of the base class
+    hub_model_id: str | None  # type: ignore[assignment]  # likewise
     loss_is_scaled_for_ga = False  # it is the mean of a batch, whatever the steps over which gradients are accumulated
 
     def __init__(
@@ -59,24 +69,30 @@ class SERTrainer(Trainer):
         augmentation: AugmentationArguments,
         ema_decay: float,
         push_checkpoint: Callable[[Path, TrainerState], Future] | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.push_checkpoint = push_checkpoint
         self.augmentation = augmentation
         self.hits, self.seen = 0, 0
         self.last_log = time.time()
-        self.averaged = None
+        self.averaged: AveragedModel | None = None
         if ema_decay:
             self.averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
             self.add_callback(_Averaging(self))
 
-    def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
         """Cross-entropy; in training against smoothed and mixed targets, counting hits on the dominant label."""
         if model.training:
             inputs = inputs | {
                 "labels": soft_targets(
-                    inputs["labels"], self.model.config.num_labels, self.augmentation.label_smoothing
+                    inputs["labels"], cast(int, self.model.config.num_labels), self.augmentation.label_smoothing
                 )
             }
             if self.augmentation.mixup_beta:
@@ -87,7 +103,7 @@ class SERTrainer(Trainer):
             self.seen += len(outputs.logits)
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
-    def log(self, logs: dict, *args, **kwargs) -> None:
+    def log(self, logs: dict, *args: Any, **kwargs: Any) -> None:
         """Adds the seconds spent so far, resumptions included, and the accuracy on the augmented batches since then."""
         now = time.time()
         earlier = next((entry["seconds"] for entry in reversed(self.state.log_history) if "seconds" in entry), 0.0)
@@ -111,7 +127,7 @@ class SERTrainer(Trainer):
         finally:
             self.model.load_state_dict(live)
 
-    def evaluate(self, *args, **kwargs) -> dict[str, float]:
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """As `Trainer`, with the averaged weights."""
         with self.averaged_weights():
             figures = super().evaluate(*args, **kwargs)
@@ -119,22 +135,22 @@ class SERTrainer(Trainer):
             hand_back_freed_memory()
         return figures
 
-    def save_model(self, output_dir: str | None = None, **kwargs) -> None:
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Saves the averaged weights as the model and, beside them, the live ones that training goes on from."""
-        output_dir = output_dir or self.args.output_dir
+        output_dir = output_dir or cast(str, self.args.output_dir)
         with self.averaged_weights():
-            super().save_model(output_dir, **kwargs)
+            super().save_model(output_dir, _internal_call)
         if self.averaged is not None and self.args.should_save:
             save_model(self.model, str(Path(output_dir) / LIVE_WEIGHTS))
 
-    def _save_checkpoint(self, *args, **kwargs) -> None:
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         """As `Trainer`; a disk that is full is an OSError, whichever library found out."""
         try:
             super()._save_checkpoint(*args, **kwargs)
         except (RuntimeError, SafetensorError) as error:
             raise OSError(f"a checkpoint could not be written ({str(error).partition(chr(10))[0]})") from error
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model=model)
         live = Path(resume_from_checkpoint) / LIVE_WEIGHTS
         if self.averaged is not None and live.exists():
@@ -142,17 +158,19 @@ class SERTrainer(Trainer):
             self.averaged.n_averaged.fill_(1)
             load_model(self.model, str(live))
 
-    def init_hf_repo(self, *args, **kwargs) -> None:
+    def init_hf_repo(self, *args: Any, **kwargs: Any) -> None:
         """The repository was claimed before the features were extracted."""
         self.hub_model_id, self.push_in_progress = self.args.hub_model_id, None
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         """Pushes a model that loads; the base class leaves out its code and its card, and adds pickles."""
         busy = self.push_in_progress is not None and not self.push_in_progress.is_done()
-        if self.is_world_process_zero() and self.args.hub_strategy != HubStrategy.END and not busy:
-            self.push_in_progress = PushInProgress([self.push_checkpoint(Path(checkpoint_folder), self.state)])
+        wanted = self.is_world_process_zero() and self.args.hub_strategy != HubStrategy.END and not busy
+        if wanted and self.push_checkpoint is not None:
+            job = self.push_checkpoint(Path(checkpoint_folder), self.state)
+            self.push_in_progress = PushInProgress([job])  # type: ignore[arg-type]  # it says one job, and takes a list
 
-    def train(self, *args, **kwargs):
+    def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
         """As `Trainer`; afterwards the model holds the best averaged weights and nothing is swapped any more."""
         self.last_log = time.time()
         output = super().train(*args, **kwargs)

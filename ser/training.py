@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 import datasets
 import numpy as np
@@ -58,6 +59,8 @@ from ser.hub import push_model
 from ser.memory import keep_freed_memory
 from ser.memory import peak_memory
 from ser.model_card import unfinished_card
+from ser.modeling_ser import CNNForAudioClassification
+from ser.predict import labels_of
 from ser.recipes import Recipe
 from ser.recipes import load_recipe
 from ser.report import write_report
@@ -86,6 +89,11 @@ class Run:
     def name(self) -> str:
         """Folder of the run below `runs/` and `results/`."""
         return run_name(self.data, self.options, self.training.seed)
+
+    @property
+    def repo_id(self) -> str:
+        """Where on the Hub it is pushed to, as `prepare` claimed it."""
+        return cast(str, self.training.hub_model_id)
 
     @property
     def model_dir(self) -> Path:
@@ -159,7 +167,7 @@ def find_checkpoint(training: SERTrainingArguments) -> str | None:
             f"{folder} holds the checkpoints of an earlier run; go on from them with --resume_from_checkpoint last, "
             "remove that folder, or set another --output_dir"
         )
-    if wanted not in (None, "last") and not Path(wanted).is_dir():
+    if wanted is not None and wanted != "last" and not Path(wanted).is_dir():
         raise ValueError(f"expected a checkpoint folder or 'last' for --resume_from_checkpoint; got {wanted!r}")
     return last if wanted == "last" else wanted
 
@@ -178,7 +186,7 @@ def load_clips(data: DataArguments) -> datasets.Dataset:
     if data.dataset_dir and not Path(data.dataset_dir).is_dir():
         raise ValueError(f"expected a folder with your clips at {data.dataset_dir!r}; check --dataset_dir")
     return load_labelled_audio(
-        data.dataset_name or data.dataset_dir,
+        cast(str, data.dataset_name or data.dataset_dir),  # one of three, as checked above
         audio_column=data.audio_column,
         label_column=data.label_column,
         cache_dir=data.cache_dir,
@@ -222,24 +230,26 @@ def _refuse_unknown(option: str, overrides: dict, example: SERFeatureExtractor |
         )
 
 
-def build_model(recipe: Recipe, overrides: dict, extractor: SERFeatureExtractor, labels: list[str]) -> PreTrainedModel:
+def build_model(
+    recipe: Recipe, overrides: dict, extractor: SERFeatureExtractor, labels: list[str]
+) -> CNNForAudioClassification:
     """The recipe's network for this front end and these labels."""
     fields = recipe.model | overrides | {"n_features": extractor.feature_size}
-    names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
+    fields |= {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
     try:
-        config = recipe.config_class(**fields, **names)
+        config = recipe.config_class(**fields)
     except StrictDataclassError as error:
         raise ValueError(f"--model does not describe a network: {error.__cause__ or error}") from error
     return AutoModelForAudioClassification.from_config(config).to(memory_format=torch.channels_last)
 
 
-def load_trained(options: ModelArguments) -> tuple[SERFeatureExtractor, PreTrainedModel]:
+def load_trained(options: ModelArguments) -> tuple[SERFeatureExtractor, CNNForAudioClassification]:
     """Front end and network of a trained model of this project; no code that came with it is run.
 
     Raises:
         ValueError: There is no such model, or `--model` or `--feature_extractor` would change it.
     """
-    source = options.model_name_or_path
+    source = cast(str, options.model_name_or_path)  # asked for only where it is given
     if options.model != "{}" or options.feature_extractor != "{}":
         raise ValueError("--model and --feature_extractor describe a new network; leave them out to go on from a model")
     try:
@@ -269,9 +279,9 @@ def repeatable(run: Run) -> str:
     return run.data.command.replace("python", launcher, 1)
 
 
-def replace_head(model: PreTrainedModel, labels: list[str]) -> None:
+def replace_head(model: CNNForAudioClassification, labels: list[str]) -> None:
     """Give a trained network a new output layer for other labels than its own; for the same ones it keeps the old."""
-    old = [model.config.id2label[index] for index in range(model.config.num_labels)]
+    old = labels_of(model)
     if sorted(old) == sorted(labels):
         order = [old.index(label) for label in labels]
         model.classifier.weight.data = model.classifier.weight.data[order]
@@ -317,11 +327,9 @@ def push(run: Run) -> str:
     """
     training = run.training
     try:
-        return push_model(
-            run.model_dir, training.hub_model_id, token=training.hub_token, revision=training.hub_revision
-        )
+        return push_model(run.model_dir, run.repo_id, token=training.hub_token, revision=training.hub_revision)
     except (ValueError, ConnectionError) as error:
-        words = ["python", "-m", "ser.hub", "model", str(run.model_dir), training.hub_model_id]
+        words = ["python", "-m", "ser.hub", "model", str(run.model_dir), run.repo_id]
         command = shlex.join(words + (["--revision", training.hub_revision] if training.hub_revision else []))
         raise ConnectionError(f"{error}. The model is complete in {run.model_dir}; later: {command}") from error
 
@@ -330,8 +338,8 @@ def push_unfinished(run: Run, folder: Path, state: TrainerState) -> Future:
     """Push a checkpoint in the background; if that fails, training goes on."""
     job = commit_model(
         folder,
-        run.training.hub_model_id,
-        unfinished_card(run.training.hub_model_id, state.log_history),
+        run.repo_id,
+        unfinished_card(run.repo_id, state.log_history),
         f"Training in progress, epoch {state.epoch:.0f}",
         token=run.training.hub_token,
         revision=run.training.hub_revision,

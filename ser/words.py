@@ -82,7 +82,7 @@ def describe_listeners(results: dict) -> str:
     votes = results["human_confusion_matrix"]
     shares = np.array(votes) / np.sum(votes, axis=1, keepdims=True)
     named = {label: shares[index, index] for index, label in enumerate(results["labels"])}
-    best, worst = max(named, key=named.get), min(named, key=named.get)
+    best, worst = max(named, key=named.__getitem__), min(named, key=named.__getitem__)
     return (
         f"{np.sum(votes):,} single votes of people who heard the same clips: "
         f"they name {best} in {named[best]:.0%} and {worst} in {named[worst]:.0%}."

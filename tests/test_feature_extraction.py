@@ -120,6 +120,11 @@ def test_statistics_sum_up_a_clip_to_one_frame():
         SERFeatureExtractor(statistics=["median"])
 
 
+def test_names_may_come_from_anything_that_yields_them():
+    extractor = SERFeatureExtractor(features=iter(["rms", "spectral_centroid"]), statistics=iter(["mean", "max"]))
+    assert extractor.extract(voice()).shape == (1, extractor.feature_size) == (1, 4)
+
+
 def test_corpus_normalisation_is_learned():
     extractor = SERFeatureExtractor(features=["rms", "spectral_centroid"], normalization="corpus")
     with pytest.raises(ValueError, match="call fit_normalization first"):

@@ -14,6 +14,7 @@ from conftest import voice
 
 import ser
 from ser import timeline
+from ser.audio_ser import to_wav
 from ser.uploads import readable
 
 DAMAGED = "This file cannot be read: it is damaged or not audio. Upload WAV, FLAC, Ogg or MP3."
@@ -185,6 +186,12 @@ def test_a_broken_or_silent_film_is_refused(ffmpeg, tmp_path):
     for name in ("broken.m4a", "film.webm"):
         with pytest.raises(ValueError, match="ffmpeg finds no sound"), readable(tmp_path / name):
             pass
+
+
+def test_a_file_that_needs_no_conversion_is_refused_by_it(ffmpeg, tmp_path):
+    soundfile.write(tmp_path / "voice.wav", voice(), RATE)
+    with pytest.raises(ValueError, match="expected an M4A, MP4 or WebM file; got another kind"):
+        to_wav(tmp_path / "voice.wav", tmp_path / "sound.wav")
 
 
 def test_a_playlist_leads_ffmpeg_nowhere(ffmpeg, tmp_path):

@@ -80,7 +80,7 @@ def _load_dict(source: dict, sampling_rate: int) -> np.ndarray:
     return load_audio(encoded, sampling_rate=sampling_rate)
 
 
-def _decode(source) -> tuple[np.ndarray, int]:
+def _decode(source: str | os.PathLike | bytes | bytearray | io.IOBase) -> tuple[np.ndarray, int]:
     """Read a file, its bytes or an open file into `(samples, channels)` float32 and its rate in Hz."""
     if soundfile is None:
         raise ImportError("reading audio files needs the package soundfile: pip install soundfile; or pass an array")
@@ -129,12 +129,15 @@ def to_wav(path: str | Path, wav: str | Path, *, longest: float | None = None) -
         longest: Seconds after which to stop.
 
     Raises:
-        ValueError: ffmpeg is not installed, or finds no sound that it can decode.
+        ValueError: It is another kind of file, ffmpeg is not installed, or ffmpeg finds no sound that it can decode.
     """
     if shutil.which("ffmpeg") is None:
         raise ValueError("M4A and WebM need the program ffmpeg, which is not installed here; convert the file to WAV")
+    container = container_of(path)
+    if container is None:
+        raise ValueError("expected an M4A, MP4 or WebM file; got another kind; pass it to load_audio as it is")
     # The container is named and only this file may be opened: no playlist can lead ffmpeg to another file or address.
-    command = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-f", container_of(path)]
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-f", container]
     command += ["-i", f"file:{os.fspath(path)}", "-map", "0:a:0", "-ac", "1", "-c:a", "pcm_s16le"]
     command += [] if longest is None else ["-t", str(longest)]
     try:

@@ -4,7 +4,10 @@ Padding never reaches a result: each block zeroes the frames beyond a clip's len
 beyond the end of a clip that is alone, so a batch gives the logits of its clips one by one.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+from typing import Any
+from typing import cast
 
 import torch
 from torch import nn
@@ -21,9 +24,9 @@ from .configuration_ser import SERConfig
 if TYPE_CHECKING:  # names the pipeline's file as one to copy beside this one when a model is saved
     from .pipeline_ser import SERPipeline  # noqa: F401
 
-CONVOLUTION = {1: nn.Conv1d, 2: nn.Conv2d}
-BATCH_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
-MAX_POOL = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
+CONVOLUTION: dict[int, Callable[..., nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d}
+BATCH_NORM: dict[int, Callable[..., nn.Module]] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
+MAX_POOL: dict[int, Callable[..., nn.Module]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
 
 
 def _tuple(value: int | list | tuple, rank: int) -> tuple[int, ...]:
@@ -216,19 +219,20 @@ class SERPreTrainedModel(PreTrainedModel):
     main_input_name = "input_features"
 
     @classmethod
-    def from_pretrained(cls, *args, output_loading_info: bool = False, **kwargs):
+    def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
         """As `PreTrainedModel`, but weights that are missing or left over are an error, not a warning.
 
         Raises:
             ValueError: The weights are not those of this configuration.
         """
-        model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        loaded: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        model, info = loaded
         for what in ("missing", "unexpected"):
             if names := sorted(info[f"{what}_keys"]):
                 raise ValueError(f"{len(names)} weights are {what}, {names[0]} first; the file is not of this model")
         return (model, info) if output_loading_info else model
 
-    def _init_weights(self, module: nn.Module):
+    def _init_weights(self, module: nn.Module) -> None:
         """He initialisation for convolutions; the base class would draw all of them from N(0, 0.02)."""
         if isinstance(module, (nn.Conv1d, nn.Conv2d)):
             init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
@@ -244,11 +248,10 @@ class SERPreTrainedModel(PreTrainedModel):
                     init.xavier_uniform_(weight)
         elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
             init.ones_(module.weight)
-            init.zeros_(module.running_mean)
-            init.ones_(module.running_var)
-            init.zeros_(module.num_batches_tracked)
-        if isinstance(getattr(module, "bias", None), nn.Parameter):
-            init.zeros_(module.bias)
+            for name, running in module.named_buffers(recurse=False):
+                (init.ones_ if name == "running_var" else init.zeros_)(running)
+        if isinstance(bias := getattr(module, "bias", None), nn.Parameter):
+            init.zeros_(bias)
 
 
 class CNNForAudioClassification(SERPreTrainedModel):
@@ -271,7 +274,7 @@ class CNNForAudioClassification(SERPreTrainedModel):
             nn.BatchNorm1d(size) if config.hidden_batch_norm else nn.Identity() for size in config.hidden_sizes
         )
         self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(sizes[-1], config.num_labels)
+        self.classifier = nn.Linear(sizes[-1], cast(int, config.num_labels))  # two, where none are named
         self.post_init()
 
     def input_channels(self, config: SERConfig) -> int:
@@ -280,9 +283,9 @@ class CNNForAudioClassification(SERPreTrainedModel):
 
     def build_pooling(self, config: SERConfig) -> nn.Module:
         """The layer between blocks and dense layers."""
-        if config.pooling != "flatten":
-            return POOLING[config.pooling](config.channels[-1])
-        return Flatten(*self.encoded_size(config.input_length))
+        if config.pooling == "flatten" and config.input_length:  # never one without the other
+            return Flatten(*self.encoded_size(config.input_length))
+        return POOLING[config.pooling](config.channels[-1])
 
     def encoded_size(self, frames: int) -> tuple[int, int]:
         """Channels and frames that the pooling reads of clips of so many frames."""
@@ -342,7 +345,7 @@ class CNNForAudioClassification(SERPreTrainedModel):
         input_features: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> SequenceClassifierOutput:
         """Classify clips.
 
@@ -369,7 +372,7 @@ class CNN1DForAudioClassification(CNNForAudioClassification):
     config_class = CNN1DConfig
     rank = 1
 
-    def input_channels(self, config: CNN1DConfig) -> int:
+    def input_channels(self, config: SERConfig) -> int:
         """One channel a feature column."""
         return config.n_features
 
@@ -384,7 +387,7 @@ class CNN2DForAudioClassification(CNNForAudioClassification):
     config_class = CNN2DConfig
     rank = 2
 
-    def input_channels(self, config: CNN2DConfig) -> int:
+    def input_channels(self, config: SERConfig) -> int:
         """One channel: the image is grey."""
         return 1
 
@@ -420,10 +423,10 @@ class CRNNForAudioClassification(CNN2DForAudioClassification):
 
     config_class = CRNNConfig
 
-    def build_pooling(self, config: CRNNConfig) -> nn.Module:
+    def build_pooling(self, config: SERConfig) -> nn.Module:
         """A bidirectional LSTM in place of a pooling."""
         channels, _ = self.encoded_size(frames=64)
-        return LSTMPooling(channels, config.lstm_size)
+        return LSTMPooling(channels, self.config.lstm_size)
 
 
 __all__ = ["CNN1DForAudioClassification", "CNN2DForAudioClassification", "CRNNForAudioClassification"]

@@ -4,8 +4,10 @@ from typing import Any
 from urllib.request import urlopen
 
 from transformers import AudioClassificationPipeline
+from transformers import BatchFeature
 
 from .audio_ser import load_audio
+from .feature_extraction_ser import SERFeatureExtractor
 
 
 class SERPipeline(AudioClassificationPipeline):
@@ -15,13 +17,16 @@ class SERPipeline(AudioClassificationPipeline):
     An array without a rate is taken to be at the model's own sampling rate.
     """
 
-    def __init__(self, *args, top_k: int | None = None, **kwargs):
+    feature_extractor: SERFeatureExtractor
+    model: Any  # a network of modeling_ser, which names this file and so cannot be named here
+
+    def __init__(self, *args: Any, top_k: int | None = None, **kwargs: Any):
         super().__init__(*args, top_k=top_k, **kwargs)
 
-    def check_model_type(self, supported_models):
+    def check_model_type(self, supported_models: list[str] | dict) -> None:
         """Any model that gives logits will do; the base class only knows those inside transformers."""
 
-    def preprocess(self, inputs: Any) -> dict:
+    def preprocess(self, inputs: Any) -> BatchFeature:  # type: ignore[override]  # as the class above has it
         """One clip to `input_features (1, frames, n_features)` and its `attention_mask (1, frames)`."""
         if isinstance(inputs, str) and inputs.startswith(("http://", "https://")):
             with urlopen(inputs) as response:  # follows redirections, raises on 4xx and 5xx

@@ -1,5 +1,7 @@
 """Typed configurations of the 1D and the 2D CNN; every architecture number lives here."""
 
+from typing import ClassVar
+
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
@@ -41,7 +43,7 @@ class SERConfig(PreTrainedConfig):
         calibration_temperature: Logits are divided by it; fitted on the dev part after training, 1 before.
     """
 
-    poolings = POOLINGS
+    poolings: ClassVar[tuple[str, ...]] = POOLINGS
 
     n_features: int = 80
     channels: list[int] | tuple[int, ...] = (64, 128, 256, 512)
@@ -59,7 +61,7 @@ class SERConfig(PreTrainedConfig):
     dropout: float | int = 0.2
     calibration_temperature: float | int = 1.0
 
-    def validate_choices(self):
+    def validate_choices(self) -> None:
         """Raise if a choice or the length of a per-block field is not one the network knows."""
         if self.block not in BLOCKS:
             raise ValueError(f"expected block to be one of {BLOCKS}; got {self.block!r}")

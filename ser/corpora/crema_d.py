@@ -9,6 +9,7 @@ import functools
 from collections.abc import Iterable
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import datasets
 
@@ -41,7 +42,7 @@ VOTES = tuple(f"votes_{emotion}" for emotion in EMOTIONS)
 @functools.cache
 def official_names() -> frozenset[str]:
     """The names of all 7,442 clips."""
-    names = set()
+    names: set[str] = set()
     for actor in ACTORS:
         for sentence in SENTENCES:
             for emotion in EMOTION_OF_CODE:
@@ -148,7 +149,7 @@ class CremaD(FolderCorpus):
         """What names and tables tell; of contradicting twins, one is marked as a problem."""
         actors, votes = read_actors(folder), read_votes(folder)
         for name in self.clips:
-            parsed = parse_name(name)
+            parsed = cast(dict[str, str], parse_name(name))  # only official names are among them
             yield {
                 "label": EMOTIONS.index(parsed["emotion"]),
                 "actor": parsed["actor"],

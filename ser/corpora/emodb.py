@@ -6,6 +6,7 @@ A clip's name says everything: `SSTTTEV`, speaker, text, emotion, version, for e
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import datasets
 
@@ -56,7 +57,7 @@ class EmoDB(FolderCorpus):
     def describe(self, folder: Path) -> Iterator[dict]:
         """What the names tell."""
         for name in self.clips:
-            row = NAME.fullmatch(name).groupdict()
+            row = cast(re.Match, NAME.fullmatch(name)).groupdict()  # only official names are among them
             row["label"] = EMOTIONS.index(EMOTION_OF_LETTER[row.pop("emotion")])
             row["sex"], row["age"] = SEX_AND_AGE[row["speaker"]]
             yield row

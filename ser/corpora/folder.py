@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
@@ -88,7 +89,7 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
     CLIPS: int  # of the whole corpus
     FEATURES: datasets.Features
 
-    def __init__(self, *, folder: str | Path, **kwargs):
+    def __init__(self, *, folder: str | Path, **kwargs: Any):
         folder = Path(folder).expanduser().resolve()
         self.clips, self.unknown = self.find_clips(folder)
         super().__init__(folder=str(folder), fingerprint=self._fingerprint(folder), **kwargs)
@@ -125,7 +126,8 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
                 f"expected a folder with {cls.TITLE} clips at {str(folder)!r}, but there is none; check --data_dir"
             )
         audio = sorted(audio_files(folder), key=lambda path: SUFFIXES.index(path.suffix.lower()))
-        clips, unknown = {}, []
+        clips: dict[str, Path] = {}
+        unknown: list[str] = []
         for path in audio:
             name = cls.corrected(path.stem)
             if cls.is_official(name):
@@ -150,8 +152,8 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
         """All clips, with their problems; what is missing or unknown is logged once, with the first few names."""
         builder = cls(folder=folder, cache_dir=None if cache_dir is None else str(cache_dir))
         if builder.unknown:
-            names = builder.unknown
-            logger.warning("passed over %d audio files without an official name (%s)", len(names), some(names))
+            unknown = builder.unknown
+            logger.warning("passed over %d audio files without an official name (%s)", len(unknown), some(unknown))
         if len(builder.clips) < cls.CLIPS:
             missing = cls.missing(builder.clips)
             names = f", missing are {some(missing)}" if missing else ""
@@ -173,7 +175,7 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(features=self.FEATURES)
 
-    def _split_generators(self, dl_manager) -> list[datasets.SplitGenerator]:
+    def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
         return [datasets.SplitGenerator(name="corpus", gen_kwargs={"folder": self.config.folder})]
 
     def _generate_tables(self, folder: str) -> Iterator[tuple[int, pa.Table]]:

@@ -61,11 +61,11 @@ def load_labelled_audio(
         if column not in clips.column_names:
             raise ValueError(f"{name} has no column {column!r}; set --{option} to one of {clips.column_names}")
     clips = clips.cast_column(audio_column, datasets.Audio(decode=False))
-    labels, names = _labels(clips, label_column)
-    complete = [i for i, audio in enumerate(clips[audio_column]) if audio is not None and labels[i] is not None]
+    given, names = _labels(clips, label_column)
+    complete = [i for i, audio in enumerate(clips[audio_column]) if audio is not None and given[i] is not None]
     if len(complete) < len(clips):
         logger.warning("left out %d rows without audio or label", len(clips) - len(complete))
-    clips, labels = clips.select(complete), [labels[i] for i in complete]
+    clips, labels = clips.select(complete), [label for i in complete if (label := given[i]) is not None]
     stems = _stems(clips, audio_column)
     parsed = [parse_name(stem) for stem in stems]
     official = bool(stems) and all(parsed)
@@ -75,7 +75,8 @@ def load_labelled_audio(
     logger.info("labels: %s", ", ".join(names))
     columns = _metadata(clips, stems)
     if official:
-        columns |= {"clip": stems} | {key: [row[key] for row in parsed] for key in ("actor", "sentence", "level")}
+        columns |= {key: [row[key] for row in parsed if row] for key in ("actor", "sentence", "level")}
+        columns["clip"] = stems
         columns.pop("speaker", None)
     columns["label"] = [names.index(label) for label in labels]
     if "problem" not in columns or "duration" not in columns:

@@ -59,7 +59,7 @@ def split(
         blocks = [[str(actor) for actor in block] for block in BLOCKS]
         if protocol == "loso":
             blocks = [[speaker] for speaker in sorted(set(speakers_of(clips) or ()))]
-        if fold not in range(1, len(blocks) + 1):
+        if fold is None or fold not in range(1, len(blocks) + 1):
             raise ValueError(f"expected --fold between 1 and {len(blocks)} with {protocol}; got {fold}")
         parts = _by_speaker(clips, dev=blocks[fold % len(blocks)], test=blocks[fold - 1])
     else:
@@ -95,7 +95,7 @@ def check_leakage(parts: datasets.DatasetDict) -> dict[str, dict[str, int]]:
         For "train and dev", "train and test" and "dev and test", counts of "speakers", "clips" and "sentences".
     """
     columns = {"speakers": SPEAKER_COLUMNS, "clips": ("clip",), "sentences": ("sentence", "text")}
-    shared = {}
+    shared: dict[str, dict[str, int]] = {}
     for first, second in (("train", "dev"), ("train", "test"), ("dev", "test")):
         counts = shared.setdefault(f"{first} and {second}", {})
         for what, names in columns.items():
@@ -117,7 +117,7 @@ def _by_speaker(clips: datasets.Dataset, *, dev: Sequence[str], test: Sequence[s
             f"expected a column out of {SPEAKER_COLUMNS} to split by; got {clips.column_names}; use --protocol random"
         )
     part_of = dict.fromkeys(dev, "dev") | dict.fromkeys(test, "test")
-    indices = {"train": [], "dev": [], "test": []}
+    indices: dict[str, list[int]] = {"train": [], "dev": [], "test": []}
     for index, speaker in enumerate(speakers):
         indices[part_of.get(speaker, "train")].append(index)
     return datasets.DatasetDict({name: clips.select(chosen) for name, chosen in indices.items()})

@@ -2,8 +2,10 @@
 
 import glob
 import os
+from collections.abc import Iterable
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import datasets
 import pyarrow as pa
@@ -15,7 +17,7 @@ from ser.corpora.labelled_audio import saved_to_disk
 
 UNDECODED = datasets.Audio(decode=False)
 
-Clips = datasets.Dataset | datasets.IterableDataset
+Clips: TypeAlias = datasets.Dataset | datasets.IterableDataset
 
 
 def find_clips(inputs: list[str]) -> datasets.Dataset:
@@ -24,7 +26,7 @@ def find_clips(inputs: list[str]) -> datasets.Dataset:
     Raises:
         ValueError: One of the inputs stands for none.
     """
-    found = []
+    found: list[str] = []
     for name in inputs:
         matches = [name] if os.path.exists(name) else sorted(glob.glob(name, recursive=True))
         paths = [path for match in map(Path, matches) for path in (audio_files(match) if match.is_dir() else [match])]
@@ -71,6 +73,7 @@ def share(clips: Clips, rank: int, processes: int, *, done: int = 0) -> tuple[It
 
     The shares are contiguous and in order. A stream is shared by its files, so that some of more processes get none.
     """
+    rows: Iterable[dict]
     if isinstance(clips, datasets.Dataset):
         start, stop = (len(clips) * number // processes for number in (rank, rank + 1))
         rows, total = (clips[index] for index in range(start + done, stop)), stop - start
