@@ -204,6 +204,38 @@ def test_a_push_that_dies_loses_nothing_and_goes_on_later(hub, corpus, tmp_path,
 
 
 @pytest.mark.parametrize(
+    ("option", "broken"),
+    [(["--hub_token", TOKEN, "--report_to", "tensorboard"], {}), ([], {"commit": 0})],
+    ids=["by option", "by environment, failing"],
+)
+def test_the_token_is_nowhere_but_in_the_requests(hub, corpus, tmp_path, option, broken):
+    hub.broken = broken
+    done = train(corpus, "--hub_strategy", "every_save", *option, hub=hub, token="" if option else TOKEN)
+    assert done.returncode == bool(broken), done.stderr
+    assert hub.requests["create"] and hub.requests["preupload"]
+    assert TOKEN not in done.stdout + done.stderr
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {".safetensors", ".json", ".md", ".csv", ".png", ".arrow", ".bin"} <= {path.suffix for path in written}
+    assert not [path for path in written if TOKEN.encode() in path.read_bytes()]
+    sent = [content for files in hub.model("user/tiny").commits.values() for content in files.values()]
+    assert not [content for content in sent if TOKEN.encode() in content]
+
+
+@pytest.mark.parametrize("fault", [{"broken": {"create": 0}}, {"broken": {"commit": 0}}, {"token": "hf_of_a_stranger"}])
+@pytest.mark.parametrize(
+    "command",
+    [("model", ROOT / "checkpoints/cnn1d"), ("dataset", "clips", "--corpus", "crema-d"), ("space",)],
+    ids=["model", "dataset", "space"],
+)
+def test_a_push_that_fails_does_not_tell_the_token(hub, here, corpus, capfd, caplog, command, fault):
+    hub.broken, token = fault.get("broken", {}), fault.get("token", TOKEN)
+    sentence = here(ser.hub.main, *command, "user/x", token=token)
+    assert " failed: the Hub " in sentence
+    printed = capfd.readouterr()
+    assert token not in sentence + printed.out + printed.err + caplog.text
+
+
+@pytest.mark.parametrize(
     ("command", "message"),
     [
         (("model", "nothing", "user/x"), "expected a model folder written by train.py at 'nothing'; it has no config"),
