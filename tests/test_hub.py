@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-import huggingface_hub
 import numpy as np
 import pytest
 import soundfile
@@ -18,6 +17,7 @@ from conftest import write_corpus
 from hub_server import TOKEN
 from hub_server import Hub
 from hub_server import serve
+from hub_server import take_for_the_hub
 from huggingface_hub import SpaceCard
 from safetensors.numpy import load_file
 from safetensors.numpy import save_file
@@ -62,14 +62,10 @@ def hub():
 @pytest.fixture
 def here(hub, tmp_path, monkeypatch) -> Callable:
     """Calls a command's `main` in this process, which takes the server for the Hub, and gives what it exits with."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.chdir(tmp_path)
 
     def call(main: Callable, *arguments, token: str = TOKEN, endpoint: str = hub.url) -> str:
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", endpoint)
-        template = f"{endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setenv("HF_TOKEN", token)
+        take_for_the_hub(monkeypatch, endpoint, token)
         monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
         with pytest.raises(SystemExit) as stopped:
             main()
