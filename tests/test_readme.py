@@ -89,6 +89,17 @@ def test_a_block_of_the_readme_runs(language, text, here, url, monkeypatch, caps
         assert list(Path("runs").rglob("model.safetensors"))
 
 
+def test_the_tests_that_hold_the_promises_of_security_exist():
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    tests = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py")}
+    promises = [line for line in text.splitlines() if line.startswith("|")][2:]
+    for promise in promises:
+        files = re.findall(r"`(test_\w+\.py)`", promise)
+        assert files and set(files) <= tests.keys(), promise
+        for name in re.findall(r"`(test_\w+)`", promise):
+            assert any(f"def {name}(" in tests[file] for file in files), name
+
+
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.parent.name)
 def test_the_blocks_of_a_card_run(card, here):
     (_, code), (_, command) = blocks(card)
