@@ -169,7 +169,7 @@ def refuse_outside(clips: datasets.Dataset, folder: str) -> None:
     Raises:
         ValueError: Some clips lie elsewhere.
     """
-    root = Path(folder).resolve()
+    root = Path(folder).expanduser().resolve()
     files = [audio["path"] for audio in clips["audio"] if not audio["bytes"]]
     outside = [path for path in files if not Path(path).resolve().is_relative_to(root)]
     if outside:
