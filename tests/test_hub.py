@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -244,6 +245,16 @@ def test_a_push_that_fails_does_not_tell_the_token(hub, here, corpus, capfd, cap
 def test_what_cannot_be_pushed_is_told_in_a_sentence(here, hub, command, message):
     assert message in here(ser.hub.main, *command)
     assert hub.repositories == {}
+
+
+def test_what_the_hub_does_not_take_is_told_in_its_words(here, hub, tmp_path):
+    shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "model")
+    (tmp_path / "model/README.md").write_text("---\n\n---\nNo metadata.\n")
+    sentence = here(ser.hub.main, "model", "model", "user/x")
+    assert sentence.startswith("ser.hub: the Hub refuses the model card: ") and "empty front matter" in sentence
+    assert hub.model("user/x").files == {}
+    sentence = here(ser.hub.main, "model", "model", "user/x", endpoint=f"{hub.url}/elsewhere")
+    assert sentence == "ser.hub: creating the model repository user/x failed: the Hub answers 404 (EntryNotFound)"
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
