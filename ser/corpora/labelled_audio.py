@@ -55,7 +55,8 @@ def load_labelled_audio(
         cache_dir: Where `datasets` keeps what it downloads.
 
     Raises:
-        ValueError: A column is missing (the message lists those there are), or no clip can be used.
+        ValueError: A column is missing (the message lists those there are), a metadata.csv names a file outside of the
+            folder, or no clip can be used.
     """
     clips = _load(name, label_column, cache_dir)
     for option, column in (("audio_column", audio_column), ("label_column", label_column)):
