@@ -1,6 +1,9 @@
-# make demo: the page on http://127.0.0.1:7860; make test; make lint. Each sets up .venv by itself.
+# make demo: the page on http://127.0.0.1:7860; make test; make lint; make coverage: tests, and which branches they take;
+# make lock: the hash-locked requirements; make audit: known vulnerabilities in them. Each sets up .venv by itself.
 PYTHON ?= python3
 BIN := .venv/bin
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
+TORCH_CPU ?= https://download.pytorch.org/whl/cpu/torch/
 
 demo: .venv/demo
 	$(BIN)/python app.py
@@ -12,6 +15,16 @@ lint: .venv/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+coverage: .venv/test
+	$(BIN)/python -m pytest --cov --cov-report=term-missing
+
+lock: .venv/release
+	$(LOCK) -o requirements.lock requirements.txt
+	sed 's/^torch==.*/&+cpu/' requirements.txt | $(LOCK) --find-links $(TORCH_CPU) -o requirements-cpu.lock -
+
+audit: .venv/release
+	.ci/audit $(BIN)/pip-audit
 
 results: .venv/demo
 	$(BIN)/python -m ser.regenerate
@@ -33,4 +46,8 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --group lint
 	touch $@
 
-.PHONY: demo test lint results
+.venv/release: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --group release
+	touch $@
+
+.PHONY: demo test lint coverage lock audit results

@@ -108,6 +108,10 @@ class SERTrainingArguments(TrainingArguments):
         default=0.0, metadata={"help": "Decay per step of the weights' moving average; 0 for none."}
     )
 
+    def __getstate__(self) -> dict:
+        """Without the token: `Trainer` pickles its arguments into each checkpoint."""
+        return self.__dict__ | {"hub_token": None}
+
     def __post_init__(self) -> None:
         """A plateau of a figure that should grow is not one of a figure that should shrink, torch's default."""
         super().__post_init__()

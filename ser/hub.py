@@ -25,6 +25,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from ser.corpora import CORPORA
 from ser.corpora import load_labelled_audio
+from ser.corpora.folder import some
 from ser.dataset_card import render_dataset_card
 
 ROOT = Path(__file__).parent.parent
@@ -151,10 +152,11 @@ def push_dataset(folder: str, repo_id: str, *, corpus: str | None = None, token:
         Address of the dataset.
 
     Raises:
-        ValueError: There are no such clips.
+        ValueError: There are no such clips, or some are links to files outside of the folder.
         ConnectionError: The Hub cannot be reached or refuses.
     """
     clips = CORPORA[corpus].table(folder) if corpus else load_labelled_audio(folder)
+    refuse_outside(clips, folder)
     repo_id = claim_repository(repo_id, kind="dataset", token=token)
     card = render_dataset_card(clips, corpus and CORPORA[corpus].TITLE, repo_id)
     clips = clips.cast_column("audio", datasets.Audio())  # so that others get decoded sound
@@ -162,6 +164,22 @@ def push_dataset(folder: str, repo_id: str, *, corpus: str | None = None, token:
         DatasetCard(card).push_to_hub(repo_id, token=token)
         clips.push_to_hub(repo_id, split="train", token=token)
     return HfApi().endpoint + f"/datasets/{repo_id}"
+
+
+def refuse_outside(clips: datasets.Dataset, folder: str) -> None:
+    """Refuse to publish files that only a link, or a dataset on disk, brings into the folder that was named.
+
+    Raises:
+        ValueError: Some clips lie elsewhere.
+    """
+    root = Path(folder).expanduser().resolve()
+    files = [audio["path"] for audio in clips["audio"] if not audio["bytes"]]
+    outside = [path for path in files if not Path(path).resolve().is_relative_to(root)]
+    if outside:
+        raise ValueError(
+            f"{len(outside)} clips lie outside of {folder!r} ({some(outside)}), by links or by what a table says; "
+            "copy those that you want to publish into it"
+        )
 
 
 def push_space(repo_id: str, *, models: list[str] | None = None, token: str | None = None) -> str:

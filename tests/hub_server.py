@@ -15,6 +15,9 @@ from http.server import ThreadingHTTPServer
 from urllib.parse import unquote
 from urllib.parse import urlsplit
 
+import datasets
+import huggingface_hub
+
 TOKEN = "hf_of_the_tests"
 REPOSITORY = r"(?P<id>[\w.-]+/[\w.-]+)"
 API = rf"/api/(?P<kind>models|datasets|spaces)/{REPOSITORY}"
@@ -270,6 +273,19 @@ def entries(files: dict[str, bytes], folder: str, *, recursive: bool) -> Iterato
             content = files.get(path, b"")
             kind = "file" if path in files else "directory"
             yield {"type": kind, "path": path, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
+
+
+def take_for_the_hub(monkeypatch, endpoint: str, token: str = TOKEN) -> None:
+    """Make the clients in this process talk to another server; see `Hub.environment` for other processes."""
+    template = f"{endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", endpoint)
+    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(huggingface_hub.hf_api.api, "endpoint", endpoint)
+    monkeypatch.setattr(datasets.config, "HF_ENDPOINT", endpoint)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_TOKEN", token)
 
 
 @contextmanager

@@ -214,6 +214,11 @@ def test_every_moment_of_a_long_recording_can_be_looked_at():
     assert (scores, picture) == (None, "")
 
 
+def test_recordings_are_kept_for_less_than_an_hour_and_nothing_else_is_kept():
+    assert sum(app.demo.delete_cache) < 3600  # seconds between two looks, and age
+    assert app.LAUNCH["run_history"] is app.LAUNCH["enable_monitoring"] is False
+
+
 def test_the_examples_outlive_the_recordings(url, tmp_path):
     soundfile.write(tmp_path / "own.wav", speech(1.0), RATE)
     recording = upload(url, tmp_path / "own.wav")

@@ -10,6 +10,7 @@ import torch
 from conftest import RATE
 from conftest import voice
 
+from ser import audio_ser
 from ser import load_audio
 
 FORMATS = {"wav": None, "flac": None, "ogg": "VORBIS", "opus": "OPUS", "mp3": None}
@@ -85,3 +86,13 @@ def test_what_is_not_audio_is_refused_in_one_sentence(source, message):
 def test_a_missing_file_is_named(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"expected an audio file at .*no\.wav"):
         load_audio(tmp_path / "no.wav", sampling_rate=RATE)
+
+
+def test_without_the_packages_for_files_and_rates_a_sentence_names_them(monkeypatch):
+    monkeypatch.setattr(audio_ser, "soundfile", None)
+    monkeypatch.setattr(audio_ser, "soxr", None)
+    with pytest.raises(ImportError, match="needs the package soundfile: pip install soundfile; or pass an array"):
+        load_audio(b"RIFF", sampling_rate=RATE)
+    with pytest.raises(ImportError, match="resampling 8000 Hz to 16000 Hz needs soxr: pip install soxr"):
+        load_audio(voice(), sampling_rate=RATE, source_rate=8000)
+    assert len(load_audio(voice(), sampling_rate=RATE)) == RATE

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from conftest import run_python
 from transformers import pipeline
 
 from ser import load_audio
+from ser import regenerate as results
 from ser.regenerate import regenerate
 
 CHECKPOINTS = sorted((ROOT / "checkpoints").iterdir())
@@ -68,3 +70,18 @@ def test_a_stranger_gets_the_same_answer(folder, clip_path, tmp_path):
 def test_every_generated_text_is_up_to_date():
     for path, text in regenerate(ROOT).items():
         assert path.read_text(encoding="utf-8") == text, f"{path.name} is stale: run make results"
+
+
+def test_the_command_rewrites_what_is_stale_and_draws_the_curves(tmp_path, monkeypatch):
+    for name in ("results", "checkpoints", "ser"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.safetensors", "predictions.csv"))
+    shutil.copy(ROOT / "README.md", tmp_path)
+    stale = tmp_path / "results/README.md", tmp_path / "checkpoints/cnn1d/audio_ser.py"
+    for path in stale:
+        path.write_text("stale")
+    curves = tmp_path / "results/curves-1d-2d.png"
+    curves.unlink()
+    monkeypatch.setattr(results, "ROOT", tmp_path)
+    results.main()
+    assert all(path.read_text() == (ROOT / path.relative_to(tmp_path)).read_text() for path in stale)
+    assert curves.read_bytes().startswith(b"\x89PNG")

@@ -3,11 +3,11 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 
-import huggingface_hub
 import numpy as np
 import pytest
 import soundfile
@@ -18,6 +18,7 @@ from conftest import write_corpus
 from hub_server import TOKEN
 from hub_server import Hub
 from hub_server import serve
+from hub_server import take_for_the_hub
 from huggingface_hub import SpaceCard
 from safetensors.numpy import load_file
 from safetensors.numpy import save_file
@@ -62,14 +63,10 @@ def hub():
 @pytest.fixture
 def here(hub, tmp_path, monkeypatch) -> Callable:
     """Calls a command's `main` in this process, which takes the server for the Hub, and gives what it exits with."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.chdir(tmp_path)
 
     def call(main: Callable, *arguments, token: str = TOKEN, endpoint: str = hub.url) -> str:
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", endpoint)
-        template = f"{endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setenv("HF_TOKEN", token)
+        take_for_the_hub(monkeypatch, endpoint, token)
         monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
         with pytest.raises(SystemExit) as stopped:
             main()
@@ -124,6 +121,12 @@ def write_inputs(folder) -> None:
 
 def last_line(text: str) -> str:
     return text.strip().splitlines()[-1]
+
+
+def who_tells_the_token(done: subprocess.CompletedProcess, folder) -> list:
+    """What was written, and what was printed, with the token in it."""
+    written = [path for path in folder.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
+    return [*written, *(text for text in (done.stdout, done.stderr) if TOKEN in text)]
 
 
 @pytest.mark.parametrize(("large", "strategy"), [(float("inf"), "end"), (1000, "checkpoint")], ids=["regular", "lfs"])
@@ -183,6 +186,7 @@ def test_a_push_that_dies_loses_nothing_and_goes_on_later(hub, corpus, tmp_path,
     done = train(corpus, "--hub_strategy", strategy, "--hub_revision", "trial", hub=hub)
     folder = tmp_path / "runs/cnn1d/tfds/seed-0/model"
     assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert not who_tells_the_token(done, tmp_path)
     assert ("training goes on" in done.stderr) == (strategy == "every_save")  # at the checkpoint
     assert "of 6 test clips" in done.stdout  # trained, evaluated and reported all the same
     command = "python -m ser.hub model runs/cnn1d/tfds/seed-0/model user/tiny --revision trial"
@@ -203,6 +207,32 @@ def test_a_push_that_dies_loses_nothing_and_goes_on_later(hub, corpus, tmp_path,
     assert repository.files == {}  # main was not asked for
 
 
+def test_a_token_given_as_an_option_is_nowhere_but_in_the_requests(hub, corpus, tmp_path):
+    done = train(
+        corpus, "--hub_strategy", "every_save", "--hub_token", TOKEN, "--report_to", "tensorboard", hub=hub, token=""
+    )
+    assert done.returncode == 0, done.stderr
+    suffixes = {path.suffix for path in tmp_path.rglob("*")}
+    assert {".safetensors", ".json", ".md", ".csv", ".png", ".arrow", ".bin"} <= suffixes
+    assert not who_tells_the_token(done, tmp_path)
+    sent = [content for files in hub.model("user/tiny").commits.values() for content in files.values()]
+    assert sent and not [content for content in sent if TOKEN.encode() in content]
+
+
+@pytest.mark.parametrize("fault", [{"broken": {"create": 0}}, {"broken": {"commit": 0}}, {"token": "hf_of_a_stranger"}])
+@pytest.mark.parametrize(
+    "command",
+    [("model", ROOT / "checkpoints/cnn1d"), ("dataset", "clips", "--corpus", "crema-d"), ("space",)],
+    ids=["model", "dataset", "space"],
+)
+def test_a_push_that_fails_does_not_tell_the_token(hub, here, corpus, capfd, caplog, command, fault):
+    hub.broken, token = fault.get("broken", {}), fault.get("token", TOKEN)
+    sentence = here(ser.hub.main, *command, "user/x", token=token)
+    assert " failed: the Hub " in sentence
+    printed = capfd.readouterr()
+    assert token not in sentence + printed.out + printed.err + caplog.text
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -215,6 +245,16 @@ def test_a_push_that_dies_loses_nothing_and_goes_on_later(hub, corpus, tmp_path,
 def test_what_cannot_be_pushed_is_told_in_a_sentence(here, hub, command, message):
     assert message in here(ser.hub.main, *command)
     assert hub.repositories == {}
+
+
+def test_what_the_hub_does_not_take_is_told_in_its_words(here, hub, tmp_path):
+    shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "model")
+    (tmp_path / "model/README.md").write_text("---\n\n---\nNo metadata.\n")
+    sentence = here(ser.hub.main, "model", "model", "user/x")
+    assert sentence.startswith("ser.hub: the Hub refuses the model card: ") and "empty front matter" in sentence
+    assert hub.model("user/x").files == {}
+    sentence = here(ser.hub.main, "model", "model", "user/x", endpoint=f"{hub.url}/elsewhere")
+    assert sentence == "ser.hub: creating the model repository user/x failed: the Hub answers 404 (EntryNotFound)"
 
 
 def test_weights_of_another_network_are_refused(tmp_path):

@@ -77,6 +77,17 @@ def test_a_reloaded_model_is_the_same(name, tmp_path):
     assert not list(tmp_path.glob("*.bin"))
 
 
+def test_pickled_weights_are_not_read(tmp_path):
+    model = build(MINIATURES["1d-plain-max"])
+    model.save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")  # noqa: TID251 - what must not be read
+    with pytest.raises(OSError, match="model.safetensors"):
+        AutoModelForAudioClassification.from_pretrained(tmp_path)
+    with pytest.raises(OSError, match="model.safetensors"):
+        AutoModelForAudioClassification.from_pretrained(tmp_path, use_safetensors=False)
+
+
 @pytest.mark.parametrize("name", MINIATURES)
 def test_every_weight_learns(name):
     config = MINIATURES[name]

@@ -8,6 +8,9 @@ import pytest
 import torch
 from conftest import ROOT
 from conftest import write_corpus
+from transformers import Wav2Vec2Config
+from transformers import Wav2Vec2FeatureExtractor
+from transformers import Wav2Vec2ForSequenceClassification
 
 import ser
 from ser.arguments import parse_arguments
@@ -231,6 +234,17 @@ def test_no_code_that_came_with_a_model_is_run(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="no model of this project at"):
         prepare(*arguments_for(tmp_path, "--model_name_or_path", str(tmp_path / "model")))
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_model_of_another_project_is_not_gone_on_from(tmp_path):
+    config = Wav2Vec2Config(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, conv_dim=(16,),
+        conv_stride=(5,), conv_kernel=(10,), num_feat_extract_layers=1, num_conv_pos_embedding_groups=2,
+    )  # fmt: skip
+    Wav2Vec2ForSequenceClassification(config).save_pretrained(tmp_path / "model")
+    Wav2Vec2FeatureExtractor().save_pretrained(tmp_path / "model")
+    with pytest.raises(ValueError, match="expected a model of this project at .*; got Wav2Vec2ForSequenceClassific"):
+        prepare(*arguments_for(tmp_path, "--model_name_or_path", str(tmp_path / "model")))
 
 
 def test_too_few_speakers_are_refused_and_three_are_enough(tmp_path):

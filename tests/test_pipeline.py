@@ -1,5 +1,10 @@
 """`pipeline("audio-classification", model=FOLDER)` in fresh processes, with and without the package."""
 
+import functools
+import threading
+from http.server import SimpleHTTPRequestHandler
+from http.server import ThreadingHTTPServer
+
 import numpy as np
 import pytest
 import soundfile
@@ -83,6 +88,21 @@ def test_fewer_labels_and_raw_logits_on_request(model_folder):
     logits = scores(classifier(voice(), function_to_apply="none"))
     softmax = {label: np.exp(value) / sum(map(np.exp, logits.values())) for label, value in logits.items()}
     assert scores(classifier(voice())) == pytest.approx(softmax, rel=1e-4)
+
+
+def test_an_address_is_fetched_and_heard(model_folder, tmp_path):
+    soundfile.write(tmp_path / "clip.wav", voice(), RATE)
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    classifier = pipeline("audio-classification", model=str(model_folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        assert classifier(f"{address}/clip.wav") == classifier(str(tmp_path / "clip.wav"))
+        with pytest.raises(OSError, match="404"):
+            classifier(f"{address}/gone.wav")
+        server.shutdown()
+    with pytest.raises(FileNotFoundError, match="expected an audio file at 'file:///"):
+        classifier((tmp_path / "clip.wav").as_uri())  # an address that leads to this machine is none
 
 
 def test_other_models_keep_the_stock_pipeline(tmp_path):

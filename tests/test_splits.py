@@ -120,3 +120,9 @@ def test_parts_without_clips_are_refused(clips):
         split(clips.select(range(6)), "random")
     with pytest.raises(ValueError, match="expected a column out of"):
         split(clips.remove_columns("actor"), "actor-5fold", fold=1)
+    with pytest.raises(ValueError, match="expected a column 'clip' to split by; got .*; use --protocol random"):
+        split(clips.remove_columns("clip"), "tfds")
+    three = clips.select([clips["label"][:].index(label) for label in range(3)])
+    three = three.remove_columns("actor").add_column("speaker", ["a", "b", "c"])
+    with pytest.raises(ValueError, match="too few clips to split by speaker .*; add clips of each label"):
+        split(three, "speakers")

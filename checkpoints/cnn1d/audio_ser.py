@@ -90,7 +90,7 @@ def _decode(source: str | os.PathLike | bytes | bytearray | io.IOBase) -> tuple[
         name = "the given file"
     else:
         name, source = f"{os.fspath(source)!r}", Path(source)
-        if not source.is_file():
+        if not os.path.isfile(source):  # unlike Path.is_file, also of names that no file can have
             raise FileNotFoundError(f"expected an audio file at {name}, but there is none; check the path")
     try:
         with soundfile.SoundFile(source) as file:

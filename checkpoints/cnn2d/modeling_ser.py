@@ -220,11 +220,13 @@ class SERPreTrainedModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
-        """As `PreTrainedModel`, but weights that are missing or left over are an error, not a warning.
+        """As `PreTrainedModel`, but from safetensors alone; weights missing or left over are an error, not a warning.
 
         Raises:
+            OSError: There is no safetensors file.
             ValueError: The weights are not those of this configuration.
         """
+        kwargs["use_safetensors"] = True  # without it, pickled weights are read where there are no others
         loaded: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
         model, info = loaded
         for what in ("missing", "unexpected"):

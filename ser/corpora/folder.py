@@ -41,8 +41,18 @@ def some(names: Iterable[str], shown: int = 3) -> str:
 
 
 def audio_files(folder: Path) -> list[Path]:
-    """Files below `folder` that look like audio by their names, sorted by path."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    """Files below `folder` that look like audio by their names, sorted by path; links to folders are not followed.
+
+    Raises:
+        ValueError: A name is not UTF-8, which tables cannot hold.
+    """
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    for path in found:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"expected file names in UTF-8; got {ascii(str(path))}; rename the file") from error
+    return found
 
 
 def inspect_clip(source: str | Path | dict) -> tuple[float | None, str | None]:
@@ -51,7 +61,7 @@ def inspect_clip(source: str | Path | dict) -> tuple[float | None, str | None]:
         waveform = load_audio(source, sampling_rate=SAMPLING_RATE)
     except FileNotFoundError:
         return None, "missing"
-    except ValueError:
+    except (ValueError, OSError):
         return None, "undecodable"
     return len(waveform) / SAMPLING_RATE, None if np.abs(waveform).max() > SILENCE else "silent"
 

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -54,7 +55,8 @@ def load_labelled_audio(
         cache_dir: Where `datasets` keeps what it downloads.
 
     Raises:
-        ValueError: A column is missing (the message lists those there are), or no clip can be used.
+        ValueError: A column is missing (the message lists those there are), a metadata.csv names a file outside of the
+            folder, or no clip can be used.
     """
     clips = _load(name, label_column, cache_dir)
     for option, column in (("audio_column", audio_column), ("label_column", label_column)):
@@ -101,11 +103,12 @@ def _load(name: str, label_column: str, cache_dir: str | None) -> datasets.Datas
     if saved_to_disk(folder):
         loaded = datasets.load_from_disk(name)
     elif folder.is_dir():
-        tables = sorted(folder.rglob("metadata.*"))
+        tables = sorted(path for path in folder.rglob("metadata.*") if path.is_file())
         unread = [path.name for path in tables if path.suffix != ".csv"]
         if unread:
             raise ValueError(f"{unread[0]} in {name!r} is not read; write metadata.csv (columns file, label, speaker)")
         rows = [row for path in tables for row in _read_metadata(path, label_column)]
+        _refuse_outside(rows, folder)
         loaded = datasets.Dataset.from_list(_once(rows) if tables else _read_subfolders(folder, label_column))
     else:
         loaded = datasets.load_dataset(name, cache_dir=cache_dir)
@@ -148,6 +151,19 @@ def _read_metadata(path: Path, label_column: str) -> list[dict]:
         | {name: row[name] or None for name in kept}
         for row in rows
     ]
+
+
+def _refuse_outside(rows: list[dict], folder: Path) -> None:
+    """A table says what the clips in its folder are: it came with them, and must not open anything else.
+
+    Links count as what lies where they lie: unlike a name in a table, they are made on this machine.
+    """
+    root = os.path.abspath(folder)
+    for name in filter(None, (row["audio"] for row in rows)):
+        if os.path.commonpath([root, os.path.abspath(name)]) != root:
+            raise ValueError(
+                f"expected clips inside {str(folder)!r}; its metadata.csv names {name!r}; copy the clip into the folder"
+            )
 
 
 def _once(rows: list[dict]) -> list[dict]:
