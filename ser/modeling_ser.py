@@ -7,6 +7,7 @@ beyond the end of a clip that is alone, so a batch gives the logits of its clips
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # names the pipeline's file as one to copy beside this one wh
 CONVOLUTION = {1: nn.Conv1d, 2: nn.Conv2d}
 BATCH_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
 MAX_POOL = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
+FITTING = "n_features, channels, kernel_sizes, hidden_sizes and num_labels (id2label)"  # fields that shape weights
 
 
 def _tuple(value: int | list | tuple, rank: int) -> tuple[int, ...]:
@@ -65,8 +67,9 @@ class MaskedMaxPool(nn.Module):
 class PlainBlock(nn.Module):
     """Convolution, batch norm, ReLU, max pool, dropout."""
 
-    def __init__(self, config: SERConfig, rank: int, in_channels: int, index: int):
+    def __init__(self, config: SERConfig, in_channels: int, index: int):
         super().__init__()
+        rank = config.rank
         kernel = _tuple(config.per_block("kernel_sizes")[index], rank)
         pool = _tuple(config.per_block("pool_sizes")[index], rank)
         stride = _tuple(config.per_block("pool_strides")[index] or pool, rank)
@@ -104,8 +107,9 @@ class SqueezeExcitation(nn.Module):
 class ResidualBlock(nn.Module):
     """Two convolutions around a shortcut (He et al. 2016, arXiv:1512.03385); the first one down-samples."""
 
-    def __init__(self, config: SERConfig, rank: int, in_channels: int, index: int):
+    def __init__(self, config: SERConfig, in_channels: int, index: int):
         super().__init__()
+        rank = config.rank
         kernel = _tuple(config.per_block("kernel_sizes")[index], rank)
         stride = _tuple(config.per_block("pool_sizes")[index], rank)
         channels = config.channels[index]
@@ -217,15 +221,26 @@ class SERPreTrainedModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *args, output_loading_info: bool = False, **kwargs):
-        """As `PreTrainedModel`, but weights that are missing or left over are an error, not a warning.
+        """As `PreTrainedModel`, but only from safetensors, and wrong weights are an error, not a warning.
 
         Raises:
-            ValueError: The weights are not those of this configuration.
+            ValueError: The weights are not those of this configuration, or damaged.
         """
-        model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        kwargs.setdefault("use_safetensors", True)  # pickle can run code
+        try:
+            model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        except SafetensorError as error:
+            raise ValueError(f"model.safetensors is damaged ({error}); fetch it again") from error
+        except RuntimeError as error:
+            if "ignore_mismatched_sizes" not in str(error):
+                raise
+            raise ValueError(f"the weights are not of the sizes that config.json tells: check {FITTING}") from error
         for what in ("missing", "unexpected"):
             if names := sorted(info[f"{what}_keys"]):
                 raise ValueError(f"{len(names)} weights are {what}, {names[0]} first; the file is not of this model")
+        for name, weight in model.state_dict().items():
+            if not weight.isfinite().all() or (name.endswith("running_var") and weight.min() < 0):
+                raise ValueError(f"model.safetensors is damaged ({name} holds no usable numbers); fetch it again")
         return (model, info) if output_loading_info else model
 
     def _init_weights(self, module: nn.Module):
@@ -254,15 +269,13 @@ class SERPreTrainedModel(PreTrainedModel):
 class CNNForAudioClassification(SERPreTrainedModel):
     """Blocks, pooling over time and dense layers; the subclasses say how features enter the blocks."""
 
-    rank: int
-
     def __init__(self, config: SERConfig):
         super().__init__(config)
         in_channels = self.input_channels(config)
         self.blocks = nn.ModuleList()
         for index, channels in enumerate(config.channels):
             block = ResidualBlock if config.block == "residual" and index > 0 else PlainBlock
-            self.blocks.append(block(config, self.rank, in_channels, index))
+            self.blocks.append(block(config, in_channels, index))
             in_channels = channels
         self.pooling = self.build_pooling(config)
         sizes = [self.pooling.output_size, *config.hidden_sizes]
@@ -367,7 +380,6 @@ class CNN1DForAudioClassification(CNNForAudioClassification):
     """1D CNN over time. Each feature column is an input channel."""
 
     config_class = CNN1DConfig
-    rank = 1
 
     def input_channels(self, config: CNN1DConfig) -> int:
         """One channel a feature column."""
@@ -382,7 +394,6 @@ class CNN2DForAudioClassification(CNNForAudioClassification):
     """2D CNN over the image of frames and mel bands."""
 
     config_class = CNN2DConfig
-    rank = 2
 
     def input_channels(self, config: CNN2DConfig) -> int:
         """One channel: the image is grey."""
