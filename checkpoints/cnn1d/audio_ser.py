@@ -55,7 +55,7 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
     if isinstance(source, dict):
         return _load_dict(source, sampling_rate)
     if isinstance(source, torch.Tensor):
-        source = source.detach().cpu().numpy()
+        source = to_numpy(source)
     if isinstance(source, np.ndarray):
         waveform, rate = source, source_rate or sampling_rate
     elif isinstance(source, (str, os.PathLike, bytes, bytearray, io.IOBase)):
@@ -67,16 +67,25 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
     return _resample(waveform, rate, sampling_rate)
 
 
+def to_numpy(tensor: torch.Tensor) -> np.ndarray:
+    """The values of a tensor; numpy has no bfloat16."""
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
 def _load_dict(source: dict, sampling_rate: int) -> np.ndarray:
     array = source.get("array") if source.get("array") is not None else source.get("raw")
     if array is not None:
-        if not source.get("sampling_rate"):
-            raise ValueError("expected a 'sampling_rate' beside the array; add the rate in Hz at which it was sampled")
+        try:
+            rate = int(source["sampling_rate"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            got = f"{source.get('sampling_rate')!r:.50}"
+            raise ValueError(f"expected a 'sampling_rate' in Hz beside the array; got {got}; add it") from error
         array = array if isinstance(array, torch.Tensor) else np.asarray(array)
-        return load_audio(array, sampling_rate=sampling_rate, source_rate=int(source["sampling_rate"]))
+        return load_audio(array, sampling_rate=sampling_rate, source_rate=rate)
     encoded = source.get("bytes") or source.get("path")
     if not encoded:
-        raise ValueError(f"expected {ACCEPTED}; got a dict with the keys {sorted(source)}")
+        raise ValueError(f"expected {ACCEPTED}; got a dict with the keys {list(source)}")
     return load_audio(encoded, sampling_rate=sampling_rate)
 
 
@@ -93,7 +102,8 @@ def _decode(source) -> tuple[np.ndarray, int]:
         if not source.is_file():
             raise FileNotFoundError(f"expected an audio file at {name}, but there is none; check the path")
     try:
-        with soundfile.SoundFile(source) as file:
+        named = isinstance(source, Path) and os.name == "posix"  # soundfile only takes names that are UTF-8
+        with soundfile.SoundFile(os.fsencode(source) if named else source) as file:
             if file.frames * file.channels > MOST_VALUES:
                 raise ValueError(
                     f"it claims {file.frames:,} samples in {file.channels} channels, too many for one clip"
@@ -196,4 +206,4 @@ def _resample(waveform: np.ndarray, source_rate: int, sampling_rate: int) -> np.
     return resampled
 
 
-__all__ = ["check_samples", "container_of", "load_audio", "to_wav"]
+__all__ = ["check_samples", "container_of", "load_audio", "to_numpy", "to_wav"]

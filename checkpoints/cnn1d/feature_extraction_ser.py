@@ -13,6 +13,8 @@ from transformers import BatchFeature
 from transformers import SequenceFeatureExtractor
 from transformers.audio_utils import mel_filter_bank
 
+from .audio_ser import LOUDEST
+from .audio_ser import to_numpy
 from .configuration_ser import refuse_misspelt
 from .features_ser import FEATURES
 from .features_ser import Frames
@@ -323,9 +325,7 @@ def _is_number(value: object, kind: type) -> bool:
 
 
 def _as_waveform(waveform) -> np.ndarray:
-    if isinstance(waveform, torch.Tensor):
-        waveform = waveform.detach().cpu().numpy()
-    waveform = np.asarray(waveform)
+    waveform = to_numpy(waveform) if isinstance(waveform, torch.Tensor) else np.asarray(waveform)
     if waveform.ndim != 1:
         raise ValueError(f"expected a waveform of shape (samples,); got shape {waveform.shape}; mix it down to mono")
     if waveform.size == 0:
@@ -334,6 +334,8 @@ def _as_waveform(waveform) -> np.ndarray:
         raise ValueError(f"expected float samples within -1..1; got {waveform.dtype}; divide by its full scale")
     if not np.isfinite(waveform).all():
         raise ValueError("expected finite samples; got NaN or infinity; export the recording again")
+    if np.abs(waveform).max() > LOUDEST:
+        raise ValueError(f"expected samples within -1..1; got one beyond {LOUDEST}; divide by its full scale")
     return waveform.astype(np.float32, copy=False)
 
 

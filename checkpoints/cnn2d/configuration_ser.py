@@ -77,7 +77,7 @@ class SERConfig(PreTrainedConfig):
         Raises:
             ValueError: Names the field.
         """
-        for field in (*own_fields(cls), "id2label"):
+        for field in own_fields(cls):
             if field not in config_dict:  # a default would change what the model answers
                 raise ValueError(f"config.json has no {field}; take the whole file as it was saved")
         try:
