@@ -15,6 +15,7 @@ import soxr
 from transformers import Pipeline
 
 from ser.audio_ser import check_samples
+from ser.audio_ser import open_sound
 from ser.speech import has_speech
 
 WINDOW, HOP = 3.0, 1.5  # seconds
@@ -35,7 +36,7 @@ def read_blocks(
         ValueError: It does not decode, or `check_samples` refuses what it holds.
     """
     try:
-        with soundfile.SoundFile(path) as file:
+        with open_sound(path) as file:
             stream = soxr.ResampleStream(file.samplerate, sampling_rate, 1, dtype="float32")
             size = max(1, min(round(BLOCK * file.samplerate), MOST_VALUES // file.channels))
             file.seek(round(start * file.samplerate))

@@ -440,6 +440,7 @@ def tables(markdown: str) -> list[list[int]]:
 @example(AWKWARD[:6], "a|b")
 @example(AWKWARD[6:12], "corpus: 'x'\n---")
 @example(AWKWARD[12:], "{{ y }}")
+@FEW
 def test_a_model_card_stands_whatever_labels_and_corpora_are_called(labels, corpus):
     card = render_card(renamed(RESULTS, labels, corpus))
     plain = render_card(RESULTS)

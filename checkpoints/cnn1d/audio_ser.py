@@ -8,6 +8,8 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ except ImportError:
 
 LOUDEST = 100  # times full scale
 LOWEST_RATE = 1000  # Hz
+LONGEST = 3 * 3600.0  # seconds that ffmpeg writes
 MOST_VALUES = 2**29  # samples of all channels: three hours in mono at 48 kHz, 2 GiB
 ACCEPTED = (
     "a path, the bytes of an audio file, an open binary file, a 1-D or 2-D array with its sampling_rate, "
@@ -90,31 +93,63 @@ def _load_dict(source: dict, sampling_rate: int) -> np.ndarray:
 
 
 def _decode(source) -> tuple[np.ndarray, int]:
-    """Read a file, its bytes or an open file into `(samples, channels)` float32 and its rate in Hz."""
+    """Read a file, its bytes or an open file into float32, shape `(samples,)`, and its rate in Hz."""
     if soundfile is None:
         raise ImportError("reading audio files needs the package soundfile: pip install soundfile; or pass an array")
     if isinstance(source, (bytes, bytearray)):
-        name, source = "the given bytes", io.BytesIO(source)
+        name, source = "the given bytes", _Bytes(source)
     elif isinstance(source, io.IOBase):
-        name = "the given file"
+        name, source = "the given file", _Bytes(_content(source))
     else:
         name, source = f"{os.fspath(source)!r}", Path(source)
         if not source.is_file():
             raise FileNotFoundError(f"expected an audio file at {name}, but there is none; check the path")
     try:
-        named = isinstance(source, Path) and os.name == "posix"  # soundfile only takes names that are UTF-8
-        with soundfile.SoundFile(os.fsencode(source) if named else source) as file:
-            if file.frames * file.channels > MOST_VALUES:
-                raise ValueError(
-                    f"it claims {file.frames:,} samples in {file.channels} channels, too many for one clip"
-                )
-            return file.read(dtype="float32", always_2d=True), file.samplerate
+        return _read(source)
     except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:  # ValueError: no known length
         if container_of(source):
             return _decode_with_ffmpeg(source)
+        reason = getattr(error, "error_string", str(error)).rstrip(".")
         raise ValueError(
-            f"{name} could not be decoded ({error}); expected WAV, FLAC, Ogg Vorbis, Ogg Opus or MP3: convert it first"
+            f"{name} could not be decoded ({reason}); expected WAV, FLAC, Ogg Vorbis, Ogg Opus or MP3: convert it first"
         ) from error
+
+
+def _content(file: io.IOBase) -> bytes:
+    content = file.read()
+    if not isinstance(content, bytes):
+        raise ValueError("the given file is open as text; open it with mode 'rb'")
+    return content
+
+
+@contextmanager
+def open_sound(source: str | Path | io.IOBase) -> Iterator["soundfile.SoundFile"]:
+    """A file for soundfile, by its content alone: by a name like x.au or x.vox, anything would pass for sound."""
+    if isinstance(source, io.IOBase):
+        with soundfile.SoundFile(source) as sound:
+            yield sound
+    else:
+        with Path(source).open("rb") as file:
+            handle = file.fileno() if os.name == "posix" else file
+            with soundfile.SoundFile(handle, closefd=False) as sound:
+                yield sound
+
+
+class _Bytes(io.BytesIO):
+    """A damaged file leads libsndfile to places before its beginning: nothing is there, and nothing printed."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        try:
+            return super().seek(offset, whence)
+        except (ValueError, OverflowError):
+            return super().seek(0, io.SEEK_END)
+
+
+def _read(source: Path | io.IOBase) -> tuple[np.ndarray, int]:
+    with open_sound(source) as sound:
+        if sound.frames * sound.channels > MOST_VALUES:
+            raise ValueError(f"it claims {sound.frames:,} samples in {sound.channels} channels, too many for one clip")
+        return sound.read(dtype="float32", always_2d=True).mean(axis=1), sound.samplerate
 
 
 def container_of(source: str | Path | io.IOBase) -> str | None:
@@ -159,8 +194,11 @@ def _decode_with_ffmpeg(source: Path | io.IOBase) -> tuple[np.ndarray, int]:
         if isinstance(source, io.IOBase):
             source.seek(0)
             path.write_bytes(source.read())
-        to_wav(source if isinstance(source, Path) else path, wav)
-        return soundfile.read(wav, dtype="float32", always_2d=True)
+        to_wav(source if isinstance(source, Path) else path, wav, longest=LONGEST + 1)
+        waveform, rate = _read(wav)
+    if len(waveform) > LONGEST * rate:
+        raise ValueError(f"the audio lasts more than {LONGEST / 3600:.0f} hours, too long for one clip; cut it")
+    return waveform, rate
 
 
 def _mix_down(waveform: np.ndarray) -> np.ndarray:
@@ -206,4 +244,4 @@ def _resample(waveform: np.ndarray, source_rate: int, sampling_rate: int) -> np.
     return resampled
 
 
-__all__ = ["check_samples", "container_of", "load_audio", "to_numpy", "to_wav"]
+__all__ = ["check_samples", "container_of", "load_audio", "open_sound", "to_numpy", "to_wav"]
