@@ -321,7 +321,7 @@ def settings_of(extractor_class: type[SERFeatureExtractor]) -> list[str]:
 
 
 def _is_number(value: object, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, kind) and not isinstance(value, bool) and abs(value) < 1e38  # fits into float32
 
 
 def _as_waveform(waveform) -> np.ndarray:
