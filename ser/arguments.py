@@ -178,10 +178,16 @@ def command_line(given: dict) -> str:
     for name, value in given.items():
         if name in LOCAL or name.startswith("hub_"):
             continue
-        text = value if isinstance(value, str) else json.dumps(value)
-        local = (name in FOLDERS and not on_the_hub(text)) or text.startswith(("/", "~"))
-        words += [f"--{name}", "DIR" if local else {"true": "True", "false": "False"}.get(text, text)]
+        texts = [_as_word(name, each) for each in (value if isinstance(value, list) else [value])]
+        # A word like -1e-05 after a space is taken for an option.
+        words += [f"--{name}={texts[0]}"] if texts[0].startswith("-") else [f"--{name}", *texts]
     return shlex.join(words)
+
+
+def _as_word(name: str, value: object) -> str:
+    text = value if isinstance(value, str) else str(value) if isinstance(value, bool) else json.dumps(value)
+    local = (name in FOLDERS and not on_the_hub(text)) or text.startswith(("/", "~"))
+    return "DIR" if local else text
 
 
 def on_the_hub(name: str | None) -> bool:

@@ -8,6 +8,7 @@ from huggingface_hub import DatasetCardData
 from ser.corpora.splits import speakers_of
 from ser.model_card import CORPORA
 from ser.model_card import Corpus
+from ser.model_card import in_markdown
 
 MEANINGS = {
     "audio": "the clip",
@@ -84,7 +85,7 @@ def render_dataset_card(clips: datasets.Dataset, title: str | None, repo_id: str
         clips=len(clips),
         about=corpus.speech,
         speakers=f" by {len(set(speakers))} speakers" if speakers else "; who speaks is not known",
-        labels="\n".join(f"| {label} | {counts[index]:,} |" for index, label in enumerate(names)),
+        labels="\n".join(f"| {in_markdown(label)} | {counts[index]:,} |" for index, label in enumerate(names)),
         columns="\n".join(f"| `{column}` | {_meaning(column)} |" for column in clips.column_names),
         repo_id=repo_id,
         apart=" so that no speaker is in two parts" if speakers else "",

@@ -1,9 +1,13 @@
 """Feature extractor: waveforms in, padded frame features and their attention mask out."""
 
+import inspect
+import math
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from numbers import Integral
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -12,6 +16,9 @@ from transformers import BatchFeature
 from transformers import SequenceFeatureExtractor
 from transformers.audio_utils import mel_filter_bank
 
+from .audio_ser import LOUDEST
+from .audio_ser import to_numpy
+from .configuration_ser import refuse_misspelt
 from .features_ser import FEATURES
 from .features_ser import Frames
 from .features_ser import loud_span
@@ -20,6 +27,21 @@ from .features_ser import wiener_filter
 STATISTICS: dict[str, Callable[..., np.ndarray]] = {"mean": np.mean, "std": np.std, "min": np.min, "max": np.max}
 NORMALIZATIONS = ("none", "clip", "corpus")
 DB_REFERENCES = ("one", "max")
+NAMES = {"features": FEATURES, "statistics": STATISTICS}
+CHOICES = {"db_reference": DB_REFERENCES, "normalization": NORMALIZATIONS}
+SWITCHES = ("wiener", "pad_to_max_duration", "join")
+RANGES = {  # kind, lowest and highest; beyond them memory would run out, or nothing be left to hear
+    "sampling_rate": (Integral, 1000, 768_000),
+    "n_fft": (Integral, 2, 2**16),
+    "hop_length": (Integral, 1, 2**16),
+    "n_mels": (Integral, 1, 2**11),
+    "fmin": (Real, 0, 384_000),
+    "fmax": (Real, 0, 384_000),
+    "top_db": (Real, 0, 1000),
+    "trim_db": (Real, 0.001, 1000),
+    "max_duration": (Real, 0.001, 3600),
+}
+MAY_BE_NONE = ("fmax", "top_db", "trim_db", "max_duration", "statistics")
 
 
 class SERFeatureExtractor(SequenceFeatureExtractor):
@@ -65,58 +87,48 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         n_mels: int = 80,
         fmin: float = 0.0,
         fmax: float | None = None,
-        features: Iterable[str] = ("log_mel",),
+        features: Sequence[str] = ("log_mel",),
         top_db: float | None = 80.0,
         db_reference: str = "one",
         trim_db: float | None = None,
         wiener: bool = False,
         max_duration: float | None = None,
         pad_to_max_duration: bool = False,
-        statistics: Iterable[str] | None = None,
+        statistics: Sequence[str] | None = None,
         join: bool = False,
         normalization: str = "none",
         mean: list[float] | None = None,
         std: list[float] | None = None,
         **kwargs: Any,
     ):
-        features = list(features)
-        statistics = None if statistics is None else list(statistics)
-        unknown = [name for name in features if name not in FEATURES]
-        if unknown or not features:
-            raise ValueError(f"expected features out of {', '.join(FEATURES)}; got {unknown or 'none'}")
-        if normalization not in NORMALIZATIONS:
-            raise ValueError(f"expected normalization to be one of {NORMALIZATIONS}; got {normalization!r}")
-        if db_reference not in DB_REFERENCES:
-            raise ValueError(f"expected db_reference to be one of {DB_REFERENCES}; got {db_reference!r}")
-        if n_fft < 2 or n_fft % 2 or hop_length < 1:
-            raise ValueError(f"expected an even n_fft and a positive hop_length; got {n_fft} and {hop_length}")
-        unknown = [name for name in statistics or () if name not in STATISTICS]
-        if unknown:
-            raise ValueError(f"expected statistics out of {', '.join(STATISTICS)}; got {unknown}")
-        if pad_to_max_duration and not max_duration:
-            raise ValueError("expected max_duration in seconds beside pad_to_max_duration; set it")
-        for derived in ("feature_size", "padding_value"):
-            kwargs.pop(derived, None)
-        columns = sum(n_mels if name == "log_mel" else 1 for name in features)
-        feature_size = 1 if join else columns * len(statistics or "1")
-        super().__init__(feature_size=feature_size, sampling_rate=sampling_rate, padding_value=0.0, **kwargs)
+        self.sampling_rate = sampling_rate
         self.n_fft = n_fft
         self.hop_length = hop_length
         self.n_mels = n_mels
         self.fmin = fmin
         self.fmax = fmax
-        self.features = features
+        self.features = list(features) if isinstance(features, tuple) else features
         self.top_db = top_db
         self.db_reference = db_reference
         self.trim_db = trim_db
         self.wiener = wiener
         self.max_duration = max_duration
         self.pad_to_max_duration = pad_to_max_duration
-        self.statistics = statistics
+        self.statistics = list(statistics) if isinstance(statistics, tuple) else statistics
         self.join = join
         self.normalization = normalization
         self.mean = mean
         self.std = std
+        self._check_names()
+        self._check_numbers()
+        columns = sum(n_mels if name == "log_mel" else 1 for name in features) * len(statistics or "1")
+        self._check_normalization(columns)
+        derived: dict[str, Any] = {"feature_size": 1 if join else columns, "padding_value": 0.0}
+        refuse_misspelt(kwargs, [*settings_of(type(self)), *derived])
+        for name, value in derived.items():
+            if kwargs.pop(name, value) != value:
+                raise ValueError(f"expected {name} to be {value}, as the other fields make it; leave it out")
+        super().__init__(**derived, sampling_rate=sampling_rate, **kwargs)
         filters = mel_filter_bank(
             num_frequency_bins=1 + n_fft // 2,
             num_mel_filters=n_mels,
@@ -129,6 +141,63 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         self.mel_filters = (
             torch.from_numpy(filters.T).float().to_sparse()
         )  # transformers leaves this name out of the JSON
+
+    def _check_names(self) -> None:
+        """Raise if a choice is none that there is."""
+        for name, known in NAMES.items():
+            value = getattr(self, name)
+            if value is None and name in MAY_BE_NONE:
+                continue
+            if not isinstance(value, list) or not value or any(str(part) not in known for part in value):
+                raise ValueError(f"expected {name} out of {', '.join(known)}, as a list; got {value!r}")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"expected {name} to be one of {choices}; got {getattr(self, name)!r}")
+        for name in SWITCHES:
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"expected {name} to be true or false; got {getattr(self, name)!r}")
+
+    def _check_numbers(self) -> None:
+        """Raise if a number is of a wrong kind or out of its range."""
+        for name, (kind, lowest, highest) in RANGES.items():
+            value = getattr(self, name)
+            if value is None and name in MAY_BE_NONE:
+                continue
+            if not (_is_number(value, kind) and lowest <= value <= highest):
+                what = "a whole number" if kind is Integral else "a number"
+                raise ValueError(f"expected {name} as {what} between {lowest:,} and {highest:,}; got {value!r}")
+        if self.n_fft % 2:
+            raise ValueError(f"expected an even n_fft; got {self.n_fft}")
+        half = self.sampling_rate / 2
+        if not self.fmin < (half if self.fmax is None else self.fmax) <= half:
+            raise ValueError(
+                f"expected fmin below fmax, at most {half:g} Hz; got fmin {self.fmin} and fmax {self.fmax}"
+            )
+        if self.pad_to_max_duration and self.max_duration is None:
+            raise ValueError("expected max_duration in seconds beside pad_to_max_duration; set it")
+
+    def _check_normalization(self, columns: int) -> None:
+        """Raise if `mean` or `std` is there, but not one usable number for each column."""
+        for name, lowest in (("mean", -math.inf), ("std", 0.0)):
+            value = getattr(self, name)
+            usable = isinstance(value, list) and all(_is_number(part, Real) and part >= lowest for part in value)
+            if value is not None and not (usable and len(value) == columns):
+                raise ValueError(f"expected {name} as a list of {columns} finite numbers, one for each feature column")
+
+    @classmethod
+    def from_dict(cls, feature_extractor_dict: dict, **kwargs: Any) -> Any:
+        """As the base class, but a file that lacks a field is refused: a default would change what the model hears.
+
+        Raises:
+            ValueError: Names the field.
+        """
+        for name in settings_of(cls):
+            if name not in feature_extractor_dict:
+                raise ValueError(f"preprocessor_config.json has no {name}; take the whole file as it was saved")
+        try:
+            return super().from_dict(feature_extractor_dict, **kwargs)
+        except ValueError as error:
+            raise ValueError(f"preprocessor_config.json: {error}") from error
 
     def __call__(
         self,
@@ -251,10 +320,17 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         return BatchFeature(batch, tensor_type=return_tensors)
 
 
+def settings_of(extractor_class: type[SERFeatureExtractor]) -> list[str]:
+    """Names of the settings that a saved feature extractor tells."""
+    return [name for name in inspect.signature(extractor_class).parameters if name != "kwargs"]
+
+
+def _is_number(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool) and abs(value) < 1e38  # fits into float32
+
+
 def _as_waveform(waveform: np.ndarray | torch.Tensor | list[float]) -> np.ndarray:
-    if isinstance(waveform, torch.Tensor):
-        waveform = waveform.detach().cpu().numpy()
-    waveform = np.asarray(waveform)
+    waveform = to_numpy(waveform) if isinstance(waveform, torch.Tensor) else np.asarray(waveform)
     if waveform.ndim != 1:
         raise ValueError(f"expected a waveform of shape (samples,); got shape {waveform.shape}; mix it down to mono")
     if waveform.size == 0:
@@ -263,6 +339,8 @@ def _as_waveform(waveform: np.ndarray | torch.Tensor | list[float]) -> np.ndarra
         raise ValueError(f"expected float samples within -1..1; got {waveform.dtype}; divide by its full scale")
     if not np.isfinite(waveform).all():
         raise ValueError("expected finite samples; got NaN or infinity; export the recording again")
+    if np.abs(waveform).max() > LOUDEST:
+        raise ValueError(f"expected samples within -1..1; got one beyond {LOUDEST}; divide by its full scale")
     return waveform.astype(np.float32, copy=False)
 
 

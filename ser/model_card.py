@@ -1,7 +1,9 @@
 """The model card: the template `model_card.md` filled with the figures of one run."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import EvalResult
 from huggingface_hub import ModelCard
@@ -86,7 +88,7 @@ def render_card(results: dict) -> str:
         results: The content of the run's `results.json`.
     """
     name, corpus_name = f"ser-{results['recipe']}", results.get("corpus", "CREMA-D")
-    corpus = CORPORA.get(corpus_name, Corpus(speech=f"the speech of {corpus_name}"))
+    corpus = CORPORA.get(corpus_name, Corpus(speech=f"the speech of {in_markdown(corpus_name)}"))
     protocol = PROTOCOLS[results["protocol"].removesuffix("-70-30")].format(actors=results["test_actors"])
     if results["protocol"] == "speakers" and results["test_actors"] is None:
         protocol = UNKNOWN_SPEAKERS
@@ -120,12 +122,21 @@ def render_card(results: dict) -> str:
         data,
         template_path=str(TEMPLATE),
         name=name,
-        corpus_name=corpus_name,
+        corpus_name=in_markdown(corpus_name),
         corpus=corpus,
         protocol=protocol,
-        results=results,
+        results=in_markdown(results) | {"command": results["command"]},
     )
     return str(card)
+
+
+def in_markdown(value: Any) -> Any:
+    """Texts, also within lists and dicts, such that they stay in their line or cell of a Markdown text as they are."""
+    if isinstance(value, str):
+        return re.sub(r"([\\`*<>|#\[\]])", r"\\\1", " ".join(value.split()))
+    if isinstance(value, dict):
+        return {in_markdown(key): in_markdown(each) for key, each in value.items()}
+    return [in_markdown(each) for each in value] if isinstance(value, list) else value
 
 
 def unfinished_card(name: str, history: list[dict], *, license: str | None = None) -> str:
@@ -141,4 +152,4 @@ def unfinished_card(name: str, history: list[dict], *, license: str | None = Non
     )
 
 
-__all__ = ["CORPORA", "Corpus", "render_card", "unfinished_card"]
+__all__ = ["CORPORA", "Corpus", "in_markdown", "render_card", "unfinished_card"]

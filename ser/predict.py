@@ -20,8 +20,6 @@ import pyarrow as pa
 import torch
 from accelerate import PartialState
 from tqdm.auto import tqdm
-from transformers import AutoFeatureExtractor
-from transformers import AutoModelForAudioClassification
 from transformers import PreTrainedModel
 
 from ser.audio_ser import load_audio
@@ -31,6 +29,7 @@ from ser.corpora.unlabelled_audio import find_clips
 from ser.corpora.unlabelled_audio import open_dataset
 from ser.corpora.unlabelled_audio import share
 from ser.feature_extraction_ser import SERFeatureExtractor
+from ser.loading import load_trained
 from ser.parts import check_output
 from ser.parts import merge_parts
 from ser.parts import open_parts
@@ -41,26 +40,6 @@ MODEL = str(Path(__file__).parent.parent / "checkpoints/cnn2d")
 CHUNK_CLIPS, CHUNK_SECONDS = 512, 1800.0  # of one part: what is held in memory at a time
 BATCH_SECONDS = 30.0  # of one batch, padding included; larger ones are slower on a CPU
 LONGEST_WAIT = timedelta(days=30)  # of one process for the others
-
-
-def load_model(name: str, revision: str | None) -> tuple[PreTrainedModel, SERFeatureExtractor]:
-    """A trained model and its feature extractor; no code from their folder or repository is run.
-
-    Raises:
-        ValueError: There is none, or its classifier was never trained.
-    """
-    options = {"revision": revision, "trust_remote_code": False}
-    try:
-        extractor = AutoFeatureExtractor.from_pretrained(name, **options)
-        model, found = AutoModelForAudioClassification.from_pretrained(
-            name, use_safetensors=True, output_loading_info=True, **options
-        )
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ValueError(f"expected --model to be a model folder or Hub id; {name!r} is not: {reason}") from error
-    if found["missing_keys"]:
-        raise ValueError(f"model {name!r} was never trained: it lacks {', '.join(sorted(found['missing_keys']))}")
-    return model.eval(), extractor
 
 
 def read_clip(audio: dict | None, extractor: SERFeatureExtractor) -> tuple[dict, dict | None]:
@@ -187,7 +166,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         check_output(output)
         clips = open_clips(options)
-        model, extractor = load_model(options.model, options.revision)
+        model, extractor = load_trained(options.model, options.revision)
         parts = open_parts(output, describe_job(options, clips, model))
     except ValueError as error:
         sys.exit(f"ser.predict: {error}")
@@ -202,7 +181,7 @@ def main(arguments: list[str] | None = None) -> None:
     state.destroy_process_group()
 
 
-__all__ = ["load_model", "main", "predict", "predict_chunk", "read_chunk", "table_schema"]
+__all__ = ["main", "predict", "predict_chunk", "read_chunk", "table_schema"]
 
 if __name__ == "__main__":
     main()

@@ -15,6 +15,7 @@ import soundfile
 import soxr
 
 from ser.audio_ser import check_samples
+from ser.audio_ser import open_sound
 from ser.pipeline_ser import SERPipeline
 from ser.speech import has_speech
 
@@ -36,7 +37,7 @@ def read_blocks(
         ValueError: It does not decode, or `check_samples` refuses what it holds.
     """
     try:
-        with soundfile.SoundFile(path) as file:
+        with open_sound(path) as file:
             stream = soxr.ResampleStream(file.samplerate, sampling_rate, 1, dtype="float32")
             size = max(1, min(round(BLOCK * file.samplerate), MOST_VALUES // file.channels))
             file.seek(round(start * file.samplerate))

@@ -17,7 +17,6 @@ import datasets
 import numpy as np
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from transformers import AutoFeatureExtractor
 from transformers import AutoModelForAudioClassification
 from transformers import EarlyStoppingCallback
 from transformers import PreTrainedModel
@@ -56,6 +55,7 @@ from ser.hub import check_token
 from ser.hub import claim_repository
 from ser.hub import commit_model
 from ser.hub import push_model
+from ser.loading import load_trained
 from ser.memory import keep_freed_memory
 from ser.memory import peak_memory
 from ser.model_card import unfinished_card
@@ -123,7 +123,7 @@ def prepare(
     if training.push_to_hub:
         check_token(training.hub_token)
     if options.model_name_or_path:
-        extractor, model = load_trained(options)
+        extractor, model = load_start(options)
     else:
         model_fields = _overrides(options.model, "model")
         _refuse_unknown("model", model_fields, recipe.config_class())
@@ -217,8 +217,8 @@ def build_extractor(recipe: Recipe, overrides: dict) -> SERFeatureExtractor:
     _refuse_unknown("feature_extractor", overrides, SERFeatureExtractor())
     try:
         return SERFeatureExtractor(**recipe.feature_extractor | overrides)
-    except TypeError as error:
-        raise ValueError(f"--feature_extractor has a value of the wrong type: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"--feature_extractor: {error}") from error
 
 
 def _refuse_unknown(option: str, overrides: dict, example: SERFeatureExtractor | SERConfig) -> None:
@@ -238,13 +238,13 @@ def build_model(
     fields |= {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
     try:
         config = recipe.config_class(**fields)
-    except StrictDataclassError as error:
+    except (StrictDataclassError, ValueError) as error:
         raise ValueError(f"--model does not describe a network: {error.__cause__ or error}") from error
     return AutoModelForAudioClassification.from_config(config).to(memory_format=torch.channels_last)
 
 
-def load_trained(options: ModelArguments) -> tuple[SERFeatureExtractor, CNNForAudioClassification]:
-    """Front end and network of a trained model of this project; no code that came with it is run.
+def load_start(options: ModelArguments) -> tuple[SERFeatureExtractor, CNNForAudioClassification]:
+    """Front end and network of a trained model of this project.
 
     Raises:
         ValueError: There is no such model, or `--model` or `--feature_extractor` would change it.
@@ -253,11 +253,9 @@ def load_trained(options: ModelArguments) -> tuple[SERFeatureExtractor, CNNForAu
     if options.model != "{}" or options.feature_extractor != "{}":
         raise ValueError("--model and --feature_extractor describe a new network; leave them out to go on from a model")
     try:
-        model = AutoModelForAudioClassification.from_pretrained(source, trust_remote_code=False, use_safetensors=True)
-        extractor = AutoFeatureExtractor.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ValueError(f"--model_name_or_path: no model of this project at {source!r} ({reason})") from error
+        model, extractor = load_trained(source)
+    except ValueError as error:
+        raise ValueError(f"--model_name_or_path: {error}") from error
     if not isinstance(extractor, SERFeatureExtractor):
         raise ValueError(f"expected a model of this project at {source!r}; got {type(model).__name__}")
     model.config.calibration_temperature = 1.0  # of the old weights

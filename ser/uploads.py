@@ -32,7 +32,8 @@ def readable(path: str | Path) -> Iterator[tuple[str, float]]:
             if container_of(path):
                 to_wav(path, f"{folder}/sound.wav", longest=LONGEST + 1)
                 path = f"{folder}/sound.wav"
-            info = soundfile.info(path)
+            with Path(path).open("rb") as file:  # by its content alone, see `open_sound`
+                info = soundfile.info(file)
             check_size(info)
             yield str(path), info.duration
         except (ValueError, TypeError, soundfile.LibsndfileError) as error:  # TypeError: a name that ends in .raw

@@ -47,6 +47,12 @@ def test_stereo_is_mixed_down_whichever_axis_the_channels_are_on():
         np.testing.assert_allclose(load_audio(array, sampling_rate=RATE), (left + right) / 2, atol=1e-6)
 
 
+def test_a_file_of_more_channels_than_samples_is_mixed_over_its_channels():
+    file = io.BytesIO()
+    soundfile.write(file, np.tile(voice(0.01)[:, None], (1, 500)), RATE, format="WAV")
+    np.testing.assert_allclose(load_audio(file.getvalue(), sampling_rate=RATE), voice(0.01), atol=1e-4)
+
+
 @pytest.mark.parametrize(("dtype", "full_scale"), [(np.int16, 32768), (np.int32, 2**31)])
 def test_integers_are_scaled(dtype, full_scale):
     integers = (voice() * full_scale).astype(dtype)

@@ -54,11 +54,11 @@ def test_bad_waveforms_are_refused_in_one_sentence(waveform, sampling_rate, mess
     ("settings", "message"),
     [
         ({"features": ["mfcc"]}, "expected features out of log_mel, .* got .'mfcc'"),
-        ({"features": []}, "got none"),
+        ({"features": []}, "expected features out of"),
         ({"normalization": "batch"}, "got 'batch'"),
         ({"db_reference": "min"}, "got 'min'"),
         ({"n_fft": 1023}, "even n_fft"),
-        ({"hop_length": 0}, "positive hop_length"),
+        ({"hop_length": 0}, "expected hop_length as a whole number between 1 and"),
         ({"pad_to_max_duration": True}, "expected max_duration"),
     ],
 )
@@ -116,13 +116,8 @@ def test_statistics_sum_up_a_clip_to_one_frame():
     summed = SERFeatureExtractor(features=names, statistics=["mean", "max"])
     np.testing.assert_allclose(summed.extract(voice())[0], [*columns.mean(0), *columns.max(0)], rtol=1e-6)
     assert summed.feature_size == 4
-    with pytest.raises(ValueError, match="expected statistics out of mean, std, min, max; got .'median'"):
+    with pytest.raises(ValueError, match="expected statistics out of mean, std, min, max, as a list; got .'median'"):
         SERFeatureExtractor(statistics=["median"])
-
-
-def test_names_may_come_from_anything_that_yields_them():
-    extractor = SERFeatureExtractor(features=iter(["rms", "spectral_centroid"]), statistics=iter(["mean", "max"]))
-    assert extractor.extract(voice()).shape == (1, extractor.feature_size) == (1, 4)
 
 
 def test_corpus_normalisation_is_learned():

@@ -111,7 +111,7 @@ def test_another_set_of_emotions_gets_a_new_output_layer_and_the_same_one_keeps_
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--model_name_or_path", "nothing/there"), "no model of this project at 'nothing/there'"),
+        (("--model_name_or_path", "nothing/there"), "expected a model folder or Hub id; 'nothing/there' is none"),
         (("--model_name_or_path", str(ROOT / "checkpoints/cnn1d"), "--model", '{"dropout": 0}'), "leave them out"),
         (("--protocol", "tfds"), "use --protocol random"),
         (("--label_column", "mood"), "expected the columns file, mood and, if known, speaker (commas between) in"),
@@ -231,7 +231,7 @@ def test_no_code_that_came_with_a_model_is_run(tmp_path, monkeypatch):
     )
     (tmp_path / "model/code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     monkeypatch.setattr("builtins.input", lambda *_: "y")
-    with pytest.raises(ValueError, match="no model of this project at"):
+    with pytest.raises(ValueError, match="--model_name_or_path: expected a model folder or Hub id"):
         prepare(*arguments_for(tmp_path, "--model_name_or_path", str(tmp_path / "model")))
     assert not (tmp_path / "ran").exists()
 

@@ -24,6 +24,7 @@ from transformers import pipeline
 from ser import predict
 from ser.corpora.unlabelled_audio import open_dataset
 from ser.corpora.unlabelled_audio import share
+from ser.loading import load_trained
 
 MODEL = str(ROOT / "checkpoints/cnn1d")
 LABELS = ["anger", "disgust", "fear", "happy", "neutral", "sad"]
@@ -226,7 +227,7 @@ def test_two_processes_write_what_one_writes(clips, tmp_path):
 
 
 def test_a_chunk_is_bounded_in_clips_and_in_seconds(clips, monkeypatch):
-    _, extractor = predict.load_model(MODEL, None)
+    _, extractor = load_trained(MODEL)
     second = {"path": str(clips / "clip3.wav"), "bytes": None}
     endless = iter(lambda: second, None)
     monkeypatch.setattr(predict, "CHUNK_CLIPS", 4)
@@ -270,7 +271,9 @@ def test_code_beside_a_model_is_not_run(clips, tmp_path):
     config = {"model_type": "unheard", "auto_map": dict.fromkeys(("AutoConfig", "AutoFeatureExtractor"), "code.Code")}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
-    assert "expected --model" in refusal(clips, "--model", tmp_path, "--output", tmp_path / "preds.csv")
+    assert "expected a model folder or Hub id" in refusal(
+        clips, "--model", tmp_path, "--output", tmp_path / "preds.csv"
+    )
     assert not (tmp_path / "trace").exists()
 
 
@@ -283,7 +286,7 @@ def test_code_beside_a_model_is_not_run(clips, tmp_path):
         (["{clips}", "--output", "preds.txt"], "expected --output to end in .csv or .parquet; got 'preds.txt'"),
         (["{clips}", "--output", "there.csv"], "'there.csv' is there already"),
         (["{clips}", "--output", "there.csv/preds.csv"], "cannot be written"),
-        (["{clips}", "--model", "silent"], "expected --model to be a model folder or Hub id; 'silent' is not"),
+        (["{clips}", "--model", "silent"], "expected a model folder or Hub id; 'silent' is none"),
         (["saved"], "expected --split to be one of train, test; got None"),
         (["saved", "--split", "dev"], "expected --split to be one of train, test; got dev"),
         (["saved", "--split", "test"], "expected --audio_column to be one of path"),

@@ -258,7 +258,7 @@ def test_the_direction_follows_the_figure(metric, greater_is_better):
     [
         (["--model", '{"channels": [8, 16]}'], "--model does not describe a network"),
         (["--model", '{"dropout": "high"}'], "--model does not describe a network"),
-        (["--feature_extractor", '{"n_mels": "64"}'], "--feature_extractor has a value of the wrong type"),
+        (["--feature_extractor", '{"n_mels": "64"}'], "--feature_extractor: expected n_mels as a whole number"),
         (["--resume_from_checkpoint", "nowhere"], "expected a checkpoint folder or 'last'"),
         (["--resume_from_checkpoint", "last"], "there is no checkpoint in"),
     ],

@@ -167,6 +167,14 @@ def test_what_phones_and_browsers_record_is_heard_with_ffmpeg(name, ffmpeg, tmp_
 
 
 @pytest.mark.parametrize("name", RECORDED)
+def test_a_film_of_days_is_refused_before_it_fills_the_disk(name, ffmpeg, tmp_path, monkeypatch):
+    convert(ffmpeg, speech(3.0), tmp_path / name, *RECORDED[name])
+    monkeypatch.setattr("ser.audio_ser.LONGEST", 1.0)
+    with pytest.raises(ValueError, match="too long for one clip; cut it"):
+        ser.load_audio(tmp_path / name, sampling_rate=RATE)
+
+
+@pytest.mark.parametrize("name", RECORDED)
 def test_without_ffmpeg_a_sentence_says_what_is_missing(name, ffmpeg, tmp_path, monkeypatch):
     convert(ffmpeg, speech(1.0), tmp_path / name, *RECORDED[name])
     monkeypatch.setenv("PATH", "/nowhere")

@@ -208,8 +208,9 @@ def wiener_filter(waveform: np.ndarray, *, size: int = 3) -> np.ndarray:
     """Adaptive Wiener filter over `size` samples, its noise power the mean local variance (scipy.signal.wiener)."""
     window = np.full(size, 1 / size)
     samples = waveform.astype(np.float64)
-    mean = np.convolve(samples, window, mode="same")
-    variance = np.convolve(samples**2, window, mode="same") - mean**2
+    within = slice(size // 2, size // 2 + len(samples))  # mode="same" makes clips shorter than the window longer
+    mean = np.convolve(samples, window)[within]
+    variance = np.convolve(samples**2, window)[within] - mean**2
     noise = variance.mean()
     gain = np.divide(variance - noise, variance, out=np.zeros_like(variance), where=variance > noise)
     return (mean + gain * (samples - mean)).astype(np.float32)

@@ -10,6 +10,7 @@ from typing import Any
 from typing import cast
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # names the pipeline's file as one to copy beside this one wh
 CONVOLUTION: dict[int, Callable[..., nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d}
 BATCH_NORM: dict[int, Callable[..., nn.Module]] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
 MAX_POOL: dict[int, Callable[..., nn.Module]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
+FITTING = "n_features, channels, kernel_sizes, hidden_sizes and num_labels (id2label)"  # fields that shape weights
 
 
 def _tuple(value: int | list | tuple, rank: int) -> tuple[int, ...]:
@@ -68,8 +70,9 @@ class MaskedMaxPool(nn.Module):
 class PlainBlock(nn.Module):
     """Convolution, batch norm, ReLU, max pool, dropout."""
 
-    def __init__(self, config: SERConfig, rank: int, in_channels: int, index: int):
+    def __init__(self, config: SERConfig, in_channels: int, index: int):
         super().__init__()
+        rank = config.rank
         kernel = _tuple(config.per_block("kernel_sizes")[index], rank)
         pool = _tuple(config.per_block("pool_sizes")[index], rank)
         stride = _tuple(config.per_block("pool_strides")[index] or pool, rank)
@@ -107,8 +110,9 @@ class SqueezeExcitation(nn.Module):
 class ResidualBlock(nn.Module):
     """Two convolutions around a shortcut (He et al. 2016, arXiv:1512.03385); the first one down-samples."""
 
-    def __init__(self, config: SERConfig, rank: int, in_channels: int, index: int):
+    def __init__(self, config: SERConfig, in_channels: int, index: int):
         super().__init__()
+        rank = config.rank
         kernel = _tuple(config.per_block("kernel_sizes")[index], rank)
         stride = _tuple(config.per_block("pool_sizes")[index], rank)
         channels = config.channels[index]
@@ -224,14 +228,24 @@ class SERPreTrainedModel(PreTrainedModel):
 
         Raises:
             OSError: There is no safetensors file.
-            ValueError: The weights are not those of this configuration.
+            ValueError: The weights are not those of this configuration, or damaged.
         """
         kwargs["use_safetensors"] = True  # without it, pickled weights are read where there are no others
-        loaded: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        try:
+            loaded: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        except SafetensorError as error:
+            raise ValueError(f"model.safetensors is damaged ({error}); fetch it again") from error
+        except RuntimeError as error:
+            if "ignore_mismatched_sizes" not in str(error):
+                raise
+            raise ValueError(f"the weights are not of the sizes that config.json tells: check {FITTING}") from error
         model, info = loaded
         for what in ("missing", "unexpected"):
             if names := sorted(info[f"{what}_keys"]):
                 raise ValueError(f"{len(names)} weights are {what}, {names[0]} first; the file is not of this model")
+        for name, weight in model.state_dict().items():
+            if not weight.isfinite().all() or (name.endswith("running_var") and weight.min() < 0):
+                raise ValueError(f"model.safetensors is damaged ({name} holds no usable numbers); fetch it again")
         return (model, info) if output_loading_info else model
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -259,15 +273,13 @@ class SERPreTrainedModel(PreTrainedModel):
 class CNNForAudioClassification(SERPreTrainedModel):
     """Blocks, pooling over time and dense layers; the subclasses say how features enter the blocks."""
 
-    rank: int
-
     def __init__(self, config: SERConfig):
         super().__init__(config)
         in_channels = self.input_channels(config)
         self.blocks = nn.ModuleList()
         for index, channels in enumerate(config.channels):
             block = ResidualBlock if config.block == "residual" and index > 0 else PlainBlock
-            self.blocks.append(block(config, self.rank, in_channels, index))
+            self.blocks.append(block(config, in_channels, index))
             in_channels = channels
         self.pooling = self.build_pooling(config)
         sizes = [self.pooling.output_size, *config.hidden_sizes]
@@ -372,7 +384,6 @@ class CNN1DForAudioClassification(CNNForAudioClassification):
     """1D CNN over time. Each feature column is an input channel."""
 
     config_class = CNN1DConfig
-    rank = 1
 
     def input_channels(self, config: SERConfig) -> int:
         """One channel a feature column."""
@@ -387,7 +398,6 @@ class CNN2DForAudioClassification(CNNForAudioClassification):
     """2D CNN over the image of frames and mel bands."""
 
     config_class = CNN2DConfig
-    rank = 2
 
     def input_channels(self, config: SERConfig) -> int:
         """One channel: the image is grey."""

@@ -5,6 +5,7 @@ from urllib.request import urlopen
 
 from transformers import AudioClassificationPipeline
 from transformers import BatchFeature
+from transformers import PreTrainedModel
 
 from .audio_ser import load_audio
 from .feature_extraction_ser import SERFeatureExtractor
@@ -22,6 +23,7 @@ class SERPipeline(AudioClassificationPipeline):
 
     def __init__(self, *args: Any, top_k: int | None = None, **kwargs: Any):
         super().__init__(*args, top_k=top_k, **kwargs)
+        check_fits(self.model, self.feature_extractor)
 
     def check_model_type(self, supported_models: list[str] | dict) -> None:
         """Any model that gives logits will do; the base class only knows those inside transformers."""
@@ -37,4 +39,22 @@ class SERPipeline(AudioClassificationPipeline):
         return features.to(dtype=self.dtype)
 
 
-__all__ = ["SERPipeline"]
+def check_fits(model: PreTrainedModel, extractor: SERFeatureExtractor) -> None:
+    """Refuse a feature extractor that does not make what one of our models reads.
+
+    Raises:
+        ValueError: Says in which field its preprocessor_config.json does not belong to the model's config.json.
+    """
+    if model.main_input_name not in extractor.model_input_names:
+        kind = type(extractor).__name__
+        raise ValueError(f"expected feature_extractor_type SERFeatureExtractor in preprocessor_config.json; got {kind}")
+    if model.config.n_features != extractor.feature_size:
+        raise ValueError(
+            f"config.json says n_features {model.config.n_features}, but preprocessor_config.json makes feature_size "
+            f"{extractor.feature_size}; take both files of one model"
+        )
+    if extractor.normalization == "corpus" and (extractor.mean is None or extractor.std is None):
+        raise ValueError("expected a mean and std in preprocessor_config.json with normalization='corpus'; got none")
+
+
+__all__ = ["SERPipeline", "check_fits"]

@@ -8,6 +8,8 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ except ImportError:
 
 LOUDEST = 100  # times full scale
 LOWEST_RATE = 1000  # Hz
+LONGEST = 3 * 3600.0  # seconds that ffmpeg writes
 MOST_VALUES = 2**29  # samples of all channels: three hours in mono at 48 kHz, 2 GiB
 ACCEPTED = (
     "a path, the bytes of an audio file, an open binary file, a 1-D or 2-D array with its sampling_rate, "
@@ -55,7 +58,7 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
     if isinstance(source, dict):
         return _load_dict(source, sampling_rate)
     if isinstance(source, torch.Tensor):
-        source = source.detach().cpu().numpy()
+        source = to_numpy(source)
     if isinstance(source, np.ndarray):
         waveform, rate = source, source_rate or sampling_rate
     elif isinstance(source, (str, os.PathLike, bytes, bytearray, io.IOBase)):
@@ -67,44 +70,86 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
     return _resample(waveform, rate, sampling_rate)
 
 
+def to_numpy(tensor: torch.Tensor) -> np.ndarray:
+    """The values of a tensor; numpy has no bfloat16."""
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
 def _load_dict(source: dict, sampling_rate: int) -> np.ndarray:
     array = source.get("array") if source.get("array") is not None else source.get("raw")
     if array is not None:
-        if not source.get("sampling_rate"):
-            raise ValueError("expected a 'sampling_rate' beside the array; add the rate in Hz at which it was sampled")
+        try:
+            rate = int(source["sampling_rate"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            got = f"{source.get('sampling_rate')!r:.50}"
+            raise ValueError(f"expected a 'sampling_rate' in Hz beside the array; got {got}; add it") from error
         array = array if isinstance(array, torch.Tensor) else np.asarray(array)
-        return load_audio(array, sampling_rate=sampling_rate, source_rate=int(source["sampling_rate"]))
+        return load_audio(array, sampling_rate=sampling_rate, source_rate=rate)
     encoded = source.get("bytes") or source.get("path")
     if not encoded:
-        raise ValueError(f"expected {ACCEPTED}; got a dict with the keys {sorted(source)}")
+        raise ValueError(f"expected {ACCEPTED}; got a dict with the keys {list(source)}")
     return load_audio(encoded, sampling_rate=sampling_rate)
 
 
 def _decode(source: str | os.PathLike | bytes | bytearray | io.IOBase) -> tuple[np.ndarray, int]:
-    """Read a file, its bytes or an open file into `(samples, channels)` float32 and its rate in Hz."""
+    """Read a file, its bytes or an open file into float32, shape `(samples,)`, and its rate in Hz."""
     if soundfile is None:
         raise ImportError("reading audio files needs the package soundfile: pip install soundfile; or pass an array")
     if isinstance(source, (bytes, bytearray)):
-        name, source = "the given bytes", io.BytesIO(source)
+        name, source = "the given bytes", _Bytes(source)
     elif isinstance(source, io.IOBase):
-        name = "the given file"
+        name, source = "the given file", _Bytes(_content(source))
     else:
         name, source = f"{os.fspath(source)!r}", Path(source)
         if not os.path.isfile(source):  # unlike Path.is_file, also of names that no file can have
             raise FileNotFoundError(f"expected an audio file at {name}, but there is none; check the path")
     try:
-        with soundfile.SoundFile(source) as file:
-            if file.frames * file.channels > MOST_VALUES:
-                raise ValueError(
-                    f"it claims {file.frames:,} samples in {file.channels} channels, too many for one clip"
-                )
-            return file.read(dtype="float32", always_2d=True), file.samplerate
+        return _read(source)
     except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:  # ValueError: no known length
         if container_of(source):
             return _decode_with_ffmpeg(source)
+        reason = getattr(error, "error_string", str(error)).rstrip(".")
         raise ValueError(
-            f"{name} could not be decoded ({error}); expected WAV, FLAC, Ogg Vorbis, Ogg Opus or MP3: convert it first"
+            f"{name} could not be decoded ({reason}); expected WAV, FLAC, Ogg Vorbis, Ogg Opus or MP3: convert it first"
         ) from error
+
+
+def _content(file: io.IOBase) -> bytes:
+    content = file.read()
+    if not isinstance(content, bytes):
+        raise ValueError("the given file is open as text; open it with mode 'rb'")
+    return content
+
+
+@contextmanager
+def open_sound(source: str | Path | io.IOBase) -> Iterator["soundfile.SoundFile"]:
+    """A file for soundfile, by its content alone: by a name like x.au or x.vox, anything would pass for sound."""
+    if isinstance(source, io.IOBase):
+        with soundfile.SoundFile(source) as sound:
+            yield sound
+    else:
+        with Path(source).open("rb") as file:
+            handle = file.fileno() if os.name == "posix" else file
+            with soundfile.SoundFile(handle, closefd=False) as sound:
+                yield sound
+
+
+class _Bytes(io.BytesIO):
+    """A damaged file leads libsndfile to places before its beginning: nothing is there, and nothing printed."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        try:
+            return super().seek(offset, whence)
+        except (ValueError, OverflowError):
+            return super().seek(0, io.SEEK_END)
+
+
+def _read(source: Path | io.IOBase) -> tuple[np.ndarray, int]:
+    with open_sound(source) as sound:
+        if sound.frames * sound.channels > MOST_VALUES:
+            raise ValueError(f"it claims {sound.frames:,} samples in {sound.channels} channels, too many for one clip")
+        return sound.read(dtype="float32", always_2d=True).mean(axis=1), sound.samplerate
 
 
 def container_of(source: str | Path | io.IOBase) -> str | None:
@@ -152,8 +197,11 @@ def _decode_with_ffmpeg(source: Path | io.IOBase) -> tuple[np.ndarray, int]:
         if isinstance(source, io.IOBase):
             source.seek(0)
             path.write_bytes(source.read())
-        to_wav(source if isinstance(source, Path) else path, wav)
-        return soundfile.read(wav, dtype="float32", always_2d=True)
+        to_wav(source if isinstance(source, Path) else path, wav, longest=LONGEST + 1)
+        waveform, rate = _read(wav)
+    if len(waveform) > LONGEST * rate:
+        raise ValueError(f"the audio lasts more than {LONGEST / 3600:.0f} hours, too long for one clip; cut it")
+    return waveform, rate
 
 
 def _mix_down(waveform: np.ndarray) -> np.ndarray:
@@ -199,4 +247,4 @@ def _resample(waveform: np.ndarray, source_rate: int, sampling_rate: int) -> np.
     return resampled
 
 
-__all__ = ["check_samples", "container_of", "load_audio", "to_wav"]
+__all__ = ["check_samples", "container_of", "load_audio", "open_sound", "to_numpy", "to_wav"]

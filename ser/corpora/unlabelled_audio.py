@@ -23,7 +23,7 @@ def find_clips(inputs: list[str]) -> datasets.Dataset:
     """The files that files, folders and patterns stand for, in their order, each once.
 
     Raises:
-        ValueError: One of the inputs stands for none.
+        ValueError: One of the inputs stands for none, or the name of a file is not UTF-8, as a table has to be.
     """
     found: list[str] = []
     for name in inputs:
@@ -33,6 +33,8 @@ def find_clips(inputs: list[str]) -> datasets.Dataset:
             what = f"no audio file ({', '.join(SUFFIXES)}) below" if matches else "no file, folder or match of"
             raise ValueError(f"there is {what} {name!r}; check the path")
         found += map(str, paths)
+    if strange := next((name for name in found if any("\ud800" <= letter <= "\udfff" for letter in name)), None):
+        raise ValueError(f"the name {strange!r} is not UTF-8; rename the file")
     return datasets.Dataset.from_dict({"audio": list(dict.fromkeys(found))}).cast_column("audio", UNDECODED)
 
 

@@ -1,0 +1,62 @@
+"""A trained model and its feature extractor: whole files that belong together; no code that came with them is run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoFeatureExtractor
+from transformers import AutoModelForAudioClassification
+
+from ser.configuration_ser import SERConfig
+from ser.pipeline_ser import check_fits
+
+STRANGE = "model_type in its config.json or feature_extractor_type in its preprocessor_config.json is not known here"
+
+
+def load_trained(name: str, revision: str | None = None) -> tuple[Any, Any]:
+    """A `PreTrainedModel` for audio classification, in evaluation mode, and its `SequenceFeatureExtractor`.
+
+    Args:
+        name: A model folder, or an id on the Hub.
+        revision: Commit, tag or branch there.
+
+    Raises:
+        ValueError: There is none, it is damaged, or its classifier was never trained; one sentence says why.
+    """
+    options = {"revision": revision, "trust_remote_code": False}
+    try:
+        check_settings(Path(name))
+        extractor = AutoFeatureExtractor.from_pretrained(name, **options)
+        model, found = AutoModelForAudioClassification.from_pretrained(
+            name, use_safetensors=True, output_loading_info=True, **options
+        )
+        if isinstance(model.config, SERConfig):
+            check_fits(model, extractor)
+    except Exception as error:  # transformers trips over damaged files in many ways
+        reason = STRANGE if "custom code" in str(error) else str(error).strip().partition("\n")[0]
+        raise ValueError(f"expected a model folder or Hub id; {name!r} is none: {reason}") from error
+    if found["missing_keys"]:
+        raise ValueError(f"model {name!r} was never trained: it lacks {', '.join(sorted(found['missing_keys']))}")
+    return model, extractor
+
+
+def check_settings(folder: Path) -> None:
+    """Refuse a folder without the settings of a front end, or with settings that are no JSON object.
+
+    Raises:
+        ValueError: Names the file.
+    """
+    if folder.is_dir() and not any(
+        (folder / f"{name}_config.json").is_file() for name in ("preprocessor", "processor")
+    ):
+        raise ValueError("it has no preprocessor_config.json; take all files of the model")
+    for path in (folder / "config.json", folder / "preprocessor_config.json"):
+        try:
+            whole = not path.is_file() or isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
+        except (ValueError, RecursionError):
+            whole = False
+        if not whole:
+            raise ValueError(f"{path.name} is no JSON object; take the whole file as it was saved")
+
+
+__all__ = ["load_trained"]
