@@ -47,12 +47,17 @@ def audio_files(folder: Path) -> list[Path]:
         ValueError: A name is not UTF-8, which tables cannot hold.
     """
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    for path in found:
+    check_names(found)
+    return found
+
+
+def check_names(paths: Iterable[Path]) -> None:
+    """Raise `ValueError` if a name is not UTF-8, which tables cannot hold."""
+    for path in paths:
         try:
             str(path).encode()
         except UnicodeEncodeError as error:
             raise ValueError(f"expected file names in UTF-8; got {ascii(str(path))}; rename the file") from error
-    return found
 
 
 def inspect_clip(source: str | Path | dict) -> tuple[float | None, str | None]:
@@ -217,4 +222,4 @@ def without_problems(clips: datasets.Dataset) -> datasets.Dataset:
     return clips.select(usable).remove_columns("problem")
 
 
-__all__ = ["COLUMNS", "FolderCorpus", "audio_files", "inspect_clip", "some", "without_problems"]
+__all__ = ["COLUMNS", "FolderCorpus", "audio_files", "check_names", "inspect_clip", "some", "without_problems"]

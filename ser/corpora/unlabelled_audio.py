@@ -12,6 +12,7 @@ from datasets.exceptions import DatasetsError
 
 from ser.corpora.folder import SUFFIXES
 from ser.corpora.folder import audio_files
+from ser.corpora.folder import check_names
 from ser.corpora.labelled_audio import saved_to_disk
 
 UNDECODED = datasets.Audio(decode=False)
@@ -32,9 +33,8 @@ def find_clips(inputs: list[str]) -> datasets.Dataset:
         if not paths:
             what = f"no audio file ({', '.join(SUFFIXES)}) below" if matches else "no file, folder or match of"
             raise ValueError(f"there is {what} {name!r}; check the path")
+        check_names(paths)
         found += map(str, paths)
-    if strange := next((name for name in found if any("\ud800" <= letter <= "\udfff" for letter in name)), None):
-        raise ValueError(f"the name {strange!r} is not UTF-8; rename the file")
     return datasets.Dataset.from_dict({"audio": list(dict.fromkeys(found))}).cast_column("audio", UNDECODED)
 
 
