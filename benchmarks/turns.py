@@ -68,6 +68,10 @@ class Side:
         return self
 
     def __exit__(self, *error):
+        self.close()
+
+    def close(self) -> None:
+        """Tell the side that there is no other turn, and wait for its end."""
         self.process.stdin.close()
         self.process.stdout.close()
         self.process.wait()
