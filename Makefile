@@ -1,6 +1,9 @@
-# make demo: the page on http://127.0.0.1:7860; make test; make lint. Each sets up .venv by itself.
+# make demo: the page on http://127.0.0.1:7860; make test; make lint; make bench (about half an hour, on a machine that
+# does nothing else). Each sets up .venv by itself.
 PYTHON ?= python3
 BIN := .venv/bin
+CREMA_D ?= data/crema-d
+PEERS := .venv-peers/bin/python
 
 demo: .venv/demo
 	$(BIN)/python app.py
@@ -14,6 +17,16 @@ lint: .venv/lint
 
 results: .venv/demo
 	$(BIN)/python -m ser.regenerate
+
+bench: .venv/bench .venv-peers/done
+	$(BIN)/python -m benchmarks.features --clips $(CREMA_D) --peers $(PEERS)
+	$(BIN)/python -m benchmarks.training --clips $(CREMA_D) --peers $(PEERS)
+	$(BIN)/python -m benchmarks.inference
+	$(BIN)/python -m benchmarks.growth --clips $(CREMA_D)
+	$(BIN)/python -m benchmarks.before_after
+	$(BIN)/python -m benchmarks.page
+	$(BIN)/python -m benchmarks.load
+	$(BIN)/python -m benchmarks.report
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
@@ -32,4 +45,13 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --group lint
 	touch $@
 
-.PHONY: demo test lint results
+.venv/bench: .venv/test
+	$(BIN)/python -m pip install --group bench
+	touch $@
+
+.venv-peers/done: benchmarks/requirements-peers.txt
+	$(PYTHON) -m venv .venv-peers
+	$(PEERS) -m pip install -r $<
+	touch $@
+
+.PHONY: demo test lint results bench

@@ -131,7 +131,7 @@ def compare(runs: dict[str, Callable[[], float]], clips: int, rounds: int) -> di
 
 
 def opensmile_side(peers: Path, folder: Path, processes: int) -> Side | None:
-    """openSMILE in its own environment; None where it is not installed."""
+    """OpenSMILE in its own environment; None where it is not installed."""
     if subprocess.run([peers, "-c", "import opensmile"], capture_output=True).returncode:
         return None
     return Side("benchmarks.features_opensmile", str(folder), str(processes), python=str(peers))

@@ -84,9 +84,7 @@ def plot(tasks: dict[str, dict]) -> Figure:
     left, right = figure.subplots(1, 2)
     styles = ((TRAINING, "-"), (DEV, "--"), ("black", ":"))
     for (task, grown), (color, line) in zip(tasks.items(), styles, strict=True):
-        seconds, memory = (
-            [entry[name]["median"] for entry in grown["sizes"]] for name in ("seconds", "peak_mib")
-        )
+        seconds, memory = ([entry[name]["median"] for entry in grown["sizes"]] for name in ("seconds", "peak_mib"))
         left.loglog(FACTORS, seconds, color=color, ls=line, marker="o", label=f"{task}: exponent {grown['exponent']}")
         right.semilogx(FACTORS, memory, color=color, ls=line, marker="o", label=task)
     left.set(ylabel="seconds after the imports")

@@ -11,6 +11,9 @@ from ser.files import write_text
 ROOT = Path(__file__).parent.parent
 REPORT = ROOT / "results/benchmarks.md"
 NAMES = ("features", "training", "inference", "growth", "before_after", "page", "load")
+OTHERS = ("librosa", "transformers", "openSMILE eGeMAPS")
+SHARES = ("data", "forward", "backward", "optimizer", "evaluation", "checkpoint")
+LATENCY = ["model", "parameters", "times", "p50 (ms)", "p95 (ms)", "ratio to cnn1d", "ratio to cnn2d"]
 TITLE = """# Benchmarks
 
 Written by `make bench` from the files in [benchmarks](benchmarks). Every ratio is of two sides that took turns within
@@ -106,9 +109,6 @@ def features(report: dict) -> str:
     return FEATURES.format(table=table(columns, rows), **report)
 
 
-OTHERS = ("librosa", "transformers", "openSMILE eGeMAPS")
-
-
 def training(report: dict) -> str:
     """Sides of each recipe, and where our time goes."""
     rows, shares, parameters = [], [], []
@@ -140,11 +140,8 @@ def training(report: dict) -> str:
         size=report["matmul_size"],
         fp32=report["matmul_gflops"]["fp32"]["median"],
         bf16=report["matmul_gflops"]["bf16"]["median"],
-        shares=table(["recipe", "side", *(f"{name}" for name in SHARES), "GFLOP/s", "of the ceiling"], shares),
+        shares=table(["recipe", "side", *SHARES, "GFLOP/s", "of the ceiling"], shares),
     )
-
-
-SHARES = ("data", "forward", "backward", "optimizer", "evaluation", "checkpoint")
 
 
 def share_cells(figures: dict, side: str, ceilings: dict) -> list[str]:
@@ -181,13 +178,16 @@ def inference(report: dict) -> str:
     )
 
 
-LATENCY = ["model", "parameters", "times", "p50 (ms)", "p95 (ms)", "ratio to cnn1d", "ratio to cnn2d"]
-
-
 def latency_cells(name: str, figures: dict) -> list[str]:
     """One model."""
     ratios = figures.get("latency_ratios", {})
-    cells = [name, f"{figures['parameters']:,}", figures["clips"], f"{figures['p50_ms']:.1f}", f"{figures['p95_ms']:.1f}"]
+    cells = [
+        name,
+        f"{figures['parameters']:,}",
+        figures["clips"],
+        f"{figures['p50_ms']:.1f}",
+        f"{figures['p95_ms']:.1f}",
+    ]
     return [*cells, *(ratio(ratios[ours]) if ratios else "" for ours in ("cnn1d", "cnn2d"))]
 
 

@@ -56,7 +56,13 @@ def zcr_and_energy(y: np.ndarray) -> np.ndarray:
 
 RECIPES = {
     "mel-2d": (mel_image, (128, FRAMES, 1), layers.Conv2D, layers.MaxPooling2D, layers.GlobalAveragePooling2D),
-    "zcr-energy-1d": (zcr_and_energy, (2 * FRAMES, 1), layers.Conv1D, layers.MaxPooling1D, layers.GlobalAveragePooling1D),
+    "zcr-energy-1d": (
+        zcr_and_energy,
+        (2 * FRAMES, 1),
+        layers.Conv1D,
+        layers.MaxPooling1D,
+        layers.GlobalAveragePooling1D,
+    ),
 }
 
 
@@ -73,7 +79,7 @@ def features(paths: list[str], recipe: str, *, augmented: bool) -> np.ndarray:
 
 def build(recipe: str) -> keras.Model:
     """The network, compiled."""
-    _, shape, convolution, pool, mean = RECIPES[recipe]
+    _, shape, (convolution, pool, mean) = RECIPES[recipe]
     model = keras.Sequential([keras.Input(shape)])
     for channels in CHANNELS:
         model.add(convolution(channels, 3, padding="same"))

@@ -35,16 +35,18 @@ class Side:
         module: To run with `python -m`.
         arguments: Its command line.
         python: The interpreter, if not this one.
+        folder: Where it runs, if not here.
         environment: More environment variables.
     """
 
-    def __init__(self, module: str, *arguments: str, python: str = sys.executable, **environment: str):
+    def __init__(
+        self, module: str, *arguments: str, python: str = sys.executable, folder: Path = ROOT, **environment: str
+    ):
         self.process = subprocess.Popen(
             [python, "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL if not os.environ.get("BENCH_VERBOSE") else None,
-            cwd=ROOT,
+            cwd=folder,
             env=os.environ | environment,
             text=True,
         )

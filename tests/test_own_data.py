@@ -12,8 +12,8 @@ from conftest import write_corpus
 import ser
 from ser.arguments import parse_arguments
 from ser.corpora import load_labelled_audio
-from ser.corpora import split
 from ser.corpora.splits import speakers_of
+from ser.corpora.splits import split
 from ser.training import prepare
 from ser.training import replace_head
 from ser.training import train
