@@ -27,7 +27,7 @@ from ser.plots import DEV
 from ser.plots import TRAINING
 
 FACTORS = (1, 4, 16)
-CLIPS, MINUTES, RATE = 400, 4, 16000  # at factor 1
+CLIPS, MINUTES, RATE = 200, 2, 16000  # at factor 1
 UNITS = {"training data": "clips", "prediction": "clips", "long file": "minutes"}
 
 

@@ -26,7 +26,7 @@ from benchmarks.turns import hand_over
 
 RATE, SECONDS, BATCH = 16000, 3, 8
 # Single clips, and clips in batches, of each turn.
-COUNTS = {"cnn1d": (40, 200), "cnn2d": (40, 200), "wav2vec2-base": (6, 16), "hubert-large": (2, 8), "ast": (2, 8)}
+COUNTS = {"cnn1d": (40, 200), "cnn2d": (40, 200), "wav2vec2-base": (6, 16), "hubert-large": (2, 8), "ast": (2, 4)}
 HUBERT_LARGE = {
     "hidden_size": 1024,
     "num_hidden_layers": 24,

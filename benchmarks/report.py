@@ -39,8 +39,9 @@ The recipe `zcr-energy-1d` changes each clip anew in each epoch, where the class
 "not augmented" leaves that out, so that later epochs do the same work. {threads} threads.
 
 {table}
-Peak memory is that of the process; of it, the libraries alone take what stands behind the slash. Keras' network has
-as many parameters as ours, running statistics included: {parameters}.
+Peak memory is that of the process; of it, the libraries alone take what stands behind the slash, and behind the plus
+are the workers that load data, counted with the pages that they share with it. Keras' network has as many parameters
+as ours, running statistics included: {parameters}.
 
 ### Where our time goes
 
@@ -124,7 +125,7 @@ def training(report: dict) -> str:
                     f"{figures['later_epoch_s']['median']:.1f}",
                     f"**{against['first_epoch']:.1f}**" if against else "",
                     ratio(against["later_epoch"]) if against else "",
-                    f"{figures['peak_mib']:,} / {figures['imports_mib']:,}",
+                    memory_cell(figures),
                     f"{figures['accuracy']:.3f} ({low:.3f} to {high:.3f})",
                 ]
             )
@@ -142,6 +143,12 @@ def training(report: dict) -> str:
         bf16=report["matmul_gflops"]["bf16"]["median"],
         shares=table(["recipe", "side", *SHARES, "GFLOP/s", "of the ceiling"], shares),
     )
+
+
+def memory_cell(figures: dict) -> str:
+    """Peak memory of a process, of its libraries alone, and of the workers that load its data."""
+    workers = f" + {figures['workers']} x {figures['worker_peak_mib']:,}" if figures.get("workers") else ""
+    return f"{figures['peak_mib']:,} / {figures['imports_mib']:,}{workers}"
 
 
 def share_cells(figures: dict, side: str, ceilings: dict) -> list[str]:

@@ -32,7 +32,7 @@ from ser.evaluation import bootstrap_interval
 # Clips of each part, and epochs: Keras takes minutes for the first recipe, ours for the second.
 SIZES = {
     "mel-2d": {"train": 320, "dev": 32, "test": 256, "epochs": 6},
-    "zcr-energy-1d": {"train": 1280, "dev": 64, "test": 640, "epochs": 11},
+    "zcr-energy-1d": {"train": 960, "dev": 64, "test": 512, "epochs": 9},
 }
 OURS = {"ours, fp32": ("--bf16", "False"), "ours, bf16": ("--bf16", "True")}
 EVERYWHERE = ("--load_best_model_at_end", "False", "--disable_tqdm", "True", "--report_to", "none")
@@ -115,7 +115,8 @@ def figures_of(turns: list[dict], end: dict, ready: dict) -> dict:
         computing = sum(parts[name] for name in ("forward", "backward", "optimizer"))
         total = statistics.median(later)
         figures |= {
-            "worker_peak_mib": end["worker_peak_mib"],
+            "workers": end["workers"],
+            "worker_peak_mib": end["worker_peak_mib"] if end["workers"] else None,
             "shares": {name: round(seconds / total, 3) for name, seconds in parts.items()},
             "gflop_an_epoch": round(end["flops"] / 1e9, 1),
             "gflops_computing": round(end["flops"] / 1e9 / computing, 1),

@@ -54,14 +54,13 @@ def zcr_and_energy(y: np.ndarray) -> np.ndarray:
     return pad(np.array([zcr, energy]))
 
 
+# Features, input shape, and the layers of the network.
 RECIPES = {
-    "mel-2d": (mel_image, (128, FRAMES, 1), layers.Conv2D, layers.MaxPooling2D, layers.GlobalAveragePooling2D),
+    "mel-2d": (mel_image, (128, FRAMES, 1), (layers.Conv2D, layers.MaxPooling2D, layers.GlobalAveragePooling2D)),
     "zcr-energy-1d": (
         zcr_and_energy,
         (2 * FRAMES, 1),
-        layers.Conv1D,
-        layers.MaxPooling1D,
-        layers.GlobalAveragePooling1D,
+        (layers.Conv1D, layers.MaxPooling1D, layers.GlobalAveragePooling1D),
     ),
 }
 

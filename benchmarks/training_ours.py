@@ -92,6 +92,7 @@ def main() -> None:
         parameters=sum(parameter.numel() for parameter in run.model.parameters())
         + sum(buffer.numel() for name, buffer in run.model.named_buffers() if "running" in name),
         flops=epoch_flops(trainer),
+        workers=trainer.args.dataloader_num_workers,
         worker_peak_mib=round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**10),
     )
 
