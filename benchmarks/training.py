@@ -38,7 +38,8 @@ OURS = {"ours, fp32": ("--bf16", "False"), "ours, bf16": ("--bf16", "True")}
 EVERYWHERE = ("--load_best_model_at_end", "False", "--disable_tqdm", "True", "--report_to", "none")
 # What the recipe does to each clip in each epoch, the class project does once: without it, the two do the same work.
 WITHOUT_AUGMENTATION = {
-    f"{name}, not augmented": (*arguments, "--waveform_probability", "0") for name, arguments in OURS.items()
+    f"{name}, not augmented": (*arguments, "--waveform_probability", "0", "--dataloader_num_workers", "0")
+    for name, arguments in OURS.items()
 }
 SIDES = {"mel-2d": OURS, "zcr-energy-1d": OURS | WITHOUT_AUGMENTATION}
 KERAS, MATMUL = "Keras", 2048
