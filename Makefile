@@ -1,9 +1,12 @@
 # make demo: the page on http://127.0.0.1:7860; make test; make lint; make coverage: tests, and which branches they take;
-# make lock: the hash-locked requirements; make audit: known vulnerabilities in them. Each sets up .venv by itself.
+# make bench: about half an hour, on a machine that does nothing else; make lock: the hash-locked requirements;
+# make audit: known vulnerabilities in them. Each sets up .venv by itself.
 PYTHON ?= python3
 BIN := .venv/bin
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 TORCH_CPU ?= https://download.pytorch.org/whl/cpu/torch/
+CREMA_D ?= data/crema-d
+PEERS := .venv-peers/bin/python
 
 demo: .venv/demo
 	$(BIN)/python app.py
@@ -29,6 +32,16 @@ audit: .venv/release
 results: .venv/demo
 	$(BIN)/python -m ser.regenerate
 
+bench: .venv/bench .venv-peers/done
+	$(BIN)/python -m benchmarks.features --clips $(CREMA_D) --peers $(PEERS)
+	$(BIN)/python -m benchmarks.training --clips $(CREMA_D) --peers $(PEERS)
+	$(BIN)/python -m benchmarks.inference
+	$(BIN)/python -m benchmarks.growth --clips $(CREMA_D)
+	$(BIN)/python -m benchmarks.before_after
+	$(BIN)/python -m benchmarks.page
+	$(BIN)/python -m benchmarks.load
+	$(BIN)/python -m benchmarks.report
+
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --upgrade pip==26.3
@@ -50,4 +63,13 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --group release
 	touch $@
 
-.PHONY: demo test lint coverage lock audit results
+.venv/bench: .venv/test
+	$(BIN)/python -m pip install --group bench
+	touch $@
+
+.venv-peers/done: benchmarks/requirements-peers.txt
+	$(PYTHON) -m venv .venv-peers
+	$(PEERS) -m pip install -r $<
+	touch $@
+
+.PHONY: demo test lint coverage lock audit results bench

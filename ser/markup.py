@@ -4,6 +4,7 @@ import base64
 import html
 import io
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ser.plots import see_through
@@ -43,7 +44,7 @@ ANNOUNCE = """() => {
 def figure_html(figure: Figure, about: str, *, small: bool = False) -> str:
     """A figure that scrolls on a narrow screen unless it is small, with a sentence that says what it shows."""
     picture = io.BytesIO()
-    see_through(figure).savefig(picture, format="png", dpi=100)
+    FigureCanvasAgg(see_through(figure)).print_png(picture)  # savefig draws twice
     source = f"data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}"
     about = html.escape(about)
     return (

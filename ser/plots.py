@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-import librosa
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from transformers.audio_utils import hertz_to_mel
+from transformers.audio_utils import mel_to_hertz
 
 from ser.activation import Activation
 from ser.feature_extraction_ser import SERFeatureExtractor
@@ -99,7 +100,8 @@ def plot_clip(waveform: np.ndarray, sampling_rate: int, activation: Activation |
     top.plot(np.arange(len(waveform))[::step] / sampling_rate, waveform[::step], lw=0.6, color=TRAINING)
     top.set(ylabel="amplitude")
     image = bottom.imshow(mel.T, origin="lower", aspect="auto", cmap="Greys", extent=(0, duration, 0, view.n_mels))
-    centres = librosa.mel_frequencies(view.n_mels + 2, fmax=sampling_rate / 2)[1:-1]
+    highest = hertz_to_mel(sampling_rate / 2, "slaney")
+    centres = mel_to_hertz(np.linspace(0, highest, view.n_mels + 2)[1:-1], "slaney")
     ticks = [hertz for hertz in (250, 500, 1000, 2000, 4000) if hertz < centres[-1]]
     bottom.set_yticks(np.searchsorted(centres, ticks), ticks)
     bottom.set(xlabel="time (s)", ylabel="frequency (Hz, mel scale)")

@@ -41,8 +41,8 @@ from ser.configuration_ser import SERConfig
 from ser.corpora import CORPORA
 from ser.corpora import load_crema_d
 from ser.corpora import load_labelled_audio
-from ser.corpora import split
 from ser.corpora.splits import check_leakage
+from ser.corpora.splits import split
 from ser.corpora.splits import with_copies
 from ser.evaluation import describe_part
 from ser.evaluation import predict_logits

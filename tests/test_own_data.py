@@ -15,8 +15,8 @@ from transformers import Wav2Vec2ForSequenceClassification
 import ser
 from ser.arguments import parse_arguments
 from ser.corpora import load_labelled_audio
-from ser.corpora import split
 from ser.corpora.splits import speakers_of
+from ser.corpora.splits import split
 from ser.training import prepare
 from ser.training import replace_head
 from ser.training import train

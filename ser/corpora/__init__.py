@@ -5,8 +5,7 @@ from ser.corpora.crema_d import load_crema_d
 from ser.corpora.emodb import EmoDB
 from ser.corpora.emodb import load_emodb
 from ser.corpora.labelled_audio import load_labelled_audio
-from ser.corpora.splits import split
 
 CORPORA = {"crema-d": CremaD, "emodb": EmoDB}
 
-__all__ = ["CORPORA", "load_crema_d", "load_emodb", "load_labelled_audio", "split"]
+__all__ = ["CORPORA", "load_crema_d", "load_emodb", "load_labelled_audio"]

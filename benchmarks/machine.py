@@ -1,0 +1,39 @@
+"""What the figures of a benchmark depend on, and where they go."""
+
+import json
+import os
+import platform
+import statistics
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from ser.files import write_text
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "results/benchmarks"
+
+
+def machine(*packages: str) -> dict:
+    """The processor, its cores, and versions of packages."""
+    return {
+        "machine": platform.machine(),
+        "cpu": torch.cpu.get_capabilities().get("cpu_name"),
+        "cores": os.cpu_count(),
+        "versions": {name: version(name) for name in packages},
+    }
+
+
+def spread(values: Sequence[float], digits: int = 2) -> dict[str, float]:
+    """Median, smallest and largest of what the rounds gave."""
+    figures = {"median": statistics.median(values), "min": min(values), "max": max(values)}
+    return {name: round(value, digits) for name, value in figures.items()}
+
+
+def write_report(name: str, report: dict) -> None:
+    """Show a report and keep it as `results/benchmarks/NAME.json`."""
+    text = json.dumps(report, indent=1)
+    print(text)
+    write_text(RESULTS / f"{name}.json", text + "\n")

@@ -1,0 +1,249 @@
+"""Write `results/benchmarks.md` from what the benchmarks measured: nothing in it is typed.
+
+python -m benchmarks.report
+"""
+
+import json
+from pathlib import Path
+
+from ser.files import write_text
+
+ROOT = Path(__file__).parent.parent
+REPORT = ROOT / "results/benchmarks.md"
+NAMES = ("features", "training", "inference", "growth", "before_after", "page", "load")
+OTHERS = ("librosa", "transformers", "openSMILE eGeMAPS")
+SHARES = ("data", "forward", "backward", "optimizer", "evaluation", "checkpoint")
+LATENCY = ["model", "parameters", "times", "p50 (ms)", "p95 (ms)", "ratio to cnn1d", "ratio to cnn2d"]
+TITLE = """# Benchmarks
+
+Written by `make bench` from the files in [benchmarks](benchmarks). Every ratio is of two sides that took turns within
+one run on one machine; ratios are medians over the rounds, with the smallest and the largest of them.
+"""
+FEATURES = """
+## Features
+
+Clips per second from WAV files, and how many times longer the others take than ours ({clips} clips, {rounds} rounds).
+The floor is decoding and the Fourier transform alone: its share of our time is how far we are from it.
+`transformers` is `ASTFeatureExtractor`, which computes 128 bands and pads to 10 s; openSMILE's eGeMAPS ({opensmile})
+are other features, 88 numbers a clip.
+
+{table}"""
+TRAINING = """
+## Training
+
+Seconds from raw audio to the end of the first epoch, and of a later one, each with its evaluation; Keras does what the
+class projects do: features by librosa in a loop, everything in memory, padded to 400 frames. Same clips, same epochs,
+no actor in two parts; accuracies are on clips of unseen actors, with their 95 % interval over actors. Training is as
+short as a benchmark has to be: these accuracies say that the sides learn alike, no more.
+The recipe `zcr-energy-1d` changes each clip anew in each epoch, where the class project does it once, before training;
+"not augmented" leaves that out, so that later epochs do the same work. {threads} threads.
+
+{table}
+Peak memory is that of the process; of it, the libraries alone take what stands behind the slash, and behind the plus
+are the workers that load data, counted with the pages that they share with it. Keras' network has as many parameters
+as ours, running statistics included: {parameters}.
+
+### Where our time goes
+
+Shares of a later epoch; what is left is logging and housekeeping. GFLOP/s are those of forward, backward and optimizer
+together, and the share is that of what a {size} x {size} matrix multiplication reaches here
+({fp32} GFLOP/s in fp32, {bf16} in bf16).
+
+{shares}"""
+INFERENCE = """
+## Inference
+
+One clip of {seconds} s through `pipeline`, as often as stated, and throughput in batches of {batch}. The others have
+random weights: their cost is compared. Ratios: how many times longer they take than ours.
+
+{pipeline}
+The networks alone in onnxruntime:
+
+{onnx}
+From the start of a process to its first answer: {start_up}.
+"""
+GROWTH = """
+## Growth
+
+Seconds after the imports, and peak memory; each size is a process of its own, median of {rounds}. The exponent is that
+of time over size: 1 is linear, less means that something is paid once.
+
+{table}
+![Time and memory at 1, 4 and 16 times the size](benchmarks/growth.png)
+"""
+BEFORE_AFTER = """
+## Costs that were removed
+
+Found with a profiler; milliseconds of one core, this code against commit {commit}, in turns.
+
+{table}"""
+PAGE = """
+## The page
+
+From the end of a recording of 3 s to the bars: {page[clip_3s_ms_p50]} ms (median of {page[recordings]});
+half an hour of speech: {page[file_30min_s]} s. {load[clients]} clients at once: {load[requests_per_second]} requests a
+second, {load[wrong]} wrong answers, {load[lost]} lost, half of them within {load[p50_ms]} ms.
+
+"""
+
+
+def table(columns: list[str], rows: list[list]) -> str:
+    """Markdown."""
+    return "".join(f"| {' | '.join(map(str, cells))} |\n" for cells in [columns, ["---"] * len(columns), *rows])
+
+
+def ratio(figure: dict) -> str:
+    """A median ratio and its spread."""
+    return f"**{figure['median']:.1f}** ({figure['min']:.1f} to {figure['max']:.1f})"
+
+
+def features(report: dict) -> str:
+    """Clips per second and ratios, by threads and set."""
+    rows = []
+    for threads, sets in report["threads"].items():
+        for name, figures in sets.items():
+            others = figures["ratios"]
+            cells = [ratio(others[side]) if side in others else "" for side in OTHERS]
+            share = others["floor"]["median"]
+            rows.append([name, threads, f"{figures['clips_per_second']['ours']:,}", *cells, f"{share:.0%}"])
+    columns = ["features", "processes", "clips/s", *OTHERS, "floor"]
+    return FEATURES.format(table=table(columns, rows), **report)
+
+
+def training(report: dict) -> str:
+    """Sides of each recipe, and where our time goes."""
+    rows, shares, parameters = [], [], []
+    for recipe, run in report["recipes"].items():
+        for side, figures in run["sides"].items():
+            low, high = figures["interval_95"]
+            against = run["ratios"].get(side)
+            rows.append(
+                [
+                    f"`{recipe}`",
+                    side,
+                    f"{figures['first_epoch_s']:.1f}",
+                    f"{figures['later_epoch_s']['median']:.1f}",
+                    f"**{against['first_epoch']:.1f}**" if against else "",
+                    ratio(against["later_epoch"]) if against else "",
+                    memory_cell(figures),
+                    f"{figures['accuracy']:.3f} ({low:.3f} to {high:.3f})",
+                ]
+            )
+            if against:
+                shares.append([f"`{recipe}`", side, *share_cells(figures, side, report["matmul_gflops"])])
+        counts = {f"{figures['parameters']:,}" for figures in run["sides"].values()}
+        parameters.append(f"{' and '.join(sorted(counts))} (`{recipe}`)")
+    columns = ["recipe", "side", "first epoch (s)", "later epoch (s)", "Keras / ours, first", "Keras / ours, later"]
+    return TRAINING.format(
+        threads=report["threads"],
+        table=table([*columns, "memory (MiB)", "accuracy"], rows),
+        parameters=", ".join(parameters),
+        size=report["matmul_size"],
+        fp32=report["matmul_gflops"]["fp32"]["median"],
+        bf16=report["matmul_gflops"]["bf16"]["median"],
+        shares=table(["recipe", "side", *SHARES, "GFLOP/s", "of the ceiling"], shares),
+    )
+
+
+def memory_cell(figures: dict) -> str:
+    """Peak memory of a process, of its libraries alone, and of the workers that load its data."""
+    workers = f" + {figures['workers']} x {figures['worker_peak_mib']:,}" if figures.get("workers") else ""
+    return f"{figures['peak_mib']:,} / {figures['imports_mib']:,}{workers}"
+
+
+def share_cells(figures: dict, side: str, ceilings: dict) -> list[str]:
+    """What one of our sides spends its time on, and how close it comes to the ceiling."""
+    ceiling = ceilings["bf16" if "bf16" in side else "fp32"]["median"]
+    shares = [f"{figures['shares'].get(name, 0.0):.0%}" for name in SHARES]
+    return [*shares, f"{figures['gflops_computing']:.0f}", f"{figures['gflops_computing'] / ceiling:.0%}"]
+
+
+def inference(report: dict) -> str:
+    """Latencies, throughputs and start-up."""
+    first, second = (report["start_up_s"][name] for name in ("cnn2d", "wav2vec2-base"))
+    said = [
+        f"{name} {figure['median']:.1f} s ({figure['min']:.1f} to {figure['max']:.1f})"
+        for name, figure in (("`cnn2d`", first), ("wav2vec2-base", second))
+    ]
+    return INFERENCE.format(
+        seconds=report["clip_seconds"],
+        batch=report["batch"],
+        pipeline=table(
+            [*LATENCY, "clips/s", "clips", "memory (MiB)"],
+            [
+                [
+                    *latency_cells(name, figures),
+                    f"{figures['clips_per_second']['median']:.1f}",
+                    f"{report['clips_a_round'][name] * report['rounds']:,}",
+                    f"{figures['peak_mib']:,}",
+                ]
+                for name, figures in report["pipeline"].items()
+            ],
+        ),
+        onnx=table(LATENCY, [latency_cells(name, figures) for name, figures in report["onnx"].items()]),
+        start_up=", ".join(said),
+    )
+
+
+def latency_cells(name: str, figures: dict) -> list[str]:
+    """One model."""
+    ratios = figures.get("latency_ratios", {})
+    cells = [
+        name,
+        f"{figures['parameters']:,}",
+        figures["clips"],
+        f"{figures['p50_ms']:.1f}",
+        f"{figures['p95_ms']:.1f}",
+    ]
+    return [*cells, *(ratio(ratios[ours]) if ratios else "" for ours in ("cnn1d", "cnn2d"))]
+
+
+def growth(report: dict) -> str:
+    """Time and memory by task and size."""
+    rows = []
+    for task, grown in report["tasks"].items():
+        sizes = [f"{entry['size']:,} {grown['unit']}" for entry in grown["sizes"]]
+        seconds = [f"{entry['seconds']['median']:.1f}" for entry in grown["sizes"]]
+        memory = [f"{entry['peak_mib']['median']:,.0f}" for entry in grown["sizes"]]
+        rows.append([task, *(" / ".join(each) for each in (sizes, seconds, memory)), grown["exponent"]])
+    columns = ["task", "sizes", "seconds", "peak memory (MiB)", "exponent of time"]
+    return GROWTH.format(rounds=report["rounds"], table=table(columns, rows))
+
+
+def before_after(report: dict) -> str:
+    """What each removed cost was and is."""
+    rows = [
+        [name, f"{figures['before']['median']:.1f}", f"{figures['after']['median']:.1f}", ratio(figures["ratio"])]
+        for name, figures in report["costs"].items()
+    ]
+    return BEFORE_AFTER.format(commit=report["before"], table=table(["cost", "before", "after", "ratio"], rows))
+
+
+def machines(reports: dict[str, dict]) -> str:
+    """The machine and the versions of each benchmark."""
+    rows = []
+    for name, report in reports.items():
+        versions = ", ".join(f"{package} {number}" for package, number in report["versions"].items())
+        rows.append([name, f"{report['cpu']}, {report['cores']} cores, {report['machine']}", versions])
+    return "## Machine and versions\n\n" + table(["benchmark", "machine", "versions"], rows)
+
+
+def render(folder: Path) -> str:
+    """The report of the JSON files in a folder."""
+    reports = {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in NAMES}
+    sections = [write(reports[name]) for name, write in SECTIONS.items()]
+    page = PAGE.format(page=reports["page"], load=reports["load"])
+    return TITLE + "".join(sections) + page + machines(reports)
+
+
+SECTIONS = {
+    "features": features,
+    "training": training,
+    "inference": inference,
+    "growth": growth,
+    "before_after": before_after,
+}
+
+
+if __name__ == "__main__":
+    write_text(REPORT, render(ROOT / "results/benchmarks"))

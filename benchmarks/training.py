@@ -1,0 +1,171 @@
+"""Seconds an epoch, memory and accuracy of training, ours against the same networks as class projects train them.
+
+    python -m benchmarks.training --clips DIR --peers .venv-peers/bin/python
+
+Both sides read the same clips of the same actors, train for as many epochs, one epoch of each side in turn, and
+evaluate on a dev part after each. All cores.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.clips import link
+from benchmarks.clips import some_clips
+from benchmarks.machine import machine
+from benchmarks.machine import spread
+from benchmarks.machine import write_report
+from benchmarks.turns import Side
+from ser.corpora.crema_d import EMOTIONS
+from ser.corpora.crema_d import parse_name
+from ser.corpora.splits import TFDS_DEV
+from ser.corpora.splits import TFDS_TEST
+from ser.evaluation import bootstrap_interval
+
+# Clips of each part, and epochs: Keras takes minutes for the first recipe, ours for the second.
+SIZES = {
+    "mel-2d": {"train": 320, "dev": 32, "test": 256, "epochs": 6},
+    "zcr-energy-1d": {"train": 960, "dev": 64, "test": 512, "epochs": 9},
+}
+OURS = {"ours, fp32": ("--bf16", "False"), "ours, bf16": ("--bf16", "True")}
+EVERYWHERE = ("--load_best_model_at_end", "False", "--disable_tqdm", "True", "--report_to", "none")
+# What the recipe does to each clip in each epoch, the class project does once: without it, the two do the same work.
+WITHOUT_AUGMENTATION = {
+    f"{name}, not augmented": (*arguments, "--waveform_probability", "0", "--dataloader_num_workers", "0")
+    for name, arguments in OURS.items()
+}
+SIDES = {"mel-2d": OURS, "zcr-energy-1d": OURS | WITHOUT_AUGMENTATION}
+KERAS, MATMUL = "Keras", 2048
+
+
+def choose(corpus: Path, sizes: dict[str, int]) -> dict[str, list[Path]]:
+    """Clips of the three parts; no actor is in two of them."""
+    parts = {"train": [], "dev": [], "test": []}
+    for path in some_clips(corpus, 7000):
+        actor = path.name[:4]
+        parts["dev" if actor in TFDS_DEV else "test" if actor in TFDS_TEST else "train"].append(path)
+    return {name: paths[: sizes[name]] for name, paths in parts.items()}
+
+
+def label(name: str) -> int:
+    return EMOTIONS.index(parse_name(name)["emotion"])
+
+
+def accuracy(predicted: dict[str, int]) -> dict:
+    """Share of the test clips that are right, and its 95 % interval over actors."""
+    labels, guesses = np.array([label(name) for name in predicted]), np.array(list(predicted.values()))
+    interval = bootstrap_interval(labels, guesses, [name[:4] for name in predicted], num_labels=len(EMOTIONS))
+    return {"accuracy": round(float((labels == guesses).mean()), 4), "interval_95": interval["accuracy"]}
+
+
+def run(recipe: str, corpus: Path, peers: Path, sizes: dict[str, int]) -> dict:
+    """Figures of all sides of one recipe."""
+    parts = choose(corpus, sizes)
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        clips = link(sum(parts.values(), []), folder / "clips")
+        described = {
+            part: [{"path": str(path), "label": label(path.stem)} for path in paths] for part, paths in parts.items()
+        }
+        (folder / "parts.json").write_text(json.dumps({"parts": described, "epochs": sizes["epochs"]}))
+        common = ("--recipe", recipe, "--data_dir", str(clips), "--num_train_epochs", str(sizes["epochs"]), *EVERYWHERE)
+        sides = {}
+        for number, (side, arguments) in enumerate(SIDES[recipe].items()):
+            folders = ("--cache_dir", str(folder / f"cache-{number}"), "--output_dir", str(folder / f"run-{number}"))
+            sides[side] = Side("benchmarks.training_ours", *common, *arguments, *folders)
+        sides[KERAS] = Side("benchmarks.training_keras", recipe, str(folder / "parts.json"), python=str(peers))
+        for side in sides.values():
+            stack.enter_context(side)
+        turns = {side: [] for side in sides}
+        for epoch in range(sizes["epochs"]):
+            for side, process in sides.items():
+                turns[side].append(process.turn())
+                print(recipe, side, "epoch", epoch + 1, f"{turns[side][-1]['seconds']:.1f} s", flush=True)
+        ends = {side: process.turn() for side, process in sides.items()}
+        figures = {side: figures_of(turns[side], ends[side], process.ready) for side, process in sides.items()}
+    return {
+        "sizes": sizes,
+        "keras_versions": sides[KERAS].ready["versions"],
+        "sides": figures,
+        "ratios": {side: ratios(turns[KERAS], turns[side]) for side in SIDES[recipe]},
+    }
+
+
+def figures_of(turns: list[dict], end: dict, ready: dict) -> dict:
+    """One side in figures."""
+    later = [turn["seconds"] for turn in turns[1:]]
+    figures = {
+        "first_epoch_s": round(turns[0]["seconds"], 2),
+        "later_epoch_s": spread(later),
+        "peak_mib": turns[-1]["peak_mib"],
+        "imports_mib": ready["peak_mib"],
+        "parameters": end["parameters"],
+        **accuracy(end["predicted"]),
+    }
+    if "flops" in end:
+        parts = {
+            name: statistics.median(turn["parts"].get(name, 0.0) for turn in turns[1:]) for name in turns[1]["parts"]
+        }
+        computing = sum(parts[name] for name in ("forward", "backward", "optimizer"))
+        total = statistics.median(later)
+        figures |= {
+            "workers": end["workers"],
+            "worker_peak_mib": end["worker_peak_mib"] if end["workers"] else None,
+            "shares": {name: round(seconds / total, 3) for name, seconds in parts.items()},
+            "gflop_an_epoch": round(end["flops"] / 1e9, 1),
+            "gflops_computing": round(end["flops"] / 1e9 / computing, 1),
+            "gflops_epoch": round(end["flops"] / 1e9 / total, 1),
+        }
+    return figures
+
+
+def ratios(theirs: list[dict], ours: list[dict]) -> dict:
+    """How many times longer theirs took, epoch by epoch, and how much more memory."""
+    each = [slow["seconds"] / fast["seconds"] for slow, fast in zip(theirs, ours, strict=True)]
+    memory = theirs[-1]["peak_mib"] / ours[-1]["peak_mib"]
+    return {"first_epoch": round(each[0], 2), "later_epoch": spread(each[1:]), "peak_memory": round(memory, 2)}
+
+
+def matmul_gflops(dtype: torch.dtype, size: int = MATMUL, rounds: int = 15) -> dict:
+    """What the processor reaches at most: a square matrix multiplication on all cores."""
+    a, b = torch.randn(2, size, size).to(dtype)
+    torch.mm(a, b)
+    rates = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        torch.mm(a, b)
+        rates.append(2 * size**3 / 1e9 / (time.perf_counter() - start))
+    return spread(rates, 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=Path, required=True, help="folder with CREMA-D")
+    parser.add_argument("--peers", type=Path, required=True, help="Python with benchmarks/requirements-peers.txt")
+    parser.add_argument("--share", type=float, default=1.0, help="of the clips, to try things out")
+    parser.add_argument("--epochs", type=int, help="to try things out")
+    options = parser.parse_args()
+    recipes = {}
+    for recipe, sizes in SIZES.items():
+        sizes = {name: size if name == "epochs" else round(options.share * size) for name, size in sizes.items()}
+        sizes["epochs"] = options.epochs or sizes["epochs"]
+        recipes[recipe] = run(recipe, options.clips, options.peers, sizes)
+    report = {
+        "recipes": recipes,
+        "matmul_gflops": {"fp32": matmul_gflops(torch.float32), "bf16": matmul_gflops(torch.bfloat16)},
+        "matmul_size": MATMUL,
+        "threads": torch.get_num_threads(),
+        **machine("torch", "transformers", "numpy", "audiomentations"),
+    }
+    write_report("training", report)
+
+
+if __name__ == "__main__":
+    main()
