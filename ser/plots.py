@@ -101,7 +101,7 @@ def plot_clip(waveform: np.ndarray, sampling_rate: int, activation: Activation |
     top.set(ylabel="amplitude")
     image = bottom.imshow(mel.T, origin="lower", aspect="auto", cmap="Greys", extent=(0, duration, 0, view.n_mels))
     highest = hertz_to_mel(sampling_rate / 2, "slaney")
-    centres = mel_to_hertz(np.linspace(0, highest, view.n_mels + 2)[1:-1], "slaney")
+    centres = np.asarray(mel_to_hertz(np.linspace(0, highest, view.n_mels + 2)[1:-1], "slaney"))
     ticks = [hertz for hertz in (250, 500, 1000, 2000, 4000) if hertz < centres[-1]]
     bottom.set_yticks(np.searchsorted(centres, ticks), ticks)
     bottom.set(xlabel="time (s)", ylabel="frequency (Hz, mel scale)")
