@@ -15,16 +15,15 @@ import time
 import httpx
 from transformers import pipeline
 
+from benchmarks.machine import machine
+from benchmarks.machine import write_report
 from benchmarks.server import EXAMPLES
 from benchmarks.server import ROOT
 from benchmarks.server import classify
-from benchmarks.server import machine
 from benchmarks.server import megabytes
 from benchmarks.server import page
 from benchmarks.server import upload
-from ser.files import write_text
 
-OUTPUT = ROOT / "results/benchmarks/load.json"
 MODEL = "cnn2d"
 CLIPS = sorted(EXAMPLES.glob("[!t]*.ogg"))
 TOLERANCE = 2e-3  # of a probability
@@ -96,10 +95,9 @@ def main() -> None:
         "memory_end_mib": memory[-1],
         "memory_peak_mib": max(memory),
         "model": MODEL,
-        **machine(),
+        **machine("gradio", "torch", "transformers", "numpy"),
     }
-    print(json.dumps(report, indent=1))
-    write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
+    write_report("load", report)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@
 Needs Chromium and the packages of the test group. Browser and server share the machine.
 """
 
-import json
 import statistics
 import subprocess
 import sys
@@ -21,23 +20,22 @@ import soundfile
 import torch
 
 from benchmarks.browser import chromium
+from benchmarks.machine import machine
+from benchmarks.machine import write_report
 from benchmarks.server import EXAMPLES
 from benchmarks.server import ROOT
 from benchmarks.server import classify
-from benchmarks.server import machine
 from benchmarks.server import megabytes
 from benchmarks.server import page
 from benchmarks.server import upload
 from ser import load_audio
 from ser.activation import class_activation
-from ser.files import write_text
 from ser.markup import figure_html
 from ser.plots import plot_clip
 from ser.speech import has_speech
 from ser.timeline import read_blocks
 from ser.uploads import readable
 
-OUTPUT = ROOT / "results/benchmarks/page.json"
 MODEL, RATE = "cnn2d", 16000
 RECORDINGS, ROUNDS = 15, 30
 # Presses Stop; the time until the answer and its bars are there.
@@ -176,10 +174,9 @@ def main() -> None:
         "clip_3s_steps_ms": steps,
         "clip_3s_shares": {name: round(steps[name] / total, 3) for name in steps if name != "activation"},
         "model": MODEL,
-        **machine(),
+        **machine("gradio", "torch", "transformers", "numpy"),
     }
-    print(json.dumps(report, indent=1))
-    write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
+    write_report("page", report)
 
 
 if __name__ == "__main__":

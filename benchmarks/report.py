@@ -36,7 +36,7 @@ class projects do: features by librosa in a loop, everything in memory, padded t
 no actor in two parts; accuracies are on clips of unseen actors, with their 95 % interval over actors. Training is as
 short as a benchmark has to be: these accuracies say that the sides learn alike, no more.
 The recipe `zcr-energy-1d` changes each clip anew in each epoch, where the class project does it once, before training;
-"not augmented" leaves that out, so that later epochs do the same work. {threads} threads.
+"not augmented" leaves that out, so that later epochs do the same work. Threads: {threads}. Keras runs with {keras}.
 
 {table}
 Peak memory is that of the process; of it, the libraries alone take what stands behind the slash, and behind the plus
@@ -92,6 +92,11 @@ def table(columns: list[str], rows: list[list]) -> str:
     return "".join(f"| {' | '.join(map(str, cells))} |\n" for cells in [columns, ["---"] * len(columns), *rows])
 
 
+def listed(versions: dict[str, str]) -> str:
+    """Packages and their versions."""
+    return ", ".join(f"{package} {number}" for package, number in versions.items())
+
+
 def ratio(figure: dict) -> str:
     """A median ratio and its spread."""
     return f"**{figure['median']:.1f}** ({figure['min']:.1f} to {figure['max']:.1f})"
@@ -136,6 +141,7 @@ def training(report: dict) -> str:
     columns = ["recipe", "side", "first epoch (s)", "later epoch (s)", "Keras / ours, first", "Keras / ours, later"]
     return TRAINING.format(
         threads=report["threads"],
+        keras=listed(next(iter(report["recipes"].values()))["keras_versions"]),
         table=table([*columns, "memory (MiB)", "accuracy"], rows),
         parameters=", ".join(parameters),
         size=report["matmul_size"],
@@ -223,8 +229,9 @@ def machines(reports: dict[str, dict]) -> str:
     """The machine and the versions of each benchmark."""
     rows = []
     for name, report in reports.items():
-        versions = ", ".join(f"{package} {number}" for package, number in report["versions"].items())
-        rows.append([name, f"{report['cpu']}, {report['cores']} cores, {report['machine']}", versions])
+        rows.append(
+            [name, f"{report['cpu']}, {report['cores']} cores, {report['machine']}", listed(report["versions"])]
+        )
     return "## Machine and versions\n\n" + table(["benchmark", "machine", "versions"], rows)
 
 

@@ -1,19 +1,16 @@
 """The page in a process of its own, for the benchmarks that ask it from outside."""
 
 import os
-import platform
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 import httpx
 import psutil
-import torch
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "ser/examples"
@@ -62,13 +59,3 @@ def classify(client: httpx.Client, url: str, uploaded: str, model: str) -> str:
 def megabytes(process: psutil.Process) -> int:
     """Resident memory in MiB."""
     return round(process.memory_info().rss / 2**20)
-
-
-def machine() -> dict:
-    """What the figures depend on."""
-    return {
-        "machine": platform.machine(),
-        "cpu": torch.cpu.get_capabilities().get("cpu_name"),
-        "cores": os.cpu_count(),
-        "versions": {name: version(name) for name in ("gradio", "torch", "transformers", "numpy")},
-    }
