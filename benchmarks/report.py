@@ -16,8 +16,9 @@ SHARES = ("data", "forward", "backward", "optimizer", "evaluation", "checkpoint"
 LATENCY = ["model", "parameters", "times", "p50 (ms)", "p95 (ms)", "ratio to cnn1d", "ratio to cnn2d"]
 TITLE = """# Benchmarks
 
-Written by `make bench` from the files in [benchmarks](benchmarks). Every ratio is of two sides that took turns within
-one run on one machine; ratios are medians over the rounds, with the smallest and the largest of them.
+Written by `make bench` from the files in [benchmarks](benchmarks). Every ratio is of two sides within one run on one
+machine: medians over the rounds, in which they took turns, with the smallest and the largest. Training alone has its
+sides one after the other; its ratios are of the median epochs, with the extremes that any two epochs could give.
 """
 FEATURES = """
 ## Features
@@ -141,7 +142,7 @@ def training(report: dict) -> str:
     columns = ["recipe", "side", "first epoch (s)", "later epoch (s)", "Keras / ours, first", "Keras / ours, later"]
     return TRAINING.format(
         threads=report["threads"],
-        keras=listed(next(iter(report["recipes"].values()))["keras_versions"]),
+        keras=listed(next(iter(report["recipes"].values()))["sides"]["Keras"]["versions"]),
         table=table([*columns, "memory (MiB)", "accuracy"], rows),
         parameters=", ".join(parameters),
         size=report["matmul_size"],

@@ -11,6 +11,7 @@ from ser.model_card import render_card
 from ser.plots import plot_side_by_side
 from ser.tables import PROTOCOL_LEGEND
 from ser.tables import RECIPE_LEGEND
+from ser.tables import benchmark_figures
 from ser.tables import page_figures
 from ser.tables import protocol_table
 from ser.tables import recipe_table
@@ -54,14 +55,14 @@ def replace_block(text: str, name: str, block: str) -> str:
 def regenerate(root: Path) -> dict[Path, str]:
     """Every text that is made from results, by path."""
     results, readme = read_results(root / "results"), root / "README.md"
-    page, load = (json.loads((root / f"results/benchmarks/{name}.json").read_text()) for name in ("page", "load"))
+    names = ("page", "load", "features", "training", "inference")
+    page, load, *beside = (json.loads((root / f"results/benchmarks/{name}.json").read_text()) for name in names)
     recipes, protocols = recipe_table(results) + RECIPE_LEGEND, protocol_table(results) + PROTOCOL_LEGEND
-    texts = {
-        root / "results/README.md": RESULTS.format(recipes=recipes, protocols=protocols),
-        readme: replace_block(
-            replace_block(readme.read_text(encoding="utf-8"), "results", recipes), "page", page_figures(page, load)
-        ),
-    }
+    blocks = {"results": recipes, "page": page_figures(page, load), "benchmarks": benchmark_figures(*beside)}
+    readme_text = readme.read_text(encoding="utf-8")
+    for name, block in blocks.items():
+        readme_text = replace_block(readme_text, name, block)
+    texts = {root / "results/README.md": RESULTS.format(recipes=recipes, protocols=protocols), readme: readme_text}
     for path in (root / "checkpoints").glob("*/results.json"):
         texts[path.parent / "README.md"] = render_card(json.loads(path.read_text(encoding="utf-8")))
         for code in path.parent.glob("*_ser.py"):
