@@ -133,7 +133,7 @@ def benchmark_figures(features: dict, training: dict, inference: dict) -> str:
     mel = features["threads"]["1"]["log-mel (cnn2d)"]["ratios"]["librosa"]["median"]
     epochs = {name: run["ratios"] for name, run in training["recipes"].items()}
     fast, same, fresh = (
-        epochs[recipe][side]["later_epoch"]["median"]
+        "{median:.1f} ({min:.1f} to {max:.1f})".format(**epochs[recipe][side]["later_epoch"])
         for recipe, side in (
             ("mel-2d", "ours, bf16"),
             ("zcr-energy-1d", "ours, bf16, not augmented"),
@@ -145,8 +145,8 @@ def benchmark_figures(features: dict, training: dict, inference: dict) -> str:
     lines = [
         f"Beside what else one would run, on the same {training['cores']} cores:",
         f"log-mel features of {mel:.1f} times as many clips a second as librosa (one process);",
-        f"an epoch of `mel-2d` {fast:.1f} times as fast as Keras, one of `zcr-energy-1d` {same:.1f} times",
-        f"on the same work, and {fresh:.1f} times where each epoch augments every clip anew and Keras did it once;",
+        f"an epoch of `mel-2d` {fast} times as fast as Keras, one of `zcr-energy-1d` {same} times",
+        f"on the same work, and {fresh} times where each epoch augments every clip anew and Keras did it once;",
         f"a clip of 3 s heard {small:.0f} (`cnn1d`) and {large:.0f} (`cnn2d`) times as fast as by wav2vec2-base.",
         "[All figures](results/benchmarks.md).",
     ]
