@@ -35,8 +35,8 @@ from ser import predict
 from ser import timeline
 from ser.arguments import parse_arguments
 from ser.audio_ser import LOUDEST
-from ser.corpora import split
 from ser.corpora.splits import PROTOCOLS
+from ser.corpora.splits import split
 from ser.dataset_card import render_dataset_card
 from ser.evaluation import bootstrap_interval
 from ser.features_ser import FEATURES
