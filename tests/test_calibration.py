@@ -49,7 +49,7 @@ def test_a_model_divides_its_logits_and_remembers_by_what(tmp_path):
     model.save_pretrained(tmp_path)
     loaded = ser.CNN1DForAudioClassification.from_pretrained(tmp_path)
     assert torch.allclose(loaded(clip).logits, logits / 2.5)
-    with pytest.raises(Exception, match="expected calibration_temperature above 0; got 0"):
+    with pytest.raises(Exception, match="expected calibration_temperature between 0.001 and 1000; got 0"):
         ser.CNN1DConfig(calibration_temperature=0)
 
 

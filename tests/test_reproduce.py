@@ -37,7 +37,11 @@ def test_what_has_results_is_skipped_and_what_was_started_goes_on(project):
     run, corpora = {"recipe": "class-2d", "protocol": "tfds", "seed": 1}, {"crema-d": "clips", "emodb": None}
     arguments = ["--recipe=class-2d", "--protocol=tfds", "--seed=1", "--data_dir=clips"]
     assert reproduce.missing(run, corpora) == arguments
-    (project / "runs/class-2d/tfds/seed-1/checkpoint-10").mkdir(parents=True)
+    checkpoint = project / "runs/class-2d/tfds/seed-1/checkpoint-10"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "trainer_state.json").write_text('{"epoch": 1')  # killed while it wrote
+    assert reproduce.missing(run, corpora) == arguments
+    (checkpoint / "trainer_state.json").write_text('{"epoch": 1}')
     assert reproduce.missing(run, corpora) == [*arguments, "--resume_from_checkpoint=last"]
     report = project / "results/class-2d/tfds/seed-1/results.json"
     report.parent.mkdir(parents=True)
