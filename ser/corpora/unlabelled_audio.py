@@ -33,7 +33,7 @@ def find_clips(inputs: list[str]) -> datasets.Dataset:
         if not paths:
             what = f"no audio file ({', '.join(SUFFIXES)}) below" if matches else "no file, folder or match of"
             raise ValueError(f"there is {what} {name!r}; check the path")
-        check_names(paths)
+        check_names(matches)  # files below a folder are checked by audio_files
         found += map(str, paths)
     return datasets.Dataset.from_dict({"audio": list(dict.fromkeys(found))}).cast_column("audio", UNDECODED)
 
