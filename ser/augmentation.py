@@ -11,7 +11,9 @@ from dataclasses import field
 import audiomentations
 import numpy as np
 import torch
-from torch.nn import functional as F
+
+from ser.channel import Channel
+from ser.feature_extraction_ser import SERFeatureExtractor
 
 
 @dataclass
@@ -21,6 +23,13 @@ class AugmentationArguments:
     crop_duration: float = field(default=0.0, metadata={"help": "Seconds of a random crop of longer training clips."})
     waveform_probability: float = field(
         default=0.0, metadata={"help": "Probability of each of noise, shift, pitch, stretch and volume changes."}
+    )
+    channel_probability: float = field(
+        default=0.0,
+        metadata={"help": "Probability of each of a room, noise, a narrow band and silent margins, in log-mel images."},
+    )
+    equalizer_db: float = field(
+        default=0.0, metadata={"help": "Largest boost or cut of the bands of a log-mel image by a microphone, in dB."}
     )
     gain_db: float = field(default=0.0, metadata={"help": "Largest change of the level of a log-mel image, in dB."})
     frequency_shift: int = field(default=0, metadata={"help": "Largest shift of a log-mel image, in mel bands."})
@@ -33,6 +42,7 @@ class AugmentationArguments:
     frequency_mask_bands: int = field(default=10, metadata={"help": "SpecAugment: widest such mask, in columns."})
     mixup_beta: float = field(default=0.0, metadata={"help": "Mixup: both parameters of the beta distribution."})
     label_smoothing: float = field(default=0.0, metadata={"help": "Share of the target spread over all labels."})
+    vote_share: float = field(default=0.0, metadata={"help": "Share of the target that follows listeners' votes."})
 
 
 def waveform_augmentation(probability: float, sampling_rate: int) -> Callable:
@@ -50,10 +60,14 @@ def waveform_augmentation(probability: float, sampling_rate: int) -> Callable:
 
 
 class FeatureAugmentation:
-    """Changes a log-mel image as another recording would: tempo, pitch and level. `(frames, n_features)` in and out."""
+    """Changes a log-mel image as another speaker and another recording would. `(frames, n_features)` in and out."""
 
-    def __init__(self, arguments: AugmentationArguments):
+    def __init__(self, arguments: AugmentationArguments, extractor: SERFeatureExtractor):
         self.arguments = arguments
+        self.extractor = extractor
+        self.channel = None
+        if arguments.channel_probability or arguments.equalizer_db:
+            self.channel = Channel(extractor, arguments.channel_probability, arguments.equalizer_db)
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Augment features before normalisation."""
@@ -63,6 +77,8 @@ class FeatureAugmentation:
         if arguments.frequency_shift:
             bands = np.random.randint(-arguments.frequency_shift, arguments.frequency_shift + 1)
             features = features[:, np.clip(np.arange(features.shape[1]) - bands, 0, features.shape[1] - 1)]
+        if self.channel:
+            features = self.extractor.limit_range(self.channel(features))
         if arguments.gain_db:
             features = features + np.float32(np.random.uniform(-1, 1) * arguments.gain_db)
         return features
@@ -110,9 +126,23 @@ def random_span(size: int, longest: int) -> slice:
     return slice(start, start + length)
 
 
-def soft_targets(labels: torch.Tensor, num_labels: int, smoothing: float) -> torch.Tensor:
-    """Class indices `(batch,)` to smoothed probabilities `(batch, num_labels)`."""
-    return F.one_hot(labels, num_labels).float() * (1 - smoothing) + smoothing / num_labels
+def soft_targets(
+    labels: np.ndarray, num_labels: int, *, smoothing: float = 0.0, votes: np.ndarray | None = None, share: float = 0.0
+) -> np.ndarray:
+    """Class indices `(clips,)` to the probabilities `(clips, num_labels)` that the network is to learn.
+
+    Args:
+        labels: Shape `(clips,)`.
+        num_labels: Number of classes.
+        smoothing: Share that is spread over all classes.
+        votes: How many listeners heard each class, shape `(clips, num_labels)`.
+        share: Share of the target that follows the votes; without any, a clip keeps its label.
+    """
+    targets = np.eye(num_labels, dtype=np.float32)[labels]
+    if votes is not None and share:
+        heard = votes.sum(1, keepdims=True)
+        targets = np.where(heard > 0, (1 - share) * targets + share * votes / np.maximum(heard, 1), targets)
+    return (targets * (1 - smoothing) + smoothing / num_labels).astype(np.float32)
 
 
 def mixup(batch: dict[str, torch.Tensor], beta: float) -> dict[str, torch.Tensor]:

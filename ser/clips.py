@@ -66,6 +66,7 @@ class ClipDataset(torch.utils.data.Dataset):
     Args:
         clips: Rows with audio, label and the cached features.
         extractor: Normalises, and extracts where the waveform is augmented.
+        targets: Probabilities to learn instead of the labels, shape `(clips, num_labels)`.
         augment_waveform: `(samples,)` to `(samples,)`; given, the cached features are left aside.
         augment_features: `(frames, n_features)` to the same before normalisation.
         mask_features: The same after normalisation.
@@ -76,6 +77,7 @@ class ClipDataset(torch.utils.data.Dataset):
         clips: datasets.Dataset,
         extractor: SERFeatureExtractor,
         *,
+        targets: np.ndarray | None = None,
         augment_waveform: Callable | None = None,
         augment_features: Callable | None = None,
         mask_features: Callable | None = None,
@@ -85,11 +87,11 @@ class ClipDataset(torch.utils.data.Dataset):
         self.augment_waveform = augment_waveform
         self.augment_features = augment_features
         self.mask_features = mask_features
-        self.labels = np.asarray(clips["label"][:])
+        self.targets = np.asarray(clips["label"][:]) if targets is None else targets
         self.features = clips.with_format("numpy", columns=["features", "frames"])
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.targets)
 
     def raw_features(self, index: int) -> np.ndarray:
         """Features before normalisation, shape `(frames, n_features)`."""
@@ -106,7 +108,7 @@ class ClipDataset(torch.utils.data.Dataset):
         features = self.extractor.normalize(features)
         if self.mask_features:
             features = self.mask_features(features)
-        return {"input_features": self.extractor.arrange(features), "labels": int(self.labels[index])}
+        return {"input_features": self.extractor.arrange(features), "labels": self.targets[index]}
 
 
 __all__ = ["ClipDataset", "with_features"]

@@ -93,17 +93,21 @@ def accuracy_by_group(clips: datasets.Dataset, hits: np.ndarray) -> dict[str, di
     }
 
 
-def human_confusion(clips: datasets.Dataset) -> np.ndarray | None:
-    """Single votes of listeners by intended and heard emotion, `(num_labels, num_labels)`; None where not known."""
-    names = clips.features["label"].names
-    columns = [f"votes_{name}" for name in names]
+def listeners_votes(clips: datasets.Dataset) -> np.ndarray | None:
+    """How many listeners heard each emotion in each clip, `(clips, num_labels)`; None where that is not known."""
+    columns = [f"votes_{name}" for name in clips.features["label"].names]
     if not set(columns) <= set(clips.column_names):
         return None
-    votes = np.array([clips[column][:] for column in columns], dtype=float).T  # (clips, num_labels)
-    if np.isnan(votes).any():
+    votes = np.array([clips[column][:] for column in columns], dtype=float).T
+    return None if np.isnan(votes).any() else votes
+
+
+def human_confusion(clips: datasets.Dataset) -> np.ndarray | None:
+    """Single votes of listeners by intended and heard emotion, `(num_labels, num_labels)`; None where not known."""
+    votes, labels = listeners_votes(clips), np.asarray(clips["label"][:])
+    if votes is None:
         return None
-    labels = np.asarray(clips["label"][:])
-    return np.stack([votes[labels == label].sum(0) for label in range(len(names))]).astype(int)
+    return np.stack([votes[labels == label].sum(0) for label in range(votes.shape[1])]).astype(int)
 
 
 def describe_part(clips: datasets.Dataset, logits: np.ndarray) -> dict:
@@ -144,6 +148,7 @@ __all__ = [
     "bootstrap_interval",
     "describe_part",
     "human_confusion",
+    "listeners_votes",
     "most_confused",
     "predict_logits",
     "report_on_test",

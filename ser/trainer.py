@@ -29,9 +29,7 @@ from transformers.trainer_utils import TrainOutput
 from transformers.trainer_utils import sort_checkpoints
 from transformers.utils.hub import PushInProgress
 
-from ser.augmentation import AugmentationArguments
 from ser.augmentation import mixup
-from ser.augmentation import soft_targets
 from ser.memory import hand_back_freed_memory
 
 LIVE_WEIGHTS = "live_weights.safetensors"
@@ -52,7 +50,7 @@ class SERTrainer(Trainer):
     """Trains on augmented batches; evaluates and saves the exponential moving average of the weights.
 
     Args:
-        augmentation: Mixup and label smoothing are applied here, per batch.
+        mixup_beta: Of `mixup`, for training batches, whose labels are probabilities; 0 for none.
         ema_decay: Decay per step of the average; 0 evaluates and saves the live weights.
         push_checkpoint: Pushes a checkpoint folder to the Hub in the background, given the state of the training.
         **kwargs: As `Trainer`.
@@ -66,14 +64,14 @@ class SERTrainer(Trainer):
     def __init__(
         self,
         *,
-        augmentation: AugmentationArguments,
+        mixup_beta: float,
         ema_decay: float,
         push_checkpoint: Callable[[Path, TrainerState], Future] | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.push_checkpoint = push_checkpoint
-        self.augmentation = augmentation
+        self.mixup_beta = mixup_beta
         self.hits, self.seen = 0, 0
         self.last_log = time.time()
         self.averaged: AveragedModel | None = None
@@ -88,15 +86,9 @@ class SERTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Cross-entropy; in training against smoothed and mixed targets, counting hits on the dominant label."""
-        if model.training:
-            inputs = inputs | {
-                "labels": soft_targets(
-                    inputs["labels"], cast(int, self.model.config.num_labels), self.augmentation.label_smoothing
-                )
-            }
-            if self.augmentation.mixup_beta:
-                inputs = inputs | mixup(inputs, self.augmentation.mixup_beta)
+        """Cross-entropy; in training against probabilities, perhaps mixed, counting hits on the dominant label."""
+        if model.training and self.mixup_beta:
+            inputs = inputs | mixup(inputs, self.mixup_beta)
         outputs = model(**inputs)
         if model.training:
             self.hits += int((outputs.logits.argmax(1) == inputs["labels"].argmax(1)).sum())

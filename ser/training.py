@@ -32,6 +32,7 @@ from ser.arguments import run_name
 from ser.augmentation import AugmentationArguments
 from ser.augmentation import FeatureAugmentation
 from ser.augmentation import FeatureMasking
+from ser.augmentation import soft_targets
 from ser.augmentation import waveform_augmentation
 from ser.calibration import fit_temperature
 from ser.calibration import reliability
@@ -45,6 +46,7 @@ from ser.corpora.splits import check_leakage
 from ser.corpora.splits import split
 from ser.corpora.splits import with_copies
 from ser.evaluation import describe_part
+from ser.evaluation import listeners_votes
 from ser.evaluation import predict_logits
 from ser.evaluation import report_on_test
 from ser.evaluation import score
@@ -69,6 +71,7 @@ from ser.trainer import last_checkpoint
 
 logger = logging.getLogger(__name__)
 
+FOR_IMAGES = ("gain_db", "frequency_shift", "channel_probability", "equalizer_db")
 PACKAGES = ("torch", "transformers", "datasets", "numpy", "soundfile", "soxr", "audiomentations")
 
 
@@ -128,8 +131,9 @@ def prepare(
         model_fields = _overrides(options.model, "model")
         _refuse_unknown("model", model_fields, recipe.config_class())
         extractor = build_extractor(recipe, _overrides(options.feature_extractor, "feature_extractor"))
-    if (augmentation.gain_db or augmentation.frequency_shift) and extractor.features != ["log_mel"]:
-        raise ValueError("gain_db and frequency_shift need features of log_mel alone; set both to 0 for other features")
+    for name in FOR_IMAGES:
+        if getattr(augmentation, name) and extractor.features != ["log_mel"]:
+            raise ValueError(f"{name} needs features of log_mel alone; set it to 0 for other features")
     with training.main_process_first(desc="reading the clips"):  # the other processes find them in the cache
         clips, augment_copy = fixed_share(load_clips(data), data.share_of_clips), None
         if data.protocol == "leaky":
@@ -365,8 +369,9 @@ def build_trainer(run: Run) -> SERTrainer:
         train_dataset=ClipDataset(
             run.parts["train"],
             extractor,
+            targets=training_targets(run.parts["train"], augmentation),
             augment_waveform=augment_waveform(augmentation, extractor),
-            augment_features=FeatureAugmentation(augmentation),
+            augment_features=FeatureAugmentation(augmentation, extractor),
             mask_features=FeatureMasking(augmentation, crop_frames),
         ),
         eval_dataset=ClipDataset(run.parts["dev"], extractor),
@@ -374,9 +379,27 @@ def build_trainer(run: Run) -> SERTrainer:
         data_collator=functools.partial(extractor.pad, return_tensors="pt"),
         compute_metrics=lambda output: score(output.label_ids, output.predictions.argmax(1)),
         callbacks=callbacks,
-        augmentation=augmentation,
+        mixup_beta=augmentation.mixup_beta,
         ema_decay=training.ema_decay,
         push_checkpoint=functools.partial(push_unfinished, run),
+    )
+
+
+def training_targets(clips: datasets.Dataset, augmentation: AugmentationArguments) -> np.ndarray:
+    """What the network is to learn of each clip, shape `(clips, num_labels)`.
+
+    Raises:
+        ValueError: `--vote_share` was set and the clips come without listeners' votes.
+    """
+    votes = listeners_votes(clips)
+    if augmentation.vote_share and votes is None:
+        raise ValueError("--vote_share needs clips with listeners' votes, as CREMA-D has them; set it to 0")
+    return soft_targets(
+        np.asarray(clips["label"][:]),
+        len(clips.features["label"].names),
+        smoothing=augmentation.label_smoothing,
+        votes=votes,
+        share=augmentation.vote_share,
     )
 
 

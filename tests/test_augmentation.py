@@ -6,6 +6,7 @@ import torch
 from conftest import RATE
 from conftest import voice
 
+from ser import SERFeatureExtractor
 from ser.augmentation import AugmentationArguments
 from ser.augmentation import FeatureAugmentation
 from ser.augmentation import FeatureMasking
@@ -25,9 +26,14 @@ def ramp(frames: int = 100, bands: int = 20) -> np.ndarray:
     return (np.arange(frames)[:, None] + 1000 * np.arange(bands)).astype(np.float32)
 
 
+def changed(image: np.ndarray, **arguments: float) -> np.ndarray:
+    """What `FeatureAugmentation` with these arguments makes of an image."""
+    return FeatureAugmentation(AugmentationArguments(**arguments), SERFeatureExtractor())(image)
+
+
 def test_nothing_switched_on_changes_nothing():
     arguments = AugmentationArguments()
-    np.testing.assert_array_equal(FeatureAugmentation(arguments)(ramp()), ramp())
+    np.testing.assert_array_equal(changed(ramp()), ramp())
     np.testing.assert_array_equal(FeatureMasking(arguments, crop_frames=0)(ramp()), ramp())
     np.testing.assert_array_equal(waveform_augmentation(0.0, RATE)(voice()), voice())
 
@@ -41,14 +47,14 @@ def test_the_waveform_changes_in_sound_and_in_length():
 
 
 def test_gain_moves_the_whole_image_by_one_step():
-    changes = [FeatureAugmentation(AugmentationArguments(gain_db=6.0))(ramp()) - ramp() for _ in range(50)]
+    changes = [changed(ramp(), gain_db=6.0) - ramp() for _ in range(50)]
     assert all(np.ptp(change) < 0.01 for change in changes)
     assert -6 <= min(map(np.min, changes)) < -3
     assert 3 < max(map(np.max, changes)) <= 6
 
 
 def test_frequency_shift_repeats_the_edge():
-    shifted = {int(FeatureAugmentation(AugmentationArguments(frequency_shift=2))(ramp())[0, 10]) for _ in range(50)}
+    shifted = {int(changed(ramp(), frequency_shift=2)[0, 10]) for _ in range(50)}
     assert shifted == {8000, 9000, 10000, 11000, 12000}
 
 
@@ -80,8 +86,13 @@ def test_crops_are_pieces_of_the_clip():
 
 
 def test_soft_targets_are_probabilities():
-    targets = soft_targets(torch.tensor([0, 2]), 3, 0.3)
-    torch.testing.assert_close(targets, torch.tensor([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]]))
+    targets = soft_targets(np.array([0, 2]), 3, smoothing=0.3)
+    np.testing.assert_allclose(targets, [[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]], rtol=1e-6)
+
+
+def test_votes_pull_the_targets_of_clips_that_somebody_heard():
+    targets = soft_targets(np.array([0, 2]), 3, votes=np.array([[1, 3, 0], [0, 0, 0]]), share=0.4)
+    np.testing.assert_allclose(targets, [[0.7, 0.3, 0.0], [0.0, 0.0, 1.0]], rtol=1e-6)
 
 
 def test_mixup_blends_features_and_labels_alike():

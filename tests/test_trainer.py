@@ -9,7 +9,6 @@ from transformers import TrainingArguments
 from ser import CNN1DConfig
 from ser import CNN1DForAudioClassification
 from ser import SERFeatureExtractor
-from ser.augmentation import AugmentationArguments
 from ser.trainer import SERTrainer
 
 
@@ -23,6 +22,14 @@ class Toy(torch.utils.data.Dataset):
         generator = np.random.default_rng(index)
         features = generator.standard_normal((10 + index, 1)).astype(np.float32) + index % 2
         return {"input_features": features, "labels": index % 2}
+
+
+class SoftToy(Toy):
+    """The same with probabilities for labels, as for training."""
+
+    def __getitem__(self, index):
+        item = super().__getitem__(index)
+        return item | {"labels": np.eye(2, dtype=np.float32)[item["labels"]] * 0.9 + 0.05}
 
 
 class StopAfterFirstEpoch(TrainerCallback):
@@ -46,12 +53,12 @@ def build(folder, *, ema_decay=0.9, callbacks=()) -> SERTrainer:
             use_cpu=True,
             disable_tqdm=True,
         ),
-        train_dataset=Toy(),
+        train_dataset=SoftToy(),
         eval_dataset=Toy(),
         processing_class=extractor,
         data_collator=lambda items: extractor.pad(items, return_tensors="pt"),
         callbacks=list(callbacks),
-        augmentation=AugmentationArguments(mixup_beta=0.3, label_smoothing=0.1),
+        mixup_beta=0.3,
         ema_decay=ema_decay,
     )
 

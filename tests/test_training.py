@@ -144,7 +144,7 @@ def test_a_run_goes_on_from_its_last_checkpoint_and_never_mixes_with_another(fin
         (["--recipe", "cnn1d", "--data_dir", "clips"], "the tfds protocol leaves no clips for dev and test"),
         (["--recipe", "cnn1d", "--data_dir", "clips", "--protocol", "actor-5fold"], "expected --fold between 1 and 5"),
         (["--recipe", "cnn1d", "--data_dir", "clips", "--model", "{dropout}"], "expected --model as JSON"),
-        (["--recipe", "cnn1d", "--data_dir", "clips", "--gain_db", "3"], "gain_db and frequency_shift need features"),
+        (["--recipe", "cnn1d", "--data_dir", "clips", "--gain_db", "3"], "gain_db needs features of log_mel"),
         (
             ["--recipe", "cnn1d", "--data_dir", "clips", "--feature_extractor", '{"nmels": 3}'],
             "--feature_extractor has unknown fields ['nmels']",

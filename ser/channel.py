@@ -1,0 +1,104 @@
+"""What another room, microphone, line and background make of a log-mel image, worked out on the image itself.
+
+Powers of sounds that have nothing to do with each other add up, an echo is a decaying sum over earlier frames, and a
+frequency response is a curve added in dB. So no clip need be heard again for each epoch: `Channel` takes one or two
+milliseconds a clip, where changing and transforming the waveform takes ten times as long. Random numbers come from
+numpy's global generator, which `Trainer` seeds, stores in checkpoints and restores.
+"""
+
+import numpy as np
+from scipy.signal import lfilter
+
+from ser.feature_extraction_ser import SERFeatureExtractor
+
+KNOTS = 6  # of a random curve over the mel bands
+FAINTEST = 1e-12  # power, relative to full scale
+SNR_DB = (0.0, 40.0)
+REVERBERATION_TIME = (0.15, 1.0)  # seconds to a fall by 60 dB
+DIRECT_TO_REVERBERANT_DB = (-3.0, 15.0)
+TELEPHONE_HZ = (300.0, 3400.0)
+LOW_PASS_HZ = (3000.0, 8000.0)
+NOISE_CURVE_DB = 12.0
+MARGIN_SECONDS = 0.5
+HANN_BINS = 1.5  # neighbouring bins that the window of the transform makes one
+
+
+class Channel:
+    """Draws another recording of the same speech: `(frames, n_mels)` in dB, in and out.
+
+    Args:
+        extractor: Made the images; its features are `log_mel` alone.
+        probability: Of each of a room, a background noise, a narrow band and margins of silence.
+        equalizer_db: Largest boost or cut by the microphone, in dB; 0 for none.
+    """
+
+    def __init__(self, extractor: SERFeatureExtractor, probability: float, equalizer_db: float):
+        self.probability = probability
+        self.equalizer_db = equalizer_db
+        filters = extractor.mel_filters.to_dense().numpy().astype(np.float64)
+        weights = filters / np.maximum(filters.sum(1, keepdims=True), FAINTEST)
+        self.centres = weights @ np.linspace(0, extractor.sampling_rate / 2, filters.shape[1])  # Hz
+        self.bandwidths = np.gradient(self.centres)
+        # A cell sums up so many independent parts of a noise; the fewer there are, the more it flickers.
+        self.parts = 1 / np.clip(HANN_BINS * np.square(weights).sum(1), FAINTEST, 1.0)
+        self.seconds_a_frame = extractor.hop_length / extractor.sampling_rate
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """The image of another recording; its level is not kept."""
+        power = 10 ** (image / 10)
+        if self._happens():
+            power = self.add_margins(power)
+        if self._happens():
+            power = self.reverberate(power, np.random.uniform(*REVERBERATION_TIME), _decibels(DIRECT_TO_REVERBERANT_DB))
+        if self._happens():
+            power = self.add_noise(power, _decibels(SNR_DB))
+        curve = self.random_curve(self.equalizer_db)
+        if self._happens():
+            curve = curve + self.narrow_band()
+        return (10 * np.log10(np.maximum(power, FAINTEST)) + curve).astype(np.float32)
+
+    def _happens(self) -> bool:
+        return np.random.random() < self.probability
+
+    def random_curve(self, largest_db: float) -> np.ndarray:
+        """A smooth curve over the bands within +-`largest_db`, shape `(n_mels,)`."""
+        knots = np.random.uniform(-largest_db, largest_db, KNOTS)
+        return np.interp(np.linspace(0, KNOTS - 1, len(self.centres)), range(KNOTS), knots)
+
+    def noise(self, frames: int) -> np.ndarray:
+        """Power of a steady noise of a random colour, shape `(frames, n_mels)`."""
+        colour = 10 ** (self.random_curve(NOISE_CURVE_DB) / 10)
+        return colour * np.random.gamma(self.parts, 1 / self.parts, (frames, len(colour)))
+
+    def add_noise(self, power: np.ndarray, snr: float) -> np.ndarray:
+        """Speech and noise together, the speech's power being `snr` times that of the noise."""
+        noise = self.noise(len(power))
+        loudness = (power @ self.bandwidths).mean() / (noise @ self.bandwidths).mean()
+        return power + noise * (loudness / snr)
+
+    def reverberate(self, power: np.ndarray, reverberation_time: float, direct_to_reverberant: float) -> np.ndarray:
+        """Add an echo that falls by 60 dB in `reverberation_time` seconds."""
+        decay = 10 ** (-6 * self.seconds_a_frame / reverberation_time)
+        echo = lfilter([0.0, decay], [1.0, -decay], power, axis=0) * ((1 - decay) / decay)
+        return power + echo / direct_to_reverberant
+
+    def add_margins(self, power: np.ndarray) -> np.ndarray:
+        """Up to half a second before and after, as quiet as the clip's quietest frames or wholly silent."""
+        longest = round(MARGIN_SECONDS / self.seconds_a_frame)
+        before, after = np.random.randint(0, longest + 1, 2)
+        quiet = np.quantile(power, 0.05, axis=0) if np.random.random() < 0.5 else np.full(power.shape[1], FAINTEST)
+        return np.concatenate([np.tile(quiet, (before, 1)), power, np.tile(quiet, (after, 1))])
+
+    def narrow_band(self) -> np.ndarray:
+        """A telephone line or a low-pass, in dB, shape `(n_mels,)`."""
+        low, high = TELEPHONE_HZ if np.random.random() < 0.5 else (0.0, np.random.uniform(*LOW_PASS_HZ))
+        outside = (self.centres < low) | (self.centres > high)
+        return np.where(outside, -np.random.uniform(20, 60), 0.0)
+
+
+def _decibels(span: tuple[float, float]) -> float:
+    """A ratio of powers, drawn evenly in dB."""
+    return 10 ** (np.random.uniform(*span) / 10)
+
+
+__all__ = ["Channel"]

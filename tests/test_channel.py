@@ -1,0 +1,93 @@
+"""The channel worked out on log-mel images does what the same channel does to the waveform."""
+
+import numpy as np
+import pytest
+from conftest import RATE
+from conftest import voice
+
+from ser import SERFeatureExtractor
+from ser.channel import Channel
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    np.random.seed(0)
+
+
+@pytest.fixture
+def extractor() -> SERFeatureExtractor:
+    return SERFeatureExtractor(top_db=None)
+
+
+def power_of(waveform: np.ndarray, extractor: SERFeatureExtractor) -> np.ndarray:
+    return 10 ** (extractor.extract(waveform.astype(np.float32)) / 10)
+
+
+def in_db(power: np.ndarray) -> np.ndarray:
+    return 10 * np.log10(power)
+
+
+def test_noise_is_as_loud_and_flickers_as_much_as_in_the_waveform(extractor):
+    channel = Channel(extractor, 1.0, 0.0)
+    channel.random_curve = lambda largest_db: np.zeros(extractor.n_mels)  # white
+    noise = np.random.standard_normal(2 * RATE)
+    speech = 0.1 * voice(2.0)
+    noise *= np.sqrt(np.square(speech).mean() / np.square(noise).mean() / 10)
+    heard = power_of(speech + noise, extractor)
+    made = channel.add_noise(power_of(speech, extractor), snr=10.0)
+    assert abs(in_db(made).mean() - in_db(heard).mean()) < 1.0
+    quiet = heard.mean(0) < 2 * np.median(heard.mean(0))  # bands with little but noise
+    assert np.std(in_db(made)[:, quiet], axis=0).mean() == pytest.approx(
+        np.std(in_db(heard)[:, quiet], axis=0).mean(), rel=0.2
+    )
+
+
+def test_an_echo_falls_by_60_db_in_the_reverberation_time(extractor):
+    click = np.zeros(2 * RATE)
+    click[RATE // 2] = 1.0
+    channel = Channel(extractor, 1.0, 0.0)
+    tail = channel.reverberate(power_of(click, extractor), reverberation_time=0.5, direct_to_reverberant=1.0).mean(1)
+    loudest = int(tail.argmax())
+    first, later = loudest + 5, loudest + 5 + round(0.25 * RATE / extractor.hop_length)
+    assert in_db(tail[first]) - in_db(tail[later]) == pytest.approx(30, abs=1)
+    direct = power_of(click, extractor).sum()
+    assert tail.sum() * extractor.n_mels == pytest.approx(2 * direct, rel=0.1)  # as much echo as direct sound
+
+
+def test_a_telephone_line_leaves_its_band_alone(extractor):
+    channel = Channel(extractor, 1.0, 0.0)
+    curves = np.array([channel.narrow_band() for _ in range(100)])
+    inside = (channel.centres > 320) & (channel.centres < 2990)
+    assert not curves[:, inside].any()
+    telephone = curves[curves[:, 0] < 0]
+    assert 20 < len(telephone) < 80
+    assert (telephone[:, channel.centres > 3400] <= -20).all()
+
+
+def test_margins_are_no_louder_than_the_quietest_frames(extractor):
+    power = power_of(0.1 * voice(1.0), extractor)
+    channel = Channel(extractor, 1.0, 0.0)
+    for _ in range(10):
+        longer = channel.add_margins(power)
+        assert 0 <= len(longer) - len(power) <= 2 * round(0.5 * RATE / extractor.hop_length)
+        before = next(
+            start for start in range(len(longer)) if np.array_equal(longer[start : start + len(power)], power)
+        )
+        margins = np.delete(longer, np.s_[before : before + len(power)], axis=0)
+        assert not len(margins) or (margins <= np.quantile(power, 0.06, axis=0)).all()
+
+
+def test_the_microphone_colours_all_frames_alike(extractor):
+    image = extractor.extract(0.1 * voice(1.0))
+    change = Channel(extractor, 0.0, 6.0)(image) - image
+    assert np.abs(change).max() <= 6.001
+    assert np.ptp(change, axis=0).max() < 0.001
+    assert np.ptp(change[0]) > 1
+
+
+def test_an_image_may_be_of_any_length_and_of_silence(extractor):
+    channel = Channel(extractor, 1.0, 6.0)
+    for samples in (1, RATE):
+        image = channel(extractor.extract(np.zeros(samples, dtype=np.float32)))
+        assert image.dtype == np.float32
+        assert np.isfinite(image).all()
