@@ -1,0 +1,187 @@
+"""A trained model as one ONNX file, features included: a waveform in, probabilities out, without torch.
+
+python -m ser.export_onnx checkpoints/cnn2d onnx                               # onnx/model.onnx
+python -m ser.export_onnx checkpoints/cnn2d onnx --calibration clips/*.wav     # and model.int8.onnx, a third as large
+Needs `pip install onnx onnxscript` (the extra `onnx`); to run the files, onnxruntime and numpy are enough.
+"""
+
+import argparse
+import json
+import sys
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnxruntime.quantization import CalibrationDataReader
+from onnxruntime.quantization import QuantType
+from onnxruntime.quantization import quantize_static
+
+from ser.audio_ser import load_audio
+from ser.feature_extraction_ser import SERFeatureExtractor
+from ser.features_ser import SILENCE
+from ser.files import atomic_folder
+from ser.files import check_writable
+from ser.loading import load_trained
+from ser.modeling_ser import CNNForAudioClassification
+from ser.predict import labels_of
+
+INPUT, OUTPUT = "waveform", "probabilities"
+# What the exported graph knows of a front end; any other value is refused.
+EXPORTED: dict[str, list] = {
+    "features": [["log_mel"]],
+    "trim_db": [None],
+    "wiener": [False],
+    "max_duration": [None],
+    "statistics": [None],
+    "join": [False],
+    "normalization": ["none", "corpus"],
+}
+QUANTIZED = ["Conv", "Gemm"]
+
+
+class WaveformClassifier(torch.nn.Module):
+    """Log-mel front end and network as one: `(samples,)` at the front end's rate to probabilities `(num_labels,)`.
+
+    Raises:
+        ValueError: The front end does something that the graph does not.
+    """
+
+    window: torch.Tensor
+    filters: torch.Tensor
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, model: CNNForAudioClassification, extractor: SERFeatureExtractor):
+        super().__init__()
+        for name, allowed in EXPORTED.items():
+            if getattr(extractor, name) not in allowed:
+                raise ValueError(
+                    f"models with {name}={getattr(extractor, name)!r} cannot be exported; "
+                    "those of the recipes cnn2d and flagship can"
+                )
+        self.model = model
+        self.settings = extractor
+        columns = extractor.feature_size
+        corpus = extractor.normalization == "corpus"
+        self.register_buffer("window", torch.hann_window(extractor.n_fft))
+        self.register_buffer("filters", extractor.mel_filters.to_dense().T.contiguous())
+        self.register_buffer("mean", torch.tensor(extractor.mean if corpus else [0.0] * columns))
+        self.register_buffer("std", torch.tensor(extractor.std if corpus else [1.0] * columns).clamp(min=1e-5))
+
+    def forward(self, waveform: torch.Tensor) -> torch.Tensor:
+        """`(samples,)` to `(num_labels,)`."""
+        spectrum = torch.stft(
+            waveform[None],
+            n_fft=self.settings.n_fft,
+            hop_length=self.settings.hop_length,
+            window=self.window,
+            center=True,
+            pad_mode="constant",
+            return_complex=True,
+        )
+        power = torch.view_as_real(spectrum).square().sum(-1).transpose(1, 2)  # (1, frames, bins)
+        decibels = 10 * torch.log10(torch.clamp(power @ self.filters, min=SILENCE))
+        loudest = decibels.amax((1, 2), keepdim=True)
+        if self.settings.db_reference == "max":
+            decibels, loudest = decibels - loudest, torch.zeros_like(loudest)
+        if self.settings.top_db is not None:
+            decibels = torch.maximum(decibels, loudest - self.settings.top_db)
+        features = (decibels - self.mean) / self.std
+        return self.model(input_features=features).logits[0].softmax(0)
+
+
+def export(model: CNNForAudioClassification, extractor: SERFeatureExtractor) -> onnx.ModelProto:
+    """The graph, with `labels` (a JSON list) and `sampling_rate` (Hz) in its metadata."""
+    second = torch.zeros(extractor.sampling_rate)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter's own code
+        program = torch.onnx.export(
+            WaveformClassifier(model, extractor).eval(),
+            (second,),
+            dynamo=True,
+            verbose=False,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes={INPUT: {0: torch.export.Dim("samples", min=1)}},
+        )
+    graph = cast(torch.onnx.ONNXProgram, program).model_proto
+    metadata = {"labels": json.dumps(labels_of(model)), "sampling_rate": str(extractor.sampling_rate)}
+    onnx.helper.set_model_props(graph, metadata)
+    return graph
+
+
+class _Clips(CalibrationDataReader):
+    def __init__(self, waveforms: Iterable[np.ndarray]):
+        self.waveforms = iter(waveforms)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        waveform = next(self.waveforms, None)
+        return None if waveform is None else {INPUT: waveform}
+
+
+def quantize(graph: onnx.ModelProto, waveforms: Iterable[np.ndarray], path: Path) -> None:
+    """Write the graph with convolutions and dense layers in 8 bits, their ranges read off clips of `(samples,)`."""
+    bare = onnx.ModelProto()
+    bare.CopyFrom(graph)
+    del bare.graph.value_info[:]  # the exporter's shapes, which the quantizer cannot follow
+    quantize_static(
+        bare,
+        str(path),
+        _Clips(waveforms),
+        op_types_to_quantize=QUANTIZED,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+    )
+
+
+def write(source: str, folder: str | Path, calibration: list[str]) -> list[Path]:
+    """Export a model folder or Hub id into a new folder, and return the files.
+
+    Args:
+        source: Model folder, or an id on the Hub.
+        folder: Written whole; what was there before is replaced.
+        calibration: Sound files of speech to read ranges off, a few dozen; none for no 8-bit model.
+
+    Raises:
+        ValueError: The model cannot be read or exported, a clip not be heard, or the folder not be written to.
+    """
+    check_writable(folder)
+    model, extractor = load_trained(source)
+    if not isinstance(extractor, SERFeatureExtractor):
+        raise ValueError(f"expected a model of this project at {source!r}; got {type(model).__name__}")
+    clips = [load_audio(clip, sampling_rate=extractor.sampling_rate) for clip in calibration]
+    graph = export(model, extractor)
+    with atomic_folder(folder) as temporary:
+        onnx.save(graph, temporary / "model.onnx")
+        onnxruntime.InferenceSession(temporary / "model.onnx").run(None, {INPUT: np.zeros(1, dtype=np.float32)})
+        if clips:
+            quantize(graph, clips, temporary / "model.int8.onnx")
+    return sorted(Path(folder).glob("*.onnx"))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Export; a bad command ends in one sentence."""
+    parser = argparse.ArgumentParser(
+        "python -m ser.export_onnx", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", help="model folder or Hub id")
+    parser.add_argument("folder", help="where to write model.onnx")
+    parser.add_argument("--calibration", nargs="+", default=[], metavar="CLIP", help="sound files, for model.int8.onnx")
+    options = parser.parse_args(arguments)
+    try:
+        files = write(options.model, options.folder, options.calibration)
+    except (ValueError, OSError) as error:
+        sys.exit(f"ser.export_onnx: {error}")
+    print("\n".join(f"{file}: {file.stat().st_size / 1e6:.1f} MB" for file in files))
+
+
+__all__ = ["WaveformClassifier", "export", "quantize", "write"]
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""An exported model says what the model says, for any length, without torch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from conftest import RATE
+from conftest import voice
+
+from ser.audio_ser import load_audio
+from ser.export_onnx import main
+from ser.export_onnx import write
+from ser.loading import load_trained
+
+CHECKPOINT = Path(__file__).parent.parent / "checkpoints/cnn2d"
+WITHOUT_TORCH = """
+import json, sys
+sys.modules["torch"] = None
+import onnxruntime, soundfile, soxr
+session = onnxruntime.InferenceSession(sys.argv[1])
+settings = session.get_modelmeta().custom_metadata_map
+samples, rate = soundfile.read(sys.argv[2], dtype="float32", always_2d=True)
+waveform = soxr.resample(samples.mean(1), rate, int(settings["sampling_rate"]))
+probabilities, = session.run(None, {"waveform": waveform})
+print(json.dumps(dict(zip(json.loads(settings["labels"]), probabilities.tolist()))))
+"""
+
+
+@pytest.fixture(scope="module")
+def examples() -> list[str]:
+    return [str(path) for path in sorted((CHECKPOINT.parent.parent / "ser/examples").glob("*.ogg"))]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory, examples) -> Path:
+    folder = tmp_path_factory.mktemp("exported") / "onnx"
+    write(str(CHECKPOINT), folder, examples)
+    return folder
+
+
+def probabilities_of(model, extractor, waveform: np.ndarray) -> np.ndarray:
+    inputs = extractor(waveform, sampling_rate=RATE, return_tensors="pt")
+    return model(**inputs).logits.softmax(1)[0].detach().numpy()
+
+
+@pytest.mark.parametrize("samples", [1, 700, RATE, 3 * RATE + 77])
+def test_any_length_gets_the_probabilities_of_the_model(exported, samples):
+    waveform = np.resize(0.3 * voice(1.0), samples).astype(np.float32)
+    session = onnxruntime.InferenceSession(exported / "model.onnx")
+    (got,) = session.run(None, {"waveform": waveform})
+    np.testing.assert_allclose(got, probabilities_of(*load_trained(str(CHECKPOINT)), waveform), atol=1e-4)
+
+
+def test_silence_is_no_trouble(exported):
+    session = onnxruntime.InferenceSession(exported / "model.onnx")
+    (got,) = session.run(None, {"waveform": np.zeros(RATE, dtype=np.float32)})
+    assert got.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_eight_bits_are_a_third_of_the_size_and_say_nearly_the_same(exported, examples):
+    sizes = [(exported / name).stat().st_size for name in ("model.onnx", "model.int8.onnx")]
+    assert sizes[1] < 0.4 * sizes[0]
+    full, small = (onnxruntime.InferenceSession(exported / name) for name in ("model.onnx", "model.int8.onnx"))
+    waveform = (0.3 * voice(2.0)).astype(np.float32)
+    np.testing.assert_allclose(
+        small.run(None, {"waveform": waveform})[0], full.run(None, {"waveform": waveform})[0], atol=0.15
+    )
+
+
+def test_it_runs_without_torch_and_knows_its_labels(exported, examples):
+    answer = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, str(exported / "model.onnx"), examples[0]],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    model, extractor = load_trained(str(CHECKPOINT))
+    waveform = load_audio(examples[0], sampling_rate=RATE)
+    expected = dict(zip(model.config.id2label.values(), probabilities_of(model, extractor, waveform), strict=True))
+    assert json.loads(answer.stdout) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_front_end_that_the_graph_does_not_know_is_refused(tmp_path):
+    with pytest.raises(SystemExit, match=r"models with features=\['zero_crossing_rate.*cannot be exported"):
+        main([str(CHECKPOINT.parent / "cnn1d"), str(tmp_path / "onnx")])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere", "{out}"], "expected a model folder or Hub id; 'nowhere' is none"),
+        ([str(CHECKPOINT), f"{__file__}/onnx"], "expected a folder that can be written to"),
+        ([str(CHECKPOINT), "{out}", "--calibration", "nothing.wav"], "nothing.wav"),
+    ],
+)
+def test_a_bad_command_ends_in_one_sentence(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(SystemExit, match=message) as stopped:
+        main([argument.format(out=tmp_path / "onnx") for argument in arguments])
+    assert "\n" not in str(stopped.value)
