@@ -25,7 +25,13 @@ from ser.trainer import has_bf16
 # Left out of the command that a report tells, as all that begins with hub_.
 LOCAL: tuple[str, ...] = ("cache_dir", "output_dir", "model_dir", "results_dir", "resume_from_checkpoint")
 LOCAL += ("push_to_hub", "disable_tqdm", "report_to", "run_name", "project", "logging_dir", "download")
-FOLDERS = ("data_dir", "dataset_dir", "dataset_name", "model_name_or_path")  # named DIR where they are local
+FOLDERS = (
+    "data_dir",
+    "dataset_dir",
+    "dataset_name",
+    "model_name_or_path",
+    "teachers",
+)  # named DIR where they are local
 
 
 @dataclass
@@ -107,6 +113,13 @@ class SERTrainingArguments(TrainingArguments):
     ema_decay: float = field(
         default=0.0, metadata={"help": "Decay per step of the weights' moving average; 0 for none."}
     )
+    teachers: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Models trained on the same parts, whose answers to each batch are learned beside its labels."
+        },
+    )
+    teacher_share: float = field(default=0.5, metadata={"help": "Share of the target that follows the teachers."})
 
     def __getstate__(self) -> dict:
         """Without the token: `Trainer` pickles its arguments into each checkpoint."""
@@ -120,7 +133,7 @@ class SERTrainingArguments(TrainingArguments):
             self.lr_scheduler_kwargs = mode | cast(dict, self.lr_scheduler_kwargs or {})  # JSON is read by now
 
 
-def run_name(data: DataArguments, options: ModelArguments, seed: int) -> str:
+def run_name(data: DataArguments, options: ModelArguments, training: SERTrainingArguments) -> str:
     """`RECIPE/PROTOCOL/seed-N`, with the fold or the split's seed, the corpus if not CREMA-D, and what is unusual."""
     protocol = data.protocol
     if corpus_title(data) != CremaD.TITLE:
@@ -132,7 +145,9 @@ def run_name(data: DataArguments, options: ModelArguments, seed: int) -> str:
         prefix += f"share-{data.share_of_clips}-"
     if options.model_name_or_path:
         prefix += "fine-tuned-"
-    return f"{data.recipe}/{protocol}/{prefix}seed-{seed}"
+    if training.teachers:
+        prefix += "distilled-"
+    return f"{data.recipe}/{protocol}/{prefix}seed-{training.seed}"
 
 
 def parse_arguments(arguments: list[str] | None = None) -> tuple:
@@ -149,7 +164,7 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple:
         own_data = {"protocol": "speakers"} if peeked.dataset_name or peeked.dataset_dir else {}
         parser.set_defaults(**recipe.data | own_data, **recipe.augmentation, **recipe.training)
         known: Any = parser.parse_known_args(arguments)[0]  # has the fields of all four
-        output_dir = Path("runs") / run_name(known, known, known.seed)
+        output_dir = Path("runs") / run_name(known, known, known)
         parser.set_defaults(bf16=has_bf16(known.use_cpu), output_dir=str(output_dir))
     parsed = parser.parse_args_into_dataclasses(arguments)
     given, recipe_alone = (vars(parser.parse_known_args(a)[0]) for a in (arguments, ["--recipe", peeked.recipe]))

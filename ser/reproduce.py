@@ -47,7 +47,7 @@ def missing(run: dict, corpora: dict[str, str | None]) -> list[str] | None:
         return None
     arguments = [f"--{name}={value}" for name, value in (run | {"data_dir": folder}).items()]
     data, options, _, training = parse_arguments(arguments)
-    if (ROOT / "results" / run_name(data, options, training.seed) / "results.json").exists():
+    if (ROOT / "results" / run_name(data, options, training) / "results.json").exists():
         return None
     return [*arguments, "--resume_from_checkpoint=last"] if last_checkpoint(training.output_dir) else arguments
 

@@ -12,6 +12,7 @@ from ser.recipes import load_recipe
 
 CREMA_D = "CREMA-D"  # reports older than the second corpus do not name theirs
 UNSEEN, RANDOM, LEAKY = ("tfds", "loso", "speakers"), ("random-70-30", "random"), ("leaky",)
+DISTILLED = ", distilled"  # after the name of a recipe
 RECIPE_COLUMNS = (
     "recipe",
     "printed by its authors",
@@ -60,11 +61,11 @@ Listeners: share of single audio-only votes of CREMA-D's raters that name the in
 def recipe_table(results: list[dict]) -> str:
     """One Markdown row for each recipe: what was printed, and what a clean, an honest and a leaky split give."""
     groups: defaultdict[str, dict[str, dict]] = defaultdict(dict)
-    for (_, protocol, recipe, _), runs in sorted(_grouped(results).items(), key=lambda item: item[0][3]):
-        groups[recipe][protocol] = summarize(runs)  # the full run last, so that it takes the place of a reduced one
-    rows = [(_first(groups[recipe], UNSEEN), recipe, groups[recipe]) for recipe in groups]
+    for (_, protocol, name, _), runs in sorted(_grouped(results).items(), key=lambda item: item[0][3]):
+        groups[name][protocol] = summarize(runs)  # the full run last, so that it takes the place of a reduced one
+    rows = [(_first(groups[name], UNSEEN), name, groups[name]) for name in groups]
     rows.sort(key=lambda row: -row[0]["accuracy"] if row[0] else 0)
-    return _markdown(RECIPE_COLUMNS, [_recipe_row(recipe, unseen, group) for unseen, recipe, group in rows])
+    return _markdown(RECIPE_COLUMNS, [_recipe_row(name, unseen, group) for unseen, name, group in rows])
 
 
 def protocol_table(results: list[dict]) -> str:
@@ -154,10 +155,11 @@ def benchmark_figures(features: dict, training: dict, inference: dict) -> str:
 
 
 def _grouped(results: list[dict]) -> dict[tuple[str, str, str, float], list[dict]]:
-    """Runs by corpus, protocol, recipe and share of the clips."""
+    """Runs by corpus, protocol, name of the system and share of the clips."""
     groups = defaultdict(list)
     for run in results:
-        key = run.get("corpus", CREMA_D), run["protocol"], run["recipe"], run.get("share_of_clips", 1.0)
+        name = run["recipe"] + (DISTILLED if run.get("teachers") else "")
+        key = run.get("corpus", CREMA_D), run["protocol"], name, run.get("share_of_clips", 1.0)
         groups[key].append(run)
     return groups
 
@@ -167,7 +169,7 @@ def _first(group: dict[str, dict], protocols: tuple[str, ...]) -> dict | None:
 
 
 def _recipe_row(name: str, unseen: dict | None, group: dict[str, dict]) -> list[str]:
-    recipe, any_protocol = load_recipe(name), next(iter(group.values()))
+    recipe, any_protocol = load_recipe(name.removesuffix(DISTILLED)), next(iter(group.values()))
     random, leaky = _first(group, RANDOM), _first(group, LEAKY)
     return [
         f"`{name}`",
@@ -196,7 +198,7 @@ def _protocol_row(corpus: str, protocol: str, name: str, summary: dict) -> list[
         f"{summary['parameters']:,}",
         f"{summary['peak_memory']:.1f} GiB",
         summary["training"],
-        _confusion(summary, load_recipe(name).printed_confusion),
+        _confusion(summary, load_recipe(name.removesuffix(DISTILLED)).printed_confusion),
     ]
 
 

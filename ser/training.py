@@ -51,6 +51,7 @@ from ser.evaluation import predict_logits
 from ser.evaluation import report_on_test
 from ser.evaluation import score
 from ser.feature_extraction_ser import SERFeatureExtractor
+from ser.feature_extraction_ser import settings_of
 from ser.files import check_writable
 from ser.hub import check_card
 from ser.hub import check_token
@@ -86,12 +87,13 @@ class Run:
     parts: datasets.DatasetDict
     extractor: SERFeatureExtractor
     model: PreTrainedModel
+    teachers: list[PreTrainedModel]
     git_commit: str | None
 
     @property
     def name(self) -> str:
         """Folder of the run below `runs/` and `results/`."""
-        return run_name(self.data, self.options, self.training.seed)
+        return run_name(self.data, self.options, self.training)
 
     @property
     def repo_id(self) -> str:
@@ -149,6 +151,7 @@ def prepare(
             train = ClipDataset(parts["train"], extractor)
             extractor.fit_normalization(train.raw_features(index) for index in range(len(train)))
         model = build_model(recipe, model_fields, extractor, labels)
+    teachers = [load_teacher(folder, data, extractor, labels) for folder in training.teachers]
     if training.push_to_hub and training.process_index == 0:  # before hours of training, not after
         training.hub_model_id = claim_repository(
             training.hub_model_id or f"ser-{data.recipe}",
@@ -157,7 +160,7 @@ def prepare(
             branch=training.hub_revision,
         )
         check_card(unfinished_card(training.hub_model_id, [], license=options.license))
-    return Run(data, options, augmentation, training, parts, extractor, model, git_commit())
+    return Run(data, options, augmentation, training, parts, extractor, model, teachers, git_commit())
 
 
 def find_checkpoint(training: SERTrainingArguments) -> str | None:
@@ -264,6 +267,34 @@ def load_start(options: ModelArguments) -> tuple[SERFeatureExtractor, CNNForAudi
         raise ValueError(f"expected a model of this project at {source!r}; got {type(model).__name__}")
     model.config.calibration_temperature = 1.0  # of the old weights
     return extractor, model.to(memory_format=torch.channels_last)
+
+
+def load_teacher(
+    folder: str, data: DataArguments, extractor: SERFeatureExtractor, labels: list[str]
+) -> CNNForAudioClassification:
+    """A model that heard the training part of this run and nothing of its other parts.
+
+    Raises:
+        ValueError: It reads other features, knows other labels, or was trained on other parts.
+    """
+    try:
+        model, theirs = load_trained(folder)
+        report = json.loads((Path(folder) / "results.json").read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ValueError(f"--teachers: {error}") from error
+    split_of_run = {name: getattr(data, name) for name in ("protocol", "fold", "split_seed", "share_of_clips")}
+    for name, value in (split_of_run | {"corpus": corpus_title(data)}).items():
+        if report.get(name) != value:
+            raise ValueError(
+                f"--teachers: {folder!r} was trained with {name} {report.get(name)}, this run has {value}: "
+                "it may have heard this run's test part; take one that was trained on the same parts"
+            )
+    settings = [
+        [getattr(each, name, None) for name in settings_of(SERFeatureExtractor)] for each in (theirs, extractor)
+    ]
+    if settings[0] != settings[1] or labels_of(model) != labels:
+        raise ValueError(f"--teachers: {folder!r} reads other features or knows other labels than this run")
+    return model.to(memory_format=torch.channels_last)
 
 
 def trained_name(source: str) -> str:
@@ -380,6 +411,8 @@ def build_trainer(run: Run) -> SERTrainer:
         compute_metrics=lambda output: score(output.label_ids, output.predictions.argmax(1)),
         callbacks=callbacks,
         mixup_beta=augmentation.mixup_beta,
+        teachers=run.teachers,
+        teacher_share=training.teacher_share,
         ema_decay=training.ema_decay,
         push_checkpoint=functools.partial(push_unfinished, run),
     )
@@ -431,6 +464,7 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
         "corpus": corpus_title(run.data),
         "dataset_name": run.data.dataset_name if on_the_hub(run.data.dataset_name) else None,
         "fine_tuned_from": run.options.model_name_or_path and trained_name(run.options.model_name_or_path),
+        "teachers": len(run.teachers),
         "base_model": run.options.model_name_or_path if on_the_hub(run.options.model_name_or_path) else None,
         "license": run.options.license,
         "protocol": run.data.protocol,

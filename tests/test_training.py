@@ -112,6 +112,26 @@ def test_the_model_folder_is_loadable_and_holds_no_pickle(finished):
     assert "82 test clips" in card
 
 
+def test_a_student_learns_from_teachers_of_the_same_parts_only(finished, small_corpus, monkeypatch):
+    folder, _ = finished
+    network = ("--model", '{"channels": [8, 16, 16]}', "--feature_extractor", '{"hop_length": 512}')
+    arguments = ("--recipe", "cnn1d", "--data_dir", str(small_corpus), "--num_train_epochs", "1", *network)
+    teachers = ("--teachers", "runs/cnn1d/tfds/seed-3/model")
+    done = train(*arguments, *teachers, "--teacher_share", "0.7", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((folder / "results/cnn1d/tfds/distilled-seed-0/results.json").read_text())
+    assert results["teachers"] == 1
+    assert "--teachers DIR" in results["command"]
+    assert "It learned from 1 network of" in (folder / "runs/cnn1d/tfds/distilled-seed-0/model/README.md").read_text()
+    monkeypatch.chdir(folder)
+    with pytest.raises(ValueError, match="with protocol tfds, this run has random: it may have heard this run's test"):
+        prepare(*parse_arguments([*arguments, *teachers, "--protocol", "random"]))
+    with pytest.raises(ValueError, match="reads other features or knows other labels than this run"):
+        prepare(*parse_arguments([*arguments[:-4], *teachers, "--seed", "1"]))
+    with pytest.raises(ValueError, match="--teachers: expected a model folder or Hub id; 'nowhere' is none"):
+        prepare(*parse_arguments([*arguments, "--teachers", "nowhere", "--seed", "1"]))
+
+
 def enumerate_as_text(names):
     return [(str(index), name) for index, name in enumerate(names)]
 
@@ -315,7 +335,8 @@ def test_a_share_of_the_clips_is_the_same_in_every_run_and_named(tmp_path):
     assert len(chosen) == len(set(chosen)) == 10 and chosen == sorted(chosen)
     assert fixed_share(clips, 0.2)["clip"][:] == chosen
     arguments = ["--recipe", "exponet", "--data_dir", str(tmp_path), "--share_of_clips", "0.2"]
-    assert run_name(*parse_arguments(arguments)[:2], 1) == "exponet/tfds/share-0.2-seed-1"
+    data, options, _, training = parse_arguments([*arguments, "--seed", "1"])
+    assert run_name(data, options, training) == "exponet/tfds/share-0.2-seed-1"
 
 
 @pytest.mark.parametrize("share", [0, -0.5, 1.5, float("nan")])

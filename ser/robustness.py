@@ -1,0 +1,170 @@
+"""How much of a model's accuracy is left in noise, rooms, telephone lines and codecs: its own test part, changed.
+
+python -m ser.robustness checkpoints/flagship --data_dir data/crema-d    # writes results/robustness/flagship.json
+The model folder's results.json tells which clips were its test part. Each condition changes every clip, with fixed
+seeds; nothing here was used to train or to select a model.
+"""
+
+import argparse
+import functools
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import audiomentations
+import datasets
+import numpy as np
+import soundfile
+import torch
+from scipy.signal import butter
+from scipy.signal import fftconvolve
+from scipy.signal import sosfilt
+from transformers import set_seed
+
+from ser.clips import ClipDataset
+from ser.clips import with_features
+from ser.corpora import CORPORA
+from ser.corpora.splits import speakers_of
+from ser.corpora.splits import split
+from ser.evaluation import RESAMPLES
+from ser.evaluation import predict_logits
+from ser.evaluation import score
+from ser.files import write_text
+from ser.loading import load_trained
+from ser.training import git_commit
+
+RATE = 16000  # Hz, of the corpora
+CLEAN = "clean"
+MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III", "compression_level": 0.95, "bitrate_mode": "CONSTANT"}
+OPUS = {"format": "OGG", "subtype": "OPUS", "compression_level": 0.96}
+
+
+def noise(snr_db: float, decay_db: float) -> Callable:
+    """Noise at this signal-to-noise ratio, its spectrum falling by `decay_db` an octave (0 white, 3 pink)."""
+    return audiomentations.AddColorNoise(
+        min_snr_db=snr_db, max_snr_db=snr_db, min_f_decay=-decay_db, max_f_decay=-decay_db, p=1.0
+    )
+
+
+def room(waveform: np.ndarray, sample_rate: int, reverberation_time: float) -> np.ndarray:
+    """Convolve with noise that falls by 60 dB in `reverberation_time` seconds, as loud as the direct sound (Polack)."""
+    seconds = np.arange(round(reverberation_time * sample_rate)) / sample_rate
+    echo = np.random.standard_normal(len(seconds)) * 10 ** (-3 * seconds / reverberation_time)
+    echo /= np.sqrt(np.square(echo).sum())
+    echo[0] = 1.0
+    return fftconvolve(waveform, echo)[: len(waveform)]
+
+
+def telephone(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Leave 300 to 3,400 Hz."""
+    return sosfilt(butter(6, [300, 3400], "bandpass", fs=sample_rate, output="sos"), waveform)
+
+
+def codec(waveform: np.ndarray, sample_rate: int, how: dict) -> np.ndarray:
+    """Through an encoder of about 16 kbit/s and back."""
+    with io.BytesIO() as file:
+        soundfile.write(file, np.clip(waveform, -1, 1), sample_rate, **how)
+        file.seek(0)
+        return soundfile.read(file)[0]
+
+
+def gain(waveform: np.ndarray, sample_rate: int, decibels: float) -> np.ndarray:
+    """Louder or softer; nothing is clipped."""
+    return waveform * 10 ** (decibels / 20)
+
+
+def margins(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
+    """A second of digital silence before and after."""
+    return np.pad(waveform, sample_rate)
+
+
+def clipped(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Cut off the loudest tenth of the samples."""
+    limit = np.quantile(np.abs(waveform), 0.9)
+    return np.clip(waveform, -limit, limit)
+
+
+CONDITIONS: dict[str, Callable | None] = {
+    CLEAN: None,
+    **{f"white noise, {snr} dB": noise(snr, 0.0) for snr in (20, 10, 5)},
+    **{f"pink noise, {snr} dB": noise(snr, 3.01) for snr in (20, 10, 5)},
+    **{f"room, {time} s": functools.partial(room, reverberation_time=time) for time in (0.3, 0.6, 0.9)},
+    "telephone band": telephone,
+    "MP3, 16 kbit/s": functools.partial(codec, how=MP3),
+    "Opus, 16 kbit/s": functools.partial(codec, how=OPUS),
+    "20 dB louder": functools.partial(gain, decibels=20.0),
+    "20 dB softer": functools.partial(gain, decibels=-20.0),
+    "clipped": clipped,
+    "silent margins": margins,
+    "other microphones": audiomentations.SevenBandParametricEQ(min_gain_db=-10.0, max_gain_db=10.0, p=1.0),
+}
+
+
+def test_part(report: dict, data_dir: str, cache_dir: str | None) -> datasets.Dataset:
+    """The clips that a model's report calls its test part."""
+    corpus = next(name for name, builder in CORPORA.items() if builder.TITLE == report.get("corpus", "CREMA-D"))
+    clips = CORPORA[corpus].load(data_dir, cache_dir=cache_dir)
+    return split(clips, report["protocol"], fold=report["fold"], split_seed=report["split_seed"])["test"]
+
+
+def changed(waveform: np.ndarray, change: Callable) -> np.ndarray:
+    """A waveform of shape `(samples,)` under one condition."""
+    return np.asarray(change(waveform, sample_rate=RATE), dtype=np.float32)
+
+
+def measure(model: torch.nn.Module, extractor, clips: datasets.Dataset) -> dict[str, dict]:
+    """Accuracy and UAR under each condition, and the change of accuracy against the clean clips with its interval."""
+    clips, labels = with_features(clips, extractor), np.asarray(clips["label"][:])
+    speakers, figures, clean = speakers_of(clips), {}, None
+    for name, change in CONDITIONS.items():
+        set_seed(0)
+        augment = change and functools.partial(changed, change=change)
+        part = ClipDataset(clips, extractor, augment_waveform=augment)
+        predicted = predict_logits(model, part, batch_size=16, desc=name).argmax(1)
+        hits = predicted == labels
+        clean = hits if clean is None else clean
+        figures[name] = {key: round(value, 4) for key, value in score(labels, predicted).items()} | {
+            "change": round(float(hits.mean() - clean.mean()), 4),
+            "change_interval_95": change_interval(hits.astype(float) - clean, speakers),
+        }
+    return figures
+
+
+def change_interval(change: np.ndarray, speakers: list[str] | None) -> list[float]:
+    """95 % interval of the mean of `change`, shape `(clips,)`, when whole speakers are drawn again."""
+    _, speaker = np.unique(speakers or np.arange(len(change)), return_inverse=True)
+    clips, sums = np.bincount(speaker), np.bincount(speaker, weights=change)
+    drawn = np.random.default_rng(0).integers(len(clips), size=(RESAMPLES, len(clips)))
+    return np.quantile(sums[drawn].sum(1) / clips[drawn].sum(1), [0.025, 0.975]).round(4).tolist()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure and write; a bad command ends in one sentence."""
+    parser = argparse.ArgumentParser(
+        "python -m ser.robustness", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", help="model folder with its results.json")
+    parser.add_argument("--data_dir", required=True, help="folder with the corpus that the model was trained on")
+    parser.add_argument("--cache_dir", help="where tables and features are cached")
+    parser.add_argument("--output", help="default: results/robustness/MODEL.json")
+    options = parser.parse_args(arguments)
+    name = Path(options.model).resolve().name
+    output = Path(options.output or f"results/robustness/{name}.json")
+    try:
+        model, extractor = load_trained(options.model)
+        report = json.loads((Path(options.model) / "results.json").read_text(encoding="utf-8"))
+        figures = measure(model, extractor, test_part(report, options.data_dir, options.cache_dir))
+    except (ValueError, OSError) as error:
+        sys.exit(f"ser.robustness: {error}")
+    facts = {name: report.get(name) for name in ("recipe", "corpus", "protocol", "fold", "split_seed", "seed")}
+    result = facts | {"model_commit": report["git_commit"], "git_commit": git_commit(), "conditions": figures}
+    write_text(output, json.dumps(result, indent=1) + "\n")
+    print(f"{len(figures)} conditions: {output}")
+
+
+__all__ = ["CONDITIONS", "measure"]
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""A model on its own test part, changed: every condition is measured, and the same each time."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import RATE
+from conftest import ROOT
+from conftest import voice
+from transformers import set_seed
+
+from ser.robustness import CLEAN
+from ser.robustness import CONDITIONS
+from ser.robustness import change_interval
+from ser.robustness import changed
+from ser.robustness import main
+
+
+@pytest.mark.parametrize("name", [name for name in CONDITIONS if name != CLEAN])
+def test_each_condition_changes_the_sound_and_does_so_again(name):
+    waveform = (0.3 * voice(2.0)).astype(np.float32)
+    results = []
+    for _ in range(2):
+        set_seed(0)
+        results.append(changed(waveform, CONDITIONS[name]))
+    first, again = results
+    assert first.dtype == np.float32 and np.isfinite(first).all()
+    assert abs(len(first) - len(waveform)) <= 2 * RATE
+    assert first.shape != waveform.shape or np.abs(first - waveform).max() > 0.001
+    np.testing.assert_array_equal(first, again)
+
+
+@pytest.mark.parametrize("snr", [20, 10, 5])
+@pytest.mark.parametrize("colour", ["white", "pink"])
+def test_noise_is_as_loud_as_its_name_says(colour, snr):
+    waveform = (0.1 * voice(3.0)).astype(np.float32)
+    noise = changed(waveform, CONDITIONS[f"{colour} noise, {snr} dB"]) - waveform
+    assert 10 * np.log10(np.square(waveform).mean() / np.square(noise).mean()) == pytest.approx(snr, abs=0.5)
+
+
+def test_a_telephone_passes_its_band_only():
+    time = np.arange(RATE) / RATE
+    for hertz, passes in ((100, False), (1000, True), (6000, False)):
+        tone = np.sin(2 * np.pi * hertz * time).astype(np.float32)
+        left = np.abs(changed(tone, CONDITIONS["telephone band"])[RATE // 2 :]).max()
+        assert left > 0.9 if passes else left < 0.1
+
+
+def test_the_interval_of_a_change_is_over_speakers():
+    change = np.repeat([-1.0, 0.0], 50)
+    assert change_interval(change, ["a"] * 50 + ["b"] * 50) == [-1.0, 0.0]
+    low, high = change_interval(change, None)  # each clip by itself: much narrower
+    assert -0.62 < low < -0.5 < high < -0.38
+
+
+def test_the_command_measures_the_models_own_test_part(small_corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr("ser.robustness.CONDITIONS", {name: CONDITIONS[name] for name in (CLEAN, "20 dB softer")})
+    output = tmp_path / "cnn1d.json"
+    model = str(ROOT / "checkpoints/cnn1d")
+    main([model, "--data_dir", str(small_corpus), "--cache_dir", str(tmp_path), "--output", str(output)])
+    report = json.loads(output.read_text())
+    assert (report["recipe"], report["protocol"], report["seed"]) == ("cnn1d", "tfds", 0)
+    assert report["conditions"][CLEAN]["change"] == 0
+    softer = report["conditions"]["20 dB softer"]
+    assert softer["change"] == pytest.approx(softer["accuracy"] - report["conditions"][CLEAN]["accuracy"], abs=2e-4)
+
+
+@pytest.mark.parametrize("arguments", [["nowhere", "--data_dir", "."], ["{model}", "--data_dir", "nowhere"]])
+def test_a_bad_command_ends_in_one_sentence(arguments, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(SystemExit, match=r"ser\.robustness: .*nowhere") as stopped:
+        main([argument.format(model=ROOT / "checkpoints/cnn1d") for argument in arguments])
+    assert "\n" not in str(stopped.value)
