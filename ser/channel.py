@@ -18,8 +18,10 @@ REVERBERATION_TIME = (0.15, 1.0)  # seconds to a fall by 60 dB
 DIRECT_TO_REVERBERANT_DB = (-3.0, 15.0)
 TELEPHONE_HZ = (300.0, 3400.0)
 LOW_PASS_HZ = (3000.0, 8000.0)
-NOISE_CURVE_DB = 12.0
+NOISE_CURVE_DB = 8.0
+NOISE_TILT_DB = (-9.0, 3.0)  # an octave: hum and rumble to hiss
 MARGIN_SECONDS = 0.5
+LOWEST_HZ = 50.0  # below it, the tilt goes no further
 HANN_BINS = 1.5  # neighbouring bins that the window of the transform makes one
 
 
@@ -67,7 +69,8 @@ class Channel:
 
     def noise(self, frames: int) -> np.ndarray:
         """Power of a steady noise of a random colour, shape `(frames, n_mels)`."""
-        colour = 10 ** (self.random_curve(NOISE_CURVE_DB) / 10)
+        tilt = np.random.uniform(*NOISE_TILT_DB) * np.log2(np.maximum(self.centres, LOWEST_HZ) / LOWEST_HZ)
+        colour = 10 ** ((self.random_curve(NOISE_CURVE_DB) + tilt) / 10)
         return colour * np.random.gamma(self.parts, 1 / self.parts, (frames, len(colour)))
 
     def add_noise(self, power: np.ndarray, snr: float) -> np.ndarray:

@@ -60,6 +60,14 @@ def bootstrap_interval(
     return {name: np.quantile(values, [0.025, 0.975]).round(4).tolist() for name, values in samples.items()}
 
 
+def mean_interval(values: np.ndarray, speakers: Sequence[str] | None) -> list[float]:
+    """95 % interval of the mean of `values`, shape `(clips,)`, when whole speakers (or clips) are drawn again."""
+    _, speaker = np.unique(np.arange(len(values)) if speakers is None else speakers, return_inverse=True)
+    clips, sums = np.bincount(speaker), np.bincount(speaker, weights=values)
+    drawn = np.random.default_rng(0).integers(len(clips), size=(RESAMPLES, len(clips)))
+    return np.quantile(sums[drawn].sum(1) / clips[drawn].sum(1), [0.025, 0.975]).round(4).tolist()
+
+
 def most_confused(matrix: np.ndarray, names: Sequence[str], *, count: int = 5) -> list[dict]:
     """Off-diagonal cells of a confusion matrix with the largest share of their true class."""
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
@@ -78,18 +86,45 @@ def _band(value: float, bands: Sequence[tuple]) -> str:
 
 
 def accuracy_by_group(clips: datasets.Dataset, hits: np.ndarray) -> dict[str, dict]:
-    """Accuracy by sex, age band, race, level and duration band, as far as the corpus tells them."""
+    """Accuracy by sex, age band, race, level and duration band, as far as the corpus tells them.
+
+    The interval is over the speakers of a group, and None where there is one only.
+    """
+    speakers = np.asarray(speakers_of(clips) or range(len(clips)))
     columns = {name: clips[name][:] for name in ("sex", "race", "level") if name in clips.column_names}
     for name, bands in (("age", AGE_BANDS), ("duration", DURATION_BANDS)):
         if name in clips.column_names and None not in clips[name][:]:
             columns[name] = [_band(value, bands) for value in clips[name][:]]
     return {
         column: {
-            value: {"clips": int((chosen := np.asarray(values) == value).sum()), "accuracy": float(hits[chosen].mean())}
+            value: _group(hits[chosen := np.asarray(values) == value], speakers[chosen])
             for value in sorted(set(values))
         }
         for column, values in columns.items()
         if None not in values
+    }
+
+
+def _group(hits: np.ndarray, speakers: np.ndarray) -> dict:
+    interval = mean_interval(hits.astype(float), speakers) if len(set(speakers)) > 1 else None
+    return {"clips": len(hits), "accuracy": float(hits.mean()), "interval_95": interval}
+
+
+def agreement(votes: np.ndarray, labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """How often one listener's vote, drawn at random, is another listener's, the model's answer, and the intended one.
+
+    Args:
+        votes: How many listeners heard each emotion, shape `(clips, num_labels)`; of those two or more heard.
+        labels: Intended emotion of each clip.
+        predicted: The model's.
+    """
+    heard = votes.sum(1)
+    kept = heard > 1
+    votes, heard, clip = votes[kept], heard[kept], np.arange(kept.sum())
+    return {
+        "listener": float(np.mean((votes * (votes - 1)).sum(1) / (heard * (heard - 1)))),
+        "model": float(np.mean(votes[clip, predicted[kept]] / heard)),
+        "intended": float(np.mean(votes[clip, labels[kept]] / heard)),
     }
 
 
@@ -122,7 +157,7 @@ def report_on_test(clips: datasets.Dataset, logits: np.ndarray) -> dict:
     names = clips.features["label"].names
     labels, predicted = np.asarray(clips["label"][:]), logits.argmax(1)
     matrix = confusion_matrix(labels, predicted, labels=range(len(names)))
-    summary, votes = describe_part(clips, logits), human_confusion(clips)
+    summary, votes, heard = describe_part(clips, logits), human_confusion(clips), listeners_votes(clips)
     by_actor = (summary["actors"] or 0) > 1  # drawing one actor again and again would say nothing
     groups = (speakers_of(clips) if by_actor else None) or [str(index) for index in range(len(clips))]
     return {
@@ -138,6 +173,7 @@ def report_on_test(clips: datasets.Dataset, logits: np.ndarray) -> dict:
         "confusion_matrix": matrix.tolist(),
         "most_confused": most_confused(matrix, names),
         "groups": accuracy_by_group(clips, predicted == labels),
+        "agreement_with_a_listener": None if heard is None else agreement(heard, labels, predicted),
         "human_single_vote_accuracy": None if votes is None else float(np.trace(votes) / votes.sum()),
         "human_confusion_matrix": None if votes is None else votes.tolist(),
     }
@@ -145,10 +181,12 @@ def report_on_test(clips: datasets.Dataset, logits: np.ndarray) -> dict:
 
 __all__ = [
     "accuracy_by_group",
+    "agreement",
     "bootstrap_interval",
     "describe_part",
     "human_confusion",
     "listeners_votes",
+    "mean_interval",
     "most_confused",
     "predict_logits",
     "report_on_test",

@@ -28,7 +28,7 @@ from ser.clips import with_features
 from ser.corpora import CORPORA
 from ser.corpora.splits import speakers_of
 from ser.corpora.splits import split
-from ser.evaluation import RESAMPLES
+from ser.evaluation import mean_interval
 from ser.evaluation import predict_logits
 from ser.evaluation import score
 from ser.files import write_text
@@ -127,17 +127,9 @@ def measure(model: torch.nn.Module, extractor, clips: datasets.Dataset) -> dict[
         clean = hits if clean is None else clean
         figures[name] = {key: round(value, 4) for key, value in score(labels, predicted).items()} | {
             "change": round(float(hits.mean() - clean.mean()), 4),
-            "change_interval_95": change_interval(hits.astype(float) - clean, speakers),
+            "change_interval_95": mean_interval(hits.astype(float) - clean, speakers),
         }
     return figures
-
-
-def change_interval(change: np.ndarray, speakers: list[str] | None) -> list[float]:
-    """95 % interval of the mean of `change`, shape `(clips,)`, when whole speakers are drawn again."""
-    _, speaker = np.unique(speakers or np.arange(len(change)), return_inverse=True)
-    clips, sums = np.bincount(speaker), np.bincount(speaker, weights=change)
-    drawn = np.random.default_rng(0).integers(len(clips), size=(RESAMPLES, len(clips)))
-    return np.quantile(sums[drawn].sum(1) / clips[drawn].sum(1), [0.025, 0.975]).round(4).tolist()
 
 
 def main(arguments: list[str] | None = None) -> None:

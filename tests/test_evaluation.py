@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from ser.evaluation import accuracy_by_group
+from ser.evaluation import agreement
 from ser.evaluation import bootstrap_interval
 from ser.evaluation import human_confusion
+from ser.evaluation import mean_interval
 from ser.evaluation import most_confused
 from ser.evaluation import report_on_test
 from ser.evaluation import score
@@ -70,7 +72,12 @@ def test_groups_and_listeners():
     clips, logits = made_up_clips()
     hits = logits.argmax(1) == np.asarray(clips["label"])
     groups = accuracy_by_group(clips, hits)
-    assert groups["sex"] == {"female": {"clips": 54, "accuracy": 1.0}, "male": {"clips": 54, "accuracy": 0.0}}
+    assert groups["sex"] == {
+        "female": {"clips": 54, "accuracy": 1.0, "interval_95": [1.0, 1.0]},
+        "male": {"clips": 54, "accuracy": 0.0, "interval_95": [0.0, 0.0]},
+    }
+    low, high = groups["age"]["under 30"]["interval_95"]  # of two actors, one always named right
+    assert (low, high) == (0, 1)
     assert sum(figure["clips"] for figure in groups["age"].values()) == 108
     assert groups["age"]["under 30"]["clips"] == 18
     assert sum(figure["clips"] for figure in groups["duration"].values()) == 108
@@ -78,6 +85,21 @@ def test_groups_and_listeners():
     assert votes.sum() == 108 * 5
     assert np.trace(votes) / votes.sum() == pytest.approx(3 / 5)
     assert human_confusion(clips.remove_columns("votes_sad")) is None
+
+
+def test_a_mean_varies_as_much_as_its_speakers_do():
+    change = np.repeat([-1.0, 0.0], 50)
+    assert mean_interval(change, ["a"] * 50 + ["b"] * 50) == [-1.0, 0.0]
+    low, high = mean_interval(change, None)  # each clip by itself: much narrower
+    assert -0.62 < low < -0.5 < high < -0.38
+
+
+def test_agreement_counts_pairs_of_listeners():
+    votes = np.array([[2, 1, 0], [0, 0, 4], [1, 0, 0]])  # the last clip was heard by one only
+    figures = agreement(votes, labels=np.array([0, 1, 0]), predicted=np.array([1, 2, 2]))
+    assert figures["listener"] == pytest.approx((1 / 3 + 1) / 2)
+    assert figures["model"] == pytest.approx((1 / 3 + 1) / 2)
+    assert figures["intended"] == pytest.approx((2 / 3 + 0) / 2)
 
 
 def test_the_report_adds_up():

@@ -28,8 +28,8 @@ RECIPE = Recipe(
         "normalization": "corpus",
     },
     augmentation={
-        "crop_duration": 2.56,
-        "channel_probability": 0.15,
+        "crop_duration": 2.048,
+        "channel_probability": 0.2,
         "equalizer_db": 6.0,
         "frequency_shift": 2,
         "time_stretch": 0.1,
@@ -41,7 +41,7 @@ RECIPE = Recipe(
         "label_smoothing": 0.05,
     },
     training={
-        "num_train_epochs": 45,
+        "num_train_epochs": 40,
         "per_device_train_batch_size": 16,
         "learning_rate": 1.5e-3,
         "weight_decay": 0.01,
