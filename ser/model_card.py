@@ -81,11 +81,12 @@ EMODB = Corpus(
 CORPORA = {"CREMA-D": CREMA_D, "EmoDB": EMODB}
 
 
-def render_card(results: dict) -> str:
+def render_card(results: dict, conditions: dict[str, dict] | None = None) -> str:
     """The card of a model, as the text of its README.md.
 
     Args:
         results: The content of the run's `results.json`.
+        conditions: What `ser.robustness` measured, if it did.
     """
     name, corpus_name = f"ser-{results['recipe']}", results.get("corpus", "CREMA-D")
     corpus = CORPORA.get(corpus_name, Corpus(speech=f"the speech of {in_markdown(corpus_name)}"))
@@ -125,6 +126,7 @@ def render_card(results: dict) -> str:
         corpus_name=in_markdown(corpus_name),
         corpus=corpus,
         protocol=protocol,
+        conditions=conditions,
         results=in_markdown(results) | {"command": results["command"]},
     )
     return str(card)

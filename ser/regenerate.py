@@ -15,6 +15,7 @@ from ser.tables import benchmark_figures
 from ser.tables import page_figures
 from ser.tables import protocol_table
 from ser.tables import recipe_table
+from ser.tables import robustness_table
 
 ROOT = Path(__file__).parent.parent
 SIDE_BY_SIDE = ("zcr-energy-1d", "mel-2d")
@@ -28,6 +29,9 @@ Written by `make results` from the `results.json` files. `python -m ser.reproduc
 ## One row for each recipe and protocol
 
 {protocols}
+## The bundled models in noise, rooms and lines
+
+{conditions}
 ## Training curves of the 1D and the 2D network of one class project
 
 ![Accuracy by epoch on the training and the dev part, 1D network left, 2D network right](curves-1d-2d.png)
@@ -37,6 +41,12 @@ Written by `make results` from the `results.json` files. `python -m ser.reproduc
 def read_results(folder: Path) -> list[dict]:
     """The content of every `results.json` of a run below `folder`."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*/*/*/results.json"))]
+
+
+def read_robustness(folder: Path) -> dict[str, dict[str, dict]]:
+    """What `ser.robustness` measured of each model below `folder`, by its name and the condition."""
+    paths = sorted(folder.glob("*/robustness.json"))
+    return {path.parent.name: json.loads(path.read_text(encoding="utf-8"))["conditions"] for path in paths}
 
 
 def replace_block(text: str, name: str, block: str) -> str:
@@ -55,6 +65,7 @@ def replace_block(text: str, name: str, block: str) -> str:
 def regenerate(root: Path) -> dict[Path, str]:
     """Every text that is made from results, by path."""
     results, readme = read_results(root / "results"), root / "README.md"
+    sturdy = read_robustness(root / "checkpoints")
     names = ("page", "load", "features", "training", "inference")
     page, load, *beside = (json.loads((root / f"results/benchmarks/{name}.json").read_text()) for name in names)
     recipes, protocols = recipe_table(results) + RECIPE_LEGEND, protocol_table(results) + PROTOCOL_LEGEND
@@ -62,9 +73,11 @@ def regenerate(root: Path) -> dict[Path, str]:
     readme_text = readme.read_text(encoding="utf-8")
     for name, block in blocks.items():
         readme_text = replace_block(readme_text, name, block)
-    texts = {root / "results/README.md": RESULTS.format(recipes=recipes, protocols=protocols), readme: readme_text}
+    text = RESULTS.format(recipes=recipes, protocols=protocols, conditions=robustness_table(sturdy))
+    texts = {root / "results/README.md": text, readme: readme_text}
     for path in (root / "checkpoints").glob("*/results.json"):
-        texts[path.parent / "README.md"] = render_card(json.loads(path.read_text(encoding="utf-8")))
+        card = render_card(json.loads(path.read_text(encoding="utf-8")), sturdy.get(path.parent.name))
+        texts[path.parent / "README.md"] = card
         for code in path.parent.glob("*_ser.py"):
             texts[code] = (root / "ser" / code.name).read_text(encoding="utf-8")
     return texts

@@ -1,8 +1,8 @@
 """How much of a model's accuracy is left in noise, rooms, telephone lines and codecs: its own test part, changed.
 
-python -m ser.robustness checkpoints/flagship --data_dir data/crema-d    # writes results/robustness/flagship.json
-The model folder's results.json tells which clips were its test part. Each condition changes every clip, with fixed
-seeds; nothing here was used to train or to select a model.
+python -m ser.robustness checkpoints/flagship --data_dir data/crema-d
+writes robustness.json into the model folder, and its model card anew. The folder's results.json tells which clips were
+its test part. Each condition changes every clip, with fixed seeds; none is used to train or to select a model.
 """
 
 import argparse
@@ -31,12 +31,15 @@ from ser.corpora.splits import split
 from ser.evaluation import mean_interval
 from ser.evaluation import predict_logits
 from ser.evaluation import score
+from ser.files import check_writable
 from ser.files import write_text
 from ser.loading import load_trained
+from ser.model_card import render_card
 from ser.training import git_commit
 
 RATE = 16000  # Hz, of the corpora
 CLEAN = "clean"
+FILE = "robustness.json"
 MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III", "compression_level": 0.95, "bitrate_mode": "CONSTANT"}
 OPUS = {"format": "OGG", "subtype": "OPUS", "compression_level": 0.96}
 
@@ -140,20 +143,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("model", help="model folder with its results.json")
     parser.add_argument("--data_dir", required=True, help="folder with the corpus that the model was trained on")
     parser.add_argument("--cache_dir", help="where tables and features are cached")
-    parser.add_argument("--output", help="default: results/robustness/MODEL.json")
     options = parser.parse_args(arguments)
-    name = Path(options.model).resolve().name
-    output = Path(options.output or f"results/robustness/{name}.json")
+    folder = Path(options.model)
     try:
         model, extractor = load_trained(options.model)
-        report = json.loads((Path(options.model) / "results.json").read_text(encoding="utf-8"))
+        report = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        check_writable(folder)
         figures = measure(model, extractor, test_part(report, options.data_dir, options.cache_dir))
     except (ValueError, OSError) as error:
         sys.exit(f"ser.robustness: {error}")
-    facts = {name: report.get(name) for name in ("recipe", "corpus", "protocol", "fold", "split_seed", "seed")}
-    result = facts | {"model_commit": report["git_commit"], "git_commit": git_commit(), "conditions": figures}
-    write_text(output, json.dumps(result, indent=1) + "\n")
-    print(f"{len(figures)} conditions: {output}")
+    result = {"git_commit": git_commit(), "conditions": figures}
+    write_text(folder / FILE, json.dumps(result, indent=1) + "\n")
+    write_text(folder / "README.md", render_card(report, figures))
+    print(f"{len(figures)} conditions: {folder / FILE}")
 
 
 __all__ = ["CONDITIONS", "measure"]

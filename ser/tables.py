@@ -56,6 +56,12 @@ several), drawn again 2,000 times, its ends averaged over the seeds.
 `actor-5fold`: blocks of unseen actors; `random`: the same actors on all sides, so not a figure for unseen speakers.
 Listeners: share of single audio-only votes of CREMA-D's raters that name the intended emotion, on the same test clips.
 """
+ROBUSTNESS_LEGEND = """
+Accuracy on each model's own test part (`tfds`), every clip changed in one way, and the difference from the clean clips.
+None of the conditions was used for training or selection as it is here (`python -m ser.robustness`).
+Rooms: an exponentially falling echo as loud as the direct sound. Clipped: the loudest tenth of the samples cut off.
+Other microphones: seven bands up to 10 dB up or down. Silent margins: a second before and after.
+"""
 
 
 def recipe_table(results: list[dict]) -> str:
@@ -111,6 +117,16 @@ def _pooled(folds: list[dict]) -> dict:
         "interval_95": bootstrap_interval(label, heard_as, fold, num_labels=len(names)),
         "most_confused": most_confused(matrix, names),
     }
+
+
+def robustness_table(models: dict[str, dict[str, dict]]) -> str:
+    """One Markdown row for each condition: accuracy of each model, and its change against the clean clips."""
+    conditions = next(iter(models.values()), {})
+    rows = [
+        [name, *("{accuracy:.3f} ({change:+.3f})".format(**figures[name]) for figures in models.values())]
+        for name in conditions
+    ]
+    return _markdown(("condition", *(f"`{name}`" for name in models)), rows) + ROBUSTNESS_LEGEND
 
 
 def page_figures(page: dict, load: dict) -> str:
@@ -227,5 +243,6 @@ __all__ = [
     "page_figures",
     "protocol_table",
     "recipe_table",
+    "robustness_table",
     "summarize",
 ]

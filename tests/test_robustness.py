@@ -1,6 +1,7 @@
 """A model on its own test part, changed: every condition is measured, and the same each time."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -47,13 +48,12 @@ def test_a_telephone_passes_its_band_only():
 
 def test_the_command_measures_the_models_own_test_part(small_corpus, tmp_path, monkeypatch):
     monkeypatch.setattr("ser.robustness.CONDITIONS", {name: CONDITIONS[name] for name in (CLEAN, "20 dB softer")})
-    output = tmp_path / "cnn1d.json"
-    model = str(ROOT / "checkpoints/cnn1d")
-    main([model, "--data_dir", str(small_corpus), "--cache_dir", str(tmp_path), "--output", str(output)])
-    report = json.loads(output.read_text())
-    assert (report["recipe"], report["protocol"], report["seed"]) == ("cnn1d", "tfds", 0)
+    model = shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "cnn1d")
+    main([str(model), "--data_dir", str(small_corpus), "--cache_dir", str(tmp_path)])
+    report = json.loads((model / "robustness.json").read_text())
     assert report["conditions"][CLEAN]["change"] == 0
     softer = report["conditions"]["20 dB softer"]
+    assert f"| 20 dB softer | {softer['accuracy']:.3f} |" in (model / "README.md").read_text()
     assert softer["change"] == pytest.approx(softer["accuracy"] - report["conditions"][CLEAN]["accuracy"], abs=2e-4)
 
 

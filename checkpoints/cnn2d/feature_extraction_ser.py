@@ -21,6 +21,7 @@ from .audio_ser import to_numpy
 from .configuration_ser import refuse_misspelt
 from .features_ser import FEATURES
 from .features_ser import Frames
+from .features_ser import limit_range
 from .features_ser import loud_span
 from .features_ser import wiener_filter
 
@@ -248,6 +249,10 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         if self.statistics is None:
             return features
         return np.concatenate([STATISTICS[name](features, axis=0) for name in self.statistics])[None]
+
+    def limit_range(self, image: np.ndarray) -> np.ndarray:
+        """Give a changed log-mel image, shape `(frames, n_mels)`, the level and dynamic range that `extract` gives."""
+        return limit_range(image, top_db=self.top_db, db_reference=self.db_reference)
 
     def loud_span(self, waveform: np.ndarray) -> slice:
         """Samples of a waveform of shape `(samples,)` that are left when silence is trimmed."""

@@ -113,12 +113,15 @@ def log_mel(frames: Frames) -> np.ndarray:
     """Mel spectrogram in dB, shape `(frames, n_mels)` (librosa.power_to_db of librosa.feature.melspectrogram)."""
     mel = torch.sparse.mm(frames.mel_filters, frames.magnitude.square())
     decibels = 10.0 * torch.log10(torch.clamp(mel, min=SILENCE))
-    loudest = float(decibels.max())
-    if frames.db_reference == "max":
-        decibels, loudest = decibels - loudest, 0.0
-    if frames.top_db is not None:
-        decibels = torch.clamp(decibels, min=loudest - frames.top_db)
-    return decibels.T.numpy()
+    return limit_range(decibels.T.numpy(), top_db=frames.top_db, db_reference=frames.db_reference)
+
+
+def limit_range(decibels: np.ndarray, *, top_db: float | None, db_reference: str) -> np.ndarray:
+    """Refer a mel spectrogram in dB, shape `(frames, n_mels)`, to its loudest cell, and cut what is too far below."""
+    loudest = decibels.max()
+    if db_reference == "max":
+        decibels, loudest = decibels - loudest, np.float32(0.0)
+    return decibels if top_db is None else np.maximum(decibels, loudest - np.float32(top_db))
 
 
 def zero_crossing_rate(frames: Frames) -> np.ndarray:
