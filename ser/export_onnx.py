@@ -1,7 +1,7 @@
 """A trained model as one ONNX file, features included: a waveform in, probabilities out, without torch.
 
-python -m ser.export_onnx checkpoints/cnn2d onnx                               # onnx/model.onnx
-python -m ser.export_onnx checkpoints/cnn2d onnx --calibration clips/*.wav     # and model.int8.onnx, a third as large
+python -m ser.export_onnx checkpoints/cnn2d onnx                        # onnx/model.onnx
+python -m ser.export_onnx checkpoints/cnn2d onnx --calibration clips    # and onnx/model.int8.onnx, a third as large
 Needs `pip install onnx onnxscript` (the extra `onnx`); to run the files, onnxruntime and numpy are enough.
 """
 
@@ -22,6 +22,7 @@ from onnxruntime.quantization import QuantType
 from onnxruntime.quantization import quantize_static
 
 from ser.audio_ser import load_audio
+from ser.corpora.unlabelled_audio import find_clips
 from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.features_ser import SILENCE
 from ser.files import atomic_folder
@@ -42,6 +43,7 @@ EXPORTED: dict[str, list] = {
     "normalization": ["none", "corpus"],
 }
 QUANTIZED = ["Conv", "Gemm"]
+MOST_CLIPS = 100
 
 
 class WaveformClassifier(torch.nn.Module):
@@ -146,7 +148,8 @@ def write(source: str, folder: str | Path, calibration: list[str]) -> list[Path]
     Args:
         source: Model folder, or an id on the Hub.
         folder: Written whole; what was there before is replaced.
-        calibration: Sound files of speech to read ranges off, a few dozen; none for no 8-bit model.
+        calibration: Files, folders or patterns of clips of speech to read ranges off, of which `MOST_CLIPS` are used;
+            none for no 8-bit model.
 
     Raises:
         ValueError: The model cannot be read or exported, a clip not be heard, or the folder not be written to.
@@ -155,7 +158,9 @@ def write(source: str, folder: str | Path, calibration: list[str]) -> list[Path]
     model, extractor = load_trained(source)
     if not isinstance(extractor, SERFeatureExtractor):
         raise ValueError(f"expected a model of this project at {source!r}; got {type(model).__name__}")
-    clips = [load_audio(clip, sampling_rate=extractor.sampling_rate) for clip in calibration]
+    found = find_clips(calibration)["audio"][:]
+    found = found[:: -(-len(found) // MOST_CLIPS) or 1]
+    clips = [load_audio(clip, sampling_rate=extractor.sampling_rate) for clip in found]
     graph = export(model, extractor)
     with atomic_folder(folder) as temporary:
         onnx.save(graph, temporary / "model.onnx")
@@ -172,7 +177,9 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("model", help="model folder or Hub id")
     parser.add_argument("folder", help="where to write model.onnx")
-    parser.add_argument("--calibration", nargs="+", default=[], metavar="CLIP", help="sound files, for model.int8.onnx")
+    parser.add_argument(
+        "--calibration", nargs="+", default=[], metavar="CLIPS", help="files, folders or patterns of speech"
+    )
     options = parser.parse_args(arguments)
     try:
         files = write(options.model, options.folder, options.calibration)

@@ -1,6 +1,7 @@
 """An exported model says what the model says, for any length, without torch."""
 
-import json
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from conftest import RATE
+from conftest import ROOT
 from conftest import voice
 
 from ser.audio_ser import load_audio
@@ -16,23 +18,13 @@ from ser.export_onnx import main
 from ser.export_onnx import write
 from ser.loading import load_trained
 
-CHECKPOINT = Path(__file__).parent.parent / "checkpoints/cnn2d"
-WITHOUT_TORCH = """
-import json, sys
-sys.modules["torch"] = None
-import onnxruntime, soundfile, soxr
-session = onnxruntime.InferenceSession(sys.argv[1])
-settings = session.get_modelmeta().custom_metadata_map
-samples, rate = soundfile.read(sys.argv[2], dtype="float32", always_2d=True)
-waveform = soxr.resample(samples.mean(1), rate, int(settings["sampling_rate"]))
-probabilities, = session.run(None, {"waveform": waveform})
-print(json.dumps(dict(zip(json.loads(settings["labels"]), probabilities.tolist()))))
-"""
+CHECKPOINT = ROOT / "checkpoints/cnn2d"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def examples() -> list[str]:
-    return [str(path) for path in sorted((CHECKPOINT.parent.parent / "ser/examples").glob("*.ogg"))]
+    return [str(path) for path in sorted((ROOT / "ser/examples").glob("*.ogg"))]
 
 
 @pytest.fixture(scope="module")
@@ -71,17 +63,24 @@ def test_eight_bits_are_a_third_of_the_size_and_say_nearly_the_same(exported, ex
     )
 
 
-def test_it_runs_without_torch_and_knows_its_labels(exported, examples):
-    answer = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TORCH, str(exported / "model.onnx"), examples[0]],
-        capture_output=True,
-        text=True,
-        check=True,
+def test_it_runs_without_torch_as_the_readme_says_and_knows_its_labels(exported, examples, tmp_path):
+    (tmp_path / "onnx").symlink_to(exported)
+    (tmp_path / "speech.wav").symlink_to(examples[0])
+    block = next(text for text in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "onnxruntime" in text)
+    *lines, answer = block.strip().splitlines()
+    script = [
+        "import sys",
+        "sys.modules['torch'] = None",
+        *lines,
+        f"print({{k: float(v) for k, v in {answer}.items()}})",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(script)], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     model, extractor = load_trained(str(CHECKPOINT))
     waveform = load_audio(examples[0], sampling_rate=RATE)
     expected = dict(zip(model.config.id2label.values(), probabilities_of(model, extractor, waveform), strict=True))
-    assert json.loads(answer.stdout) == pytest.approx(expected, abs=1e-4)
+    assert ast.literal_eval(done.stdout) == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_front_end_that_the_graph_does_not_know_is_refused(tmp_path):
@@ -95,7 +94,10 @@ def test_a_front_end_that_the_graph_does_not_know_is_refused(tmp_path):
     [
         (["nowhere", "{out}"], "expected a model folder or Hub id; 'nowhere' is none"),
         ([str(CHECKPOINT), f"{__file__}/onnx"], "expected a folder that can be written to"),
-        ([str(CHECKPOINT), "{out}", "--calibration", "nothing.wav"], "nothing.wav"),
+        (
+            [str(CHECKPOINT), "{out}", "--calibration", "nothing.wav"],
+            "there is no file, folder or match of 'nothing.wav'",
+        ),
     ],
 )
 def test_a_bad_command_ends_in_one_sentence(tmp_path, monkeypatch, arguments, message):

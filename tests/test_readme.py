@@ -22,6 +22,7 @@ from ser.arguments import parse_arguments
 NOT_HERE = {  # how a block begins, and why it is not run here
     "pip install": "installs from PyPI; the server that it starts is asked in test_app.py",
     "FILE=$(curl": "run in test_app.py",
+    "import json, onnxruntime": "run without torch in test_export_onnx.py",
     "@": "a reference, not a command",
 }
 CARDS = sorted(ROOT.glob("checkpoints/*/README.md"))
