@@ -60,7 +60,7 @@ def bootstrap_interval(
     return {name: np.quantile(values, [0.025, 0.975]).round(4).tolist() for name, values in samples.items()}
 
 
-def mean_interval(values: np.ndarray, speakers: Sequence[str] | None) -> list[float]:
+def mean_interval(values: np.ndarray, speakers: Sequence[str] | np.ndarray | None) -> list[float]:
     """95 % interval of the mean of `values`, shape `(clips,)`, when whole speakers (or clips) are drawn again."""
     _, speaker = np.unique(np.arange(len(values)) if speakers is None else speakers, return_inverse=True)
     clips, sums = np.bincount(speaker), np.bincount(speaker, weights=values)

@@ -17,10 +17,10 @@ import audiomentations
 import datasets
 import numpy as np
 import soundfile
-import torch
 from scipy.signal import butter
 from scipy.signal import fftconvolve
 from scipy.signal import sosfilt
+from transformers import PreTrainedModel
 from transformers import set_seed
 
 from ser.clips import ClipDataset
@@ -31,13 +31,13 @@ from ser.corpora.splits import split
 from ser.evaluation import mean_interval
 from ser.evaluation import predict_logits
 from ser.evaluation import score
+from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.files import check_writable
 from ser.files import write_text
 from ser.loading import load_trained
 from ser.model_card import render_card
 from ser.training import git_commit
 
-RATE = 16000  # Hz, of the corpora
 CLEAN = "clean"
 FILE = "robustness.json"
 MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III", "compression_level": 0.95, "bitrate_mode": "CONSTANT"}
@@ -107,23 +107,25 @@ CONDITIONS: dict[str, Callable | None] = {
 
 def test_part(report: dict, data_dir: str, cache_dir: str | None) -> datasets.Dataset:
     """The clips that a model's report calls its test part."""
-    corpus = next(name for name, builder in CORPORA.items() if builder.TITLE == report.get("corpus", "CREMA-D"))
-    clips = CORPORA[corpus].load(data_dir, cache_dir=cache_dir)
+    corpora = {corpus.TITLE: corpus for corpus in CORPORA.values()}
+    if report["corpus"] not in corpora:
+        raise ValueError(f"expected a model trained on {' or '.join(corpora)}; this one was on {report['corpus']}")
+    clips = corpora[report["corpus"]].load(data_dir, cache_dir=cache_dir)
     return split(clips, report["protocol"], fold=report["fold"], split_seed=report["split_seed"])["test"]
 
 
-def changed(waveform: np.ndarray, change: Callable) -> np.ndarray:
+def changed(waveform: np.ndarray, change: Callable, sampling_rate: int) -> np.ndarray:
     """A waveform of shape `(samples,)` under one condition."""
-    return np.asarray(change(waveform, sample_rate=RATE), dtype=np.float32)
+    return np.asarray(change(waveform, sample_rate=sampling_rate), dtype=np.float32)
 
 
-def measure(model: torch.nn.Module, extractor, clips: datasets.Dataset) -> dict[str, dict]:
+def measure(model: PreTrainedModel, extractor: SERFeatureExtractor, clips: datasets.Dataset) -> dict[str, dict]:
     """Accuracy and UAR under each condition, and the change of accuracy against the clean clips with its interval."""
     clips, labels = with_features(clips, extractor), np.asarray(clips["label"][:])
     speakers, figures, clean = speakers_of(clips), {}, None
     for name, change in CONDITIONS.items():
         set_seed(0)
-        augment = change and functools.partial(changed, change=change)
+        augment = change and functools.partial(changed, change=change, sampling_rate=extractor.sampling_rate)
         part = ClipDataset(clips, extractor, augment_waveform=augment)
         predicted = predict_logits(model, part, batch_size=16, desc=name).argmax(1)
         hits = predicted == labels

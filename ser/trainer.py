@@ -69,7 +69,7 @@ class SERTrainer(Trainer):
         self,
         *,
         mixup_beta: float,
-        teachers: Sequence[PreTrainedModel] = (),
+        teachers: Sequence[torch.nn.Module] = (),
         teacher_share: float = 0.0,
         ema_decay: float,
         push_checkpoint: Callable[[Path, TrainerState], Future] | None = None,

@@ -7,6 +7,7 @@ import platform
 import shlex
 import subprocess
 from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -87,7 +88,7 @@ class Run:
     parts: datasets.DatasetDict
     extractor: SERFeatureExtractor
     model: PreTrainedModel
-    teachers: list[PreTrainedModel]
+    teachers: Sequence[PreTrainedModel]
     git_commit: str | None
 
     @property

@@ -22,7 +22,7 @@ def test_each_condition_changes_the_sound_and_does_so_again(name):
     results = []
     for _ in range(2):
         set_seed(0)
-        results.append(changed(waveform, CONDITIONS[name]))
+        results.append(changed(waveform, CONDITIONS[name], RATE))
     first, again = results
     assert first.dtype == np.float32 and np.isfinite(first).all()
     assert abs(len(first) - len(waveform)) <= 2 * RATE
@@ -34,7 +34,7 @@ def test_each_condition_changes_the_sound_and_does_so_again(name):
 @pytest.mark.parametrize("colour", ["white", "pink"])
 def test_noise_is_as_loud_as_its_name_says(colour, snr):
     waveform = (0.1 * voice(3.0)).astype(np.float32)
-    noise = changed(waveform, CONDITIONS[f"{colour} noise, {snr} dB"]) - waveform
+    noise = changed(waveform, CONDITIONS[f"{colour} noise, {snr} dB"], RATE) - waveform
     assert 10 * np.log10(np.square(waveform).mean() / np.square(noise).mean()) == pytest.approx(snr, abs=0.5)
 
 
@@ -42,7 +42,7 @@ def test_a_telephone_passes_its_band_only():
     time = np.arange(RATE) / RATE
     for hertz, passes in ((100, False), (1000, True), (6000, False)):
         tone = np.sin(2 * np.pi * hertz * time).astype(np.float32)
-        left = np.abs(changed(tone, CONDITIONS["telephone band"])[RATE // 2 :]).max()
+        left = np.abs(changed(tone, CONDITIONS["telephone band"], RATE)[RATE // 2 :]).max()
         assert left > 0.9 if passes else left < 0.1
 
 
