@@ -58,7 +58,9 @@ class DataArguments:
         default="tfds",
         metadata={"help": "How to split; default: tfds, and speakers for a dataset.", "choices": list(PROTOCOLS)},
     )
-    fold: int | None = field(default=None, metadata={"help": "With --protocol actor-5fold (1 to 5) or loso."})
+    fold: int | None = field(
+        default=None, metadata={"help": "With --protocol actor-5fold (1 to 5), new-sentences (1 to 3) or loso."}
+    )
     split_seed: int = field(default=0, metadata={"help": "With speakers and the random protocols."})
     share_of_clips: float = field(
         default=1.0, metadata={"help": "Use a fixed share of the clips in all parts: a smaller budget, and marked so."}

@@ -14,6 +14,7 @@ UNSEEN = "whom the model never heard, neither in training nor in selection"
 PROTOCOLS = {
     "tfds": f"{{actors}} actors {UNSEEN} (TensorFlow Datasets' split)",
     "actor-5fold": f"a block of actors {UNSEEN}",
+    "new-sentences": f"{{actors}} actors {UNSEEN}, speaking sentences it never heard either",
     "loso": f"one speaker {UNSEEN}",
     "speakers": f"speakers {UNSEEN}",
     "leaky": "copies of clips that the model was trained on and selected by",

@@ -53,7 +53,8 @@ Test part only; the epoch is chosen on the dev part.
 Figures are means over seeds; the test parts of folds are put together first.
 The interval is the bootstrap over test actors (over clips where only one is tested, over folds where there are
 several), drawn again 2,000 times, its ends averaged over the seeds.
-`actor-5fold`: blocks of unseen actors; `random`: the same actors on all sides, so not a figure for unseen speakers.
+`actor-5fold`: blocks of unseen actors; `new-sentences`: unseen actors who speak unseen sentences;
+`random`: the same actors on all sides, so not a figure for unseen speakers.
 Listeners: share of single audio-only votes of CREMA-D's raters that name the intended emotion, on the same test clips.
 """
 ROBUSTNESS_LEGEND = """

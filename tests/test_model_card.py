@@ -22,7 +22,9 @@ def changed(**fields) -> dict:
 def test_every_protocol_is_named_for_what_it_is(protocol):
     card = render_card(changed(protocol=protocol))
     assert ("not a figure for unseen speakers" in card) == protocol.startswith("random")
-    assert ("whom the model never heard" in card) == (protocol in ("tfds", "actor-5fold", "loso", "speakers"))
+    assert ("whom the model never heard" in card) == (
+        protocol in ("tfds", "actor-5fold", "new-sentences", "loso", "speakers")
+    )
     assert ("The figures of this model are invalid" in card) == (protocol == "leaky")
 
 

@@ -16,7 +16,8 @@ def clips() -> datasets.Dataset:
     """All official names, without sound."""
     names = sorted(official_names())
     parsed = [parse_name(name) for name in names]
-    rows = {"clip": names, "actor": [p["actor"] for p in parsed], "label": [p["emotion"] for p in parsed]}
+    columns = {"actor": "actor", "sentence": "sentence", "label": "emotion"}
+    rows = {"clip": names} | {column: [p[key] for p in parsed] for column, key in columns.items()}
     return datasets.Dataset.from_dict(rows).class_encode_column("label")
 
 
@@ -47,6 +48,23 @@ def test_folds_test_each_actor_once(clips):
     assert len(tested) == len(set(tested)) == 91
 
 
+@pytest.mark.parametrize("fold", [1, 2, 3])
+def test_new_sentences_are_of_unseen_actors_and_in_no_other_part(clips, fold):
+    parts = split(clips, "new-sentences", fold=fold)
+    shared = check_leakage(parts)
+    assert shared["train and test"] == shared["dev and test"] == {"speakers": 0, "clips": 0, "sentences": 0}
+    assert shared["train and dev"] == {"speakers": 0, "clips": 0, "sentences": 8}
+    assert len(set(parts["test"]["sentence"])) == 4
+    assert set(parts["test"]["clip"]) < set(split(clips, "tfds")["test"]["clip"])
+
+
+def test_every_sentence_is_new_once(clips):
+    tested = [set(split(clips, "new-sentences", fold=fold)["test"]["sentence"]) for fold in (1, 2, 3)]
+    assert sorted(sum(map(list, tested), [])) == sorted(set(clips["sentence"]))
+    with pytest.raises(ValueError, match="expected --fold between 1 and 3 with new-sentences; got None"):
+        split(clips, "new-sentences")
+
+
 def test_leaving_one_speaker_out_selects_on_another(clips):
     parts = split(clips, "loso", fold=91)
     assert {name: sorted(set(part["actor"]))[:1] for name, part in parts.items()} == {
@@ -68,7 +86,7 @@ def test_leaky_is_as_leaky_as_the_notebooks(clips):
 
 def test_leakage_is_counted(clips):
     clean = check_leakage(split(clips, "tfds"))
-    assert clean["train and test"] == {"speakers": 0, "clips": 0}
+    assert clean["train and test"] == {"speakers": 0, "clips": 0, "sentences": 12}
     random = check_leakage(split(clips, "random"))
     assert random["train and test"]["speakers"] == 91
     assert random["train and test"]["clips"] == 0
@@ -100,7 +118,7 @@ def test_random_is_stratified_repeatable_and_seeded(clips):
         (
             "leave-one-out",
             None,
-            "expected a protocol out of tfds, actor-5fold, loso, speakers, .*; got 'leave-one-out'",
+            "expected a protocol out of tfds, actor-5fold, new-sentences, loso, speakers, .*; got 'leave-one-out'",
         ),
         ("actor-5fold", None, "expected --fold between 1 and 5 with actor-5fold; got None"),
         ("actor-5fold", 6, "got 6"),

@@ -7,9 +7,11 @@ import datasets
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.model_selection import train_test_split
 
+from ser.corpora.crema_d import SENTENCES
+
 logger = logging.getLogger(__name__)
 
-PROTOCOLS = ("tfds", "actor-5fold", "loso", "speakers", "random", "random-70-30", "leaky")
+PROTOCOLS = ("tfds", "actor-5fold", "new-sentences", "loso", "speakers", "random", "random-70-30", "leaky")
 SPEAKER_COLUMNS = ("actor", "speaker")
 TFDS_TEST = "1010 1013 1022 1026 1037 1038 1040 1045 1047 1048 1059 1065 1066 1068 1071 1073 1084 1086 1088".split()
 TFDS_DEV = "1015 1020 1021 1030 1050 1070 1079 1089 1090".split()
@@ -18,6 +20,7 @@ TFDS_LEFT_OUT = {"1040_ITH_SAD_XX", "1006_TIE_NEU_XX", "1013_WSI_DIS_XX", "1017_
 BLOCKS = [
     range(first, last + 1) for first, last in ((1001, 1018), (1019, 1036), (1037, 1054), (1055, 1072), (1073, 1091))
 ]
+NEW_SENTENCES = [SENTENCES[start : start + 4] for start in range(0, len(SENTENCES), 4)]
 
 
 def split(
@@ -31,6 +34,7 @@ def split(
 
             - "tfds": 19 test and 9 dev actors of CREMA-D, as TensorFlow Datasets and SERAB have them;
             - "actor-5fold": five blocks of actors of CREMA-D, the next block is dev;
+            - "new-sentences": as "tfds", and the test part is of four of the twelve sentences, the other parts of the rest;
             - "loso": leave one speaker out, the next speaker is dev;
             - "speakers": about 80/10/10, the speakers of a part in no other; where speakers are not known, each clip
               counts as one of its own, and a warning says so;
@@ -38,7 +42,7 @@ def split(
             - "random-70-30": the same with 30 % for test and 5 % of the rest for dev;
             - "leaky": rows of `with_copies` drawn at random, 30 % for test, the test part being the dev part too, as in
               several published notebooks. Its figure is invalid; it shows how such figures come about.
-        fold: For "actor-5fold" (1 to 5) and "loso" (1 to the number of speakers).
+        fold: For "actor-5fold" (1 to 5), "new-sentences" (1 to 3) and "loso" (1 to the number of speakers).
         split_seed: For "speakers" and the random ones.
 
     Raises:
@@ -55,12 +59,16 @@ def split(
     elif protocol == "tfds":
         keep = [index for index, clip in enumerate(_column(clips, "clip")) if clip not in TFDS_LEFT_OUT]
         parts = _by_speaker(clips.select(keep), dev=TFDS_DEV, test=TFDS_TEST)
+    elif protocol == "new-sentences":
+        parts, tested = split(clips, "tfds"), NEW_SENTENCES[_checked(fold, len(NEW_SENTENCES), protocol) - 1]
+        for name, part in parts.items():
+            spoken = _column(part, "sentence")
+            parts[name] = part.select([i for i, each in enumerate(spoken) if (each in tested) == (name == "test")])
     elif protocol in ("actor-5fold", "loso"):
         blocks = [[str(actor) for actor in block] for block in BLOCKS]
         if protocol == "loso":
             blocks = [[speaker] for speaker in sorted(set(speakers_of(clips) or ()))]
-        if fold is None or fold not in range(1, len(blocks) + 1):
-            raise ValueError(f"expected --fold between 1 and {len(blocks)} with {protocol}; got {fold}")
+        fold = _checked(fold, len(blocks), protocol)
         parts = _by_speaker(clips, dev=blocks[fold % len(blocks)], test=blocks[fold - 1])
     else:
         raise ValueError(f"expected a protocol out of {', '.join(PROTOCOLS)}; got {protocol!r}")
@@ -71,6 +79,12 @@ def split(
             "add clips of more speakers, or use --protocol random"
         )
     return parts
+
+
+def _checked(fold: int | None, folds: int, protocol: str) -> int:
+    if fold is None or not 1 <= fold <= folds:
+        raise ValueError(f"expected --fold between 1 and {folds} with {protocol}; got {fold}")
+    return fold
 
 
 def with_copies(clips: datasets.Dataset) -> datasets.Dataset:
