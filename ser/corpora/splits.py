@@ -34,7 +34,7 @@ def split(
 
             - "tfds": 19 test and 9 dev actors of CREMA-D, as TensorFlow Datasets and SERAB have them;
             - "actor-5fold": five blocks of actors of CREMA-D, the next block is dev;
-            - "new-sentences": as "tfds", and the test part is of four of the twelve sentences, the other parts of the rest;
+            - "new-sentences": as "tfds", and the test part is of four of the twelve sentences, the others of the rest;
             - "loso": leave one speaker out, the next speaker is dev;
             - "speakers": about 80/10/10, the speakers of a part in no other; where speakers are not known, each clip
               counts as one of its own, and a warning says so;
