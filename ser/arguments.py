@@ -39,6 +39,7 @@ class DataArguments:
     """What to train on, and how to split it."""
 
     recipe: str = field(metadata={"help": "The system to train.", "choices": recipe_names()})
+    variant: str | None = field(default=None, metadata={"help": "One change of the recipe, by its name there."})
     data_dir: str | None = field(default=None, metadata={"help": "Folder with the clips of the corpus."})
     corpus: str = field(default="crema-d", metadata={"help": "Which corpus it is.", "choices": list(CORPORA)})
     download: bool = field(default=False, metadata={"help": "Fetch CREMA-D into --data_dir first (600 MB, resumable)."})
@@ -143,6 +144,8 @@ def run_name(data: DataArguments, options: ModelArguments, training: SERTraining
     prefix = f"fold-{data.fold}-" if data.fold else ""
     if data.protocol.startswith(("random", "leaky", "speakers")):
         prefix = f"split-{data.split_seed}-"
+    if data.variant:
+        prefix += f"{data.variant}-"
     if data.share_of_clips < 1:
         prefix += f"share-{data.share_of_clips}-"
     if options.model_name_or_path:
@@ -158,11 +161,11 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple:
     parser = HfArgumentParser(dataclasses, allow_abbrev=False)  # type: ignore[arg-type]  # asks for a NewType of its own
     parser.set_defaults(use_cpu=not torch.cuda.is_available())  # else bf16 on a CPU is refused
     peek = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for name in ("--recipe", "--dataset_name", "--dataset_dir"):
+    for name in ("--recipe", "--variant", "--dataset_name", "--dataset_dir"):
         peek.add_argument(name, name.replace("_", "-"))
     peeked, _ = peek.parse_known_args(arguments)
     if peeked.recipe in recipe_names():
-        recipe = load_recipe(peeked.recipe)
+        recipe = load_recipe(peeked.recipe, peeked.variant)
         own_data = {"protocol": "speakers"} if peeked.dataset_name or peeked.dataset_dir else {}
         parser.set_defaults(**recipe.data | own_data, **recipe.augmentation, **recipe.training)
         known: Any = parser.parse_known_args(arguments)[0]  # has the fields of all four

@@ -16,6 +16,7 @@ from ser.tables import page_figures
 from ser.tables import protocol_table
 from ser.tables import recipe_table
 from ser.tables import robustness_table
+from ser.tables import variant_table
 
 ROOT = Path(__file__).parent.parent
 SIDE_BY_SIDE = ("zcr-energy-1d", "mel-2d")
@@ -29,6 +30,9 @@ Written by `make results` from the `results.json` files. `python -m ser.reproduc
 ## One row for each recipe and protocol
 
 {protocols}
+## Variants
+
+{variants}
 ## The bundled models in noise, rooms and lines
 
 {conditions}
@@ -73,7 +77,9 @@ def regenerate(root: Path) -> dict[Path, str]:
     readme_text = readme.read_text(encoding="utf-8")
     for name, block in blocks.items():
         readme_text = replace_block(readme_text, name, block)
-    text = RESULTS.format(recipes=recipes, protocols=protocols, conditions=robustness_table(sturdy))
+    text = RESULTS.format(
+        recipes=recipes, protocols=protocols, conditions=robustness_table(sturdy), variants=variant_table(results)
+    )
     texts = {root / "results/README.md": text, readme: readme_text}
     for path in (root / "checkpoints").glob("*/results.json"):
         card = render_card(json.loads(path.read_text(encoding="utf-8")), sturdy.get(path.parent.name))

@@ -24,6 +24,9 @@ from ser.trainer import last_checkpoint
 SEEDS = {"class-1d": 3, "class-2d": 3, "mel-2d": 3, "zcr-energy-1d": 3}  # one for the others
 LEAKY = ("mel-2d", "zcr-energy-1d")
 EMODB_SPEAKERS = 10
+FOLDS = {
+    "flagship": [*(("actor-5fold", fold) for fold in range(1, 6)), *(("new-sentences", fold) for fold in (1, 2, 3))]
+}
 
 
 def plan(recipe: str) -> Iterator[dict]:
@@ -36,6 +39,8 @@ def plan(recipe: str) -> Iterator[dict]:
     for seed in range(SEEDS.get(recipe, 1)):
         for protocol in ("tfds", "random-70-30"):
             yield {"recipe": recipe, "protocol": protocol, "seed": seed} | budget
+    yield from ({"recipe": recipe, "variant": variant, "seed": 0} for variant in load_recipe(recipe).variants)
+    yield from ({"recipe": recipe, "protocol": protocol, "fold": fold} for protocol, fold in FOLDS.get(recipe, ()))
     if recipe in LEAKY:
         yield {"recipe": recipe, "protocol": "leaky", "seed": 0}
 

@@ -57,6 +57,12 @@ several), drawn again 2,000 times, its ends averaged over the seeds.
 `random`: the same actors on all sides, so not a figure for unseen speakers.
 Listeners: share of single audio-only votes of CREMA-D's raters that name the intended emotion, on the same test clips.
 """
+VARIANTS_PROTOCOL = "tfds"
+VARIANT_COLUMNS = ("recipe", "variant", "seeds", "UAR on dev", "parameters", "training")
+VARIANT_LEGEND = """
+One change at a time (`python train.py --recipe RECIPE --variant VARIANT`), judged on the dev part alone: 738 clips
+of nine actors, so that differences of less than about 0.03 may be chance. The best epoch of each run.
+"""
 ROBUSTNESS_LEGEND = """
 Accuracy on each model's own test part (`tfds`), every clip changed in one way, and the difference from the clean clips.
 None of the conditions was used for training or selection as it is here (`python -m ser.robustness`).
@@ -80,6 +86,32 @@ def protocol_table(results: list[dict]) -> str:
     summaries = [(key, summarize(runs)) for key, runs in _grouped(results).items()]
     summaries.sort(key=lambda item: (item[0][0], PROTOCOLS.index(item[0][1]), -item[1]["accuracy"]))
     return _markdown(PROTOCOL_COLUMNS, [_protocol_row(*key[:3], summary) for key, summary in summaries])
+
+
+def variant_table(results: list[dict]) -> str:
+    """One Markdown row for each recipe with variants and for each of these: what a single change does on dev."""
+    groups = defaultdict(list)
+    for run in results:
+        if run["protocol"] == VARIANTS_PROTOCOL and not run.get("teachers"):
+            groups[run["recipe"], run.get("variant")].append(run)
+    rows = []
+    for recipe, variant in sorted(groups, key=lambda key: (key[0], key[1] or "")):
+        runs, base = groups[recipe, variant], groups.get((recipe, None), [])
+        if variant or any(other == recipe and name for other, name in groups):
+            rows.append(_variant_row(recipe, variant, runs, base))
+    return _markdown(VARIANT_COLUMNS, rows) + VARIANT_LEGEND
+
+
+def _variant_row(recipe: str, variant: str | None, runs: list[dict], base: list[dict]) -> list[str]:
+    uar, of_base = (np.mean([run["parts"]["dev"]["uar"] for run in each]) for each in (runs, base or runs))
+    return [
+        f"`{recipe}`",
+        f"`{variant}`" if variant else "as it is",
+        f"{len(runs)}",
+        f"{uar:.3f}" + (f" ({uar - of_base:+.3f})" if variant and base else ""),
+        f"{runs[0]['parameters']:,}",
+        f"{np.mean([run['wall_time_seconds'] for run in runs]) / 60:.0f} min",
+    ]
 
 
 def summarize(runs: list[dict]) -> dict:
@@ -172,9 +204,11 @@ def benchmark_figures(features: dict, training: dict, inference: dict) -> str:
 
 
 def _grouped(results: list[dict]) -> dict[tuple[str, str, str, float], list[dict]]:
-    """Runs by corpus, protocol, name of the system and share of the clips."""
+    """Runs by corpus, protocol, name of the system and share of the clips; variants have a table of their own."""
     groups = defaultdict(list)
     for run in results:
+        if run.get("variant"):
+            continue
         name = run["recipe"] + (DISTILLED if run.get("teachers") else "")
         key = run.get("corpus", CREMA_D), run["protocol"], name, run.get("share_of_clips", 1.0)
         groups[key].append(run)
@@ -245,5 +279,6 @@ __all__ = [
     "protocol_table",
     "recipe_table",
     "robustness_table",
+    "variant_table",
     "summarize",
 ]

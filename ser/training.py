@@ -125,7 +125,7 @@ def prepare(
     for folder in (training.output_dir, options.results_dir, options.model_dir or training.output_dir):
         check_writable(folder)
     training.resume_from_checkpoint = find_checkpoint(training)
-    recipe = load_recipe(data.recipe)
+    recipe = load_recipe(data.recipe, data.variant)
     if training.push_to_hub:
         check_token(training.hub_token)
     if options.model_name_or_path:
@@ -462,6 +462,7 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
     logits = {name: values / temperature for name, values in logits.items()}
     results = {
         "recipe": run.data.recipe,
+        "variant": run.data.variant,
         "corpus": corpus_title(run.data),
         "dataset_name": run.data.dataset_name if on_the_hub(run.data.dataset_name) else None,
         "fine_tuned_from": run.options.model_name_or_path and trained_name(run.options.model_name_or_path),

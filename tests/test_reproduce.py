@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ser import reproduce
+from ser.recipes import load_recipe
 from ser.recipes import recipe_names
 
 
@@ -20,9 +21,15 @@ def project(tmp_path, monkeypatch):
 def test_every_recipe_has_a_figure_for_the_same_and_for_unseen_speakers():
     for recipe in recipe_names():
         runs = list(reproduce.plan(recipe))
-        protocols = {run.get("protocol", "loso") for run in runs}
-        assert protocols - {"leaky"} in ({"tfds", "random-70-30"}, {"loso", "random"}), recipe
+        protocols = {run.get("protocol", "loso") for run in runs if "variant" not in run}
+        assert protocols - {"leaky", "actor-5fold", "new-sentences"} in (
+            {"tfds", "random-70-30"},
+            {"loso", "random"},
+        ), recipe
     assert len(list(reproduce.plan("mel-2d"))) == 7  # two protocols, three seeds, and leaky
+    flagship = list(reproduce.plan("flagship"))
+    assert [run["fold"] for run in flagship if run.get("protocol") == "actor-5fold"] == [1, 2, 3, 4, 5]
+    assert [run["variant"] for run in flagship if "variant" in run] == list(load_recipe("flagship").variants)
     assert [run["fold"] for run in reproduce.plan("crnn-emodb") if "fold" in run] == list(range(1, 11))
 
 

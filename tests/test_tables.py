@@ -10,7 +10,9 @@ from conftest import ROOT
 from ser.plots import plot_side_by_side
 from ser.tables import protocol_table
 from ser.tables import recipe_table
+from ser.tables import robustness_table
 from ser.tables import summarize
+from ser.tables import variant_table
 
 RESULTS = json.loads((ROOT / "results/cnn2d/tfds/seed-0/results.json").read_text())
 
@@ -73,3 +75,26 @@ def test_two_networks_share_one_scale():
     assert left.get_ylim() == right.get_ylim()
     assert [len(line.get_xdata()) for line in left.lines] == [len(line.get_xdata()) for line in right.lines]
     assert "mel-2d" in right.get_title()
+
+
+def test_variants_are_judged_on_dev_in_a_table_of_their_own():
+    def on_dev(uar, **fields):
+        return changed(parts=RESULTS["parts"] | {"dev": RESULTS["parts"]["dev"] | {"uar": uar}}, **fields)
+
+    runs = [on_dev(0.60), on_dev(0.62, seed=1), on_dev(0.58, variant="votes"), on_dev(0.9, recipe="cnn1d")]
+    assert [row[:4] for row in rows(variant_table(runs).partition("\n\n")[0])] == [
+        ["`cnn2d`", "as it is", "2", "0.610"],
+        ["`cnn2d`", "`votes`", "1", "0.580 (-0.030)"],
+    ]
+    assert len(rows(protocol_table(runs))) == 2  # without the variant
+
+
+def test_a_distilled_network_has_a_row_of_its_own():
+    taught = changed(teachers=2, accuracy=0.75)
+    assert [row[0] for row in rows(recipe_table([changed(), taught]))] == ["`cnn2d, distilled`", "`cnn2d`"]
+
+
+def test_conditions_are_rows_and_models_columns():
+    figures = {"clean": {"accuracy": 0.7, "change": 0.0}, "noise": {"accuracy": 0.61, "change": -0.09}}
+    table = robustness_table({"a": figures, "b": figures}).partition("\n\n")[0]
+    assert rows(table)[1] == ["noise", "0.610 (-0.090)", "0.610 (-0.090)"]

@@ -1,5 +1,6 @@
 """`train.py` as a user runs it, on the clips of four actors."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -337,6 +338,22 @@ def test_a_share_of_the_clips_is_the_same_in_every_run_and_named(tmp_path):
     arguments = ["--recipe", "exponet", "--data_dir", str(tmp_path), "--share_of_clips", "0.2"]
     data, options, _, training = parse_arguments([*arguments, "--seed", "1"])
     assert run_name(data, options, training) == "exponet/tfds/share-0.2-seed-1"
+
+
+def test_a_variant_is_one_change_of_its_recipe_and_named():
+    plain, votes = (parse_arguments(["--recipe", "flagship", *more]) for more in ([], ["--variant", "votes"]))
+    assert (plain[2].vote_share, votes[2].vote_share) == (0.0, 0.2)
+    assert votes[2] == dataclasses.replace(plain[2], vote_share=0.2)
+    assert run_name(votes[0], votes[1], votes[3]) == "flagship/tfds/votes-seed-0"
+    assert votes[0].command == "python train.py --recipe flagship --variant votes"
+    with pytest.raises(ValueError, match="expected --variant out of none of cnn1d; got 'votes'"):
+        parse_arguments(["--recipe", "cnn1d", "--variant", "votes"])
+
+
+@pytest.mark.parametrize("name", load_recipe("flagship").variants)
+def test_every_variant_builds(name):
+    recipe = load_recipe("flagship", name)
+    assert build_model(recipe, {}, build_extractor(recipe, {}), EMOTIONS).num_parameters() < 2_000_000
 
 
 @pytest.mark.parametrize("share", [0, -0.5, 1.5, float("nan")])

@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 
 from ser.configuration_ser import SERConfig
 
@@ -19,6 +20,7 @@ class Recipe:
         augmentation: Fields of `AugmentationArguments`.
         training: Fields of `SERTrainingArguments`.
         data: Fields of `DataArguments`, where the recipe is for another corpus than CREMA-D.
+        variants: By name, what one change of the recipe says otherwise: fields of the arguments above, by their names.
         budget_without_gpu: Arguments by which `ser.reproduce` cuts a run down that would take days on two CPU cores.
         printed_accuracy: Test accuracy that the authors of the source print, if they do.
         printed_confusion: The pair of emotions that the source names as confused most, if it does.
@@ -30,6 +32,7 @@ class Recipe:
     augmentation: dict = field(default_factory=dict)
     training: dict = field(default_factory=dict)
     data: dict = field(default_factory=dict)
+    variants: dict[str, dict[str, dict]] = field(default_factory=dict)
     budget_without_gpu: dict = field(default_factory=dict)
     printed_accuracy: float | None = None
     printed_confusion: tuple[str, str] | None = None
@@ -40,15 +43,20 @@ def recipe_names() -> list[str]:
     return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__))
 
 
-def load_recipe(name: str) -> Recipe:
-    """The recipe called `name`.
+def load_recipe(name: str, variant: str | None = None) -> Recipe:
+    """The recipe called `name`, or one of its variants.
 
     Raises:
         ValueError: There is none of that name.
     """
     if name not in recipe_names():
         raise ValueError(f"expected a recipe out of {', '.join(recipe_names())}; got {name!r}")
-    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}").RECIPE
+    recipe: Recipe = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").RECIPE
+    if variant is None:
+        return recipe
+    if variant not in recipe.variants:
+        raise ValueError(f"expected --variant out of {', '.join(recipe.variants) or 'none'} of {name}; got {variant!r}")
+    return replace(recipe, **{part: getattr(recipe, part) | new for part, new in recipe.variants[variant].items()})
 
 
 __all__ = ["Recipe", "load_recipe", "recipe_names"]

@@ -7,6 +7,15 @@ heard in another room, noise and line in each epoch (`ser.channel`). The rest is
 from ser.configuration_ser import CNN2DConfig
 from ser.recipes import Recipe
 
+# What was tried, one change at a time; see the table in results/README.md.
+VARIANTS = {
+    "absolute-level": {"feature_extractor": {"db_reference": "one"}, "augmentation": {"gain_db": 6.0}},
+    "one-recording": {"augmentation": {"channel_probability": 0.0, "equalizer_db": 0.0}},
+    "votes": {"augmentation": {"vote_share": 0.2}},
+    "network-of-cnn2d": {"model": {"channels": [24, 32, 64, 128, 256], "pool_sizes": [1, 2, 2, 2, [1, 2]]}},
+    "longer-crops": {"augmentation": {"crop_duration": 3.072}},
+    "finer-bands": {"feature_extractor": {"n_mels": 128, "n_fft": 2048}},
+}
 RECIPE = Recipe(
     config_class=CNN2DConfig,
     model={
@@ -49,4 +58,5 @@ RECIPE = Recipe(
         "warmup_steps": 0.1,
         "ema_decay": 0.998,
     },
+    variants=VARIANTS,
 )
