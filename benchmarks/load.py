@@ -24,7 +24,7 @@ from benchmarks.server import megabytes
 from benchmarks.server import page
 from benchmarks.server import upload
 
-MODEL = "cnn2d"
+MODEL = "flagship"
 CLIPS = sorted(EXAMPLES.glob("[!t]*.ogg"))
 TOLERANCE = 2e-3  # of a probability
 

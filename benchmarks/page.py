@@ -36,7 +36,7 @@ from ser.speech import has_speech
 from ser.timeline import read_blocks
 from ser.uploads import readable
 
-MODEL, RATE = "cnn2d", 16000
+MODEL, RATE = "flagship", 16000
 RECORDINGS, ROUNDS = 15, 30
 # Presses Stop; the time until the answer and its bars are there.
 STOPWATCH = """

@@ -9,8 +9,10 @@ from pathlib import Path
 from ser.files import write_text
 from ser.model_card import render_card
 from ser.plots import plot_side_by_side
+from ser.tables import HARDEST
 from ser.tables import PROTOCOL_LEGEND
 from ser.tables import RECIPE_LEGEND
+from ser.tables import ROBUSTNESS_LEGEND
 from ser.tables import benchmark_figures
 from ser.tables import page_figures
 from ser.tables import protocol_table
@@ -73,12 +75,20 @@ def regenerate(root: Path) -> dict[Path, str]:
     names = ("page", "load", "features", "training", "inference")
     page, load, *beside = (json.loads((root / f"results/benchmarks/{name}.json").read_text()) for name in names)
     recipes, protocols = recipe_table(results) + RECIPE_LEGEND, protocol_table(results) + PROTOCOL_LEGEND
-    blocks = {"results": recipes, "page": page_figures(page, load), "benchmarks": benchmark_figures(*beside)}
+    blocks = {
+        "results": recipes,
+        "elsewhere": robustness_table(sturdy, HARDEST),
+        "page": page_figures(page, load),
+        "benchmarks": benchmark_figures(*beside),
+    }
     readme_text = readme.read_text(encoding="utf-8")
     for name, block in blocks.items():
         readme_text = replace_block(readme_text, name, block)
     text = RESULTS.format(
-        recipes=recipes, protocols=protocols, conditions=robustness_table(sturdy), variants=variant_table(results)
+        recipes=recipes,
+        protocols=protocols,
+        conditions=robustness_table(sturdy) + ROBUSTNESS_LEGEND,
+        variants=variant_table(results),
     )
     texts = {root / "results/README.md": text, readme: readme_text}
     for path in (root / "checkpoints").glob("*/results.json"):

@@ -148,6 +148,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     folder = Path(options.model)
     try:
+        if not (folder / "results.json").is_file():
+            raise ValueError(f"expected a model folder with its results.json; got {options.model!r}")
         model, extractor = load_trained(options.model)
         report = json.loads((folder / "results.json").read_text(encoding="utf-8"))
         check_writable(folder)

@@ -1,6 +1,7 @@
 """Tables of results: one row for each recipe, and one for each recipe and protocol."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 from sklearn.metrics import f1_score
@@ -63,6 +64,7 @@ VARIANT_LEGEND = """
 One change at a time (`python train.py --recipe RECIPE --variant VARIANT`), judged on the dev part alone: 738 clips
 of nine actors, so that differences of less than about 0.03 may be chance. The best epoch of each run.
 """
+HARDEST = ("clean", "pink noise, 10 dB", "white noise, 10 dB", "room, 0.6 s", "telephone band", "20 dB softer")
 ROBUSTNESS_LEGEND = """
 Accuracy on each model's own test part (`tfds`), every clip changed in one way, and the difference from the clean clips.
 None of the conditions was used for training or selection as it is here (`python -m ser.robustness`).
@@ -152,14 +154,18 @@ def _pooled(folds: list[dict]) -> dict:
     }
 
 
-def robustness_table(models: dict[str, dict[str, dict]]) -> str:
-    """One Markdown row for each condition: accuracy of each model, and its change against the clean clips."""
-    conditions = next(iter(models.values()), {})
+def robustness_table(models: dict[str, dict[str, dict]], conditions: Sequence[str] | None = None) -> str:
+    """One Markdown row for each condition: accuracy of each model, and its change against the clean clips.
+
+    Args:
+        models: What `ser.robustness` measured, by name of the model and of the condition.
+        conditions: Those to show; None for all.
+    """
     rows = [
         [name, *("{accuracy:.3f} ({change:+.3f})".format(**figures[name]) for figures in models.values())]
-        for name in conditions
+        for name in conditions or next(iter(models.values()), {})
     ]
-    return _markdown(("condition", *(f"`{name}`" for name in models)), rows) + ROBUSTNESS_LEGEND
+    return _markdown(("condition", *(f"`{name}`" for name in models)), rows)
 
 
 def page_figures(page: dict, load: dict) -> str:
@@ -272,8 +278,10 @@ def _markdown(columns: tuple[str, ...], rows: list[list[str]]) -> str:
 
 
 __all__ = [
+    "HARDEST",
     "PROTOCOL_LEGEND",
     "RECIPE_LEGEND",
+    "ROBUSTNESS_LEGEND",
     "benchmark_figures",
     "page_figures",
     "protocol_table",

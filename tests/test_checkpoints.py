@@ -14,13 +14,24 @@ from transformers import pipeline
 from ser import load_audio
 from ser import regenerate as results
 from ser.regenerate import regenerate
+from ser.robustness import CLEAN
+from ser.robustness import CONDITIONS
 
 CHECKPOINTS = sorted((ROOT / "checkpoints").iterdir())
-LEAST = {"cnn1d": 0.60, "cnn2d": 0.66}
+LEAST = {"cnn1d": 0.60, "cnn2d": 0.66, "flagship": 0.66}
 
 
-def test_both_models_are_bundled():
-    assert [folder.name for folder in CHECKPOINTS] == ["cnn1d", "cnn2d"]
+def test_all_models_are_bundled_with_their_reports():
+    assert [folder.name for folder in CHECKPOINTS] == ["cnn1d", "cnn2d", "flagship"]
+    for folder in CHECKPOINTS:
+        conditions = json.loads((folder / "robustness.json").read_text())["conditions"]
+        assert list(conditions) == list(CONDITIONS)
+        assert conditions[CLEAN]["accuracy"] == round(json.loads((folder / "results.json").read_text())["accuracy"], 4)
+
+
+def test_the_flagship_keeps_working_in_noise():
+    conditions = json.loads((ROOT / "checkpoints/flagship/robustness.json").read_text())["conditions"]
+    assert min(conditions[f"{colour} noise, 10 dB"]["change"] for colour in ("white", "pink")) > -0.15
 
 
 @pytest.mark.parametrize("folder", CHECKPOINTS, ids=lambda folder: folder.name)
