@@ -1,4 +1,4 @@
-"""The best small model here: a deeper residual 2D CNN that hears clips as other microphones and rooms would give them.
+"""The model for recordings made elsewhere: a deeper residual 2D CNN, trained on clips as other rooms would give them.
 
 Level is taken relative to the clip's loudest moment, so that no gain of a microphone matters, and each training clip is
 heard in another room, noise and line in each epoch (`ser.channel`). The rest is `cnn2d`.
