@@ -29,9 +29,14 @@ def test_all_models_are_bundled_with_their_reports():
         assert conditions[CLEAN]["accuracy"] == round(json.loads((folder / "results.json").read_text())["accuracy"], 4)
 
 
-def test_the_flagship_keeps_working_in_noise():
-    conditions = json.loads((ROOT / "checkpoints/flagship/robustness.json").read_text())["conditions"]
-    assert min(conditions[f"{colour} noise, 10 dB"]["change"] for colour in ("white", "pink")) > -0.15
+def test_the_flagship_hears_other_recordings_better_than_the_others():
+    reports = {
+        folder.name: json.loads((folder / "robustness.json").read_text())["conditions"] for folder in CHECKPOINTS
+    }
+    means = {name: np.mean([figure["accuracy"] for figure in figures.values()]) for name, figures in reports.items()}
+    assert means["flagship"] > max(means["cnn1d"], means["cnn2d"]) + 0.05
+    for name in ("20 dB louder", "20 dB softer"):
+        assert abs(reports["flagship"][name]["change"]) < 0.005  # the level does not count
 
 
 @pytest.mark.parametrize("folder", CHECKPOINTS, ids=lambda folder: folder.name)

@@ -11,6 +11,8 @@ from ser.recipes import Recipe
 VARIANTS = {
     "absolute-level": {"feature_extractor": {"db_reference": "one"}, "augmentation": {"gain_db": 6.0}},
     "one-recording": {"augmentation": {"channel_probability": 0.0, "equalizer_db": 0.0}},
+    "more-noise": {"augmentation": {"channel_probability": 0.4}},
+    "no-mixup": {"augmentation": {"mixup_beta": 0.0}},
     "votes": {"augmentation": {"vote_share": 0.2}},
     "network-of-cnn2d": {"model": {"channels": [24, 32, 64, 128, 256], "pool_sizes": [1, 2, 2, 2, [1, 2]]}},
     "longer-crops": {"augmentation": {"crop_duration": 3.072}},
