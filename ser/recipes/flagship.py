@@ -8,7 +8,7 @@ from ser.configuration_ser import CNN2DConfig
 from ser.recipes import Recipe
 
 # What was tried, one change at a time; see the table in results/README.md.
-VARIANTS = {
+VARIANTS: dict[str, dict[str, dict]] = {
     "absolute-level": {"feature_extractor": {"db_reference": "one"}, "augmentation": {"gain_db": 6.0}},
     "one-recording": {"augmentation": {"channel_probability": 0.0, "equalizer_db": 0.0}},
     "more-noise": {"augmentation": {"channel_probability": 0.4}},
