@@ -101,7 +101,7 @@ def variant_table(results: list[dict]) -> str:
         runs, base = groups[recipe, variant], groups.get((recipe, None), [])
         if variant or any(other == recipe and name for other, name in groups):
             rows.append(_variant_row(recipe, variant, runs, base))
-    return _markdown(VARIANT_COLUMNS, rows) + VARIANT_LEGEND
+    return (_markdown(VARIANT_COLUMNS, rows) if rows else "None is trained yet.\n") + VARIANT_LEGEND
 
 
 def _variant_row(recipe: str, variant: str | None, runs: list[dict], base: list[dict]) -> list[str]:
