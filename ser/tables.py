@@ -234,7 +234,7 @@ def _recipe_row(name: str, unseen: dict | None, group: dict[str, dict]) -> list[
         _figure(random),
         _figure(unseen, bold=True),
         f"invalid: {_figure(leaky)}" if leaky else "",
-        f"{any_protocol['parameters']:,}",
+        f"{(unseen or any_protocol)['parameters']:,}",
         (unseen or any_protocol)["training"],
         _confusion(unseen or any_protocol, recipe.printed_confusion),
     ]
