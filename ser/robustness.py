@@ -36,6 +36,7 @@ from ser.files import check_writable
 from ser.files import write_text
 from ser.loading import load_trained
 from ser.model_card import render_card
+from ser.training import fixed_share
 from ser.training import git_commit
 
 CLEAN = "clean"
@@ -110,7 +111,9 @@ def test_part(report: dict, data_dir: str, cache_dir: str | None) -> datasets.Da
     corpora = {corpus.TITLE: corpus for corpus in CORPORA.values()}
     if report["corpus"] not in corpora:
         raise ValueError(f"expected a model trained on {' or '.join(corpora)}; this one was on {report['corpus']}")
-    clips = corpora[report["corpus"]].load(data_dir, cache_dir=cache_dir)
+    if not report["valid"]:
+        raise ValueError(f"the {report['protocol']} protocol has no test part of its own; take a model of another one")
+    clips = fixed_share(corpora[report["corpus"]].load(data_dir, cache_dir=cache_dir), report["share_of_clips"])
     return split(clips, report["protocol"], fold=report["fold"], split_seed=report["split_seed"])["test"]
 
 

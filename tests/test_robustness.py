@@ -10,10 +10,14 @@ from conftest import ROOT
 from conftest import voice
 from transformers import set_seed
 
+from ser import robustness
+from ser.corpora import load_crema_d
+from ser.corpora.splits import split
 from ser.robustness import CLEAN
 from ser.robustness import CONDITIONS
 from ser.robustness import changed
 from ser.robustness import main
+from ser.training import fixed_share
 
 
 @pytest.mark.parametrize("name", [name for name in CONDITIONS if name != CLEAN])
@@ -55,6 +59,22 @@ def test_the_command_measures_the_models_own_test_part(small_corpus, tmp_path, m
     softer = report["conditions"]["20 dB softer"]
     assert f"| 20 dB softer | {softer['accuracy']:.3f} |" in (model / "README.md").read_text()
     assert softer["change"] == pytest.approx(softer["accuracy"] - report["conditions"][CLEAN]["accuracy"], abs=2e-4)
+
+
+def test_the_test_part_is_that_of_the_run_and_no_other(small_corpus, tmp_path):
+    run = {
+        "corpus": "CREMA-D",
+        "protocol": "random",
+        "fold": None,
+        "split_seed": 1,
+        "share_of_clips": 0.5,
+        "valid": True,
+    }
+    clips = load_crema_d(small_corpus, cache_dir=tmp_path)
+    expected = split(fixed_share(clips, 0.5), "random", split_seed=1)["test"]["clip"][:]
+    assert robustness.test_part(run, str(small_corpus), str(tmp_path))["clip"][:] == expected
+    with pytest.raises(ValueError, match="the leaky protocol has no test part of its own"):
+        robustness.test_part(run | {"protocol": "leaky", "valid": False}, str(small_corpus), str(tmp_path))
 
 
 @pytest.mark.parametrize("arguments", [["nowhere", "--data_dir", "."], ["{model}", "--data_dir", "nowhere"]])
