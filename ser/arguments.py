@@ -25,13 +25,8 @@ from ser.trainer import has_bf16
 # Left out of the command that a report tells, as all that begins with hub_.
 LOCAL: tuple[str, ...] = ("cache_dir", "output_dir", "model_dir", "results_dir", "resume_from_checkpoint")
 LOCAL += ("push_to_hub", "disable_tqdm", "report_to", "run_name", "project", "logging_dir", "download")
-FOLDERS = (
-    "data_dir",
-    "dataset_dir",
-    "dataset_name",
-    "model_name_or_path",
-    "teachers",
-)  # named DIR where they are local
+# Named DIR where they are local.
+FOLDERS = ("data_dir", "dataset_dir", "dataset_name", "model_name_or_path", "teachers")
 
 
 @dataclass

@@ -27,6 +27,7 @@ from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.features_ser import SILENCE
 from ser.files import atomic_folder
 from ser.files import check_writable
+from ser.loading import check_own
 from ser.loading import load_trained
 from ser.modeling_ser import CNNForAudioClassification
 from ser.predict import labels_of
@@ -156,8 +157,7 @@ def write(source: str, folder: str | Path, calibration: list[str]) -> list[Path]
     """
     check_writable(folder)
     model, extractor = load_trained(source)
-    if not isinstance(extractor, SERFeatureExtractor):
-        raise ValueError(f"expected a model of this project at {source!r}; got {type(model).__name__}")
+    check_own(model, extractor, source)
     found = find_clips(calibration)["audio"][:]
     found = found[:: -(-len(found) // MOST_CLIPS) or 1]
     clips = [load_audio(clip, sampling_rate=extractor.sampling_rate) for clip in found]

@@ -8,6 +8,7 @@ from transformers import AutoFeatureExtractor
 from transformers import AutoModelForAudioClassification
 
 from ser.configuration_ser import SERConfig
+from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.pipeline_ser import check_fits
 
 STRANGE = "model_type in its config.json or feature_extractor_type in its preprocessor_config.json is not known here"
@@ -40,6 +41,12 @@ def load_trained(name: str, revision: str | None = None) -> tuple[Any, Any]:
     return model, extractor
 
 
+def check_own(model: Any, extractor: Any, name: str) -> None:
+    """Raise `ValueError` if what `load_trained` gave is of transformers' own models and not of this project."""
+    if not isinstance(extractor, SERFeatureExtractor):
+        raise ValueError(f"expected a model of this project at {name!r}; got {type(model).__name__}")
+
+
 def check_settings(folder: Path) -> None:
     """Refuse a folder without the settings of a front end, or with settings that are no JSON object.
 
@@ -59,4 +66,4 @@ def check_settings(folder: Path) -> None:
             raise ValueError(f"{path.name} is no JSON object; take the whole file as it was saved")
 
 
-__all__ = ["load_trained"]
+__all__ = ["check_own", "load_trained"]

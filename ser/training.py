@@ -59,6 +59,7 @@ from ser.hub import check_token
 from ser.hub import claim_repository
 from ser.hub import commit_model
 from ser.hub import push_model
+from ser.loading import check_own
 from ser.loading import load_trained
 from ser.memory import keep_freed_memory
 from ser.memory import peak_memory
@@ -264,8 +265,7 @@ def load_start(options: ModelArguments) -> tuple[SERFeatureExtractor, CNNForAudi
         model, extractor = load_trained(source)
     except ValueError as error:
         raise ValueError(f"--model_name_or_path: {error}") from error
-    if not isinstance(extractor, SERFeatureExtractor):
-        raise ValueError(f"expected a model of this project at {source!r}; got {type(model).__name__}")
+    check_own(model, extractor, source)
     model.config.calibration_temperature = 1.0  # of the old weights
     return extractor, model.to(memory_format=torch.channels_last)
 
