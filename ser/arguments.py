@@ -114,7 +114,7 @@ class SERTrainingArguments(TrainingArguments):
     teachers: list[str] = field(
         default_factory=list,
         metadata={
-            "help": "Models trained on the same parts, whose answers to each batch are learned beside its labels."
+            "help": "Models trained on the same parts, whose answers to its clips are learned beside the labels."
         },
     )
     teacher_share: float = field(default=0.5, metadata={"help": "Share of the target that follows the teachers."})
@@ -145,7 +145,7 @@ def run_name(data: DataArguments, options: ModelArguments, training: SERTraining
         prefix += f"share-{data.share_of_clips}-"
     if options.model_name_or_path:
         prefix += "fine-tuned-"
-    if training.teachers:
+    if training.teachers and not load_recipe(data.recipe).has_teachers:
         prefix += "distilled-"
     return f"{data.recipe}/{protocol}/{prefix}seed-{training.seed}"
 

@@ -5,6 +5,7 @@ Random numbers come from numpy's global generator, which `Trainer` seeds, stores
 
 import functools
 from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 
@@ -127,7 +128,11 @@ def random_span(size: int, longest: int) -> slice:
 
 
 def soft_targets(
-    labels: np.ndarray, num_labels: int, *, smoothing: float = 0.0, votes: np.ndarray | None = None, share: float = 0.0
+    labels: np.ndarray,
+    num_labels: int,
+    *,
+    smoothing: float = 0.0,
+    opinions: Sequence[tuple[np.ndarray, float]] = (),
 ) -> np.ndarray:
     """Class indices `(clips,)` to the probabilities `(clips, num_labels)` that the network is to learn.
 
@@ -135,13 +140,13 @@ def soft_targets(
         labels: Shape `(clips,)`.
         num_labels: Number of classes.
         smoothing: Share that is spread over all classes.
-        votes: How many listeners heard each class, shape `(clips, num_labels)`.
-        share: Share of the target that follows the votes; without any, a clip keeps its label.
+        opinions: Of listeners or of teachers: votes or probabilities, shape `(clips, num_labels)`, and the share of the
+            target that follows them; a clip without any keeps what it has.
     """
     targets = np.eye(num_labels, dtype=np.float32)[labels]
-    if votes is not None and share:
-        heard = votes.sum(1, keepdims=True)
-        targets = np.where(heard > 0, (1 - share) * targets + share * votes / np.maximum(heard, 1), targets)
+    for votes, share in opinions:
+        total = votes.sum(1, keepdims=True)
+        targets = np.where(total > 0, (1 - share) * targets + share * votes / np.maximum(total, 1e-9), targets)
     return (targets * (1 - smoothing) + smoothing / num_labels).astype(np.float32)
 
 

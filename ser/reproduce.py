@@ -36,8 +36,9 @@ def plan(recipe: str) -> Iterator[dict]:
         yield {"recipe": recipe, "protocol": "random"}
         yield from ({"recipe": recipe, "fold": fold} for fold in range(1, EMODB_SPEAKERS + 1))
         return
+    protocols = ("tfds",) if load_recipe(recipe).has_teachers else ("tfds", "random-70-30")  # teachers know one split
     for seed in range(SEEDS.get(recipe, 1)):
-        for protocol in ("tfds", "random-70-30"):
+        for protocol in protocols:
             yield {"recipe": recipe, "protocol": protocol, "seed": seed} | budget
     yield from ({"recipe": recipe, "variant": variant, "seed": 0} for variant in load_recipe(recipe).variants)
     yield from ({"recipe": recipe, "protocol": protocol, "fold": fold} for protocol, fold in FOLDS.get(recipe, ()))

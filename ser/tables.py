@@ -215,7 +215,8 @@ def _grouped(results: list[dict]) -> dict[tuple[str, str, str, float], list[dict
     for run in results:
         if run.get("variant"):
             continue
-        name = run["recipe"] + (DISTILLED if run.get("teachers") else "")
+        taught = run.get("teachers") and not load_recipe(run["recipe"]).has_teachers
+        name = run["recipe"] + (DISTILLED if taught else "")
         key = run.get("corpus", CREMA_D), run["protocol"], name, run.get("share_of_clips", 1.0)
         groups[key].append(run)
     return groups

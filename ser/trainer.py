@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
-from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,9 +51,6 @@ class SERTrainer(Trainer):
 
     Args:
         mixup_beta: Of `mixup`, for training batches, whose labels are probabilities; 0 for none.
-        teachers: Networks whose mean probabilities for each training batch, as it was augmented, are learned beside
-            its labels (Hinton et al. 2015, arXiv:1503.02531; Beyer et al. 2022, arXiv:2106.05237).
-        teacher_share: Share of the target that follows them.
         ema_decay: Decay per step of the average; 0 evaluates and saves the live weights.
         push_checkpoint: Pushes a checkpoint folder to the Hub in the background, given the state of the training.
         **kwargs: As `Trainer`.
@@ -69,8 +65,6 @@ class SERTrainer(Trainer):
         self,
         *,
         mixup_beta: float,
-        teachers: Sequence[torch.nn.Module] = (),
-        teacher_share: float = 0.0,
         ema_decay: float,
         push_checkpoint: Callable[[Path, TrainerState], Future] | None = None,
         **kwargs: Any,
@@ -78,8 +72,6 @@ class SERTrainer(Trainer):
         super().__init__(**kwargs)
         self.push_checkpoint = push_checkpoint
         self.mixup_beta = mixup_beta
-        self.teachers = [teacher.to(self.args.device).eval() for teacher in teachers]
-        self.teacher_share = teacher_share
         self.hits, self.seen = 0, 0
         self.last_log = time.time()
         self.averaged: AveragedModel | None = None
@@ -97,21 +89,11 @@ class SERTrainer(Trainer):
         """Cross-entropy; in training against probabilities, perhaps mixed, counting hits on the dominant label."""
         if model.training and self.mixup_beta:
             inputs = inputs | mixup(inputs, self.mixup_beta)
-        dominant = inputs["labels"].argmax(1) if model.training else None
-        if model.training and self.teachers:
-            share = self.teacher_share
-            inputs = inputs | {"labels": (1 - share) * inputs["labels"] + share * self.teachers_say(inputs)}
         outputs = model(**inputs)
         if model.training:
-            self.hits += int((outputs.logits.argmax(1) == dominant).sum())
+            self.hits += int((outputs.logits.argmax(1) == inputs["labels"].argmax(1)).sum())
             self.seen += len(outputs.logits)
         return (outputs.loss, outputs) if return_outputs else outputs.loss
-
-    @torch.no_grad()
-    def teachers_say(self, inputs: dict[str, Any]) -> torch.Tensor:
-        """Mean probabilities of the teachers, `(batch, num_labels)`."""
-        logits = [teacher(**inputs).logits for teacher in self.teachers]
-        return torch.stack([each.softmax(1) for each in logits]).mean(0)
 
     def log(self, logs: dict, *args: Any, **kwargs: Any) -> None:
         """Adds the seconds spent so far, resumptions included, and the accuracy on the augmented batches since then."""

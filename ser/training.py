@@ -46,13 +46,16 @@ from ser.corpora import load_labelled_audio
 from ser.corpora.splits import check_leakage
 from ser.corpora.splits import split
 from ser.corpora.splits import with_copies
+from ser.distillation import SPLIT
+from ser.distillation import Teacher
+from ser.distillation import load_teacher
+from ser.distillation import teachers_say
 from ser.evaluation import describe_part
 from ser.evaluation import listeners_votes
 from ser.evaluation import predict_logits
 from ser.evaluation import report_on_test
 from ser.evaluation import score
 from ser.feature_extraction_ser import SERFeatureExtractor
-from ser.feature_extraction_ser import settings_of
 from ser.files import check_writable
 from ser.hub import check_card
 from ser.hub import check_token
@@ -89,7 +92,7 @@ class Run:
     parts: datasets.DatasetDict
     extractor: SERFeatureExtractor
     model: PreTrainedModel
-    teachers: Sequence[PreTrainedModel]
+    teachers: Sequence[Teacher]
     git_commit: str | None
 
     @property
@@ -153,7 +156,7 @@ def prepare(
             train = ClipDataset(parts["train"], extractor)
             extractor.fit_normalization(train.raw_features(index) for index in range(len(train)))
         model = build_model(recipe, model_fields, extractor, labels)
-    teachers = [load_teacher(folder, data, extractor, labels) for folder in training.teachers]
+    teachers = [load_teacher(folder, split_of(data), labels) for folder in training.teachers]
     if training.push_to_hub and training.process_index == 0:  # before hours of training, not after
         training.hub_model_id = claim_repository(
             training.hub_model_id or f"ser-{data.recipe}",
@@ -200,6 +203,11 @@ def load_clips(data: DataArguments) -> datasets.Dataset:
         label_column=data.label_column,
         cache_dir=data.cache_dir,
     )
+
+
+def split_of(data: DataArguments) -> dict:
+    """Which clips are in which part, as reports tell it."""
+    return {name: getattr(data, name) for name in SPLIT if name != "corpus"} | {"corpus": corpus_title(data)}
 
 
 def fixed_share(clips: datasets.Dataset, share: float) -> datasets.Dataset:
@@ -268,34 +276,6 @@ def load_start(options: ModelArguments) -> tuple[SERFeatureExtractor, CNNForAudi
     check_own(model, extractor, source)
     model.config.calibration_temperature = 1.0  # of the old weights
     return extractor, model.to(memory_format=torch.channels_last)
-
-
-def load_teacher(
-    folder: str, data: DataArguments, extractor: SERFeatureExtractor, labels: list[str]
-) -> CNNForAudioClassification:
-    """A model that heard the training part of this run and nothing of its other parts.
-
-    Raises:
-        ValueError: It reads other features, knows other labels, or was trained on other parts.
-    """
-    try:
-        model, theirs = load_trained(folder)
-        report = json.loads((Path(folder) / "results.json").read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise ValueError(f"--teachers: {error}") from error
-    split_of_run = {name: getattr(data, name) for name in ("protocol", "fold", "split_seed", "share_of_clips")}
-    for name, value in (split_of_run | {"corpus": corpus_title(data)}).items():
-        if report.get(name) != value:
-            raise ValueError(
-                f"--teachers: {folder!r} was trained with {name} {report.get(name)}, this run has {value}: "
-                "it may have heard this run's test part; take one that was trained on the same parts"
-            )
-    settings = [
-        [getattr(each, name, None) for name in settings_of(SERFeatureExtractor)] for each in (theirs, extractor)
-    ]
-    if settings[0] != settings[1] or labels_of(model) != labels:
-        raise ValueError(f"--teachers: {folder!r} reads other features or knows other labels than this run")
-    return model.to(memory_format=torch.channels_last)
 
 
 def trained_name(source: str) -> str:
@@ -401,7 +381,7 @@ def build_trainer(run: Run) -> SERTrainer:
         train_dataset=ClipDataset(
             run.parts["train"],
             extractor,
-            targets=training_targets(run.parts["train"], augmentation),
+            targets=training_targets(run),
             augment_waveform=augment_waveform(augmentation, extractor),
             augment_features=FeatureAugmentation(augmentation, extractor),
             mask_features=FeatureMasking(augmentation, crop_frames),
@@ -412,29 +392,28 @@ def build_trainer(run: Run) -> SERTrainer:
         compute_metrics=lambda output: score(output.label_ids, output.predictions.argmax(1)),
         callbacks=callbacks,
         mixup_beta=augmentation.mixup_beta,
-        teachers=run.teachers,
-        teacher_share=training.teacher_share,
         ema_decay=training.ema_decay,
         push_checkpoint=functools.partial(push_unfinished, run),
     )
 
 
-def training_targets(clips: datasets.Dataset, augmentation: AugmentationArguments) -> np.ndarray:
-    """What the network is to learn of each clip, shape `(clips, num_labels)`.
+def training_targets(run: Run) -> np.ndarray:
+    """What the network is to learn of each training clip, shape `(clips, num_labels)`.
 
     Raises:
         ValueError: `--vote_share` was set and the clips come without listeners' votes.
     """
-    votes = listeners_votes(clips)
-    if augmentation.vote_share and votes is None:
-        raise ValueError("--vote_share needs clips with listeners' votes, as CREMA-D has them; set it to 0")
-    return soft_targets(
-        np.asarray(clips["label"][:]),
-        len(clips.features["label"].names),
-        smoothing=augmentation.label_smoothing,
-        votes=votes,
-        share=augmentation.vote_share,
-    )
+    clips, augmentation = run.parts["train"], run.augmentation
+    opinions = []
+    if augmentation.vote_share:
+        votes = listeners_votes(clips)
+        if votes is None:
+            raise ValueError("--vote_share needs clips with listeners' votes, as CREMA-D has them; set it to 0")
+        opinions.append((votes, augmentation.vote_share))
+    if run.teachers:
+        opinions.append((teachers_say(run.teachers, clips, run.training.device), run.training.teacher_share))
+    labels, num_labels = np.asarray(clips["label"][:]), len(clips.features["label"].names)
+    return soft_targets(labels, num_labels, smoothing=augmentation.label_smoothing, opinions=opinions)
 
 
 def augment_waveform(augmentation: AugmentationArguments, extractor: SERFeatureExtractor) -> Callable | None:
@@ -463,16 +442,12 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
     results = {
         "recipe": run.data.recipe,
         "variant": run.data.variant,
-        "corpus": corpus_title(run.data),
+        **split_of(run.data),
         "dataset_name": run.data.dataset_name if on_the_hub(run.data.dataset_name) else None,
         "fine_tuned_from": run.options.model_name_or_path and trained_name(run.options.model_name_or_path),
         "teachers": len(run.teachers),
         "base_model": run.options.model_name_or_path if on_the_hub(run.options.model_name_or_path) else None,
         "license": run.options.license,
-        "protocol": run.data.protocol,
-        "fold": run.data.fold,
-        "split_seed": run.data.split_seed,
-        "share_of_clips": run.data.share_of_clips,
         "valid": run.data.protocol != "leaky",
         "seed": run.training.seed,
         "parameters": model.num_parameters(),

@@ -91,7 +91,7 @@ def test_soft_targets_are_probabilities():
 
 
 def test_votes_pull_the_targets_of_clips_that_somebody_heard():
-    targets = soft_targets(np.array([0, 2]), 3, votes=np.array([[1, 3, 0], [0, 0, 0]]), share=0.4)
+    targets = soft_targets(np.array([0, 2]), 3, opinions=[(np.array([[1, 3, 0], [0, 0, 0]]), 0.4)])
     np.testing.assert_allclose(targets, [[0.7, 0.3, 0.0], [0.0, 0.0, 1.0]], rtol=1e-6)
 
 

@@ -17,13 +17,16 @@ from ser.arguments import parse_arguments
 from ser.arguments import run_name
 from ser.corpora import load_crema_d
 from ser.corpora.crema_d import EMOTIONS
+from ser.distillation import load_teacher
 from ser.recipes import load_recipe
 from ser.recipes import recipe_names
 from ser.training import build_extractor
 from ser.training import build_model
 from ser.training import fixed_share
 from ser.training import prepare
+from ser.training import split_of
 from ser.training import train as train_run
+from ser.training import training_targets
 
 
 def train(*arguments: str, cwd) -> subprocess.CompletedProcess:
@@ -123,12 +126,20 @@ def test_a_student_learns_from_teachers_of_the_same_parts_only(finished, small_c
     results = json.loads((folder / "results/cnn1d/tfds/distilled-seed-0/results.json").read_text())
     assert results["teachers"] == 1
     assert "--teachers DIR" in results["command"]
-    assert "It learned from 1 network of" in (folder / "runs/cnn1d/tfds/distilled-seed-0/model/README.md").read_text()
+    assert (
+        "what 1 network trained on the same clips makes of them"
+        in (folder / "runs/cnn1d/tfds/distilled-seed-0/model/README.md").read_text()
+    )
     monkeypatch.chdir(folder)
     with pytest.raises(ValueError, match="with protocol tfds, this run has random: it may have heard this run's test"):
         prepare(*parse_arguments([*arguments, *teachers, "--protocol", "random"]))
-    with pytest.raises(ValueError, match="reads other features or knows other labels than this run"):
-        prepare(*parse_arguments([*arguments[:-4], *teachers, "--seed", "1"]))
+    student = prepare(*parse_arguments([*arguments[:-4], *teachers, "--seed", "1"]))  # it reads other features
+    targets = training_targets(student)
+    assert targets.shape == (163, 6)
+    assert targets.sum(1) == pytest.approx(1, abs=1e-5)
+    assert len(np.unique(targets.round(4))) > 100  # no longer two values, of labels and their smoothing
+    with pytest.raises(ValueError, match="knows other labels than this run"):
+        load_teacher(teachers[1], split_of(student.data), ["calm", "angry"])
     with pytest.raises(ValueError, match="--teachers: expected a model folder or Hub id; 'nowhere' is none"):
         prepare(*parse_arguments([*arguments, "--teachers", "nowhere", "--seed", "1"]))
 

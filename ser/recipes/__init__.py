@@ -37,6 +37,11 @@ class Recipe:
     printed_accuracy: float | None = None
     printed_confusion: tuple[str, str] | None = None
 
+    @property
+    def has_teachers(self) -> bool:
+        """Whether it learns from teachers unless told otherwise."""
+        return bool(self.training.get("teachers"))
+
 
 def recipe_names() -> list[str]:
     """Names that `--recipe` takes."""

@@ -1,0 +1,69 @@
+"""Teachers: trained models whose answers to the training clips a network learns beside the labels.
+
+Each teacher hears the whole clip as it was recorded, by its own front end, once before training; the student hears a
+piece of it in another room, line and noise (Hinton et al. 2015, arXiv:1503.02531; for what is noisy after what is
+clean, Li et al. 2017, arXiv:1708.05466). So networks of other kinds and features can teach, and an epoch costs no more.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import datasets
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from ser.clips import ClipDataset
+from ser.clips import with_features
+from ser.evaluation import predict_logits
+from ser.feature_extraction_ser import SERFeatureExtractor
+from ser.loading import check_own
+from ser.loading import load_trained
+from ser.predict import labels_of
+
+SPLIT = ("corpus", "protocol", "fold", "split_seed", "share_of_clips")  # what a report says of its parts
+Teacher = tuple[PreTrainedModel, SERFeatureExtractor]
+
+
+def load_teacher(folder: str, split: dict, labels: list[str]) -> Teacher:
+    """A model that heard the training part of this run and nothing of its other parts.
+
+    Args:
+        folder: Of the model, with its `results.json`.
+        split: What this run's report will say under the names of `SPLIT`.
+        labels: Of this run.
+
+    Raises:
+        ValueError: It is no model of this project, knows other labels, or was trained on other parts.
+    """
+    try:
+        model, extractor = load_trained(folder)
+        check_own(model, extractor, folder)
+        report = json.loads((Path(folder) / "results.json").read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ValueError(f"--teachers: {error}") from error
+    for name in SPLIT:
+        if report.get(name) != split[name]:
+            raise ValueError(
+                f"--teachers: {folder!r} was trained with {name} {report.get(name)}, this run has {split[name]}: "
+                "it may have heard this run's test part; take one that was trained on the same parts"
+            )
+    if labels_of(model) != labels:
+        raise ValueError(f"--teachers: {folder!r} knows other labels than this run")
+    return model, extractor
+
+
+def teachers_say(teachers: Sequence[Teacher], clips: datasets.Dataset, device: torch.device) -> np.ndarray:
+    """Mean probabilities of the teachers, shape `(clips, num_labels)`."""
+    sources = clips.remove_columns(["features", "frames"])  # which are of the student
+    answers = [
+        predict_logits(
+            model.to(device), ClipDataset(with_features(sources, extractor), extractor), batch_size=16, desc="Asking"
+        )
+        for model, extractor in teachers
+    ]
+    return np.mean([torch.from_numpy(logits).softmax(1).numpy() for logits in answers], axis=0)
+
+
+__all__ = ["SPLIT", "Teacher", "load_teacher", "teachers_say"]
