@@ -29,6 +29,9 @@ class AugmentationArguments:
         default=0.0,
         metadata={"help": "Probability of each of a room, noise, a narrow band and silent margins, in log-mel images."},
     )
+    floor_probability: float = field(
+        default=0.0, metadata={"help": "Probability of another noise floor than the recording's own in log-mel images."}
+    )
     equalizer_db: float = field(
         default=0.0, metadata={"help": "Largest boost or cut of the bands of a log-mel image by a microphone, in dB."}
     )
@@ -67,8 +70,9 @@ class FeatureAugmentation:
         self.arguments = arguments
         self.extractor = extractor
         self.channel = None
-        if arguments.channel_probability or arguments.equalizer_db:
-            self.channel = Channel(extractor, arguments.channel_probability, arguments.equalizer_db)
+        strengths = arguments.channel_probability, arguments.floor_probability, arguments.equalizer_db
+        if any(strengths):
+            self.channel = Channel(extractor, *strengths)
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Augment features before normalisation."""

@@ -12,8 +12,11 @@ from scipy.signal import lfilter
 from ser.feature_extraction_ser import SERFeatureExtractor
 
 KNOTS = 6  # of a random curve over the mel bands
+QUIETEST = 0.05  # share of the frames, which hold nothing but noise
 FAINTEST = 1e-12  # power, relative to full scale
 SNR_DB = (0.0, 40.0)
+FLOOR_SNR_DB = (5.0, 60.0)
+OVERSUBTRACTION, RESIDUE_DB = 4.0, -30.0  # of the noise suppressor
 REVERBERATION_TIME = (0.15, 1.0)  # seconds to a fall by 60 dB
 DIRECT_TO_REVERBERANT_DB = (-3.0, 15.0)
 TELEPHONE_HZ = (300.0, 3400.0)
@@ -31,11 +34,15 @@ class Channel:
     Args:
         extractor: Made the images; its features are `log_mel` alone.
         probability: Of each of a room, a background noise, a narrow band and margins of silence.
+        floor_probability: Of another noise floor in place of the recording's own.
         equalizer_db: Largest boost or cut by the microphone, in dB; 0 for none.
     """
 
-    def __init__(self, extractor: SERFeatureExtractor, probability: float, equalizer_db: float):
+    def __init__(
+        self, extractor: SERFeatureExtractor, probability: float, floor_probability: float, equalizer_db: float
+    ):
         self.probability = probability
+        self.floor_probability = floor_probability
         self.equalizer_db = equalizer_db
         filters = extractor.mel_filters.to_dense().numpy().astype(np.float64)
         weights = filters / np.maximum(filters.sum(1, keepdims=True), FAINTEST)
@@ -48,19 +55,32 @@ class Channel:
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """The image of another recording; its level is not kept."""
         power = 10 ** (image / 10)
-        if self._happens():
+        if self._happens(self.floor_probability):
+            power = self.add_noise(self.suppress_noise(power), _decibels(FLOOR_SNR_DB))
+        if self._happens(self.probability):
             power = self.add_margins(power)
-        if self._happens():
+        if self._happens(self.probability):
             power = self.reverberate(power, np.random.uniform(*REVERBERATION_TIME), _decibels(DIRECT_TO_REVERBERANT_DB))
-        if self._happens():
+        if self._happens(self.probability):
             power = self.add_noise(power, _decibels(SNR_DB))
         curve = self.random_curve(self.equalizer_db)
-        if self._happens():
+        if self._happens(self.probability):
             curve = curve + self.narrow_band()
         return (10 * np.log10(np.maximum(power, FAINTEST)) + curve).astype(np.float32)
 
-    def _happens(self) -> bool:
-        return np.random.random() < self.probability
+    def _happens(self, probability: float) -> bool:
+        return np.random.random() < probability
+
+    def suppress_noise(self, power: np.ndarray) -> np.ndarray:
+        """Subtract what is there between the words, as browsers and telephones do (Boll 1979, IEEE TASSP 27(2)).
+
+        In a corpus whose actors stood before one microphone, the noise below a voice tells how loud the voice was: in
+        CREMA-D it lies 32 dB below an angry one and 15 dB below a sad one. No other recording says that, so a network
+        that listens to it hears anger wherever a room is quiet.
+        """
+        loudness = power.sum(1)
+        noise = power[loudness <= np.quantile(loudness, QUIETEST)].mean(0)
+        return np.maximum(power - OVERSUBTRACTION * noise, power * 10 ** (RESIDUE_DB / 10))
 
     def random_curve(self, largest_db: float) -> np.ndarray:
         """A smooth curve over the bands within +-`largest_db`, shape `(n_mels,)`."""
@@ -89,7 +109,7 @@ class Channel:
         """Up to half a second before and after, as quiet as the clip's quietest frames or wholly silent."""
         longest = round(MARGIN_SECONDS / self.seconds_a_frame)
         before, after = np.random.randint(0, longest + 1, 2)
-        quiet = np.quantile(power, 0.05, axis=0) if np.random.random() < 0.5 else np.full(power.shape[1], FAINTEST)
+        quiet = np.quantile(power, QUIETEST, axis=0) if np.random.random() < 0.5 else np.full(power.shape[1], FAINTEST)
         return np.concatenate([np.tile(quiet, (before, 1)), power, np.tile(quiet, (after, 1))])
 
     def narrow_band(self) -> np.ndarray:

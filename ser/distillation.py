@@ -5,9 +5,7 @@ piece of it in another room, line and noise (Hinton et al. 2015, arXiv:1503.0253
 clean, Li et al. 2017, arXiv:1708.05466). So networks of other kinds and features can teach, and an epoch costs no more.
 """
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import datasets
 import numpy as np
@@ -18,8 +16,7 @@ from ser.clips import ClipDataset
 from ser.clips import with_features
 from ser.evaluation import predict_logits
 from ser.feature_extraction_ser import SERFeatureExtractor
-from ser.loading import check_own
-from ser.loading import load_trained
+from ser.loading import load_reported
 from ser.predict import labels_of
 
 SPLIT = ("corpus", "protocol", "fold", "split_seed", "share_of_clips")  # what a report says of its parts
@@ -38,10 +35,8 @@ def load_teacher(folder: str, split: dict, labels: list[str]) -> Teacher:
         ValueError: It is no model of this project, knows other labels, or was trained on other parts.
     """
     try:
-        model, extractor = load_trained(folder)
-        check_own(model, extractor, folder)
-        report = json.loads((Path(folder) / "results.json").read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+        model, extractor, report = load_reported(folder)
+    except ValueError as error:
         raise ValueError(f"--teachers: {error}") from error
     for name in SPLIT:
         if report.get(name) != split[name]:

@@ -47,6 +47,20 @@ def check_own(model: Any, extractor: Any, name: str) -> None:
         raise ValueError(f"expected a model of this project at {name!r}; got {type(model).__name__}")
 
 
+def load_reported(folder: str) -> tuple[Any, Any, dict]:
+    """A model folder of this project with the report of its training: model, feature extractor, `results.json`.
+
+    Raises:
+        ValueError: It is none, or it is damaged.
+    """
+    report = Path(folder) / "results.json"
+    if not report.is_file():
+        raise ValueError(f"expected a model folder with its results.json; got {folder!r}")
+    model, extractor = load_trained(folder)
+    check_own(model, extractor, folder)
+    return model, extractor, json.loads(report.read_text(encoding="utf-8"))
+
+
 def check_settings(folder: Path) -> None:
     """Refuse a folder without the settings of a front end, or with settings that are no JSON object.
 
@@ -66,4 +80,4 @@ def check_settings(folder: Path) -> None:
             raise ValueError(f"{path.name} is no JSON object; take the whole file as it was saved")
 
 
-__all__ = ["check_own", "load_trained"]
+__all__ = ["check_own", "load_reported", "load_trained"]

@@ -1,5 +1,6 @@
 """The model card: the template `model_card.md` filled with the figures of one run."""
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ PROTOCOLS = {
     "random": "clips drawn at random, of the same speakers as the training part: not a figure for unseen speakers",
 }
 UNKNOWN_SPEAKERS = "clips drawn at random; who speaks is not known, so this is not a figure for unseen speakers"
+MEASURED = {"conditions": "robustness.json", "corpora": "cross_corpus.json"}  # in a model folder
 TAGS = ["speech-emotion-recognition", "audio", "ser"]
 METRICS = {"accuracy": "Accuracy", "uar": "Unweighted average recall", "macro_f1": "Macro F1"}
 
@@ -82,12 +84,27 @@ EMODB = Corpus(
 CORPORA = {"CREMA-D": CREMA_D, "EmoDB": EMODB}
 
 
-def render_card(results: dict, conditions: dict[str, dict] | None = None) -> str:
+def card_of(folder: Path) -> str:
+    """The card of a model folder: its `results.json`, and what was measured of the model since."""
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    return render_card(results, measured(folder, "conditions"), measured(folder, "corpora"))
+
+
+def measured(folder: Path, what: str) -> dict[str, dict]:
+    """What `ser.robustness` ("conditions") or `ser.cross_corpus` ("corpora") measured of a model so far, by name."""
+    path = folder / MEASURED[what]
+    return json.loads(path.read_text(encoding="utf-8"))[what] if path.is_file() else {}
+
+
+def render_card(
+    results: dict, conditions: dict[str, dict] | None = None, corpora: dict[str, dict] | None = None
+) -> str:
     """The card of a model, as the text of its README.md.
 
     Args:
         results: The content of the run's `results.json`.
         conditions: What `ser.robustness` measured, if it did.
+        corpora: What `ser.cross_corpus` measured, if it did.
     """
     name, corpus_name = f"ser-{results['recipe']}", results.get("corpus", "CREMA-D")
     corpus = CORPORA.get(corpus_name, Corpus(speech=f"the speech of {in_markdown(corpus_name)}"))
@@ -128,6 +145,7 @@ def render_card(results: dict, conditions: dict[str, dict] | None = None) -> str
         corpus=corpus,
         protocol=protocol,
         conditions=conditions,
+        corpora=in_markdown(corpora or {}),
         results=in_markdown(results) | {"command": results["command"]},
     )
     return str(card)
@@ -155,4 +173,4 @@ def unfinished_card(name: str, history: list[dict], *, license: str | None = Non
     )
 
 
-__all__ = ["CORPORA", "Corpus", "in_markdown", "render_card", "unfinished_card"]
+__all__ = ["CORPORA", "MEASURED", "Corpus", "card_of", "in_markdown", "measured", "render_card", "unfinished_card"]

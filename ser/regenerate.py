@@ -7,13 +7,15 @@ import json
 from pathlib import Path
 
 from ser.files import write_text
-from ser.model_card import render_card
+from ser.model_card import card_of
+from ser.model_card import measured
 from ser.plots import plot_side_by_side
 from ser.tables import HARDEST
 from ser.tables import PROTOCOL_LEGEND
 from ser.tables import RECIPE_LEGEND
 from ser.tables import ROBUSTNESS_LEGEND
 from ser.tables import benchmark_figures
+from ser.tables import corpora_table
 from ser.tables import page_figures
 from ser.tables import protocol_table
 from ser.tables import recipe_table
@@ -49,10 +51,10 @@ def read_results(folder: Path) -> list[dict]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*/*/*/results.json"))]
 
 
-def read_robustness(folder: Path) -> dict[str, dict[str, dict]]:
-    """What `ser.robustness` measured of each model below `folder`, by its name and the condition."""
-    paths = sorted(folder.glob("*/robustness.json"))
-    return {path.parent.name: json.loads(path.read_text(encoding="utf-8"))["conditions"] for path in paths}
+def read_measured(folder: Path, what: str) -> dict[str, dict[str, dict]]:
+    """What was measured of each model below `folder` (see `measured`), by the model's name; those without left out."""
+    models = {path.name: measured(path, what) for path in sorted(folder.iterdir())}
+    return {name: figures for name, figures in models.items() if figures}
 
 
 def replace_block(text: str, name: str, block: str) -> str:
@@ -71,13 +73,14 @@ def replace_block(text: str, name: str, block: str) -> str:
 def regenerate(root: Path) -> dict[Path, str]:
     """Every text that is made from results, by path."""
     results, readme = read_results(root / "results"), root / "README.md"
-    sturdy = read_robustness(root / "checkpoints")
+    sturdy, abroad = (read_measured(root / "checkpoints", what) for what in ("conditions", "corpora"))
     names = ("page", "load", "features", "training", "inference")
     page, load, *beside = (json.loads((root / f"results/benchmarks/{name}.json").read_text()) for name in names)
     recipes, protocols = recipe_table(results) + RECIPE_LEGEND, protocol_table(results) + PROTOCOL_LEGEND
     blocks = {
         "results": recipes,
         "elsewhere": robustness_table(sturdy, HARDEST),
+        "abroad": corpora_table(abroad),
         "page": page_figures(page, load),
         "benchmarks": benchmark_figures(*beside),
     }
@@ -91,10 +94,9 @@ def regenerate(root: Path) -> dict[Path, str]:
         variants=variant_table(results),
     )
     texts = {root / "results/README.md": text, readme: readme_text}
-    for path in (root / "checkpoints").glob("*/results.json"):
-        card = render_card(json.loads(path.read_text(encoding="utf-8")), sturdy.get(path.parent.name))
-        texts[path.parent / "README.md"] = card
-        for code in path.parent.glob("*_ser.py"):
+    for folder in (root / "checkpoints").iterdir():
+        texts[folder / "README.md"] = card_of(folder)
+        for code in folder.glob("*_ser.py"):
             texts[code] = (root / "ser" / code.name).read_text(encoding="utf-8")
     return texts
 

@@ -34,13 +34,13 @@ from ser.evaluation import score
 from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.files import check_writable
 from ser.files import write_text
-from ser.loading import load_trained
-from ser.model_card import render_card
+from ser.loading import load_reported
+from ser.model_card import MEASURED
+from ser.model_card import card_of
 from ser.training import fixed_share
 from ser.training import git_commit
 
 CLEAN = "clean"
-FILE = "robustness.json"
 MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III", "compression_level": 0.95, "bitrate_mode": "CONSTANT"}
 OPUS = {"format": "OGG", "subtype": "OPUS", "compression_level": 0.96}
 
@@ -151,18 +151,15 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     folder = Path(options.model)
     try:
-        if not (folder / "results.json").is_file():
-            raise ValueError(f"expected a model folder with its results.json; got {options.model!r}")
-        model, extractor = load_trained(options.model)
-        report = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        model, extractor, report = load_reported(options.model)
         check_writable(folder)
         figures = measure(model, extractor, test_part(report, options.data_dir, options.cache_dir))
     except (ValueError, OSError) as error:
         sys.exit(f"ser.robustness: {error}")
-    result = {"git_commit": git_commit(), "conditions": figures}
-    write_text(folder / FILE, json.dumps(result, indent=1) + "\n")
-    write_text(folder / "README.md", render_card(report, figures))
-    print(f"{len(figures)} conditions: {folder / FILE}")
+    path = folder / MEASURED["conditions"]
+    write_text(path, json.dumps({"git_commit": git_commit(), "conditions": figures}, indent=1) + "\n")
+    write_text(folder / "README.md", card_of(folder))
+    print(f"{len(figures)} conditions: {path}")
 
 
 __all__ = ["CONDITIONS", "measure"]

@@ -168,6 +168,26 @@ def robustness_table(models: dict[str, dict[str, dict]], conditions: Sequence[st
     return _markdown(("condition", *(f"`{name}`" for name in models)), rows)
 
 
+def corpora_table(models: dict[str, dict[str, dict]]) -> str:
+    """One Markdown row for each corpus that no model was trained on: accuracy of each model, with its interval.
+
+    Args:
+        models: What `ser.cross_corpus` measured, by name of the model and of the corpus.
+    """
+    rows = []
+    for corpus in dict.fromkeys(name for figures in models.values() for name in figures):
+        measured = [figures.get(corpus) for figures in models.values()]
+        clips, speakers = next((each["clips"], each["speakers"]) for each in measured if each)
+        cells = [
+            "{accuracy:.3f} ({interval_95[accuracy][0]:.3f} to {interval_95[accuracy][1]:.3f})".format(**each)
+            if each
+            else ""
+            for each in measured
+        ]
+        rows.append([corpus, f"{clips:,}", f"{speakers or 'unknown'}", *cells])
+    return _markdown(("corpus", "clips", "speakers", *(f"`{name}`" for name in models)), rows)
+
+
 def page_figures(page: dict, load: dict) -> str:
     """What `benchmarks/page.py` and `benchmarks/load.py` measured, in words."""
     grown = load["memory_end_mib"] - load["memory_after_30_s_mib"]
@@ -284,6 +304,7 @@ __all__ = [
     "RECIPE_LEGEND",
     "ROBUSTNESS_LEGEND",
     "benchmark_figures",
+    "corpora_table",
     "page_figures",
     "protocol_table",
     "recipe_table",

@@ -77,7 +77,7 @@ from ser.trainer import last_checkpoint
 
 logger = logging.getLogger(__name__)
 
-FOR_IMAGES = ("gain_db", "frequency_shift", "channel_probability", "equalizer_db")
+FOR_IMAGES = ("gain_db", "frequency_shift", "channel_probability", "floor_probability", "equalizer_db")
 PACKAGES = ("torch", "transformers", "datasets", "numpy", "soundfile", "soxr", "audiomentations")
 
 

@@ -1,0 +1,139 @@
+"""How a trained model does on speech that nothing of it was trained on: another corpus, or your own labelled clips.
+
+python -m ser.cross_corpus checkpoints/flagship --corpus emodb --data_dir data/emodb
+python -m ser.cross_corpus checkpoints/flagship --dataset_dir my-clips    # metadata.csv, or a subfolder for each label
+writes cross_corpus.json into the model folder, and its model card anew. Nothing is trained, chosen or calibrated on it.
+"""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import datasets
+import numpy as np
+from scipy.special import softmax
+from transformers import PreTrainedModel
+
+from ser.calibration import reliability
+from ser.clips import ClipDataset
+from ser.clips import with_features
+from ser.corpora import CORPORA
+from ser.corpora import load_labelled_audio
+from ser.corpora.labelled_audio import SPELLINGS
+from ser.corpora.splits import speakers_of
+from ser.evaluation import bootstrap_interval
+from ser.evaluation import predict_logits
+from ser.evaluation import score
+from ser.feature_extraction_ser import SERFeatureExtractor
+from ser.files import check_writable
+from ser.files import write_text
+from ser.loading import load_reported
+from ser.model_card import MEASURED
+from ser.model_card import card_of
+from ser.model_card import measured
+from ser.predict import labels_of
+from ser.training import git_commit
+
+
+def own_label(label: str, labels: Sequence[str]) -> int | None:
+    """Index among a model's labels of what another corpus calls `label`; None if the model does not know it.
+
+    Example:
+        >>> own_label("happiness", ["anger", "happy"]), own_label("boredom", ["anger", "happy"])
+        (1, None)
+    """
+    spelt = [SPELLINGS.get(name.lower(), name.lower()) for name in (label, *labels)]
+    return spelt.index(spelt[0], 1) - 1 if spelt[0] in spelt[1:] else None
+
+
+def measure(model: PreTrainedModel, extractor: SERFeatureExtractor, clips: datasets.Dataset) -> dict:
+    """Figures over the clips whose label the model knows, with the interval over speakers, and what was left out.
+
+    Raises:
+        ValueError: The model knows none of the labels.
+    """
+    labels, names = labels_of(model), clips.features["label"].names
+    known = {index: own for index, name in enumerate(names) if (own := own_label(name, labels)) is not None}
+    if not known:
+        raise ValueError(f"the model knows {', '.join(labels)}, and none of the clips' labels: {', '.join(names)}")
+    kept = [index for index, label in enumerate(clips["label"]) if label in known]
+    left_out = Counter(names[label] for label in clips["label"] if label not in known)
+    clips = with_features(clips.select(kept), extractor)
+    references = np.array([known[label] for label in clips["label"]])
+    logits = predict_logits(model, ClipDataset(clips, extractor), batch_size=16, desc="Hearing")
+    predicted, speakers = logits.argmax(1), speakers_of(clips)
+    several = speakers is not None and len(set(speakers)) > 1  # drawing one again and again would say nothing
+    return {
+        "clips": len(clips),
+        "speakers": speakers and len(set(speakers)),
+        "labels": [labels[index] for index in sorted(set(known.values()))],
+        "left_out": dict(left_out),
+        **score(references, predicted),
+        "interval_95": bootstrap_interval(
+            references, predicted, speakers if several else [str(index) for index in kept], num_labels=len(labels)
+        ),
+        "confidence": float(softmax(logits, axis=1).max(1).mean()),
+        "ece": reliability(logits, references)["ece"],
+    }
+
+
+def other_clips(options: argparse.Namespace, trained_on: str) -> tuple[str, datasets.Dataset]:
+    """What the clips are called, and the clips.
+
+    Raises:
+        ValueError: They cannot be used, or are of the corpus that the model was trained on.
+    """
+    if not options.corpus:
+        clips = load_labelled_audio(options.dataset_dir, cache_dir=options.cache_dir)
+        return Path(options.dataset_dir).resolve().name, clips
+    corpus = CORPORA[options.corpus]
+    if corpus.TITLE == trained_on:
+        raise ValueError(f"the model was trained on {trained_on}; its results.json has the figures of its test part")
+    return corpus.TITLE, corpus.load(options.data_dir, cache_dir=options.cache_dir)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, write and say it; a bad command ends in one sentence."""
+    parser = argparse.ArgumentParser(
+        "python -m ser.cross_corpus", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", help="model folder with its results.json")
+    parser.add_argument("--corpus", choices=list(CORPORA), help="a corpus, whose clips are in --data_dir")
+    parser.add_argument("--data_dir", help="folder with its clips")
+    parser.add_argument("--dataset_dir", help="instead: your own clips")
+    parser.add_argument("--cache_dir", help="where tables and features are cached")
+    options = parser.parse_args(arguments)
+    if bool(options.corpus and options.data_dir) == bool(options.dataset_dir):
+        parser.error("expected --corpus with --data_dir, or --dataset_dir")
+    folder = Path(options.model)
+    try:
+        model, extractor, report = load_reported(options.model)
+        check_writable(folder)
+        title, clips = other_clips(options, report["corpus"])
+        figures = measure(model, extractor, clips)
+    except (ValueError, OSError) as error:
+        sys.exit(f"ser.cross_corpus: {error}")
+    path = folder / MEASURED["corpora"]
+    corpora = measured(folder, "corpora") | {title: figures | {"git_commit": git_commit()}}
+    write_text(path, json.dumps({"corpora": corpora}, indent=1) + "\n")
+    write_text(folder / "README.md", card_of(folder))
+    print(f"{title}: {in_words(figures)}\n{path}")
+
+
+def in_words(figures: dict) -> str:
+    """What `measure` found, in a line."""
+    low, high = figures["interval_95"]["accuracy"]
+    left_out = f"; {sum(figures['left_out'].values())} clips of other labels left out" if figures["left_out"] else ""
+    return (
+        f"{figures['accuracy']:.1%} of {figures['clips']} clips (95 % interval {low:.1%} to {high:.1%}), "
+        f"UAR {figures['uar']:.1%}{left_out}"
+    )
+
+
+__all__ = ["measure", "own_label"]
+
+if __name__ == "__main__":
+    main()
