@@ -2,7 +2,8 @@
 
 python -m ser.robustness checkpoints/flagship --data_dir data/crema-d
 writes robustness.json into the model folder, and its model card anew. The folder's results.json tells which clips were
-its test part. Each condition changes every clip, with fixed seeds; none is used to train or to select a model.
+its test part. Each condition changes every clip, with fixed seeds; none is used to train or to select a model. What was
+measured before stays as it is: remove the file to measure it again.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 
 import audiomentations
@@ -19,7 +21,9 @@ import numpy as np
 import soundfile
 from scipy.signal import butter
 from scipy.signal import fftconvolve
+from scipy.signal import istft
 from scipy.signal import sosfilt
+from scipy.signal import stft
 from transformers import PreTrainedModel
 from transformers import set_seed
 
@@ -37,6 +41,7 @@ from ser.files import write_text
 from ser.loading import load_reported
 from ser.model_card import MEASURED
 from ser.model_card import card_of
+from ser.model_card import measured
 from ser.training import fixed_share
 from ser.training import git_commit
 
@@ -79,6 +84,16 @@ def gain(waveform: np.ndarray, sample_rate: int, decibels: float) -> np.ndarray:
     return waveform * 10 ** (decibels / 20)
 
 
+def noise_suppressed(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Without what is there between the words, as browsers, telephones and conference programs do (Boll 1979)."""
+    spectrum = stft(waveform, sample_rate, nperseg=512)[2]  # (bins, frames)
+    power = np.square(np.abs(spectrum))
+    loudness = power.sum(0)
+    background = power[:, loudness <= np.quantile(loudness, 0.1)].mean(1, keepdims=True)
+    gain = np.maximum(1 - 3 * background / np.maximum(power, 1e-20), 0.01)  # of the power: at most 20 dB are taken away
+    return istft(spectrum * np.sqrt(gain), sample_rate, nperseg=512)[1][: len(waveform)]
+
+
 def margins(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     """A second of digital silence before and after."""
     return np.pad(waveform, sample_rate)
@@ -101,6 +116,7 @@ CONDITIONS: dict[str, Callable | None] = {
     "20 dB louder": functools.partial(gain, decibels=20.0),
     "20 dB softer": functools.partial(gain, decibels=-20.0),
     "clipped": clipped,
+    "noise suppressed": noise_suppressed,
     "silent margins": margins,
     "other microphones": audiomentations.SevenBandParametricEQ(min_gain_db=-10.0, max_gain_db=10.0, p=1.0),
 }
@@ -122,11 +138,14 @@ def changed(waveform: np.ndarray, change: Callable, sampling_rate: int) -> np.nd
     return np.asarray(change(waveform, sample_rate=sampling_rate), dtype=np.float32)
 
 
-def measure(model: PreTrainedModel, extractor: SERFeatureExtractor, clips: datasets.Dataset) -> dict[str, dict]:
+def measure(
+    model: PreTrainedModel, extractor: SERFeatureExtractor, clips: datasets.Dataset, conditions: Iterable[str]
+) -> dict[str, dict]:
     """Accuracy and UAR under each condition, and the change of accuracy against the clean clips with its interval."""
     clips, labels = with_features(clips, extractor), np.asarray(clips["label"][:])
     speakers, figures, clean = speakers_of(clips), {}, None
-    for name, change in CONDITIONS.items():
+    for name in dict.fromkeys([CLEAN, *conditions]):
+        change = CONDITIONS[name]
         set_seed(0)
         augment = change and functools.partial(changed, change=change, sampling_rate=extractor.sampling_rate)
         part = ClipDataset(clips, extractor, augment_waveform=augment)
@@ -136,6 +155,7 @@ def measure(model: PreTrainedModel, extractor: SERFeatureExtractor, clips: datas
         figures[name] = {key: round(value, 4) for key, value in score(labels, predicted).items()} | {
             "change": round(float(hits.mean() - clean.mean()), 4),
             "change_interval_95": mean_interval(hits.astype(float) - clean, speakers),
+            "git_commit": git_commit(),
         }
     return figures
 
@@ -153,13 +173,16 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         model, extractor, report = load_reported(options.model)
         check_writable(folder)
-        figures = measure(model, extractor, test_part(report, options.data_dir, options.cache_dir))
+        known = measured(folder, "conditions")
+        missing = [name for name in CONDITIONS if name not in known]
+        new = measure(model, extractor, test_part(report, options.data_dir, options.cache_dir), missing)
     except (ValueError, OSError) as error:
         sys.exit(f"ser.robustness: {error}")
+    figures = {name: (known | new)[name] for name in CONDITIONS}
     path = folder / MEASURED["conditions"]
-    write_text(path, json.dumps({"git_commit": git_commit(), "conditions": figures}, indent=1) + "\n")
+    write_text(path, json.dumps({"conditions": figures}, indent=1) + "\n")
     write_text(folder / "README.md", card_of(folder))
-    print(f"{len(figures)} conditions: {path}")
+    print(f"{len(missing)} conditions measured, {len(figures)} in {path}")
 
 
 __all__ = ["CONDITIONS", "measure"]

@@ -55,6 +55,30 @@ def test_an_echo_falls_by_60_db_in_the_reverberation_time(extractor):
     assert tail.sum() * extractor.n_mels == pytest.approx(2 * direct, rel=0.1)  # as much echo as direct sound
 
 
+def test_a_noise_suppressor_takes_the_noise_and_leaves_the_voice(extractor):
+    noise = np.random.standard_normal(2 * RATE)
+    speech = np.concatenate([np.zeros(RATE), voice(1.0)])
+    before = power_of(speech + 0.003 * noise, extractor)
+    after = Channel(extractor, 0.0, 1.0, 0.0).suppress_noise(before)
+    spoken = in_db(before) > in_db(before[:50]).max() + 10
+    assert (in_db(before[5:50]) - in_db(after[5:50])).mean() > 20
+    assert np.abs(in_db(before) - in_db(after))[spoken].max() < 1
+
+
+def test_another_floor_hides_most_of_how_loud_a_voice_was(extractor):
+    """What a quiet and a loud voice before one microphone leave between the words, relative to the voice."""
+    noise, levels = 0.003 * np.random.standard_normal(2 * RATE), {}
+    for name, gain in (("quiet", 0.1), ("loud", 1.0)):
+        image = extractor.extract((np.pad(gain * voice(1.0), RATE // 2) + noise).astype(np.float32))
+        for floor_probability in (0.0, 1.0):
+            np.random.seed(0)
+            images = [Channel(extractor, 0.0, floor_probability, 0.0)(image) for _ in range(40)]
+            levels[name, floor_probability] = np.mean([each[:20].mean() - each.max() for each in images])
+    told = {floor: abs(levels["quiet", floor] - levels["loud", floor]) for floor in (0.0, 1.0)}
+    assert told[0.0] > 15
+    assert told[1.0] < told[0.0] / 2
+
+
 def test_a_telephone_line_leaves_its_band_alone(extractor):
     channel = Channel(extractor, 1.0, 0.0, 0.0)
     curves = np.array([channel.narrow_band() for _ in range(100)])

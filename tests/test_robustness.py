@@ -50,10 +50,22 @@ def test_a_telephone_passes_its_band_only():
         assert left > 0.9 if passes else left < 0.1
 
 
-def test_the_command_measures_the_models_own_test_part(small_corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr("ser.robustness.CONDITIONS", {name: CONDITIONS[name] for name in (CLEAN, "20 dB softer")})
+def test_a_noise_suppressor_quietens_the_pauses_only():
+    noise = 0.003 * np.random.default_rng(0).standard_normal(2 * RATE)
+    waveform = (np.concatenate([np.zeros(RATE), 0.3 * voice(1.0)]) + noise).astype(np.float32)
+    after = changed(waveform, CONDITIONS["noise suppressed"], RATE)
+    pause, spoken = slice(1000, RATE - 1000), slice(RATE + 1000, 2 * RATE - 1000)
+    assert np.std(after[pause]) < 0.3 * np.std(waveform[pause])
+    assert np.std(after[spoken]) == pytest.approx(np.std(waveform[spoken]), rel=0.05)
+
+
+def test_the_command_measures_the_models_own_test_part(small_corpus, tmp_path, monkeypatch, capsys):
     model = shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "cnn1d")
-    main([str(model), "--data_dir", str(small_corpus), "--cache_dir", str(tmp_path)])
+    (model / "robustness.json").unlink()
+    for names in ((CLEAN,), (CLEAN, "20 dB softer")):  # the second time, only what is missing
+        monkeypatch.setattr("ser.robustness.CONDITIONS", {name: CONDITIONS[name] for name in names})
+        main([str(model), "--data_dir", str(small_corpus), "--cache_dir", str(tmp_path)])
+        assert "1 conditions measured" in capsys.readouterr().out
     report = json.loads((model / "robustness.json").read_text())
     assert report["conditions"][CLEAN]["change"] == 0
     softer = report["conditions"]["20 dB softer"]

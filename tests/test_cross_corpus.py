@@ -1,0 +1,96 @@
+"""A trained model on clips of another corpus: what it knows is scored, what it does not know is counted."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import RATE
+from conftest import ROOT
+from conftest import SHARED
+from conftest import voice
+
+from ser.cross_corpus import main
+from ser.cross_corpus import own_label
+
+SIX = ["anger", "disgust", "fear", "happy", "neutral", "sad"]
+
+
+@pytest.fixture
+def model(tmp_path):
+    folder = shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "cnn1d")
+    (folder / "cross_corpus.json").unlink()
+    return folder
+
+
+@pytest.fixture
+def my_clips(tmp_path):
+    """Four clips a label in a subfolder for each; nobody is known to speak."""
+    for pitch, label in ((100, "Angry"), (150, "sadness"), (200, "calm")):
+        (tmp_path / "my-clips" / label).mkdir(parents=True)
+        for seed in range(4):
+            clip = voice(0.8, pitch=pitch, seed=seed)
+            soundfile.write(tmp_path / "my-clips" / label / f"{label}{seed}.wav", clip, RATE)
+    return tmp_path / "my-clips"
+
+
+@pytest.fixture(scope="module")
+def two_speakers(tmp_path_factory):
+    """Every fourth clip of two speakers of EmoDB."""
+    corpus = SHARED / "emodb/wav"
+    if not corpus.is_dir():
+        pytest.skip("needs EmoDB beside the checkout, at ../shared/data/emodb")
+    folder = tmp_path_factory.mktemp("emodb")
+    for path in [path for path in sorted(corpus.iterdir()) if path.name[:2] in ("03", "08")][::4]:
+        (folder / path.name).symlink_to(path)
+    return folder
+
+
+def test_labels_are_matched_by_what_they_mean():
+    assert [own_label(name, SIX) for name in ("Happiness", "sadness", "angry", "fear", "boredom")] == [3, 5, 0, 2, None]
+    assert own_label("happy", ["happiness", "boredom"]) == 0
+
+
+def test_another_corpus_is_scored_on_the_labels_that_the_model_knows(model, two_speakers, tmp_path, capsys):
+    main([str(model), "--corpus", "emodb", "--data_dir", str(two_speakers), "--cache_dir", str(tmp_path)])
+    figures = json.loads((model / "cross_corpus.json").read_text())["corpora"]["EmoDB"]
+    names = [path.stem for path in two_speakers.iterdir()]
+    bored = sum(name[5] == "L" for name in names)
+    assert (figures["clips"], figures["speakers"], figures["left_out"]) == (len(names) - bored, 2, {"boredom": bored})
+    assert figures["labels"] == SIX
+    low, high = figures["interval_95"]["accuracy"]
+    assert low - 1e-4 <= figures["accuracy"] <= high + 1e-4  # the interval is rounded
+    assert f"{figures['accuracy']:.1%} of {figures['clips']} clips" in capsys.readouterr().out
+    card = (model / "README.md").read_text()
+    assert f"| {figures['clips']} | {figures['accuracy']:.3f} |" in card
+    assert "| white noise, 10 dB |" in card  # what was measured before is still told
+
+
+def test_own_clips_are_scored_and_a_second_corpus_stands_beside_the_first(model, my_clips, tmp_path, capsys):
+    for name in (my_clips, shutil.copytree(my_clips, tmp_path / "more-clips")):
+        main([str(model), "--dataset_dir", str(name), "--cache_dir", str(tmp_path)])
+    figures = json.loads((model / "cross_corpus.json").read_text())["corpora"]
+    assert list(figures) == ["my-clips", "more-clips"]
+    own = figures["my-clips"]
+    assert (own["clips"], own["speakers"], own["labels"]) == (8, None, ["anger", "sad"])
+    assert own["left_out"] == {"calm": 4}
+    assert own["accuracy"] == pytest.approx(own["uar"])  # as many clips of each label
+    assert "4 clips of other labels left out" in capsys.readouterr().out
+    assert np.isfinite(own["ece"]) and 0 < own["confidence"] <= 1
+
+
+def test_what_cannot_be_scored_is_refused_in_one_sentence(model, my_clips, crema_d):
+    shutil.rmtree(my_clips / "Angry")
+    (my_clips / "sadness").rename(my_clips / "proud")
+    for arguments, sentence in (
+        (["--dataset_dir", my_clips], "knows anger, .*, and none of the clips' labels: calm, proud"),
+        (["--corpus", "crema-d", "--data_dir", crema_d], "was trained on CREMA-D; its results.json has the figures"),
+        (["--corpus", "emodb", "--data_dir", "nowhere"], "nowhere"),
+    ):
+        with pytest.raises(SystemExit, match=sentence) as stopped:
+            main([str(model), *map(str, arguments)])
+        assert "\n" not in str(stopped.value)
+    with pytest.raises(SystemExit, match="expected a model folder with its results.json; got 'nowhere'"):
+        main(["nowhere", "--dataset_dir", str(my_clips)])
+    assert not (model / "cross_corpus.json").exists()
