@@ -65,7 +65,7 @@ def measure(model: PreTrainedModel, extractor: SERFeatureExtractor, clips: datas
     references = np.array([known[label] for label in clips["label"]])
     logits = predict_logits(model, ClipDataset(clips, extractor), batch_size=16, desc="Hearing")
     predicted, speakers = logits.argmax(1), speakers_of(clips)
-    several = speakers is not None and len(set(speakers)) > 1  # drawing one again and again would say nothing
+    several = speakers if speakers and len(set(speakers)) > 1 else None  # drawing one again and again would say nothing
     return {
         "clips": len(clips),
         "speakers": speakers and len(set(speakers)),
@@ -73,7 +73,7 @@ def measure(model: PreTrainedModel, extractor: SERFeatureExtractor, clips: datas
         "left_out": dict(left_out),
         **score(references, predicted),
         "interval_95": bootstrap_interval(
-            references, predicted, speakers if several else [str(index) for index in kept], num_labels=len(labels)
+            references, predicted, several or [str(index) for index in kept], num_labels=len(labels)
         ),
         "confidence": float(softmax(logits, axis=1).max(1).mean()),
         "ece": reliability(logits, references)["ece"],

@@ -6,11 +6,11 @@ clean, Li et al. 2017, arXiv:1708.05466). So networks of other kinds and feature
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import datasets
 import numpy as np
 import torch
-from transformers import PreTrainedModel
 
 from ser.clips import ClipDataset
 from ser.clips import with_features
@@ -20,7 +20,7 @@ from ser.loading import load_reported
 from ser.predict import labels_of
 
 SPLIT = ("corpus", "protocol", "fold", "split_seed", "share_of_clips")  # what a report says of its parts
-Teacher = tuple[PreTrainedModel, SERFeatureExtractor]
+Teacher = tuple[Any, SERFeatureExtractor]  # a PreTrainedModel and its front end
 
 
 def load_teacher(folder: str, split: dict, labels: list[str]) -> Teacher:

@@ -143,7 +143,8 @@ def measure(
 ) -> dict[str, dict]:
     """Accuracy and UAR under each condition, and the change of accuracy against the clean clips with its interval."""
     clips, labels = with_features(clips, extractor), np.asarray(clips["label"][:])
-    speakers, figures, clean = speakers_of(clips), {}, None
+    speakers, clean = speakers_of(clips), None
+    figures: dict[str, dict] = {}
     for name in dict.fromkeys([CLEAN, *conditions]):
         change = CONDITIONS[name]
         set_seed(0)
