@@ -65,6 +65,18 @@ def plot_reliability(calibration: dict[str, dict], title: str) -> Figure:
     return figure
 
 
+def plot_noise_floor(levels: dict[str, dict[str, float]]) -> Figure:
+    """How far below the voice the noise of a clip lies, by emotion: boxes of its quartiles, whiskers of 5 and 95 %."""
+    figure = Figure(figsize=(7, 3.4), layout="constrained")
+    axes = figure.subplots()
+    names = ("whislo", "q1", "med", "q3", "whishi")
+    boxes = [dict(zip(names, each.values(), strict=True)) | {"label": label} for label, each in levels.items()]
+    axes.bxp(boxes, showfliers=False, medianprops={"color": DEV, "lw": 2})
+    axes.set(ylabel="noise, dB relative to the voice", title="what lies between the words of CREMA-D")
+    axes.grid(alpha=0.3, axis="y")
+    return figure
+
+
 def plot_confusion(
     matrix: Sequence[Sequence[int]], names: Sequence[str], title: str, *, normalized: bool, listener: str = "the model"
 ) -> Figure:
@@ -166,6 +178,7 @@ __all__ = [
     "plot_clip",
     "plot_confusion",
     "plot_curves",
+    "plot_noise_floor",
     "plot_reliability",
     "plot_side_by_side",
     "plot_timeline",

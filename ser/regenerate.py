@@ -16,6 +16,7 @@ from ser.tables import RECIPE_LEGEND
 from ser.tables import ROBUSTNESS_LEGEND
 from ser.tables import benchmark_figures
 from ser.tables import corpora_table
+from ser.tables import noise_floor_figures
 from ser.tables import page_figures
 from ser.tables import protocol_table
 from ser.tables import recipe_table
@@ -77,9 +78,11 @@ def regenerate(root: Path) -> dict[Path, str]:
     names = ("page", "load", "features", "training", "inference")
     page, load, *beside = (json.loads((root / f"results/benchmarks/{name}.json").read_text()) for name in names)
     recipes, protocols = recipe_table(results) + RECIPE_LEGEND, protocol_table(results) + PROTOCOL_LEGEND
+    noise = json.loads((root / "results/noise_floor.json").read_text(encoding="utf-8"))
     blocks = {
         "results": recipes,
         "elsewhere": robustness_table(sturdy, HARDEST),
+        "noise": noise_floor_figures(noise),
         "abroad": corpora_table(abroad),
         "page": page_figures(page, load),
         "benchmarks": benchmark_figures(*beside),
