@@ -94,6 +94,8 @@ class WaveformClassifier(torch.nn.Module):
             decibels, loudest = decibels - loudest, torch.zeros_like(loudest)
         if self.settings.top_db is not None:
             decibels = torch.maximum(decibels, loudest - self.settings.top_db)
+        if self.settings.band_top_db is not None:
+            decibels = torch.maximum(decibels, decibels.amax(1, keepdim=True) - self.settings.band_top_db)
         features = (decibels - self.mean) / self.std
         return self.model(input_features=features).logits[0].softmax(0)
 

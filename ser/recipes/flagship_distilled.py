@@ -1,8 +1,9 @@
 """The network of `flagship`, taught by the three bundled models: what a 1D and two 2D networks hear, in one of them.
 
 The teachers' answers are soft already, so labels are not smoothed. There are more epochs, since `flagship` still got
-better in its last ones, and another noise floor below most clips, since the corpus's own betrays how loud an actor was
-(see `ser.channel`). For another split, give `--teachers` that were trained on it.
+better in its last ones. The corpus's own noise betrays how loud an actor was (`ser.noise_floor`), and so does what a
+loud voice lets be heard above it: each band keeps 25 dB below its loudest frame, in use as in training, and most
+training clips get another noise floor (`ser.channel`). For another split, give `--teachers` that were trained on it.
 """
 
 from dataclasses import replace
@@ -11,11 +12,12 @@ from ser.recipes.flagship import RECIPE as FLAGSHIP
 
 RECIPE = replace(
     FLAGSHIP,
+    feature_extractor=FLAGSHIP.feature_extractor | {"band_top_db": 25.0},
     augmentation=FLAGSHIP.augmentation
     | {"channel_probability": 0.25, "floor_probability": 0.7, "label_smoothing": 0.0},
     training=FLAGSHIP.training
     | {
-        "num_train_epochs": 70,
+        "num_train_epochs": 50,
         "early_stopping_patience": 0,
         "teachers": ["checkpoints/cnn1d", "checkpoints/cnn2d", "checkpoints/flagship"],
         "teacher_share": 0.7,
