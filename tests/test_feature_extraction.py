@@ -77,6 +77,7 @@ def test_all_numbers_survive_saving(tmp_path):
         fmax=9000.0,
         features=["energy", "log_mel"],
         top_db=None,
+        band_top_db=25.0,
         db_reference="max",
         trim_db=30.0,
         wiener=True,
@@ -93,6 +94,17 @@ def test_all_numbers_survive_saving(tmp_path):
     assert again.to_dict() == extractor.to_dict()
     clip = voice(1.0, rate=22050)
     np.testing.assert_array_equal(again(clip, 22050)["input_features"], extractor(clip, 22050)["input_features"])
+
+
+def test_a_model_saved_before_there_was_a_range_of_bands_hears_what_it_heard(tmp_path):
+    extractor = SERFeatureExtractor(db_reference="max")
+    extractor.save_pretrained(tmp_path)
+    path = tmp_path / "preprocessor_config.json"
+    saved = json.loads(path.read_text())
+    del saved["band_top_db"]
+    path.write_text(json.dumps(saved))
+    again = SERFeatureExtractor.from_pretrained(tmp_path)
+    np.testing.assert_array_equal(again.extract(voice()), extractor.extract(voice()))
 
 
 def test_durations_are_cropped_and_padded():

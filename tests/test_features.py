@@ -63,6 +63,17 @@ def test_log_mel_is_librosas(reference, top_db, real_clips):
         np.testing.assert_allclose(ours, expected, atol=1e-3)
 
 
+def test_what_only_a_quiet_room_lets_through_is_not_heard():
+    extractor = SERFeatureExtractor(db_reference="max", band_top_db=25.0)
+    noise = np.random.default_rng(0).standard_normal(len(voice(1.0))).astype(np.float32)
+    speech = np.concatenate([voice(1.0) + 0.1 * noise, 0 * noise])  # loud in every band, then nothing
+    quiet, noisy = (extractor.extract(speech + level * np.resize(noise, len(speech))) for level in (1e-5, 1e-3))
+    assert (quiet.max(0) - quiet.min(0)).max() == pytest.approx(25, abs=1e-3)
+    np.testing.assert_allclose(quiet, noisy, atol=0.5)
+    everything = SERFeatureExtractor(db_reference="max", top_db=None)
+    assert np.abs(everything.extract(speech + 1e-5 * np.resize(noise, len(speech))) - noisy).max() > 20
+
+
 def test_other_rates_frames_and_bands_are_librosas_too():
     y = voice(1.0, rate=22050)
     settings = {"sr": 22050, "n_fft": 2048, "hop_length": 512}

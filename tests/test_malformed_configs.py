@@ -58,6 +58,7 @@ WRONG_IN_PREPROCESSOR = {
     "fmax": [0, -1, "a", NAN, 1e9, True, ABSENT],
     "features": ["log_mel", "", [], ["mfcc"], [3], [["log_mel"]], {"log_mel": 1}, 3, None, ABSENT],
     "top_db": [-1, "a", NAN, ABSENT],
+    "band_top_db": [-1, "a", NAN],
     "db_reference": ["min", 3, [], None, ABSENT],
     "trim_db": [0, -1, "a", NAN, ABSENT],
     "wiener": ["yes", 1, None, ABSENT],

@@ -217,6 +217,7 @@ EXTRACTORS = st.builds(
     n_mels=st.sampled_from([1, 20, 80]),
     features=st.lists(st.sampled_from(sorted(FEATURES)), min_size=1, max_size=4),
     top_db=st.sampled_from([None, 0, 80]),
+    band_top_db=st.sampled_from([None, 0, 25]),
     db_reference=st.sampled_from(["one", "max"]),
     trim_db=st.sampled_from([None, 0.001, 30, 60]),
     wiener=st.booleans(),
