@@ -74,9 +74,8 @@ class Channel:
     def suppress_noise(self, power: np.ndarray) -> np.ndarray:
         """Subtract what is there between the words, as browsers and telephones do (Boll 1979, IEEE TASSP 27(2)).
 
-        In a corpus whose actors stood before one microphone, the noise below a voice tells how loud the voice was: in
-        CREMA-D it lies 32 dB below an angry one and 15 dB below a sad one. No other recording says that, so a network
-        that listens to it hears anger wherever a room is quiet.
+        In a corpus whose actors stood before one microphone, the noise below a voice tells how loud the voice was
+        (`ser.noise_floor`). No other recording says that: who listens to it hears anger wherever a room is quiet.
         """
         loudness = power.sum(1)
         noise = power[loudness <= np.quantile(loudness, QUIETEST)].mean(0)

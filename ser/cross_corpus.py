@@ -1,7 +1,7 @@
 """How a trained model does on speech that nothing of it was trained on: another corpus, or your own labelled clips.
 
-python -m ser.cross_corpus checkpoints/flagship --corpus emodb --data_dir data/emodb
-python -m ser.cross_corpus checkpoints/flagship --dataset_dir my-clips    # metadata.csv, or a subfolder for each label
+python -m ser.cross_corpus checkpoints/flagship-distilled --corpus emodb --data_dir data/emodb
+python -m ser.cross_corpus checkpoints/flagship-distilled --dataset_dir my-clips    # metadata.csv or subfolders
 writes cross_corpus.json into the model folder, and its model card anew. Nothing is trained, chosen or calibrated on it.
 """
 

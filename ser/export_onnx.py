@@ -1,7 +1,7 @@
 """A trained model as one ONNX file, features included: a waveform in, probabilities out, without torch.
 
-python -m ser.export_onnx checkpoints/flagship onnx                        # onnx/model.onnx
-python -m ser.export_onnx checkpoints/flagship onnx --calibration clips    # and onnx/model.int8.onnx, a third as large
+python -m ser.export_onnx checkpoints/flagship-distilled onnx                       # onnx/model.onnx
+python -m ser.export_onnx checkpoints/flagship-distilled onnx --calibration clips   # and model.int8.onnx
 Needs `pip install onnx onnxscript` (the extra `onnx`); to run the files, onnxruntime and numpy are enough.
 """
 

@@ -36,7 +36,7 @@ from ser.parts import open_parts
 from ser.parts import rows_done
 from ser.parts import write_part
 
-MODEL = str(Path(__file__).parent.parent / "checkpoints/flagship")
+MODEL = str(Path(__file__).parent.parent / "checkpoints/flagship-distilled")
 CHUNK_CLIPS, CHUNK_SECONDS = 512, 1800.0  # of one part: what is held in memory at a time
 BATCH_SECONDS = 30.0  # of one batch, padding included; larger ones are slower on a CPU
 LONGEST_WAIT = timedelta(days=30)  # of one process for the others
@@ -128,7 +128,9 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--split", help="of the dataset; needed if it has several")
     parser.add_argument("--audio_column", default="audio", help="of the dataset (default: audio)")
     parser.add_argument("--streaming", action="store_true", help="read the dataset without downloading it whole first")
-    parser.add_argument("--model", default=MODEL, help="model folder or Hub id (default: checkpoints/flagship)")
+    parser.add_argument(
+        "--model", default=MODEL, help="model folder or Hub id (default: checkpoints/flagship-distilled)"
+    )
     parser.add_argument("--revision", help="commit, tag or branch of a model on the Hub")
     parser.add_argument("--output", required=True, help="new file: .parquet or .csv")
     options = parser.parse_args(arguments)

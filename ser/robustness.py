@@ -1,6 +1,6 @@
 """How much of a model's accuracy is left in noise, rooms, telephone lines and codecs: its own test part, changed.
 
-python -m ser.robustness checkpoints/flagship --data_dir data/crema-d
+python -m ser.robustness checkpoints/flagship-distilled --data_dir data/crema-d
 writes robustness.json into the model folder, and its model card anew. The folder's results.json tells which clips were
 its test part. Each condition changes every clip, with fixed seeds; none is used to train or to select a model. What was
 measured before stays as it is: remove the file to measure it again.

@@ -18,7 +18,7 @@ from ser.export_onnx import main
 from ser.export_onnx import write
 from ser.loading import load_trained
 
-CHECKPOINT = ROOT / "checkpoints/flagship"
+CHECKPOINT = ROOT / "checkpoints/flagship-distilled"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
