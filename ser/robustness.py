@@ -183,7 +183,7 @@ def main(arguments: list[str] | None = None) -> None:
     path = folder / MEASURED["conditions"]
     write_text(path, json.dumps({"conditions": figures}, indent=1) + "\n")
     write_text(folder / "README.md", card_of(folder))
-    print(f"{len(missing)} conditions measured, {len(figures)} in {path}")
+    print(f"measured {', '.join(missing) or 'nothing new'}; {len(figures)} conditions in {path}")
 
 
 __all__ = ["CONDITIONS", "measure"]
