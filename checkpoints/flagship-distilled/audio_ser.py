@@ -1,0 +1,250 @@
+"""Whatever a user may call "audio" becomes one mono float32 waveform at one rate, without ffmpeg or torchaudio.
+
+Only M4A and WebM, which libsndfile does not read, are handed to ffmpeg, where it is installed.
+"""
+
+import io
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+try:
+    import soundfile
+except ImportError:
+    soundfile = None
+
+try:
+    import soxr
+except ImportError:
+    soxr = None
+
+LOUDEST = 100  # times full scale
+LOWEST_RATE = 1000  # Hz
+LONGEST = 3 * 3600.0  # seconds that ffmpeg writes
+MOST_VALUES = 2**29  # samples of all channels: three hours in mono at 48 kHz, 2 GiB
+ACCEPTED = (
+    "a path, the bytes of an audio file, an open binary file, a 1-D or 2-D array with its sampling_rate, "
+    "or a dict with 'array' (or 'raw') and 'sampling_rate', or with 'path' or 'bytes'"
+)
+
+
+def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = None) -> np.ndarray:
+    """Decode, mix down and resample.
+
+    Args:
+        source: A path, the bytes of an audio file, an open binary file, an array of shape `(samples,)`,
+            `(samples, channels)` or `(channels, samples)`, a torch tensor of those shapes, or a dict as `datasets` and
+            `transformers` use them (`{"array" | "raw", "sampling_rate"}` or `{"path", "bytes"}`).
+            WAV, FLAC, Ogg Vorbis, Ogg Opus and MP3 files are read, and with the ffmpeg program M4A, MP4 and WebM.
+        sampling_rate: Wanted rate in Hz.
+        source_rate: Rate in Hz of an array, `sampling_rate` if not given; files know their own.
+
+    Returns:
+        Float32 waveform of shape `(samples,)`, mean of the channels, at `sampling_rate`.
+
+    Raises:
+        ValueError: The source is empty, not decodable, none of the accepted kinds, or `check_samples` refuses it.
+        FileNotFoundError: The path does not exist.
+        ImportError: A file was given and soundfile is missing, or the rates differ and soxr is missing.
+    """
+    if isinstance(source, dict):
+        return _load_dict(source, sampling_rate)
+    if isinstance(source, torch.Tensor):
+        source = to_numpy(source)
+    if isinstance(source, np.ndarray):
+        waveform, rate = source, source_rate or sampling_rate
+    elif isinstance(source, (str, os.PathLike, bytes, bytearray, io.IOBase)):
+        waveform, rate = _decode(source)
+    else:
+        raise ValueError(f"expected {ACCEPTED}; got {type(source).__name__}")
+    waveform = _mix_down(waveform)
+    check_samples(waveform, rate)
+    return _resample(waveform, rate, sampling_rate)
+
+
+def to_numpy(tensor: torch.Tensor) -> np.ndarray:
+    """The values of a tensor; numpy has no bfloat16."""
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+def _load_dict(source: dict, sampling_rate: int) -> np.ndarray:
+    array = source.get("array") if source.get("array") is not None else source.get("raw")
+    if array is not None:
+        try:
+            rate = int(source["sampling_rate"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            got = f"{source.get('sampling_rate')!r:.50}"
+            raise ValueError(f"expected a 'sampling_rate' in Hz beside the array; got {got}; add it") from error
+        array = array if isinstance(array, torch.Tensor) else np.asarray(array)
+        return load_audio(array, sampling_rate=sampling_rate, source_rate=rate)
+    encoded = source.get("bytes") or source.get("path")
+    if not encoded:
+        raise ValueError(f"expected {ACCEPTED}; got a dict with the keys {list(source)}")
+    return load_audio(encoded, sampling_rate=sampling_rate)
+
+
+def _decode(source: str | os.PathLike | bytes | bytearray | io.IOBase) -> tuple[np.ndarray, int]:
+    """Read a file, its bytes or an open file into float32, shape `(samples,)`, and its rate in Hz."""
+    if soundfile is None:
+        raise ImportError("reading audio files needs the package soundfile: pip install soundfile; or pass an array")
+    if isinstance(source, (bytes, bytearray)):
+        name, source = "the given bytes", _Bytes(source)
+    elif isinstance(source, io.IOBase):
+        name, source = "the given file", _Bytes(_content(source))
+    else:
+        name, source = f"{os.fspath(source)!r}", Path(source)
+        if not os.path.isfile(source):  # unlike Path.is_file, also of names that no file can have
+            raise FileNotFoundError(f"expected an audio file at {name}, but there is none; check the path")
+    try:
+        return _read(source)
+    except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:  # ValueError: no known length
+        if container_of(source):
+            return _decode_with_ffmpeg(source)
+        reason = getattr(error, "error_string", str(error)).rstrip(".")
+        raise ValueError(
+            f"{name} could not be decoded ({reason}); expected WAV, FLAC, Ogg Vorbis, Ogg Opus or MP3: convert it first"
+        ) from error
+
+
+def _content(file: io.IOBase) -> bytes:
+    content = file.read()
+    if not isinstance(content, bytes):
+        raise ValueError("the given file is open as text; open it with mode 'rb'")
+    return content
+
+
+@contextmanager
+def open_sound(source: str | Path | io.IOBase) -> Iterator["soundfile.SoundFile"]:
+    """A file for soundfile, by its content alone: by a name like x.au or x.vox, anything would pass for sound."""
+    if isinstance(source, io.IOBase):
+        with soundfile.SoundFile(source) as sound:
+            yield sound
+    else:
+        with Path(source).open("rb") as file:
+            handle = file.fileno() if os.name == "posix" else file
+            with soundfile.SoundFile(handle, closefd=False) as sound:
+                yield sound
+
+
+class _Bytes(io.BytesIO):
+    """A damaged file leads libsndfile to places before its beginning: nothing is there, and nothing printed."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        try:
+            return super().seek(offset, whence)
+        except (ValueError, OverflowError):
+            return super().seek(0, io.SEEK_END)
+
+
+def _read(source: Path | io.IOBase) -> tuple[np.ndarray, int]:
+    with open_sound(source) as sound:
+        if sound.frames * sound.channels > MOST_VALUES:
+            raise ValueError(f"it claims {sound.frames:,} samples in {sound.channels} channels, too many for one clip")
+        return sound.read(dtype="float32", always_2d=True).mean(axis=1), sound.samplerate
+
+
+def container_of(source: str | Path | io.IOBase) -> str | None:
+    """What ffmpeg calls the container of a recording that phones and browsers make and libsndfile does not read."""
+    if isinstance(source, io.IOBase):
+        source.seek(0)
+        head = source.read(8)
+    else:
+        with Path(source).open("rb") as file:
+            head = file.read(8)
+    if head[4:] == b"ftyp":
+        return "mov"  # M4A, MP4, 3GP
+    return "matroska" if head[:4] == b"\x1aE\xdf\xa3" else None  # WebM
+
+
+def to_wav(path: str | Path, wav: str | Path, *, longest: float | None = None) -> None:
+    """Write the first sound track of an M4A, MP4 or WebM file as 16-bit mono WAV at its own rate, with ffmpeg.
+
+    Args:
+        path: The file.
+        wav: Where to write.
+        longest: Seconds after which to stop.
+
+    Raises:
+        ValueError: It is another kind of file, ffmpeg is not installed, or ffmpeg finds no sound that it can decode.
+    """
+    if shutil.which("ffmpeg") is None:
+        raise ValueError("M4A and WebM need the program ffmpeg, which is not installed here; convert the file to WAV")
+    container = container_of(path)
+    if container is None:
+        raise ValueError("expected an M4A, MP4 or WebM file; got another kind; pass it to load_audio as it is")
+    # The container is named and only this file may be opened: no playlist can lead ffmpeg to another file or address.
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-f", container]
+    command += ["-i", f"file:{os.fspath(path)}", "-map", "0:a:0", "-ac", "1", "-c:a", "pcm_s16le"]
+    command += [] if longest is None else ["-t", str(longest)]
+    try:
+        subprocess.run([*command, "-f", "wav", "-y", f"file:{os.fspath(wav)}"], check=True, capture_output=True)
+    except subprocess.CalledProcessError as error:
+        raise ValueError("ffmpeg finds no sound in this M4A or WebM file; convert it to WAV") from error
+
+
+def _decode_with_ffmpeg(source: Path | io.IOBase) -> tuple[np.ndarray, int]:
+    with tempfile.TemporaryDirectory() as folder:
+        path, wav = Path(folder, "source"), Path(folder, "sound.wav")
+        if isinstance(source, io.IOBase):
+            source.seek(0)
+            path.write_bytes(source.read())
+        to_wav(source if isinstance(source, Path) else path, wav, longest=LONGEST + 1)
+        waveform, rate = _read(wav)
+    if len(waveform) > LONGEST * rate:
+        raise ValueError(f"the audio lasts more than {LONGEST / 3600:.0f} hours, too long for one clip; cut it")
+    return waveform, rate
+
+
+def _mix_down(waveform: np.ndarray) -> np.ndarray:
+    if waveform.ndim not in (1, 2):
+        raise ValueError(f"expected a waveform of one or two dimensions; got shape {waveform.shape}")
+    if waveform.size == 0:
+        raise ValueError("the audio holds no samples; record or choose a clip that has sound in it")
+    if waveform.dtype.kind not in "fi" or waveform.dtype == np.int64:
+        raise ValueError(f"expected samples as floats within -1..1, int16 or int32; got {waveform.dtype}; convert them")
+    if waveform.dtype.kind == "i":
+        waveform = waveform / -float(np.iinfo(waveform.dtype).min)
+    if 1 in waveform.shape:
+        waveform = waveform.reshape(-1)
+    if waveform.ndim == 2:
+        # Channels are always the short side: nobody has more channels than samples.
+        waveform = waveform.mean(axis=int(np.argmin(waveform.shape)), dtype=np.float32)
+    waveform = np.ascontiguousarray(waveform, dtype=np.float32)
+    return waveform
+
+
+def check_samples(waveform: np.ndarray, sampling_rate: int) -> None:
+    """Refuse samples that are no sound.
+
+    Raises:
+        ValueError: They are NaN, infinite or far beyond full scale, or sampled too slowly for speech.
+    """
+    if not np.isfinite(waveform).all():
+        raise ValueError("the audio holds NaN or infinite samples; export the recording again")
+    if np.abs(waveform).max(initial=0) > LOUDEST:
+        raise ValueError(f"the audio holds samples beyond {LOUDEST}, where full scale is 1; divide by its full scale")
+    if sampling_rate < LOWEST_RATE:
+        raise ValueError(f"the audio is sampled at {sampling_rate} Hz, too slowly for speech; record it at 16000 Hz")
+
+
+def _resample(waveform: np.ndarray, source_rate: int, sampling_rate: int) -> np.ndarray:
+    if source_rate == sampling_rate:
+        return waveform
+    if soxr is None:
+        raise ImportError(f"resampling {source_rate} Hz to {sampling_rate} Hz needs soxr: pip install soxr")
+    resampled = soxr.resample(waveform, source_rate, sampling_rate)
+    if resampled.size == 0:
+        raise ValueError(f"{waveform.size} samples at {source_rate} Hz are too few to classify; record a longer clip")
+    return resampled
+
+
+__all__ = ["check_samples", "container_of", "load_audio", "open_sound", "to_numpy", "to_wav"]

@@ -1,0 +1,444 @@
+"""The 1D CNN, the 2D CNN and the CRNN: blocks that keep padding at zero, pooling over real frames, dense layers.
+
+Padding never reaches a result: each block zeroes the frames beyond a clip's length, just as a convolution sees zeros
+beyond the end of a clip that is alone, so a batch gives the logits of its clips one by one.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from typing import Any
+from typing import cast
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from .configuration_ser import CNN1DConfig
+from .configuration_ser import CNN2DConfig
+from .configuration_ser import CRNNConfig
+from .configuration_ser import SERConfig
+
+if TYPE_CHECKING:  # names the pipeline's file as one to copy beside this one when a model is saved
+    from .pipeline_ser import SERPipeline  # noqa: F401
+
+CONVOLUTION: dict[int, Callable[..., nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d}
+BATCH_NORM: dict[int, Callable[..., nn.Module]] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
+MAX_POOL: dict[int, Callable[..., nn.Module]] = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
+FITTING = "n_features, channels, kernel_sizes, hidden_sizes and num_labels (id2label)"  # fields that shape weights
+
+
+def _tuple(value: int | list | tuple, rank: int) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,) * rank
+
+
+def _same_padding(kernel: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(size // 2 for size in kernel)
+
+
+def frame_mask(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """1 for real frames, 0 for padding: `(batch, 1, frames)` or `(batch, 1, frames, 1)`, to multiply `x` with."""
+    mask = torch.arange(x.shape[2], device=x.device) < lengths[:, None]  # (batch, frames)
+    return mask.view(len(lengths), 1, -1, *[1] * (x.ndim - 3)).to(x.dtype)
+
+
+class MaskedMaxPool(nn.Module):
+    """Max pooling that loses no frame: a partial window at the end counts, so that any length is allowed."""
+
+    def __init__(self, size: tuple[int, ...], stride: tuple[int, ...]):
+        super().__init__()
+        padding = tuple(max(0, k - s + 1) // 2 for k, s in zip(size, stride, strict=True))
+        self.time = size[0], stride[0], padding[0]
+        self.pool = MAX_POOL[len(size)](size, stride, padding, ceil_mode=True)
+
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pool non-negative `x` that is zero beyond `lengths`."""
+        x = self.pool(x)
+        windows = self.windows(lengths)
+        return x * frame_mask(x, windows), windows
+
+    def windows(self, lengths: torch.Tensor) -> torch.Tensor:
+        """Frames that are left of `lengths` frames, as torch counts in ceil mode."""
+        size, stride, padding = self.time
+        windows = -((size - 2 * padding - lengths) // stride) + 1
+        return windows - ((windows - 1) * stride >= lengths + padding).long()
+
+
+class PlainBlock(nn.Module):
+    """Convolution, batch norm, ReLU, max pool, dropout."""
+
+    def __init__(self, config: SERConfig, in_channels: int, index: int):
+        super().__init__()
+        rank = config.rank
+        kernel = _tuple(config.per_block("kernel_sizes")[index], rank)
+        pool = _tuple(config.per_block("pool_sizes")[index], rank)
+        stride = _tuple(config.per_block("pool_strides")[index] or pool, rank)
+        channels = config.channels[index]
+        self.conv = CONVOLUTION[rank](in_channels, channels, kernel, padding="same")
+        self.norm = BATCH_NORM[rank](channels) if config.batch_norm else nn.Identity()
+        self.pool = MaskedMaxPool(pool, stride) if max(pool) > 1 else None
+        self.dropout = nn.Dropout(config.block_dropout)
+
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`(batch, in_channels, frames[, bands])` to `(batch, channels, fewer frames[, fewer bands])`."""
+        x = self.norm(self.conv(x))
+        x = x * frame_mask(x, lengths)
+        if self.pool is not None:
+            x, lengths = self.pool(x, lengths)
+        return self.dropout(F.relu(x)), lengths
+
+
+class SqueezeExcitation(nn.Module):
+    """Scales each channel by a gate computed from its mean over the clip (Hu et al. 2018, arXiv:1709.01507)."""
+
+    def __init__(self, channels: int, reduction: int):
+        super().__init__()
+        self.squeeze = nn.Linear(channels, channels // reduction)
+        self.excite = nn.Linear(channels // reduction, channels)
+
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Same shape in and out: `(batch, channels, frames[, bands])`."""
+        bands = x.shape[3] if x.ndim == 4 else 1
+        mean = (x * frame_mask(x, lengths)).flatten(2).sum(2) / (lengths * bands)[:, None]  # (batch, channels)
+        gate = torch.sigmoid(self.excite(F.relu(self.squeeze(mean))))
+        return x * gate.view(*gate.shape, *[1] * (x.ndim - 2)).to(x.dtype)
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions around a shortcut (He et al. 2016, arXiv:1512.03385); the first one down-samples."""
+
+    def __init__(self, config: SERConfig, in_channels: int, index: int):
+        super().__init__()
+        rank = config.rank
+        kernel = _tuple(config.per_block("kernel_sizes")[index], rank)
+        stride = _tuple(config.per_block("pool_sizes")[index], rank)
+        channels = config.channels[index]
+        conv, norm, padding = CONVOLUTION[rank], BATCH_NORM[rank], _same_padding(kernel)
+        self.time_stride = stride[0]
+        self.conv1 = conv(in_channels, channels, kernel, stride=stride, padding=padding, bias=False)
+        self.norm1 = norm(channels)
+        self.conv2 = conv(channels, channels, kernel, padding=padding, bias=False)
+        self.norm2 = norm(channels)
+        self.gate = SqueezeExcitation(channels, config.squeeze_excitation) if config.squeeze_excitation else None
+        self.shortcut = None
+        if in_channels != channels or max(stride) > 1:
+            self.shortcut = nn.Sequential(conv(in_channels, channels, 1, stride=stride, bias=False), norm(channels))
+        self.dropout = nn.Dropout(config.block_dropout)
+
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`(batch, in_channels, frames[, bands])` to `(batch, channels, fewer frames[, fewer bands])`."""
+        shortcut = x if self.shortcut is None else self.shortcut(x)
+        x = F.relu(self.norm1(self.conv1(x)))
+        lengths = (lengths - 1) // self.time_stride + 1
+        mask = frame_mask(x, lengths)
+        x = self.norm2(self.conv2(x * mask))
+        if self.gate is not None:
+            x = self.gate(x, lengths)
+        return self.dropout(F.relu(x + shortcut) * mask), lengths
+
+
+class MeanPooling(nn.Module):
+    """Mean of the real frames: `(batch, channels, frames)` to `(batch, channels)`."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.output_size = channels
+
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Expects `x` to be zero beyond `lengths`."""
+        return x.sum(2) / lengths[:, None]
+
+
+class MaxPooling(MeanPooling):
+    """Maximum over the real frames: `(batch, channels, frames)` to `(batch, channels)`."""
+
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Expects `x` to be non-negative and zero beyond `lengths`."""
+        return x.amax(2)
+
+
+class AttentiveStatisticsPooling(nn.Module):
+    """Mean and standard deviation over frames, weighted by attention (Okabe et al. 2018, arXiv:1803.10963).
+
+    `(batch, channels, frames)` to `(batch, 2 * channels)`.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.output_size = 2 * channels
+        self.hidden = nn.Conv1d(channels, channels // 2, 1)
+        self.score = nn.Conv1d(channels // 2, channels, 1)
+
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Frames beyond `lengths` get no weight."""
+        scores = self.score(torch.tanh(self.hidden(x))).float()
+        weights = scores.masked_fill(frame_mask(x, lengths) == 0, float("-inf")).softmax(2)
+        mean = (x * weights).sum(2)
+        variance = (x.float().square() * weights).sum(2) - mean.square()
+        return torch.cat([mean, variance.clamp(min=1e-6).sqrt()], dim=1)
+
+
+class LSTMPooling(nn.Module):
+    """Last states of a bidirectional LSTM over the real frames: `(batch, channels, frames)` to `(batch, 2 * size)`."""
+
+    def __init__(self, channels: int, size: int):
+        super().__init__()
+        self.output_size = 2 * size
+        self.lstm = nn.LSTM(channels, size, batch_first=True, bidirectional=True)
+
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Each direction reads a clip from its first to its last real frame."""
+        with torch.autocast(x.device.type, enabled=False):
+            packed = nn.utils.rnn.pack_padded_sequence(
+                x.float().transpose(1, 2), lengths.cpu(), batch_first=True, enforce_sorted=False
+            )
+            _, (states, _) = self.lstm(packed)  # (directions, batch, size)
+        return states.transpose(0, 1).flatten(1)
+
+
+class Flatten(nn.Module):
+    """All frames side by side: `(batch, channels, frames)` to `(batch, channels * frames)`, for a fixed `frames`."""
+
+    def __init__(self, channels: int, frames: int):
+        super().__init__()
+        self.output_size = channels * frames
+        self.frames = frames
+
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Shorter batches are padded with the zeros that stand beyond `lengths` anyway."""
+        return F.pad(x, (0, self.frames - x.shape[2])).flatten(1)
+
+
+POOLING = {"mean": MeanPooling, "max": MaxPooling, "attentive_statistics": AttentiveStatisticsPooling}
+
+
+class SERPreTrainedModel(PreTrainedModel):
+    """Weight initialisation and loading shared by the networks."""
+
+    config_class = SERConfig
+    base_model_prefix = "network"
+    main_input_name = "input_features"
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
+        """As `PreTrainedModel`, but from safetensors alone; weights missing or left over are an error, not a warning.
+
+        Raises:
+            OSError: There is no safetensors file.
+            ValueError: The weights are not those of this configuration, or damaged.
+        """
+        kwargs["use_safetensors"] = True  # without it, pickled weights are read where there are no others
+        try:
+            loaded: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        except SafetensorError as error:
+            raise ValueError(f"model.safetensors is damaged ({error}); fetch it again") from error
+        except RuntimeError as error:
+            if "ignore_mismatched_sizes" not in str(error):
+                raise
+            raise ValueError(f"the weights are not of the sizes that config.json tells: check {FITTING}") from error
+        model, info = loaded
+        for what in ("missing", "unexpected"):
+            if names := sorted(info[f"{what}_keys"]):
+                raise ValueError(f"{len(names)} weights are {what}, {names[0]} first; the file is not of this model")
+        for name, weight in model.state_dict().items():
+            if not weight.isfinite().all() or (name.endswith("running_var") and weight.min() < 0):
+                raise ValueError(f"model.safetensors is damaged ({name} holds no usable numbers); fetch it again")
+        return (model, info) if output_loading_info else model
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """He initialisation for convolutions; the base class would draw all of them from N(0, 0.02)."""
+        if isinstance(module, (nn.Conv1d, nn.Conv2d)):
+            init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+        elif isinstance(module, nn.Linear):
+            init.xavier_uniform_(module.weight)
+        elif isinstance(module, nn.LSTM):
+            for name, weight in module.named_parameters():
+                if "bias" in name:
+                    init.zeros_(weight)
+                elif "weight_hh" in name:
+                    init.orthogonal_(weight)
+                else:
+                    init.xavier_uniform_(weight)
+        elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            init.ones_(module.weight)
+            for name, running in module.named_buffers(recurse=False):
+                (init.ones_ if name == "running_var" else init.zeros_)(running)
+        if isinstance(bias := getattr(module, "bias", None), nn.Parameter):
+            init.zeros_(bias)
+
+
+class CNNForAudioClassification(SERPreTrainedModel):
+    """Blocks, pooling over time and dense layers; the subclasses say how features enter the blocks."""
+
+    def __init__(self, config: SERConfig):
+        super().__init__(config)
+        in_channels = self.input_channels(config)
+        self.blocks = nn.ModuleList()
+        for index, channels in enumerate(config.channels):
+            block = ResidualBlock if config.block == "residual" and index > 0 else PlainBlock
+            self.blocks.append(block(config, in_channels, index))
+            in_channels = channels
+        self.pooling = self.build_pooling(config)
+        sizes = [self.pooling.output_size, *config.hidden_sizes]
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.hidden_norms = nn.ModuleList(
+            nn.BatchNorm1d(size) if config.hidden_batch_norm else nn.Identity() for size in config.hidden_sizes
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = nn.Linear(sizes[-1], cast(int, config.num_labels))  # two, where none are named
+        self.post_init()
+
+    def input_channels(self, config: SERConfig) -> int:
+        """Channels of the tensor that `to_image` returns."""
+        raise AttributeError("use one of the subclasses")
+
+    def build_pooling(self, config: SERConfig) -> nn.Module:
+        """The layer between blocks and dense layers."""
+        if config.pooling == "flatten" and config.input_length:  # never one without the other
+            return Flatten(*self.encoded_size(config.input_length))
+        return POOLING[config.pooling](config.channels[-1])
+
+    def encoded_size(self, frames: int) -> tuple[int, int]:
+        """Channels and frames that the pooling reads of clips of so many frames."""
+        self.blocks.eval()  # so that the probe leaves no trace in the batch norms
+        with torch.no_grad():
+            size = getattr(self.config, "image_size", None) or (frames, self.config.n_features)
+            x = self.columns(self.run_blocks(torch.zeros(1, *size), torch.tensor([size[0]]))[0])
+        self.blocks.train()
+        return x.shape[1], x.shape[2]
+
+    def to_image(self, input_features: torch.Tensor) -> torch.Tensor:
+        """`(batch, frames, n_features)` to what the first block reads."""
+        raise AttributeError("use one of the subclasses")
+
+    def fit(self, input_features: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Crop `(batch, frames, n_features)` to `input_length` where there is one."""
+        if self.config.input_length is None:
+            return input_features, lengths
+        return input_features[:, : self.config.input_length], lengths.clamp(max=self.config.input_length)
+
+    def columns(self, maps: torch.Tensor) -> torch.Tensor:
+        """Feature maps to what the pooling reads, `(batch, channels, frames)`."""
+        return maps
+
+    def feature_maps(
+        self, input_features: torch.Tensor, attention_mask: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the last block makes of clips: `(batch, channels, frames[, bands])`, and their lengths in such frames.
+
+        Args and errors as of `forward`.
+        """
+        if input_features.ndim != 3 or input_features.shape[2] != self.config.n_features:
+            raise ValueError(
+                f"expected input_features of shape (batch, frames, {self.config.n_features}); "
+                f"got {tuple(input_features.shape)}; make them with this model's own feature extractor"
+            )
+        if attention_mask is None:
+            attention_mask = input_features.new_ones(input_features.shape[:2])
+        return self.run_blocks(*self.fit(input_features * attention_mask[..., None], attention_mask.sum(1).long()))
+
+    def run_blocks(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`(batch, frames, n_features)` through all blocks, and lengths likewise."""
+        x = self.to_image(x)
+        for block in self.blocks:
+            x, lengths = block(x, lengths)
+        return x, lengths
+
+    def classify(self, maps: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Logits of shape `(batch, num_labels)` from what `feature_maps` returns."""
+        x = self.pooling(self.columns(maps), lengths)
+        for layer, norm in zip(self.hidden, self.hidden_norms, strict=True):
+            x = F.relu(norm(layer(x)))
+        return self.classifier(self.dropout(x)).float() / self.config.calibration_temperature
+
+    def forward(
+        self,
+        input_features: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> SequenceClassifierOutput:
+        """Classify clips.
+
+        Args:
+            input_features: Shape `(batch, frames, n_features)`.
+            attention_mask: Shape `(batch, frames)`, 1 for real frames, which come first; None if none is padded.
+            labels: Class indices of shape `(batch,)` or class probabilities of shape `(batch, num_labels)`.
+            **kwargs: Accepted for compatibility with `transformers` callers and ignored.
+
+        Returns:
+            `logits` of shape `(batch, num_labels)` and, with labels, the mean cross-entropy as `loss`.
+
+        Raises:
+            ValueError: `input_features` is not of shape `(batch, frames, n_features)`.
+        """
+        logits = self.classify(*self.feature_maps(input_features, attention_mask))
+        loss = None if labels is None else F.cross_entropy(logits, labels)
+        return SequenceClassifierOutput(loss=loss, logits=logits)
+
+
+class CNN1DForAudioClassification(CNNForAudioClassification):
+    """1D CNN over time. Each feature column is an input channel."""
+
+    config_class = CNN1DConfig
+
+    def input_channels(self, config: SERConfig) -> int:
+        """One channel a feature column."""
+        return config.n_features
+
+    def to_image(self, input_features: torch.Tensor) -> torch.Tensor:
+        """`(batch, frames, n_features)` to `(batch, n_features, frames)`."""
+        return input_features.transpose(1, 2)
+
+
+class CNN2DForAudioClassification(CNNForAudioClassification):
+    """2D CNN over the image of frames and mel bands."""
+
+    config_class = CNN2DConfig
+
+    def input_channels(self, config: SERConfig) -> int:
+        """One channel: the image is grey."""
+        return 1
+
+    def to_image(self, input_features: torch.Tensor) -> torch.Tensor:
+        """`(batch, frames, n_mels)` to `(batch, 1, frames, n_mels)`."""
+        return input_features[:, None]
+
+    def fit(self, input_features: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Crop, and resize to `image_size` where there is one."""
+        input_features, lengths = super().fit(input_features, lengths)
+        if self.config.image_size is None:
+            return input_features, lengths
+        return resize(input_features, lengths, self.config.image_size)
+
+    def columns(self, maps: torch.Tensor) -> torch.Tensor:
+        """Bands become channels where every position counts, and are averaged where positions are pooled."""
+        if self.config.pooling in ("flatten", "lstm"):
+            return maps.transpose(2, 3).flatten(1, 2)
+        return maps.mean(3)
+
+
+def resize(images: torch.Tensor, lengths: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Stretch the real frames of each clip to one size: `(batch, frames, bands)` to `(batch, *size)`, new lengths."""
+    stretched = [
+        F.interpolate(image[None, None, :length].float(), size=tuple(size), mode="bilinear", align_corners=False)[0, 0]
+        for image, length in zip(images, lengths.tolist(), strict=True)
+    ]
+    return torch.stack(stretched), torch.full_like(lengths, size[0])
+
+
+class CRNNForAudioClassification(CNN2DForAudioClassification):
+    """2D CNN whose columns of channels and bands are read, frame by frame, by a bidirectional LSTM."""
+
+    config_class = CRNNConfig
+
+    def build_pooling(self, config: SERConfig) -> nn.Module:
+        """A bidirectional LSTM in place of a pooling."""
+        channels, _ = self.encoded_size(frames=64)
+        return LSTMPooling(channels, self.config.lstm_size)
+
+
+__all__ = ["CNN1DForAudioClassification", "CNN2DForAudioClassification", "CRNNForAudioClassification"]
