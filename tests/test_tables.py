@@ -8,6 +8,8 @@ import pytest
 from conftest import ROOT
 
 from ser.plots import plot_side_by_side
+from ser.tables import corpora_table
+from ser.tables import noise_floor_figures
 from ser.tables import protocol_table
 from ser.tables import recipe_table
 from ser.tables import robustness_table
@@ -93,6 +95,24 @@ def test_variants_are_judged_on_dev_in_a_table_of_their_own():
 def test_a_distilled_network_has_a_row_of_its_own():
     taught = changed(teachers=2, accuracy=0.75)
     assert [row[0] for row in rows(recipe_table([changed(), taught]))] == ["`cnn2d, distilled`", "`cnn2d`"]
+
+
+def test_corpora_are_rows_and_models_columns():
+    figures = {"clips": 454, "speakers": 10, "accuracy": 0.5, "interval_95": {"accuracy": [0.4, 0.6]}}
+    table = corpora_table({"a": {"EmoDB": figures}, "b": {"EmoDB": figures, "mine": figures | {"speakers": None}}})
+    assert rows(table) == [
+        ["EmoDB", "454", "10", "0.500 (0.400 to 0.600)", "0.500 (0.400 to 0.600)"],
+        ["mine", "454", "unknown", "", "0.500 (0.400 to 0.600)"],
+    ]
+
+
+def test_the_noise_is_told_of_the_loudest_and_the_quietest_emotion():
+    named = {"accuracy": 0.3, "interval_95": {"accuracy": [0.2, 0.4]}, "test_clips": 1556}
+    levels = {name: {"0.5": level} for name, level in (("sad", -18.4), ("fear", -25.0), ("anger", -34.8))}
+    report = {"below_the_voice_db": levels, "own_noise": named, "other_noise": named, "protocol": "tfds"}
+    words = " ".join(noise_floor_figures(report).split())
+    assert "lies 35 dB below the voice in a clip of anger, and 18 dB below it in one of sad" in words
+    assert "an accuracy of 0.300 (0.200 to 0.400) (`tfds`, 1,556 clips" in words
 
 
 def test_conditions_are_rows_and_models_columns():

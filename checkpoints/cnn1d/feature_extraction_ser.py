@@ -39,10 +39,12 @@ RANGES = {  # kind, lowest and highest; beyond them memory would run out, or not
     "fmin": (Real, 0, 384_000),
     "fmax": (Real, 0, 384_000),
     "top_db": (Real, 0, 1000),
+    "band_top_db": (Real, 0, 1000),
     "trim_db": (Real, 0.001, 1000),
     "max_duration": (Real, 0.001, 3600),
 }
-MAY_BE_NONE = ("fmax", "top_db", "trim_db", "max_duration", "statistics")
+MAY_BE_NONE = ("fmax", "top_db", "band_top_db", "trim_db", "max_duration", "statistics")
+NEW = ("band_top_db",)  # models saved before there was such a setting lack it, and hear what they heard without
 
 
 class SERFeatureExtractor(SequenceFeatureExtractor):
@@ -57,6 +59,8 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         fmax: Highest mel frequency, in Hz; None for half the sampling rate.
         features: Ordered names out of `FEATURES`; their columns are joined in this order.
         top_db: Dynamic range of `log_mel` below the clip's loudest cell, in dB; None keeps all.
+        band_top_db: Dynamic range of each band of `log_mel` below its own loudest frame, in dB; None keeps all. What a
+            quiet room lets through and a noisy one hides is then heard in neither.
         db_reference: "one" for absolute dB, "max" for dB relative to the clip's loudest cell.
         trim_db: Cut leading and trailing sound this many dB below the loudest frame; None keeps all.
         wiener: Whether to denoise the waveform with a Wiener filter first.
@@ -100,6 +104,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         normalization: str = "none",
         mean: list[float] | None = None,
         std: list[float] | None = None,
+        band_top_db: float | None = None,
         **kwargs: Any,
     ):
         self.sampling_rate = sampling_rate
@@ -110,6 +115,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         self.fmax = fmax
         self.features = list(features) if isinstance(features, tuple) else features
         self.top_db = top_db
+        self.band_top_db = band_top_db
         self.db_reference = db_reference
         self.trim_db = trim_db
         self.wiener = wiener
@@ -193,7 +199,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
             ValueError: Names the field.
         """
         for name in settings_of(cls):
-            if name not in feature_extractor_dict:
+            if name not in feature_extractor_dict and name not in NEW:
                 raise ValueError(f"preprocessor_config.json has no {name}; take the whole file as it was saved")
         try:
             return super().from_dict(feature_extractor_dict, **kwargs)
@@ -242,6 +248,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
             hop_length=self.hop_length,
             mel_filters=self.mel_filters,
             top_db=self.top_db,
+            band_top_db=self.band_top_db,
             db_reference=self.db_reference,
         )
         columns = [FEATURES[name](frames).reshape(len(frames.starts), -1) for name in self.features]
@@ -252,7 +259,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
 
     def limit_range(self, image: np.ndarray) -> np.ndarray:
         """Give a changed log-mel image, shape `(frames, n_mels)`, the level and dynamic range that `extract` gives."""
-        return limit_range(image, top_db=self.top_db, db_reference=self.db_reference)
+        return limit_range(image, top_db=self.top_db, band_top_db=self.band_top_db, db_reference=self.db_reference)
 
     def loud_span(self, waveform: np.ndarray) -> slice:
         """Samples of a waveform of shape `(samples,)` that are left when silence is trimmed."""

@@ -28,6 +28,7 @@ class Frames:
         hop_length: Step between frames, in samples.
         mel_filters: Shape `(n_mels, n_fft // 2 + 1)`, sparse, since each filter covers a few bins only.
         top_db: Dynamic range in dB kept below the loudest mel cell, or None for all of it.
+        band_top_db: Dynamic range in dB kept in each mel band below its own loudest frame, or None for all of it.
         db_reference: "one" for absolute dB, "max" for dB relative to the clip's loudest mel cell.
     """
 
@@ -40,6 +41,7 @@ class Frames:
         hop_length: int,
         mel_filters: torch.Tensor | None,
         top_db: float | None,
+        band_top_db: float | None,
         db_reference: str,
     ):
         self.waveform = waveform
@@ -48,6 +50,7 @@ class Frames:
         self.hop_length = hop_length
         self.mel_filters = mel_filters
         self.top_db = top_db
+        self.band_top_db = band_top_db
         self.db_reference = db_reference
 
     @cached_property
@@ -113,15 +116,21 @@ def log_mel(frames: Frames) -> np.ndarray:
     """Mel spectrogram in dB, shape `(frames, n_mels)` (librosa.power_to_db of librosa.feature.melspectrogram)."""
     mel = torch.sparse.mm(frames.mel_filters, frames.magnitude.square())
     decibels = 10.0 * torch.log10(torch.clamp(mel, min=SILENCE))
-    return limit_range(decibels.T.numpy(), top_db=frames.top_db, db_reference=frames.db_reference)
+    return limit_range(
+        decibels.T.numpy(), top_db=frames.top_db, band_top_db=frames.band_top_db, db_reference=frames.db_reference
+    )
 
 
-def limit_range(decibels: np.ndarray, *, top_db: float | None, db_reference: str) -> np.ndarray:
+def limit_range(
+    decibels: np.ndarray, *, top_db: float | None, band_top_db: float | None, db_reference: str
+) -> np.ndarray:
     """Refer a mel spectrogram in dB, shape `(frames, n_mels)`, to its loudest cell, and cut what is too far below."""
     loudest = decibels.max()
     if db_reference == "max":
         decibels, loudest = decibels - loudest, np.float32(0.0)
-    return decibels if top_db is None else np.maximum(decibels, loudest - np.float32(top_db))
+    if top_db is not None:
+        decibels = np.maximum(decibels, loudest - np.float32(top_db))
+    return decibels if band_top_db is None else np.maximum(decibels, decibels.max(0) - np.float32(band_top_db))
 
 
 def zero_crossing_rate(frames: Frames) -> np.ndarray:
@@ -200,6 +209,7 @@ def loud_span(waveform: np.ndarray, *, top_db: float, frame_length: int, hop_len
         hop_length=hop_length,
         mel_filters=None,
         top_db=None,
+        band_top_db=None,
         db_reference="one",
     )
     mean_square = np.maximum(frames.frame_energy / frame_length, SILENCE)
