@@ -10,6 +10,8 @@ from huggingface_hub import EvalResult
 from huggingface_hub import ModelCard
 from huggingface_hub import ModelCardData
 
+from ser.recipes import load_recipe
+
 TEMPLATE = Path(__file__).parent.parent / "model_card.md"
 UNSEEN = "whom the model never heard, neither in training nor in selection"
 PROTOCOLS = {
@@ -146,6 +148,7 @@ def render_card(
         protocol=protocol,
         conditions=conditions,
         corpora=in_markdown(corpora or {}),
+        chosen_with=load_recipe(results["recipe"]).chosen_with,
         results=in_markdown(results) | {"command": results["command"]},
     )
     return str(card)

@@ -61,3 +61,17 @@ def test_a_corpus_without_speakers_groups_or_votes_still_gets_a_card():
 def test_markers_must_be_there():
     with pytest.raises(ValueError, match="put them back"):
         replace_block("no markers", "results", "table")
+
+
+def test_a_corpus_that_the_recipe_was_chosen_with_is_no_untouched_test():
+    figures = {"labels": ["anger"], "clips": 9, "accuracy": 0.5, "uar": 0.4, "confidence": 0.6}
+    figures["interval_95"] = {"accuracy": [0.4, 0.6]}
+    sentence = "The recipe was chosen with EmoDB in view"
+    for recipe, corpus, told in (
+        ("flagship-distilled", "EmoDB", True),
+        ("cnn2d", "EmoDB", False),
+        ("flagship-distilled", "my-clips", False),
+    ):
+        card = render_card(changed(recipe=recipe), None, {corpus: figures})
+        assert f"| {corpus} (anger) | 9 | 0.500 | 0.400 to 0.600 | 0.400 | 0.600 |" in card
+        assert (sentence in card) == told

@@ -24,6 +24,7 @@ class Recipe:
         budget_without_gpu: Arguments by which `ser.reproduce` cuts a run down that would take days on two CPU cores.
         printed_accuracy: Test accuracy that the authors of the source print, if they do.
         printed_confusion: The pair of emotions that the source names as confused most, if it does.
+        chosen_with: Corpora that the recipe was not trained on, but chosen with in view: no untouched tests of it.
     """
 
     config_class: type[SERConfig]
@@ -36,6 +37,7 @@ class Recipe:
     budget_without_gpu: dict = field(default_factory=dict)
     printed_accuracy: float | None = None
     printed_confusion: tuple[str, str] | None = None
+    chosen_with: tuple[str, ...] = ()
 
     @property
     def has_teachers(self) -> bool:

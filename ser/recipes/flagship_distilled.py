@@ -23,4 +23,5 @@ RECIPE = replace(
         "teacher_share": 0.7,
     },
     variants={},
+    chosen_with=("EmoDB",),  # in which all models before it heard anger
 )
