@@ -140,7 +140,7 @@ def test_a_student_learns_from_teachers_of_the_same_parts_only(finished, small_c
     assert len(np.unique(targets.round(4))) > 100  # no longer two values, of labels and their smoothing
     with pytest.raises(ValueError, match="knows other labels than this run"):
         load_teacher(teachers[1], split_of(student.data), ["calm", "angry"])
-    with pytest.raises(ValueError, match="--teachers: expected a model folder or Hub id; 'nowhere' is none"):
+    with pytest.raises(ValueError, match="--teachers: expected a model folder with its results.json; got 'nowhere'"):
         prepare(*parse_arguments([*arguments, "--teachers", "nowhere", "--seed", "1"]))
 
 
