@@ -27,6 +27,7 @@ from ser import markup
 from ser import timeline
 from ser import words
 from ser.activation import class_activation
+from ser.model_card import measured
 from ser.plots import plot_clip
 from ser.plots import plot_confusion
 from ser.plots import plot_timeline
@@ -75,10 +76,8 @@ def find_models() -> dict[str, Path]:
 
 def accuracy_elsewhere(folder: Path) -> float:
     """Mean accuracy over the conditions that `ser.robustness` measured; the clean one where it was not asked."""
-    path = folder / "robustness.json"
-    if not path.exists():
-        return read_results(folder)["accuracy"]
-    return mean(figure["accuracy"] for figure in json.loads(path.read_text(encoding="utf-8"))["conditions"].values())
+    conditions = measured(folder, "conditions") or {"clean": read_results(folder)}
+    return mean(figure["accuracy"] for figure in conditions.values())
 
 
 def read_results(folder: Path) -> dict:

@@ -77,9 +77,7 @@ class Channel:
         In a corpus whose actors stood before one microphone, the noise below a voice tells how loud the voice was
         (`ser.noise_floor`). No other recording says that: who listens to it hears anger wherever a room is quiet.
         """
-        loudness = power.sum(1)
-        noise = power[loudness <= np.quantile(loudness, QUIETEST)].mean(0)
-        return np.maximum(power - OVERSUBTRACTION * noise, power * 10 ** (RESIDUE_DB / 10))
+        return np.maximum(power - OVERSUBTRACTION * quiet_power(power), power * 10 ** (RESIDUE_DB / 10))
 
     def random_curve(self, largest_db: float) -> np.ndarray:
         """A smooth curve over the bands within +-`largest_db`, shape `(n_mels,)`."""
@@ -118,9 +116,15 @@ class Channel:
         return np.where(outside, -np.random.uniform(20, 60), 0.0)
 
 
+def quiet_power(power: np.ndarray) -> np.ndarray:
+    """Mean power of the quietest frames, in which nobody speaks: `(frames, n_mels)` to `(n_mels,)`."""
+    loudness = power.sum(1)
+    return power[loudness <= np.quantile(loudness, QUIETEST)].mean(0)
+
+
 def _decibels(span: tuple[float, float]) -> float:
     """A ratio of powers, drawn evenly in dB."""
     return 10 ** (np.random.uniform(*span) / 10)
 
 
-__all__ = ["Channel"]
+__all__ = ["FAINTEST", "QUIETEST", "Channel", "quiet_power"]

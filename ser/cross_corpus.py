@@ -6,7 +6,6 @@ writes cross_corpus.json into the model folder, and its model card anew. Nothing
 """
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -29,11 +28,9 @@ from ser.evaluation import predict_logits
 from ser.evaluation import score
 from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.files import check_writable
-from ser.files import write_text
 from ser.loading import load_reported
-from ser.model_card import MEASURED
-from ser.model_card import card_of
 from ser.model_card import measured
+from ser.model_card import record
 from ser.predict import labels_of
 from ser.training import git_commit
 
@@ -116,10 +113,8 @@ def main(arguments: list[str] | None = None) -> None:
         figures = measure(model, extractor, clips)
     except (ValueError, OSError) as error:
         sys.exit(f"ser.cross_corpus: {error}")
-    path = folder / MEASURED["corpora"]
     corpora = measured(folder, "corpora") | {title: figures | {"git_commit": git_commit()}}
-    write_text(path, json.dumps({"corpora": corpora}, indent=1) + "\n")
-    write_text(folder / "README.md", card_of(folder))
+    path = record(folder, "corpora", corpora)
     print(f"{title}: {in_words(figures)}\n{path}")
 
 

@@ -19,7 +19,6 @@ from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.loading import load_reported
 from ser.predict import labels_of
 
-SPLIT = ("corpus", "protocol", "fold", "split_seed", "share_of_clips")  # what a report says of its parts
 Teacher = tuple[Any, SERFeatureExtractor]  # a PreTrainedModel and its front end
 
 
@@ -28,7 +27,7 @@ def load_teacher(folder: str, split: dict, labels: list[str]) -> Teacher:
 
     Args:
         folder: Of the model, with its `results.json`.
-        split: What this run's report will say under the names of `SPLIT`.
+        split: What this run's report will say of its parts, by the names of the fields there.
         labels: Of this run.
 
     Raises:
@@ -38,10 +37,10 @@ def load_teacher(folder: str, split: dict, labels: list[str]) -> Teacher:
         model, extractor, report = load_reported(folder)
     except ValueError as error:
         raise ValueError(f"--teachers: {error}") from error
-    for name in SPLIT:
-        if report.get(name) != split[name]:
+    for name, value in split.items():
+        if report.get(name) != value:
             raise ValueError(
-                f"--teachers: {folder!r} was trained with {name} {report.get(name)}, this run has {split[name]}: "
+                f"--teachers: {folder!r} was trained with {name} {report.get(name)}, this run has {value}: "
                 "it may have heard this run's test part; take one that was trained on the same parts"
             )
     if labels_of(model) != labels:
@@ -61,4 +60,4 @@ def teachers_say(teachers: Sequence[Teacher], clips: datasets.Dataset, device: t
     return np.mean([torch.from_numpy(logits).softmax(1).numpy() for logits in answers], axis=0)
 
 
-__all__ = ["SPLIT", "Teacher", "load_teacher", "teachers_say"]
+__all__ = ["Teacher", "load_teacher", "teachers_say"]

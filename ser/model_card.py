@@ -10,6 +10,7 @@ from huggingface_hub import EvalResult
 from huggingface_hub import ModelCard
 from huggingface_hub import ModelCardData
 
+from ser.files import write_text
 from ser.recipes import load_recipe
 
 TEMPLATE = Path(__file__).parent.parent / "model_card.md"
@@ -98,6 +99,14 @@ def measured(folder: Path, what: str) -> dict[str, dict]:
     return json.loads(path.read_text(encoding="utf-8"))[what] if path.is_file() else {}
 
 
+def record(folder: Path, what: str, figures: dict[str, dict]) -> Path:
+    """Write what was measured of a model, all of it, into its folder, and its card anew; see `measured`."""
+    path = folder / MEASURED[what]
+    write_text(path, json.dumps({what: figures}, indent=1) + "\n")
+    write_text(folder / "README.md", card_of(folder))
+    return path
+
+
 def render_card(
     results: dict, conditions: dict[str, dict] | None = None, corpora: dict[str, dict] | None = None
 ) -> str:
@@ -176,4 +185,4 @@ def unfinished_card(name: str, history: list[dict], *, license: str | None = Non
     )
 
 
-__all__ = ["CORPORA", "MEASURED", "Corpus", "card_of", "in_markdown", "measured", "render_card", "unfinished_card"]
+__all__ = ["CORPORA", "Corpus", "card_of", "in_markdown", "measured", "record", "render_card", "unfinished_card"]

@@ -20,8 +20,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from transformers import set_seed
 
+from ser.channel import FAINTEST
 from ser.channel import QUIETEST
 from ser.channel import Channel
+from ser.channel import quiet_power
 from ser.clips import ClipDataset
 from ser.clips import with_features
 from ser.corpora import load_crema_d
@@ -44,8 +46,8 @@ def noise_floor(image: np.ndarray) -> np.ndarray:
     """Mean of the quietest frames relative to the loudest ones, in dB: `(frames, n_mels)` to `(n_mels,)`."""
     power = 10 ** (image / 10)
     loudness = power.sum(1)  # (frames,)
-    quiet, loud = (loudness <= np.quantile(loudness, QUIETEST)), (loudness >= np.quantile(loudness, 1 - QUIETEST))
-    return 10 * np.log10(np.maximum(power[quiet].mean(0), 1e-12) / loudness[loud].mean())
+    voice = loudness[loudness >= np.quantile(loudness, 1 - QUIETEST)].mean()
+    return 10 * np.log10(np.maximum(quiet_power(power), FAINTEST) / voice)
 
 
 def level(floor: np.ndarray) -> float:
@@ -122,7 +124,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
 
 
-__all__ = ["FILE", "measure", "noise_floor"]
+__all__ = ["measure", "noise_floor"]
 
 if __name__ == "__main__":
     main()

@@ -97,7 +97,7 @@ def regenerate(root: Path) -> dict[Path, str]:
         variants=variant_table(results),
     )
     texts = {root / "results/README.md": text, readme: readme_text}
-    for folder in (root / "checkpoints").iterdir():
+    for folder in (path.parent for path in (root / "checkpoints").glob("*/results.json")):
         texts[folder / "README.md"] = card_of(folder)
         for code in folder.glob("*_ser.py"):
             texts[code] = (root / "ser" / code.name).read_text(encoding="utf-8")

@@ -9,7 +9,6 @@ measured before stays as it is: remove the file to measure it again.
 import argparse
 import functools
 import io
-import json
 import sys
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -37,11 +36,9 @@ from ser.evaluation import predict_logits
 from ser.evaluation import score
 from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.files import check_writable
-from ser.files import write_text
 from ser.loading import load_reported
-from ser.model_card import MEASURED
-from ser.model_card import card_of
 from ser.model_card import measured
+from ser.model_card import record
 from ser.training import fixed_share
 from ser.training import git_commit
 
@@ -143,7 +140,7 @@ def measure(
 ) -> dict[str, dict]:
     """Accuracy and UAR under each condition, and the change of accuracy against the clean clips with its interval."""
     clips, labels = with_features(clips, extractor), np.asarray(clips["label"][:])
-    speakers, clean = speakers_of(clips), None
+    speakers, commit, clean = speakers_of(clips), git_commit(), None
     figures: dict[str, dict] = {}
     for name in dict.fromkeys([CLEAN, *conditions]):
         change = CONDITIONS[name]
@@ -156,7 +153,7 @@ def measure(
         figures[name] = {key: round(value, 4) for key, value in score(labels, predicted).items()} | {
             "change": round(float(hits.mean() - clean.mean()), 4),
             "change_interval_95": mean_interval(hits.astype(float) - clean, speakers),
-            "git_commit": git_commit(),
+            "git_commit": commit,
         }
     return figures
 
@@ -180,9 +177,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         sys.exit(f"ser.robustness: {error}")
     figures = {name: (known | new)[name] for name in CONDITIONS}
-    path = folder / MEASURED["conditions"]
-    write_text(path, json.dumps({"conditions": figures}, indent=1) + "\n")
-    write_text(folder / "README.md", card_of(folder))
+    path = record(folder, "conditions", figures)
     print(f"measured {', '.join(missing) or 'nothing new'}; {len(figures)} conditions in {path}")
 
 

@@ -187,22 +187,14 @@ def corpora_table(models: dict[str, dict[str, dict]]) -> str:
     for corpus in dict.fromkeys(name for figures in models.values() for name in figures):
         measured = [figures.get(corpus) for figures in models.values()]
         clips, speakers = next((each["clips"], each["speakers"]) for each in measured if each)
-        cells = [
-            "{accuracy:.3f} ({interval_95[accuracy][0]:.3f} to {interval_95[accuracy][1]:.3f})".format(**each)
-            if each
-            else ""
-            for each in measured
-        ]
+        cells = [_with_interval(each) if each else "" for each in measured]
         rows.append([corpus, f"{clips:,}", f"{speakers or 'unknown'}", *cells])
     return _markdown(("corpus", "clips", "speakers", *(f"`{name}`" for name in models)), rows)
 
 
 def noise_floor_figures(report: dict) -> str:
     """What `ser.noise_floor` measured, in words."""
-    own, other = (
-        "{accuracy:.3f} ({interval_95[accuracy][0]:.3f} to {interval_95[accuracy][1]:.3f})".format(**report[name])
-        for name in ("own_noise", "other_noise")
-    )
+    own, other = (_with_interval(report[name]) for name in ("own_noise", "other_noise"))
     medians = sorted((levels["0.5"], name) for name, levels in report["below_the_voice_db"].items())
     (loud, loudest), (quiet, quietest) = medians[0], medians[-1]
     lines = [
@@ -314,6 +306,11 @@ def _figure(summary: dict | None, *, bold: bool = False) -> str:
     mark, (low, high) = "**" if bold else "", summary["interval"]
     reduced = f"; reduced: {summary['reduced']}" if summary["reduced"] else ""
     return f"{mark}{summary['accuracy']:.3f}{mark} ({low:.3f} to {high:.3f}); {summary['runs']}{reduced}"
+
+
+def _with_interval(figures: dict) -> str:
+    """Accuracy and its interval, of what was measured of a trained model."""
+    return "{accuracy:.3f} ({interval_95[accuracy][0]:.3f} to {interval_95[accuracy][1]:.3f})".format(**figures)
 
 
 def _confusion(summary: dict, printed: tuple[str, str] | None) -> str:

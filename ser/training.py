@@ -46,7 +46,6 @@ from ser.corpora import load_labelled_audio
 from ser.corpora.splits import check_leakage
 from ser.corpora.splits import split
 from ser.corpora.splits import with_copies
-from ser.distillation import SPLIT
 from ser.distillation import Teacher
 from ser.distillation import load_teacher
 from ser.distillation import teachers_say
@@ -207,7 +206,8 @@ def load_clips(data: DataArguments) -> datasets.Dataset:
 
 def split_of(data: DataArguments) -> dict:
     """Which clips are in which part, as reports tell it."""
-    return {name: getattr(data, name) for name in SPLIT if name != "corpus"} | {"corpus": corpus_title(data)}
+    names = ("protocol", "fold", "split_seed", "share_of_clips")
+    return {"corpus": corpus_title(data)} | {name: getattr(data, name) for name in names}
 
 
 def fixed_share(clips: datasets.Dataset, share: float) -> datasets.Dataset:
