@@ -44,7 +44,7 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 def noise_floor(image: np.ndarray) -> np.ndarray:
     """Mean of the quietest frames relative to the loudest ones, in dB: `(frames, n_mels)` to `(n_mels,)`."""
-    power = 10 ** (image / 10)
+    power = 10 ** (image.astype(np.float64) / 10)
     loudness = power.sum(1)  # (frames,)
     voice = loudness[loudness >= np.quantile(loudness, 1 - QUIETEST)].mean()
     return 10 * np.log10(np.maximum(quiet_power(power), FAINTEST) / voice)
@@ -86,7 +86,8 @@ def floors(clips: datasets.Dataset, extractor: SERFeatureExtractor, change: Call
 def named_by_noise(features: dict[str, np.ndarray], parts: datasets.DatasetDict) -> dict:
     """Test figures of a linear classifier of the noise floors."""
     labels = {name: np.asarray(parts[name]["label"][:]) for name in features}
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    # To its one optimum, since where a solver stops on the way depends on the threads of the machine.
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(solver="newton-cholesky", tol=1e-8))
     predicted = classifier.fit(features["train"], labels["train"]).predict(features["test"])
     speakers = speakers_of(parts["test"]) or []  # CREMA-D tells them
     return {
