@@ -75,7 +75,7 @@ def regenerate(root: Path) -> dict[Path, str]:
     """Every text that is made from results, by path."""
     results, readme = read_results(root / "results"), root / "README.md"
     sturdy, abroad = (read_measured(root / "checkpoints", what) for what in ("conditions", "corpora"))
-    names = ("page", "load", "features", "training", "inference")
+    names = ("page", "load", "features", "training", "inference", "one_core")
     page, load, *beside = (json.loads((root / f"results/benchmarks/{name}.json").read_text()) for name in names)
     recipes, protocols = recipe_table(results) + RECIPE_LEGEND, protocol_table(results) + PROTOCOL_LEGEND
     noise = json.loads((root / "results/noise_floor.json").read_text(encoding="utf-8"))

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import f1_score
@@ -9,6 +10,7 @@ from sklearn.metrics import f1_score
 from ser.corpora.splits import PROTOCOLS
 from ser.evaluation import bootstrap_interval
 from ser.evaluation import most_confused
+from ser.predict import MODEL
 from ser.recipes import load_recipe
 
 CREMA_D = "CREMA-D"  # reports older than the second corpus do not name theirs
@@ -223,8 +225,8 @@ def page_figures(page: dict, load: dict) -> str:
     return "\n".join([*lines, ""])
 
 
-def benchmark_figures(features: dict, training: dict, inference: dict) -> str:
-    """What `benchmarks/features.py`, `training.py` and `inference.py` measured beside others, in words."""
+def benchmark_figures(features: dict, training: dict, inference: dict, one_core: dict) -> str:
+    """What `benchmarks/features.py`, `training.py`, `inference.py` and `one_core.py` measured, in words."""
     mel = features["threads"]["1"]["log-mel (cnn2d)"]["ratios"]["librosa"]["median"]
     epochs = {name: run["ratios"] for name, run in training["recipes"].items()}
     fast, same, fresh = (
@@ -237,12 +239,19 @@ def benchmark_figures(features: dict, training: dict, inference: dict) -> str:
     )
     ratios = inference["pipeline"]["wav2vec2-base"]["latency_ratios"]
     small, large = (ratios[name]["median"] for name in ("cnn1d", "cnn2d"))
+    name = Path(MODEL).name
+    default = one_core["models"][name]
+    milliseconds = {way: times["median"] for way, times in default["milliseconds"].items()}
     lines = [
         f"Beside what else one would run, on the same {training['cores']} cores:",
         f"log-mel features of {mel:.1f} times as many clips a second as librosa (one process);",
         f"an epoch of `mel-2d` {fast} times as fast as Keras, one of `zcr-energy-1d` {same} times",
         f"on the same work, and {fresh} times where each epoch augments every clip anew and Keras did it once;",
         f"a clip of 3 s heard {small:.0f} (`cnn1d`) and {large:.0f} (`cnn2d`) times as fast as by wav2vec2-base.",
+        f"`{name}` hears such a clip in {milliseconds['pipeline']:.0f} ms on one core, as an ONNX file in",
+        f"{milliseconds['onnx']:.0f} ms, and in 8 bits ({default['megabytes']['onnx, 8 bits']} MB) in "
+        f"{milliseconds['onnx, 8 bits']:.0f} ms, which changes its accuracy by",
+        f"{100 * default['accuracy']['change']:+.1f} points.",
         "[All figures](results/benchmarks.md).",
     ]
     return "\n".join([*lines, ""])
