@@ -16,6 +16,7 @@ from transformers import TrainingArguments
 
 from ser.augmentation import AugmentationArguments
 from ser.corpora import CORPORA
+from ser.corpora import title_of
 from ser.corpora.crema_d import CremaD
 from ser.corpora.splits import PROTOCOLS
 from ser.recipes import load_recipe
@@ -27,6 +28,10 @@ LOCAL: tuple[str, ...] = ("cache_dir", "output_dir", "model_dir", "results_dir",
 LOCAL += ("push_to_hub", "disable_tqdm", "report_to", "run_name", "project", "logging_dir", "download")
 # Named DIR where they are local.
 FOLDERS = ("data_dir", "dataset_dir", "dataset_name", "model_name_or_path", "teachers")
+
+# Change nothing of what is learned, or stand in a report by themselves.
+BESIDE: tuple[str, ...] = ("seed", "dataloader_num_workers", "use_cpu", "bf16", "per_device_eval_batch_size", "license")
+BESIDE += ("model_name_or_path", "teachers", *LOCAL)
 
 
 @dataclass
@@ -175,8 +180,7 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple:
 
 def corpus_title(data: DataArguments) -> str:
     """The corpus as a card calls it."""
-    name = Path(data.dataset_name or data.dataset_dir or data.corpus).resolve().name
-    return CORPORA[name.lower()].TITLE if name.lower() in CORPORA else name
+    return title_of(data.dataset_name or data.dataset_dir or data.corpus)
 
 
 def command_line(given: dict) -> str:
@@ -199,6 +203,24 @@ def command_line(given: dict) -> str:
     return shlex.join(words)
 
 
+def changes(command: str) -> dict[str, str]:
+    """What a run's command says otherwise than its recipe, by the name of the option; data, split and seed left out.
+
+    Example:
+        >>> changes("python train.py --recipe cnn2d --data_dir DIR --seed 3 --num_train_epochs 21.0")
+        {'num_train_epochs': '21.0'}
+    """
+    options: dict[str, str] = {}
+    for word in shlex.split(command)[2:]:
+        if word.startswith("--"):
+            name, _, value = word.removeprefix("--").partition("=")
+            options[name] = value
+        else:
+            options[name] = f"{options[name]} {word}".lstrip()
+    beside = {*DataArguments.__dataclass_fields__, *BESIDE}
+    return {name: value for name, value in options.items() if name not in beside}
+
+
 def _as_word(name: str, value: object) -> str:
     text = value if isinstance(value, str) else str(value) if isinstance(value, bool) else json.dumps(value)
     local = (name in FOLDERS and not on_the_hub(text)) or text.startswith(("/", "~"))
@@ -216,6 +238,7 @@ __all__ = [
     "DataArguments",
     "ModelArguments",
     "SERTrainingArguments",
+    "changes",
     "command_line",
     "corpus_title",
     "on_the_hub",

@@ -2,7 +2,8 @@
 
 python -m ser.cross_corpus checkpoints/flagship-distilled --corpus emodb --data_dir data/emodb
 python -m ser.cross_corpus checkpoints/flagship-distilled --dataset_dir my-clips    # metadata.csv or subfolders
-writes cross_corpus.json into the model folder, and its model card anew. Nothing is trained, chosen or calibrated on it.
+writes cross_corpus.json into the model folder, and its model card anew. Nothing is trained or
+calibrated on it; of a recipe that was chosen with it in view, the card says so.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from ser.clips import ClipDataset
 from ser.clips import with_features
 from ser.corpora import CORPORA
 from ser.corpora import load_labelled_audio
+from ser.corpora import title_of
 from ser.corpora.labelled_audio import SPELLINGS
 from ser.corpora.splits import speakers_of
 from ser.evaluation import bootstrap_interval
@@ -28,11 +30,12 @@ from ser.evaluation import predict_logits
 from ser.evaluation import score
 from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.files import check_writable
+from ser.loading import labels_of
 from ser.loading import load_reported
 from ser.model_card import measured
 from ser.model_card import record
-from ser.predict import labels_of
-from ser.training import git_commit
+from ser.provenance import git_commit
+from ser.provenance import heard_splits
 
 
 def own_label(label: str, labels: Sequence[str]) -> int | None:
@@ -74,22 +77,26 @@ def measure(model: PreTrainedModel, extractor: SERFeatureExtractor, clips: datas
         ),
         "confidence": float(softmax(logits, axis=1).max(1).mean()),
         "ece": reliability(logits, references)["ece"],
+        "answers": {name: int((predicted == index).sum()) for index, name in enumerate(labels)},
     }
 
 
-def other_clips(options: argparse.Namespace, trained_on: str) -> tuple[str, datasets.Dataset]:
+def other_clips(options: argparse.Namespace, report: dict) -> tuple[str, datasets.Dataset]:
     """What the clips are called, and the clips.
 
     Raises:
-        ValueError: They cannot be used, or are of the corpus that the model was trained on.
+        ValueError: They cannot be used, or are of a corpus that the model was trained on, or nobody can tell.
     """
-    if not options.corpus:
-        clips = load_labelled_audio(options.dataset_dir, cache_dir=options.cache_dir)
-        return Path(options.dataset_dir).resolve().name, clips
-    corpus = CORPORA[options.corpus]
-    if corpus.TITLE == trained_on:
-        raise ValueError(f"the model was trained on {trained_on}; its results.json has the figures of its test part")
-    return corpus.TITLE, corpus.load(options.data_dir, cache_dir=options.cache_dir)
+    title, heard = title_of(options.corpus or options.dataset_dir), heard_splits(report)
+    if heard is None:
+        raise ValueError("nobody can tell what this model has heard before; take another one")
+    if title in [split["corpus"] for split in heard]:
+        raise ValueError(f"the model was trained on {title}; its results.json has the figures of its test part")
+    if options.corpus:
+        return title, CORPORA[options.corpus].load(options.data_dir, cache_dir=options.cache_dir)
+    if not Path(options.dataset_dir).is_dir():
+        raise ValueError(f"expected a folder with your clips at {options.dataset_dir!r}; check --dataset_dir")
+    return title, load_labelled_audio(options.dataset_dir, cache_dir=options.cache_dir)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -109,12 +116,12 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         model, extractor, report = load_reported(options.model)
         check_writable(folder)
-        title, clips = other_clips(options, report["corpus"])
+        title, clips = other_clips(options, report)
         figures = measure(model, extractor, clips)
+        corpora = measured(folder, "corpora") | {title: figures | {"git_commit": git_commit()}}
+        path = record(folder, "corpora", corpora)
     except (ValueError, OSError) as error:
         sys.exit(f"ser.cross_corpus: {error}")
-    corpora = measured(folder, "corpora") | {title: figures | {"git_commit": git_commit()}}
-    path = record(folder, "corpora", corpora)
     print(f"{title}: {in_words(figures)}\n{path}")
 
 

@@ -16,8 +16,10 @@ from ser.clips import ClipDataset
 from ser.clips import with_features
 from ser.evaluation import predict_logits
 from ser.feature_extraction_ser import SERFeatureExtractor
+from ser.loading import labels_of
 from ser.loading import load_reported
-from ser.predict import labels_of
+from ser.provenance import different
+from ser.provenance import heard_splits
 
 Teacher = tuple[Any, SERFeatureExtractor]  # a PreTrainedModel and its front end
 
@@ -37,11 +39,14 @@ def load_teacher(folder: str, split: dict, labels: list[str]) -> Teacher:
         model, extractor, report = load_reported(folder)
     except ValueError as error:
         raise ValueError(f"--teachers: {error}") from error
-    for name, value in split.items():
-        if report.get(name) != value:
+    heard = heard_splits(report)
+    if heard is None:
+        raise ValueError(f"--teachers: nobody can tell what {folder!r} has heard before; take another one")
+    for other in heard:
+        if difference := different(other, split):
             raise ValueError(
-                f"--teachers: {folder!r} was trained with {name} {report.get(name)}, this run has {value}: "
-                "it may have heard this run's test part; take one that was trained on the same parts"
+                f"--teachers: {folder!r} was trained {difference}: take teachers that were trained on the very same "
+                "parts, as others may have heard this run's test part, or go without them: --teacher_share 0"
             )
     if labels_of(model) != labels:
         raise ValueError(f"--teachers: {folder!r} knows other labels than this run")

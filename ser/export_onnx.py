@@ -28,9 +28,9 @@ from ser.features_ser import SILENCE
 from ser.files import atomic_folder
 from ser.files import check_writable
 from ser.loading import check_own
+from ser.loading import labels_of
 from ser.loading import load_trained
 from ser.modeling_ser import CNNForAudioClassification
-from ser.predict import labels_of
 
 INPUT, OUTPUT = "waveform", "probabilities"
 # What the exported graph knows of a front end; any other value is refused.
@@ -65,7 +65,7 @@ class WaveformClassifier(torch.nn.Module):
             if getattr(extractor, name) not in allowed:
                 raise ValueError(
                     f"models with {name}={getattr(extractor, name)!r} cannot be exported; "
-                    "those of the recipes cnn2d and flagship can"
+                    "those of the recipes cnn2d, flagship and flagship-distilled can"
                 )
         self.model = model
         self.settings = extractor

@@ -32,7 +32,7 @@ ROOT = Path(__file__).parent.parent
 WHOLE = ("config.json", "preprocessor_config.json", "model.safetensors", "README.md")  # no model without one of them
 PUBLIC = (".json", ".safetensors", ".py", ".md", ".png")  # no pickle, no optimizer state
 LOCAL = ("trainer_state.json", "live_weights.safetensors")  # of a checkpoint
-SPACE = ("app.py", "README.md", "requirements.txt", "model_card.md", "results/page.png")
+SPACE = ("app.py", "README.md", "requirements.txt", "model_card.md", "results/page.png", "results/noise_floor.png")
 SPACE_FOLDERS = ("ser", "checkpoints")
 PLACEHOLDER = "PATH_OR_ID"  # of a model, in its card
 

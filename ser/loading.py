@@ -10,6 +10,8 @@ from transformers import AutoModelForAudioClassification
 from ser.configuration_ser import SERConfig
 from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.pipeline_ser import check_fits
+from ser.provenance import REPORT
+from ser.provenance import report_of
 
 STRANGE = "model_type in its config.json or feature_extractor_type in its preprocessor_config.json is not known here"
 
@@ -53,12 +55,18 @@ def load_reported(folder: str) -> tuple[Any, Any, dict]:
     Raises:
         ValueError: It is none, or it is damaged.
     """
-    report = Path(folder) / "results.json"
-    if not report.is_file():
-        raise ValueError(f"expected a model folder with its results.json; got {folder!r}")
+    report = report_of(folder) if Path(folder).is_dir() else None
+    if report is None:
+        raise ValueError(f"expected a model folder with its {REPORT}; got {folder!r}")
     model, extractor = load_trained(folder)
     check_own(model, extractor, folder)
-    return model, extractor, json.loads(report.read_text(encoding="utf-8"))
+    return model, extractor, report
+
+
+def labels_of(model: Any) -> list[str]:
+    """Names of a model's classes, in the order of the logits."""
+    names = model.config.id2label  # numbered since it was read
+    return [names[index] for index in range(len(names))]
 
 
 def check_settings(folder: Path) -> None:
@@ -80,4 +88,4 @@ def check_settings(folder: Path) -> None:
             raise ValueError(f"{path.name} is no JSON object; take the whole file as it was saved")
 
 
-__all__ = ["check_own", "load_reported", "load_trained"]
+__all__ = ["check_own", "labels_of", "load_reported", "load_trained"]

@@ -35,7 +35,7 @@ from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.files import check_writable
 from ser.files import write_text
 from ser.plots import plot_noise_floor
-from ser.training import git_commit
+from ser.provenance import git_commit
 
 FILE = "noise_floor.json"
 PROTOCOL = "tfds"

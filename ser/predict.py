@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
-from typing import cast
 
 import pyarrow as pa
 import torch
@@ -29,6 +28,7 @@ from ser.corpora.unlabelled_audio import find_clips
 from ser.corpora.unlabelled_audio import open_dataset
 from ser.corpora.unlabelled_audio import share
 from ser.feature_extraction_ser import SERFeatureExtractor
+from ser.loading import labels_of
 from ser.loading import load_trained
 from ser.parts import check_output
 from ser.parts import merge_parts
@@ -75,12 +75,6 @@ def batches(durations: dict[int, float]) -> Iterator[list[int]]:
         batch.append(key)
     if batch:
         yield batch
-
-
-def labels_of(model: PreTrainedModel) -> list[str]:
-    """Names of the classes, in the order of the logits."""
-    names = cast(dict[int, str], model.config.id2label)  # numbered since it was read
-    return [names[index] for index in range(len(names))]
 
 
 def table_schema(labels: list[str]) -> pa.Schema:

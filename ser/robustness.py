@@ -1,9 +1,9 @@
 """How much of a model's accuracy is left in noise, rooms, telephone lines and codecs: its own test part, changed.
 
 python -m ser.robustness checkpoints/flagship-distilled --data_dir data/crema-d
-writes robustness.json into the model folder, and its model card anew. The folder's results.json tells which clips were
-its test part. Each condition changes every clip, with fixed seeds; none is used to train or to select a model. What was
-measured before stays as it is: remove the file to measure it again.
+writes robustness.json into the model folder, and its model card anew, after each condition. The folder's results.json
+tells which clips were its test part. A condition changes every clip, with fixed seeds; none of them chooses an epoch
+or is heard in training as it is here. What was measured before stays: remove the file to measure it again.
 """
 
 import argparse
@@ -12,12 +12,14 @@ import io
 import sys
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
 import audiomentations
 import datasets
 import numpy as np
 import soundfile
+import soxr
 from scipy.signal import butter
 from scipy.signal import fftconvolve
 from scipy.signal import istft
@@ -29,6 +31,7 @@ from transformers import set_seed
 from ser.clips import ClipDataset
 from ser.clips import with_features
 from ser.corpora import CORPORA
+from ser.corpora.splits import fixed_share
 from ser.corpora.splits import speakers_of
 from ser.corpora.splits import split
 from ser.evaluation import mean_interval
@@ -36,13 +39,15 @@ from ser.evaluation import predict_logits
 from ser.evaluation import score
 from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.files import check_writable
+from ser.loading import labels_of
 from ser.loading import load_reported
+from ser.model_card import MEASURED
 from ser.model_card import measured
 from ser.model_card import record
-from ser.training import fixed_share
-from ser.training import git_commit
+from ser.provenance import git_commit
 
 CLEAN = "clean"
+CODEC_RATE = 16000  # Hz
 MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III", "compression_level": 0.95, "bitrate_mode": "CONSTANT"}
 OPUS = {"format": "OGG", "subtype": "OPUS", "compression_level": 0.96}
 
@@ -69,11 +74,11 @@ def telephone(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def codec(waveform: np.ndarray, sample_rate: int, how: dict) -> np.ndarray:
-    """Through an encoder of about 16 kbit/s and back."""
+    """Through an encoder of about 16 kbit/s and back, at a rate that it knows."""
     with io.BytesIO() as file:
-        soundfile.write(file, np.clip(waveform, -1, 1), sample_rate, **how)
+        soundfile.write(file, np.clip(soxr.resample(waveform, sample_rate, CODEC_RATE), -1, 1), CODEC_RATE, **how)
         file.seek(0)
-        return soundfile.read(file)[0]
+        return soxr.resample(soundfile.read(file)[0], CODEC_RATE, sample_rate)
 
 
 def gain(waveform: np.ndarray, sample_rate: int, decibels: float) -> np.ndarray:
@@ -137,11 +142,19 @@ def changed(waveform: np.ndarray, change: Callable, sampling_rate: int) -> np.nd
 
 def measure(
     model: PreTrainedModel, extractor: SERFeatureExtractor, clips: datasets.Dataset, conditions: Iterable[str]
-) -> dict[str, dict]:
-    """Accuracy and UAR under each condition, and the change of accuracy against the clean clips with its interval."""
+) -> Iterator[tuple[str, dict]]:
+    """Accuracy and UAR under each condition, and the change of accuracy against the clean clips with its interval.
+
+    Yields:
+        Name and figures of the clean clips, then of each condition.
+
+    Raises:
+        ValueError: The model has other labels than the clips, or orders them otherwise.
+    """
+    if labels_of(model) != clips.features["label"].names:
+        raise ValueError("expected a model with the labels of its corpus in their order; train it with --data_dir")
     clips, labels = with_features(clips, extractor), np.asarray(clips["label"][:])
     speakers, commit, clean = speakers_of(clips), git_commit(), None
-    figures: dict[str, dict] = {}
     for name in dict.fromkeys([CLEAN, *conditions]):
         change = CONDITIONS[name]
         set_seed(0)
@@ -150,12 +163,15 @@ def measure(
         predicted = predict_logits(model, part, batch_size=16, desc=name).argmax(1)
         hits = predicted == labels
         clean = hits if clean is None else clean
-        figures[name] = {key: round(value, 4) for key, value in score(labels, predicted).items()} | {
-            "change": round(float(hits.mean() - clean.mean()), 4),
-            "change_interval_95": mean_interval(hits.astype(float) - clean, speakers),
-            "git_commit": commit,
-        }
-    return figures
+        yield (
+            name,
+            {key: round(value, 4) for key, value in score(labels, predicted).items()}
+            | {
+                "change": round(float(hits.mean() - clean.mean()), 4),
+                "change_interval_95": mean_interval(hits.astype(float) - clean, speakers),
+                "git_commit": commit,
+            },
+        )
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -173,12 +189,15 @@ def main(arguments: list[str] | None = None) -> None:
         check_writable(folder)
         known = measured(folder, "conditions")
         missing = [name for name in CONDITIONS if name not in known]
-        new = measure(model, extractor, test_part(report, options.data_dir, options.cache_dir), missing)
+        clips = test_part(report, options.data_dir, options.cache_dir)
+        for name, figures in measure(model, extractor, clips, missing) if missing else ():
+            known = {name: figures} | known
+            record(folder, "conditions", {name: known[name] for name in CONDITIONS if name in known})
     except (ValueError, OSError) as error:
         sys.exit(f"ser.robustness: {error}")
-    figures = {name: (known | new)[name] for name in CONDITIONS}
-    path = record(folder, "conditions", figures)
-    print(f"measured {', '.join(missing) or 'nothing new'}; {len(figures)} conditions in {path}")
+    print(
+        f"measured {', '.join(missing) or 'nothing new'}; {len(known)} conditions in {folder / MEASURED['conditions']}"
+    )
 
 
 __all__ = ["CONDITIONS", "measure"]

@@ -5,7 +5,6 @@ import json
 import logging
 import platform
 import shlex
-import subprocess
 from collections.abc import Callable
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -27,6 +26,7 @@ from transformers import set_seed
 from ser.arguments import DataArguments
 from ser.arguments import ModelArguments
 from ser.arguments import SERTrainingArguments
+from ser.arguments import changes
 from ser.arguments import corpus_title
 from ser.arguments import on_the_hub
 from ser.arguments import run_name
@@ -44,6 +44,7 @@ from ser.corpora import CORPORA
 from ser.corpora import load_crema_d
 from ser.corpora import load_labelled_audio
 from ser.corpora.splits import check_leakage
+from ser.corpora.splits import fixed_share
 from ser.corpora.splits import split
 from ser.corpora.splits import with_copies
 from ser.distillation import Teacher
@@ -62,12 +63,18 @@ from ser.hub import claim_repository
 from ser.hub import commit_model
 from ser.hub import push_model
 from ser.loading import check_own
+from ser.loading import labels_of
 from ser.loading import load_trained
 from ser.memory import keep_freed_memory
 from ser.memory import peak_memory
 from ser.model_card import unfinished_card
 from ser.modeling_ser import CNNForAudioClassification
-from ser.predict import labels_of
+from ser.provenance import REPORT
+from ser.provenance import SPLIT
+from ser.provenance import check_unheard
+from ser.provenance import git_commit
+from ser.provenance import heard_splits
+from ser.provenance import report_of
 from ser.recipes import Recipe
 from ser.recipes import load_recipe
 from ser.report import write_report
@@ -91,6 +98,7 @@ class Run:
     parts: datasets.DatasetDict
     extractor: SERFeatureExtractor
     model: PreTrainedModel
+    heard_before: list[dict] | None  # splits that the model to go on from was trained on; None: not known
     teachers: Sequence[Teacher]
     git_commit: str | None
 
@@ -131,22 +139,26 @@ def prepare(
     recipe = load_recipe(data.recipe, data.variant)
     if training.push_to_hub:
         check_token(training.hub_token)
+    heard_before: list[dict] | None = []
     if options.model_name_or_path:
-        extractor, model = load_start(options)
+        extractor, model, heard_before = load_start(options, split_of(data))
     else:
         model_fields = _overrides(options.model, "model")
         _refuse_unknown("model", model_fields, recipe.config_class())
         extractor = build_extractor(recipe, _overrides(options.feature_extractor, "feature_extractor"))
+    if not training.resume_from_checkpoint:
+        refuse_to_overwrite(Path(options.results_dir) / run_name(data, options, training), data.command)
     for name in FOR_IMAGES:
         if getattr(augmentation, name) and extractor.features != ["log_mel"]:
             raise ValueError(f"{name} needs features of log_mel alone; set it to 0 for other features")
     with training.main_process_first(desc="reading the clips"):  # the other processes find them in the cache
         clips, augment_copy = fixed_share(load_clips(data), data.share_of_clips), None
+        labels = clips.features["label"].names
+        teachers = load_teachers(training, split_of(data), labels)
         if data.protocol == "leaky":
             clips, augment_copy = with_copies(clips), augment_waveform(augmentation, extractor)
             augmentation.waveform_probability = 0.0  # once for each copy, before the split, instead of on the fly
         clips = with_features(clips, extractor, augment_copy=augment_copy)
-    labels = clips.features["label"].names
     parts = split(clips, data.protocol, fold=data.fold, split_seed=data.split_seed)
     if options.model_name_or_path:
         replace_head(model, labels)
@@ -155,7 +167,6 @@ def prepare(
             train = ClipDataset(parts["train"], extractor)
             extractor.fit_normalization(train.raw_features(index) for index in range(len(train)))
         model = build_model(recipe, model_fields, extractor, labels)
-    teachers = [load_teacher(folder, split_of(data), labels) for folder in training.teachers]
     if training.push_to_hub and training.process_index == 0:  # before hours of training, not after
         training.hub_model_id = claim_repository(
             training.hub_model_id or f"ser-{data.recipe}",
@@ -164,7 +175,19 @@ def prepare(
             branch=training.hub_revision,
         )
         check_card(unfinished_card(training.hub_model_id, [], license=options.license))
-    return Run(data, options, augmentation, training, parts, extractor, model, teachers, git_commit())
+    return Run(data, options, augmentation, training, parts, extractor, model, heard_before, teachers, git_commit())
+
+
+def refuse_to_overwrite(folder: Path, command: str) -> None:
+    """Keep the report of a run that said otherwise; a run may take the place of an earlier one of its own kind."""
+    report = folder / REPORT
+    if not report.is_file():
+        return
+    earlier = json.loads(report.read_text(encoding="utf-8"))["command"]
+    if changes(earlier) != changes(command):
+        raise ValueError(
+            f"{folder} holds the report of another run ({earlier}); set another --results_dir, or remove that folder"
+        )
 
 
 def find_checkpoint(training: SERTrainingArguments) -> str | None:
@@ -206,17 +229,7 @@ def load_clips(data: DataArguments) -> datasets.Dataset:
 
 def split_of(data: DataArguments) -> dict:
     """Which clips are in which part, as reports tell it."""
-    names = ("protocol", "fold", "split_seed", "share_of_clips")
-    return {"corpus": corpus_title(data)} | {name: getattr(data, name) for name in names}
-
-
-def fixed_share(clips: datasets.Dataset, share: float) -> datasets.Dataset:
-    """The same share of the clips, drawn at random, in every run."""
-    if not 0 < share <= 1:
-        raise ValueError(f"expected --share_of_clips above 0 and at most 1; got {share}")
-    if share == 1:
-        return clips
-    return clips.select(np.sort(np.random.default_rng(0).permutation(len(clips))[: round(share * len(clips))]))
+    return {name: corpus_title(data) if name == "corpus" else getattr(data, name) for name in SPLIT}
 
 
 def _overrides(text: str, name: str) -> dict:
@@ -260,30 +273,41 @@ def build_model(
     return AutoModelForAudioClassification.from_config(config).to(memory_format=torch.channels_last)
 
 
-def load_start(options: ModelArguments) -> tuple[SERFeatureExtractor, CNNForAudioClassification]:
-    """Front end and network of a trained model of this project.
+def load_teachers(training: SERTrainingArguments, split: dict, labels: list[str]) -> list[Teacher]:
+    """The teachers that the arguments name; none if they have no share in what is learned."""
+    folders = training.teachers if training.teacher_share else []
+    return [load_teacher(folder, split, labels) for folder in folders]
+
+
+def load_start(
+    options: ModelArguments, split: dict
+) -> tuple[SERFeatureExtractor, CNNForAudioClassification, list[dict] | None]:
+    """Front end and network of a trained model of this project, and the splits that it has heard; None: not known.
 
     Raises:
-        ValueError: There is no such model, or `--model` or `--feature_extractor` would change it.
+        ValueError: There is no such model, it may have heard this run's test part, or `--model` or
+            `--feature_extractor` would change it.
     """
     source = cast(str, options.model_name_or_path)  # asked for only where it is given
     if options.model != "{}" or options.feature_extractor != "{}":
         raise ValueError("--model and --feature_extractor describe a new network; leave them out to go on from a model")
     try:
         model, extractor = load_trained(source)
+        check_own(model, extractor, source)
+        report = report_of(source)
+        check_unheard(source, report, split)
     except ValueError as error:
         raise ValueError(f"--model_name_or_path: {error}") from error
-    check_own(model, extractor, source)
     model.config.calibration_temperature = 1.0  # of the old weights
-    return extractor, model.to(memory_format=torch.channels_last)
+    return extractor, model.to(memory_format=torch.channels_last), heard_splits(report)
 
 
 def trained_name(source: str) -> str:
     """What a report calls the model that was gone on from: its id, or the recipe that it was trained by."""
     if on_the_hub(source):
         return source
-    report = Path(source) / "results.json"
-    return f"ser-{json.loads(report.read_text())['recipe']}" if report.is_file() else Path(source).resolve().name
+    report = report_of(source)
+    return f"ser-{report['recipe']}" if report else Path(source).resolve().name
 
 
 def repeatable(run: Run) -> str:
@@ -411,7 +435,8 @@ def training_targets(run: Run) -> np.ndarray:
             raise ValueError("--vote_share needs clips with listeners' votes, as CREMA-D has them; set it to 0")
         opinions.append((votes, augmentation.vote_share))
     if run.teachers:
-        opinions.append((teachers_say(run.teachers, clips, run.training.device), run.training.teacher_share))
+        with run.training.main_process_first(desc="asking the teachers"):  # the others find their features in the cache
+            opinions.append((teachers_say(run.teachers, clips, run.training.device), run.training.teacher_share))
     labels, num_labels = np.asarray(clips["label"][:]), len(clips.features["label"].names)
     return soft_targets(labels, num_labels, smoothing=augmentation.label_smoothing, opinions=opinions)
 
@@ -445,7 +470,8 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
         **split_of(run.data),
         "dataset_name": run.data.dataset_name if on_the_hub(run.data.dataset_name) else None,
         "fine_tuned_from": run.options.model_name_or_path and trained_name(run.options.model_name_or_path),
-        "teachers": len(run.teachers),
+        "heard_before": run.heard_before,
+        "teachers": [trained_name(folder) for folder in run.training.teachers] if run.teachers else [],
         "base_model": run.options.model_name_or_path if on_the_hub(run.options.model_name_or_path) else None,
         "license": run.options.license,
         "valid": run.data.protocol != "leaky",
@@ -471,23 +497,6 @@ def best_epoch(state: TrainerState) -> float | None:
     """The epoch whose weights were kept, judged on the dev part; None where none was judged."""
     epochs = [entry["epoch"] for entry in state.log_history if entry["step"] == state.best_global_step]
     return epochs[0] if epochs else None
-
-
-def git_commit() -> str | None:
-    """Commit of the code, with "-dirty" if the code was changed since; None outside a clone."""
-    package = Path(__file__).parent
-    try:
-        head = _git(package.parent, "rev-parse", "HEAD")
-        changed = _git(package.parent, "status", "--porcelain", "--", package.name, "train.py", "requirements.txt")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return f"{head}-dirty" if changed else head
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(
-        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
-    ).stdout.strip()
 
 
 __all__ = ["Run", "prepare", "push", "train"]

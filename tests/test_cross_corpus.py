@@ -75,6 +75,7 @@ def test_own_clips_are_scored_and_a_second_corpus_stands_beside_the_first(model,
     own = figures["my-clips"]
     assert (own["clips"], own["speakers"], own["labels"]) == (8, None, ["anger", "sad"])
     assert own["left_out"] == {"calm": 4}
+    assert list(own["answers"]) == SIX and sum(own["answers"].values()) == 8
     assert own["accuracy"] == pytest.approx(own["uar"])  # as many clips of each label
     assert "4 clips of other labels left out" in capsys.readouterr().out
     assert np.isfinite(own["ece"]) and 0 < own["confidence"] <= 1
@@ -86,7 +87,9 @@ def test_what_cannot_be_scored_is_refused_in_one_sentence(model, my_clips, crema
     for arguments, sentence in (
         (["--dataset_dir", my_clips], "knows anger, .*, and none of the clips' labels: calm, proud"),
         (["--corpus", "crema-d", "--data_dir", crema_d], "was trained on CREMA-D; its results.json has the figures"),
+        (["--dataset_dir", crema_d], "was trained on CREMA-D; its results.json has the figures"),
         (["--corpus", "emodb", "--data_dir", "nowhere"], "nowhere"),
+        (["--dataset_dir", "my-clip"], "expected a folder with your clips at 'my-clip'; check --dataset_dir"),
     ):
         with pytest.raises(SystemExit, match=sentence) as stopped:
             main([str(model), *map(str, arguments)])

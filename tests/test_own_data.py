@@ -3,6 +3,8 @@
 import csv
 import json
 import logging
+import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,6 +19,8 @@ from ser.arguments import parse_arguments
 from ser.corpora import load_labelled_audio
 from ser.corpora.splits import speakers_of
 from ser.corpora.splits import split
+from ser.cross_corpus import other_clips
+from ser.provenance import heard_splits
 from ser.training import prepare
 from ser.training import replace_head
 from ser.training import train
@@ -97,15 +101,33 @@ def test_another_set_of_emotions_gets_a_new_output_layer_and_the_same_one_keeps_
     assert results["fine_tuned_from"] == "ser-cnn1d"
     card = (tmp_path / "run/model/README.md").read_text()
     assert "fine-tuned from `ser-cnn1d` on" in card and "trained from scratch" not in card
+    assert [split["corpus"] for split in heard_splits(results)] == ["CREMA-D", "clips"]
+    with pytest.raises(ValueError, match="the model was trained on CREMA-D"):
+        other_clips(SimpleNamespace(corpus="crema-d", data_dir="x"), results)
 
     caplog.clear()
-    names = [f"{actor}_DFA_{code}_XX" for actor in range(1001, 1004) for code in ("ANG", "HAP", "SAD")]
+    names = [f"{actor}_DFA_{code}_XX" for actor in (1001, 1010, 1015) for code in ("ANG", "HAP", "SAD")]
     write_corpus(tmp_path / "clips2", names)
-    arguments = ["--recipe", "cnn1d", "--data_dir", str(tmp_path / "clips2"), "--protocol", "speakers"]
+    arguments = ["--recipe", "cnn1d", "--data_dir", str(tmp_path / "clips2"), "--model_name_or_path", source]
     arguments += ["--cache_dir", str(tmp_path / "cache"), "--output_dir", str(tmp_path / "run2")]
-    run = prepare(*parse_arguments([*arguments, "--model_name_or_path", source]))
+    run = prepare(*parse_arguments(arguments))
     assert "new output layer" not in caplog.text
     assert run.model.config.id2label[0] == "anger"
+    for other in (("--protocol", "speakers"), ("--protocol", "actor-5fold", "--fold", "1")):
+        with pytest.raises(ValueError, match="may have heard this run's test part"):
+            prepare(*parse_arguments([*arguments, *other]))
+
+
+def test_what_a_model_without_a_report_has_heard_is_not_known(tmp_path, caplog):
+    write_metadata(tmp_path / "clips")
+    shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "bare", ignore=shutil.ignore_patterns("results.json"))
+    with caplog.at_level(logging.WARNING):
+        run = prepare(*arguments_for(tmp_path, "--model_name_or_path", str(tmp_path / "bare")))
+    assert "nobody can tell whether it heard clips of this run's test part" in caplog.text
+    assert run.heard_before is None
+    assert heard_splits({"heard_before": None}) is None
+    with pytest.raises(ValueError, match="nobody can tell what this model has heard"):
+        other_clips(SimpleNamespace(corpus="emodb", data_dir="x"), {"heard_before": None})
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,13 @@ from transformers import set_seed
 
 from ser import robustness
 from ser.corpora import load_crema_d
+from ser.corpora.splits import fixed_share
 from ser.corpora.splits import split
+from ser.loading import load_reported
 from ser.robustness import CLEAN
 from ser.robustness import CONDITIONS
 from ser.robustness import changed
 from ser.robustness import main
-from ser.training import fixed_share
 
 
 @pytest.mark.parametrize("name", [name for name in CONDITIONS if name != CLEAN])
@@ -32,6 +33,15 @@ def test_each_condition_changes_the_sound_and_does_so_again(name):
     assert abs(len(first) - len(waveform)) <= 2 * RATE
     assert first.shape != waveform.shape or np.abs(first - waveform).max() > 0.001
     np.testing.assert_array_equal(first, again)
+
+
+@pytest.mark.parametrize("rate", [22050, 44100])
+@pytest.mark.parametrize("name", ["MP3, 16 kbit/s", "Opus, 16 kbit/s"])
+def test_a_codec_hears_models_of_any_rate(name, rate):
+    tone = (0.3 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)).astype(np.float32)
+    coded = changed(tone, CONDITIONS[name], rate)
+    assert abs(len(coded) - len(tone)) < 0.2 * rate  # encoders add a little silence
+    assert np.argmax(np.abs(np.fft.rfft(coded))) * rate / len(coded) == pytest.approx(440, abs=2)
 
 
 @pytest.mark.parametrize("snr", [20, 10, 5])
@@ -63,11 +73,13 @@ def test_the_command_measures_the_models_own_test_part(small_corpus, tmp_path, m
     model = shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "cnn1d")
     (model / "robustness.json").unlink()
     for names in ((CLEAN,), (CLEAN, "20 dB softer")):  # the second time, only what is missing
+        monkeypatch.setattr("ser.robustness.git_commit", lambda names=names: str(len(names)))
         monkeypatch.setattr("ser.robustness.CONDITIONS", {name: CONDITIONS[name] for name in names})
         main([str(model), "--data_dir", str(small_corpus), "--cache_dir", str(tmp_path)])
         assert f"measured {names[-1]}; {len(names)} conditions in" in capsys.readouterr().out
     report = json.loads((model / "robustness.json").read_text())
     assert report["conditions"][CLEAN]["change"] == 0
+    assert [figures["git_commit"] for figures in report["conditions"].values()] == ["1", "2"]  # what is there stays
     softer = report["conditions"]["20 dB softer"]
     assert f"| 20 dB softer | {softer['accuracy']:.3f} |" in (model / "README.md").read_text()
     assert softer["change"] == pytest.approx(softer["accuracy"] - report["conditions"][CLEAN]["accuracy"], abs=2e-4)
@@ -87,6 +99,15 @@ def test_the_test_part_is_that_of_the_run_and_no_other(small_corpus, tmp_path):
     assert robustness.test_part(run, str(small_corpus), str(tmp_path))["clip"][:] == expected
     with pytest.raises(ValueError, match="the leaky protocol has no test part of its own"):
         robustness.test_part(run | {"protocol": "leaky", "valid": False}, str(small_corpus), str(tmp_path))
+
+
+def test_a_model_that_orders_its_labels_otherwise_is_not_scored(small_corpus, tmp_path):
+    model, extractor, _ = load_reported(str(ROOT / "checkpoints/cnn1d"))
+    names = model.config.id2label
+    model.config.id2label = names | {0: names[1], 1: names[0]}
+    clips = load_crema_d(small_corpus, cache_dir=tmp_path)
+    with pytest.raises(ValueError, match="expected a model with the labels of its corpus in their order"):
+        list(robustness.measure(model, extractor, clips, [CLEAN]))
 
 
 @pytest.mark.parametrize("arguments", [["nowhere", "--data_dir", "."], ["{model}", "--data_dir", "nowhere"]])

@@ -93,8 +93,28 @@ def test_variants_are_judged_on_dev_in_a_table_of_their_own():
 
 
 def test_a_distilled_network_has_a_row_of_its_own():
-    taught = changed(teachers=2, accuracy=0.75)
+    taught = changed(teachers=["a", "b"], accuracy=0.75)
     assert [row[0] for row in rows(recipe_table([changed(), taught]))] == ["`cnn2d, distilled`", "`cnn2d`"]
+
+
+def test_a_fine_tuned_network_has_a_row_of_its_own_and_is_no_fold_of_another():
+    tuned = changed(fine_tuned_from="ser-flagship", accuracy=0.75)
+    first, second = rows(recipe_table([changed(), tuned]))
+    assert first[0] == "`cnn2d, fine-tuned from ser-flagship`" and first[3].startswith("**0.750**")
+    assert second[0] == "`cnn2d`" and second[3].endswith("; 1 seed")
+
+
+def test_a_run_that_says_otherwise_than_its_recipe_is_marked_and_gives_way_to_one_that_does_not():
+    shorter = changed(command=RESULTS["command"] + " --num_train_epochs 5.0 --disable_tqdm True", accuracy=0.3)
+    (row,) = rows(recipe_table([shorter]))
+    assert row[3].endswith("; 1 seed; changed: num_train_epochs 5.0")
+    assert [row[3] for row in rows(protocol_table([shorter, changed()]))] == [
+        "1 seed",
+        "1 seed; changed: num_train_epochs 5.0",
+    ]
+    for order in ([shorter, changed()], [changed(), shorter]):
+        (row,) = rows(recipe_table(order))
+        assert row[3].startswith(f"**{RESULTS['accuracy']:.3f}**") and "changed" not in row[3]
 
 
 def test_corpora_are_rows_and_models_columns():

@@ -17,12 +17,12 @@ from ser.arguments import parse_arguments
 from ser.arguments import run_name
 from ser.corpora import load_crema_d
 from ser.corpora.crema_d import EMOTIONS
+from ser.corpora.splits import fixed_share
 from ser.distillation import load_teacher
 from ser.recipes import load_recipe
 from ser.recipes import recipe_names
 from ser.training import build_extractor
 from ser.training import build_model
-from ser.training import fixed_share
 from ser.training import prepare
 from ser.training import split_of
 from ser.training import train as train_run
@@ -124,15 +124,20 @@ def test_a_student_learns_from_teachers_of_the_same_parts_only(finished, small_c
     done = train(*arguments, *teachers, "--teacher_share", "0.7", cwd=folder)
     assert done.returncode == 0, done.stderr
     results = json.loads((folder / "results/cnn1d/tfds/distilled-seed-0/results.json").read_text())
-    assert results["teachers"] == 1
+    assert results["teachers"] == ["ser-cnn1d"]
     assert "--teachers DIR" in results["command"]
     assert (
-        "what 1 network trained on the same clips makes of them"
+        "it learned what ser-cnn1d, trained on the same clips, makes of them"
         in (folder / "runs/cnn1d/tfds/distilled-seed-0/model/README.md").read_text()
     )
     monkeypatch.chdir(folder)
-    with pytest.raises(ValueError, match="with protocol tfds, this run has random: it may have heard this run's test"):
+    with pytest.raises(ValueError, match="with protocol tfds, this run has random: take teachers .* --teacher_share 0"):
         prepare(*parse_arguments([*arguments, *teachers, "--protocol", "random"]))
+    alone = prepare(*parse_arguments([*arguments, *teachers, "--protocol", "random", "--teacher_share", "0"]))
+    assert len(np.unique(training_targets(alone))) == 2  # labels and their smoothing
+    more = (*arguments, *teachers, "--teacher_share", "0.2", "--output_dir", "runs/again")
+    with pytest.raises(ValueError, match=r"distilled-seed-0 holds the report of another run \(python train.py .* 0.7"):
+        prepare(*parse_arguments(list(more)))
     student = prepare(*parse_arguments([*arguments[:-4], *teachers, "--seed", "1"]))  # it reads other features
     targets = training_targets(student)
     assert targets.shape == (163, 6)

@@ -1,5 +1,7 @@
 """Corpora as `datasets` and the protocols that split them."""
 
+from pathlib import Path
+
 from ser.corpora.crema_d import CremaD
 from ser.corpora.crema_d import load_crema_d
 from ser.corpora.emodb import EmoDB
@@ -8,4 +10,16 @@ from ser.corpora.labelled_audio import load_labelled_audio
 
 CORPORA = {"crema-d": CremaD, "emodb": EmoDB}
 
-__all__ = ["CORPORA", "load_crema_d", "load_emodb", "load_labelled_audio"]
+
+def title_of(source: str) -> str:
+    """What reports and cards call a corpus, a folder with clips or a dataset on the Hub.
+
+    Example:
+        >>> title_of("emodb"), title_of("user/crema-d"), title_of("data/my-clips/")
+        ('EmoDB', 'CREMA-D', 'my-clips')
+    """
+    name = Path(source).resolve().name
+    return CORPORA[name.lower()].TITLE if name.lower() in CORPORA else name
+
+
+__all__ = ["CORPORA", "load_crema_d", "load_emodb", "load_labelled_audio", "title_of"]

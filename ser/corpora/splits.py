@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 
 import datasets
+import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.model_selection import train_test_split
 
@@ -85,6 +86,15 @@ def _checked(fold: int | None, folds: int, protocol: str) -> int:
     if fold is None or not 1 <= fold <= folds:
         raise ValueError(f"expected --fold between 1 and {folds} with {protocol}; got {fold}")
     return fold
+
+
+def fixed_share(clips: datasets.Dataset, share: float) -> datasets.Dataset:
+    """The same share of the clips, drawn at random, in every run."""
+    if not 0 < share <= 1:
+        raise ValueError(f"expected --share_of_clips above 0 and at most 1; got {share}")
+    if share == 1:
+        return clips
+    return clips.select(np.sort(np.random.default_rng(0).permutation(len(clips))[: round(share * len(clips))]))
 
 
 def with_copies(clips: datasets.Dataset) -> datasets.Dataset:
@@ -171,4 +181,4 @@ def _random(clips: datasets.Dataset, split_seed: int, *, test: float, dev: float
     )
 
 
-__all__ = ["PROTOCOLS", "check_leakage", "speakers_of", "split", "with_copies"]
+__all__ = ["PROTOCOLS", "check_leakage", "fixed_share", "speakers_of", "split", "with_copies"]

@@ -1,4 +1,4 @@
-"""The model for recordings made elsewhere: a deeper residual 2D CNN, trained on clips as other rooms would give them.
+"""A deeper residual 2D CNN, trained on clips as other rooms, microphones and lines would give them.
 
 Level is taken relative to the clip's loudest moment, so that no gain of a microphone matters, and each training clip is
 heard in another room, noise and line in each epoch (`ser.channel`). The rest is `cnn2d`.
@@ -7,7 +7,7 @@ heard in another room, noise and line in each epoch (`ser.channel`). The rest is
 from ser.configuration_ser import CNN2DConfig
 from ser.recipes import Recipe
 
-# What was tried, one change at a time; see the table in results/README.md.
+# One change at a time; what was trained of it stands in results/README.md.
 VARIANTS: dict[str, dict[str, dict]] = {
     "absolute-level": {"feature_extractor": {"db_reference": "one"}, "augmentation": {"gain_db": 6.0}},
     "one-recording": {"augmentation": {"channel_probability": 0.0, "equalizer_db": 0.0}},

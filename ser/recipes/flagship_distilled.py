@@ -1,15 +1,23 @@
-"""The network of `flagship`, taught by the three bundled models: what a 1D and two 2D networks hear, in one of them.
+"""The network of `flagship`, taught by the three other bundled models: what a 1D and two 2D networks hear, in one.
 
 The teachers' answers are soft already, so labels are not smoothed. There are more epochs, since `flagship` still got
 better in its last ones. The corpus's own noise betrays how loud an actor was (`ser.noise_floor`), and so does what a
 loud voice lets be heard above it: each band keeps 25 dB below its loudest frame, in use as in training, and most
-training clips get another noise floor (`ser.channel`). For another split, give `--teachers` that were trained on it.
+training clips get another noise floor (`ser.channel`). For another split, give `--teachers` that were trained on it;
+`--teacher_share 0` goes without.
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 from ser.recipes.flagship import RECIPE as FLAGSHIP
 
+BUNDLED = Path(__file__).parents[2] / "checkpoints"
+VARIANTS: dict[str, dict[str, dict]] = {
+    "labels-alone": {"training": {"teachers": []}, "augmentation": {"label_smoothing": 0.05}},
+    "full-range": {"feature_extractor": {"band_top_db": None}},
+    "own-floors": {"augmentation": {"floor_probability": 0.0}},
+}
 RECIPE = replace(
     FLAGSHIP,
     feature_extractor=FLAGSHIP.feature_extractor | {"band_top_db": 25.0},
@@ -19,9 +27,9 @@ RECIPE = replace(
     | {
         "num_train_epochs": 50,
         "early_stopping_patience": 0,
-        "teachers": ["checkpoints/cnn1d", "checkpoints/cnn2d", "checkpoints/flagship"],
+        "teachers": [str(BUNDLED / name) for name in ("cnn1d", "cnn2d", "flagship")],
         "teacher_share": 0.7,
     },
-    variants={},
-    chosen_with=("EmoDB",),  # in which all models before it heard anger
+    variants=VARIANTS,
+    chosen_with=("EmoDB",),  # in which the models before it heard anger far too often
 )

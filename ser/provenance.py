@@ -1,0 +1,83 @@
+"""Where figures come from: the commit of the code, and which clips the weights of a model have heard."""
+
+import json
+import logging
+import subprocess
+from pathlib import Path
+
+from transformers.utils.hub import cached_file
+
+logger = logging.getLogger(__name__)
+
+REPORT = "results.json"
+SPLIT = ("corpus", "protocol", "fold", "split_seed", "share_of_clips")  # fields of a report that tell its parts
+
+
+def git_commit() -> str | None:
+    """Commit of the code, with "-dirty" if the code was changed since; None outside a clone."""
+    package = Path(__file__).parent
+    try:
+        head = _git(package.parent, "rev-parse", "HEAD")
+        changed = _git(package.parent, "status", "--porcelain", "--", package.name, "train.py", "requirements.txt")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return f"{head}-dirty" if changed else head
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def report_of(source: str) -> dict | None:
+    """The report that lies beside a model, in its folder or on the Hub; None if there is none."""
+    path = cached_file(
+        source,
+        REPORT,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    return json.loads(Path(path).read_text(encoding="utf-8")) if path else None
+
+
+def heard_splits(report: dict | None) -> list[dict] | None:
+    """The splits whose training and dev parts a model has heard, its own last, by the fields `SPLIT`; None: not known.
+
+    A model that went on from another one has heard what that one heard, which its report keeps as `heard_before`.
+    """
+    before = report and report.get("heard_before", [])  # older reports are of models trained from scratch
+    if report is None or before is None:
+        return None
+    return [*before, {name: report.get(name) for name in SPLIT}]
+
+
+def check_unheard(source: str, report: dict | None, split: dict) -> None:
+    """Refuse a model to go on from that may have heard the dev or test part of a run; warn where nobody can tell.
+
+    Args:
+        source: Of the model.
+        report: Its `results.json`.
+        split: Of the run, by the fields `SPLIT`.
+
+    Raises:
+        ValueError: It was trained on the same corpus, but on other parts of it.
+    """
+    heard = heard_splits(report)
+    if heard is None:
+        logger.warning("%s has no %s: nobody can tell whether it heard clips of this run's test part", source, REPORT)
+    for other in heard or ():
+        if other["corpus"] == split["corpus"] and (difference := different(other, split)):
+            raise ValueError(
+                f"{source!r} was trained {difference}: it may have heard this run's test part; "
+                "take a model that was trained on the same parts, or on another corpus"
+            )
+
+
+def different(heard: dict, split: dict) -> str:
+    """In which field two splits differ first, in words; empty if in none."""
+    names = [name for name in SPLIT if heard[name] != split[name]]
+    return f"with {names[0]} {heard[names[0]]}, this run has {split[names[0]]}" if names else ""
+
+
+__all__ = ["REPORT", "SPLIT", "check_unheard", "different", "git_commit", "heard_splits", "report_of"]
