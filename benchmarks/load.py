@@ -11,6 +11,7 @@ import json
 import statistics
 import threading
 import time
+from pathlib import Path
 
 import httpx
 from transformers import pipeline
@@ -23,8 +24,9 @@ from benchmarks.server import classify
 from benchmarks.server import megabytes
 from benchmarks.server import page
 from benchmarks.server import upload
+from ser import predict
 
-MODEL = "flagship"
+MODEL = Path(predict.MODEL).name
 CLIPS = sorted(EXAMPLES.glob("[!t]*.ogg"))
 TOLERANCE = 2e-3  # of a probability
 

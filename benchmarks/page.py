@@ -29,6 +29,7 @@ from benchmarks.server import megabytes
 from benchmarks.server import page
 from benchmarks.server import upload
 from ser import load_audio
+from ser import predict
 from ser.activation import class_activation
 from ser.markup import figure_html
 from ser.plots import plot_clip
@@ -36,7 +37,7 @@ from ser.speech import has_speech
 from ser.timeline import read_blocks
 from ser.uploads import readable
 
-MODEL, RATE = "flagship", 16000
+MODEL, RATE = Path(predict.MODEL).name, 16000
 RECORDINGS, ROUNDS = 15, 30
 # Presses Stop; the time until the answer and its bars are there.
 STOPWATCH = """

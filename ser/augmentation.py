@@ -70,9 +70,13 @@ class FeatureAugmentation:
         self.arguments = arguments
         self.extractor = extractor
         self.channel = None
-        strengths = arguments.channel_probability, arguments.floor_probability, arguments.equalizer_db
-        if any(strengths):
-            self.channel = Channel(extractor, *strengths)
+        if arguments.channel_probability or arguments.floor_probability or arguments.equalizer_db:
+            self.channel = Channel(
+                extractor,
+                probability=arguments.channel_probability,
+                floor_probability=arguments.floor_probability,
+                equalizer_db=arguments.equalizer_db,
+            )
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Augment features before normalisation."""

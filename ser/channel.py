@@ -39,7 +39,12 @@ class Channel:
     """
 
     def __init__(
-        self, extractor: SERFeatureExtractor, probability: float, floor_probability: float, equalizer_db: float
+        self,
+        extractor: SERFeatureExtractor,
+        *,
+        probability: float = 0.0,
+        floor_probability: float = 0.0,
+        equalizer_db: float = 0.0,
     ):
         self.probability = probability
         self.floor_probability = floor_probability

@@ -77,7 +77,8 @@ def measure(model: PreTrainedModel, extractor: SERFeatureExtractor, clips: datas
         ),
         "confidence": float(softmax(logits, axis=1).max(1).mean()),
         "ece": reliability(logits, references)["ece"],
-        "answers": {name: int((predicted == index).sum()) for index, name in enumerate(labels)},
+        "intended": {name: int((references == index).sum()) for index, name in enumerate(labels)},
+        "answered": {name: int((predicted == index).sum()) for index, name in enumerate(labels)},
     }
 
 

@@ -60,7 +60,8 @@ def measure(clips: datasets.Dataset, extractor: SERFeatureExtractor) -> dict:
     names = clips.features["label"].names
     parts = split(with_features(clips, extractor), PROTOCOL)
     own = {name: floors(parts[name], extractor) for name in ("train", "test")}
-    other = {name: floors(parts[name], extractor, Channel(extractor, 0.0, 1.0, 0.0)) for name in ("train", "test")}
+    change = Channel(extractor, floor_probability=1.0)
+    other = {name: floors(parts[name], extractor, change) for name in ("train", "test")}
     levels, labels = np.array([level(floor) for floor in own["train"]]), np.asarray(parts["train"]["label"][:])
     return {
         "corpus": "CREMA-D",

@@ -110,7 +110,7 @@ def variant_table(results: list[dict]) -> str:
     """One Markdown row for each recipe with variants and for each of these: what a single change does on dev."""
     groups = defaultdict(list)
     for run in results:
-        if run["protocol"] == VARIANTS_PROTOCOL and not run.get("teachers"):
+        if run["protocol"] == VARIANTS_PROTOCOL and _name(run) == run["recipe"] and not _changed(run):
             groups[run["recipe"], run.get("variant")].append(run)
     rows = []
     for recipe, variant in sorted(groups, key=lambda key: (key[0], key[1] or "")):
@@ -186,7 +186,7 @@ def robustness_table(models: dict[str, dict[str, dict]], conditions: Sequence[st
 
 
 def corpora_table(models: dict[str, dict[str, dict]]) -> str:
-    """One Markdown row for each corpus that no model was trained on: accuracy of each model, with its interval.
+    """Two Markdown rows for each corpus that no model was trained on: accuracy of each model, and what it overhears.
 
     Args:
         models: What `ser.cross_corpus` measured, by name of the model and of the corpus.
@@ -195,8 +195,9 @@ def corpora_table(models: dict[str, dict[str, dict]]) -> str:
     for corpus in dict.fromkeys(name for figures in models.values() for name in figures):
         measured = [figures.get(corpus) for figures in models.values()]
         clips, speakers = next((each["clips"], each["speakers"]) for each in measured if each)
-        cells = [_with_interval(each) if each else "" for each in measured]
-        rows.append([corpus, f"{clips:,}", f"{speakers or 'unknown'}", *cells])
+        rows.append([corpus, f"{clips:,}", f"{speakers or 'unknown'}"])
+        rows[-1] += [_with_interval(each) if each else "" for each in measured]
+        rows.append(["answered too often", "", "", *(_too_often(each) if each else "" for each in measured)])
     return _markdown(("corpus", "clips", "speakers", *(f"`{name}`" for name in models)), rows)
 
 
@@ -220,7 +221,7 @@ def page_figures(page: dict, load: dict) -> str:
     grown = load["memory_end_mib"] - load["memory_after_30_s_mib"]
     lines = [
         f"From the end of a recording of 3 s to the bars it takes {page['clip_3s_ms_p50']} ms",
-        f"(median; browser and server on the same {page['cores']} cores),",
+        f"(`{page['model']}`, median; browser and server on the same {page['cores']} cores),",
         f"half an hour of speech {page['file_30min_s']:.0f} s,",
         f"and the page is ready {page['ready_s']:.1f} s after the libraries' imports.",
         f"{load['clients']} clients at once for {load['seconds']} s asked {load['requests']:,} times:",
@@ -268,7 +269,7 @@ class System(NamedTuple):
 
     corpus: str
     protocol: str
-    name: str  # the recipe; after a comma, that it was distilled or fine-tuned
+    name: str
     share: float
     changed: str
 
@@ -279,12 +280,16 @@ def _grouped(results: list[dict]) -> dict[System, list[dict]]:
     for run in results:
         if run.get("variant"):
             continue
-        taught = run.get("teachers") and not load_recipe(run["recipe"]).has_teachers
-        tuned = run.get("fine_tuned_from")
-        name = run["recipe"] + (", distilled" if taught else "") + (f", fine-tuned from {tuned}" if tuned else "")
         corpus, share = run.get("corpus", CREMA_D), run.get("share_of_clips", 1.0)
-        groups[System(corpus, run["protocol"], name, share, _changed(run))].append(run)
+        groups[System(corpus, run["protocol"], _name(run), share, _changed(run))].append(run)
     return groups
+
+
+def _name(run: dict) -> str:
+    """The recipe of a run; after a comma, where its weights or targets come from if not from there."""
+    taught = run.get("teachers") and not load_recipe(run["recipe"]).has_teachers
+    tuned = run.get("fine_tuned_from")
+    return run["recipe"] + (", distilled" if taught else "") + (f", fine-tuned from {tuned}" if tuned else "")
 
 
 def _changed(run: dict) -> str:
@@ -352,6 +357,14 @@ def _rests_on(summary: dict) -> str:
 def _with_interval(figures: dict) -> str:
     """Accuracy and its interval, of what was measured of a trained model."""
     return "{accuracy:.3f} ({interval_95[accuracy][0]:.3f} to {interval_95[accuracy][1]:.3f})".format(**figures)
+
+
+def _too_often(figures: dict) -> str:
+    """The label that a model answers most in excess, and how often it should have."""
+    excess = {name: count - figures["intended"][name] for name, count in figures["answered"].items()}
+    name = max(excess, key=excess.__getitem__)
+    answered, intended = (100 * figures[what][name] / figures["clips"] for what in ("answered", "intended"))
+    return f"{name}: {answered:.0f} %, intended {intended:.0f} %"
 
 
 def _confusion(summary: dict, printed: tuple[str, str] | None) -> str:

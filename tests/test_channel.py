@@ -28,7 +28,7 @@ def in_db(power: np.ndarray) -> np.ndarray:
 
 
 def test_noise_is_as_loud_and_flickers_as_much_as_in_the_waveform(extractor, monkeypatch):
-    channel = Channel(extractor, 1.0, 0.0, 0.0)
+    channel = Channel(extractor, probability=1.0)
     channel.random_curve = lambda largest_db: np.zeros(extractor.n_mels)
     monkeypatch.setattr("ser.channel.NOISE_TILT_DB", (0.0, 0.0))  # white
     noise = np.random.standard_normal(2 * RATE)
@@ -46,7 +46,7 @@ def test_noise_is_as_loud_and_flickers_as_much_as_in_the_waveform(extractor, mon
 def test_an_echo_falls_by_60_db_in_the_reverberation_time(extractor):
     click = np.zeros(2 * RATE)
     click[RATE // 2] = 1.0
-    channel = Channel(extractor, 1.0, 0.0, 0.0)
+    channel = Channel(extractor, probability=1.0)
     tail = channel.reverberate(power_of(click, extractor), reverberation_time=0.5, direct_to_reverberant=1.0).mean(1)
     loudest = int(tail.argmax())
     first, later = loudest + 5, loudest + 5 + round(0.25 * RATE / extractor.hop_length)
@@ -59,7 +59,7 @@ def test_a_noise_suppressor_takes_the_noise_and_leaves_the_voice(extractor):
     noise = np.random.standard_normal(2 * RATE)
     speech = np.concatenate([np.zeros(RATE), voice(1.0)])
     before = power_of(speech + 0.003 * noise, extractor)
-    after = Channel(extractor, 0.0, 1.0, 0.0).suppress_noise(before)
+    after = Channel(extractor, floor_probability=1.0).suppress_noise(before)
     spoken = in_db(before) > in_db(before[:50]).max() + 10
     assert (in_db(before[5:50]) - in_db(after[5:50])).mean() > 20
     assert np.abs(in_db(before) - in_db(after))[spoken].max() < 1
@@ -72,7 +72,7 @@ def test_another_floor_hides_most_of_how_loud_a_voice_was(extractor):
         image = extractor.extract((np.pad(gain * voice(1.0), RATE // 2) + noise).astype(np.float32))
         for floor_probability in (0.0, 1.0):
             np.random.seed(0)
-            images = [Channel(extractor, 0.0, floor_probability, 0.0)(image) for _ in range(40)]
+            images = [Channel(extractor, floor_probability=floor_probability)(image) for _ in range(40)]
             levels[name, floor_probability] = np.mean([each[:20].mean() - each.max() for each in images])
     told = {floor: abs(levels["quiet", floor] - levels["loud", floor]) for floor in (0.0, 1.0)}
     assert told[0.0] > 15
@@ -80,7 +80,7 @@ def test_another_floor_hides_most_of_how_loud_a_voice_was(extractor):
 
 
 def test_a_telephone_line_leaves_its_band_alone(extractor):
-    channel = Channel(extractor, 1.0, 0.0, 0.0)
+    channel = Channel(extractor, probability=1.0)
     curves = np.array([channel.narrow_band() for _ in range(100)])
     inside = (channel.centres > 320) & (channel.centres < 2990)
     assert not curves[:, inside].any()
@@ -91,7 +91,7 @@ def test_a_telephone_line_leaves_its_band_alone(extractor):
 
 def test_margins_are_no_louder_than_the_quietest_frames(extractor):
     power = power_of(0.1 * voice(1.0), extractor)
-    channel = Channel(extractor, 1.0, 0.0, 0.0)
+    channel = Channel(extractor, probability=1.0)
     for _ in range(10):
         longer = channel.add_margins(power)
         assert 0 <= len(longer) - len(power) <= 2 * round(0.5 * RATE / extractor.hop_length)
@@ -104,14 +104,14 @@ def test_margins_are_no_louder_than_the_quietest_frames(extractor):
 
 def test_the_microphone_colours_all_frames_alike(extractor):
     image = extractor.extract(0.1 * voice(1.0))
-    change = Channel(extractor, 0.0, 0.0, 6.0)(image) - image
+    change = Channel(extractor, equalizer_db=6.0)(image) - image
     assert np.abs(change).max() <= 6.001
     assert np.ptp(change, axis=0).max() < 0.001
     assert np.ptp(change[0]) > 1
 
 
 def test_an_image_may_be_of_any_length_and_of_silence(extractor):
-    channel = Channel(extractor, 1.0, 1.0, 6.0)
+    channel = Channel(extractor, probability=1.0, floor_probability=1.0, equalizer_db=6.0)
     for samples in (1, RATE):
         image = channel(extractor.extract(np.zeros(samples, dtype=np.float32)))
         assert image.dtype == np.float32

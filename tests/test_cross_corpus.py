@@ -75,7 +75,8 @@ def test_own_clips_are_scored_and_a_second_corpus_stands_beside_the_first(model,
     own = figures["my-clips"]
     assert (own["clips"], own["speakers"], own["labels"]) == (8, None, ["anger", "sad"])
     assert own["left_out"] == {"calm": 4}
-    assert list(own["answers"]) == SIX and sum(own["answers"].values()) == 8
+    assert own["intended"] == dict.fromkeys(SIX, 0) | {"anger": 4, "sad": 4}
+    assert list(own["answered"]) == SIX and sum(own["answered"].values()) == 8
     assert own["accuracy"] == pytest.approx(own["uar"])  # as many clips of each label
     assert "4 clips of other labels left out" in capsys.readouterr().out
     assert np.isfinite(own["ece"]) and 0 < own["confidence"] <= 1

@@ -119,10 +119,14 @@ def test_a_run_that_says_otherwise_than_its_recipe_is_marked_and_gives_way_to_on
 
 def test_corpora_are_rows_and_models_columns():
     figures = {"clips": 454, "speakers": 10, "accuracy": 0.5, "interval_95": {"accuracy": [0.4, 0.6]}}
+    figures |= {"intended": {"sad": 254, "anger": 200}, "answered": {"sad": 100, "anger": 354}}
+    too_often = "anger: 78 %, intended 44 %"
     table = corpora_table({"a": {"EmoDB": figures}, "b": {"EmoDB": figures, "mine": figures | {"speakers": None}}})
     assert rows(table) == [
         ["EmoDB", "454", "10", "0.500 (0.400 to 0.600)", "0.500 (0.400 to 0.600)"],
+        ["answered too often", "", "", too_often, too_often],
         ["mine", "454", "unknown", "", "0.500 (0.400 to 0.600)"],
+        ["answered too often", "", "", "", too_often],
     ]
 
 
