@@ -2,6 +2,7 @@
 
 import copy
 import json
+import random
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from typing import cast
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_model
@@ -165,9 +167,17 @@ class SERTrainer(Trainer):
     def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
         """As `Trainer`; afterwards the model holds the best averaged weights and nothing is swapped any more."""
         self.last_log = time.time()
+        if self.args.world_size > 1:
+            seed_process(self.args.seed + self.args.process_index)
         output = super().train(*args, **kwargs)
         self.averaged = None
         return output
+
+
+def seed_process(seed: int) -> None:
+    """Augment otherwise than the neighbours do; torch's generator, which orders the clips, is left alone."""
+    random.seed(seed)
+    np.random.seed(seed)
 
 
 def last_checkpoint(folder: str | Path) -> str | None:

@@ -3,15 +3,20 @@
 import csv
 import json
 import os
+import random
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import torch
 from conftest import ROOT
 from conftest import write_corpus
+from transformers import set_seed
 
 from ser.corpora.splits import TFDS_DEV
 from ser.corpora.splits import TFDS_TEST
+from ser.trainer import seed_process
 
 CODES = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
 TINY = (
@@ -55,6 +60,17 @@ def test_two_processes_train_one_model_and_count_each_clip_once(corpus):
     )
     for name in ("accuracy", "uar"):  # counted by both together, and again by one alone
         assert best[f"eval_{name}"] == pytest.approx(results["parts"]["dev"][name])
+
+
+def test_processes_augment_each_in_its_own_way_and_order_their_clips_alike():
+    draws = []
+    for rank in (0, 1, 0):
+        set_seed(3)
+        seed_process(3 + rank)
+        draws.append((np.random.random(), random.getstate()[1], torch.rand(1).item()))
+    first, second, again = draws
+    assert first == again
+    assert first[0] != second[0] and first[1] != second[1] and first[2] == second[2]
 
 
 def test_training_can_be_watched_in_tensorboard_and_trackio(corpus):

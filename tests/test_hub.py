@@ -327,6 +327,7 @@ def test_the_space_holds_all_that_the_page_needs(hub, tmp_path):
     card = SpaceCard(space.files["README.md"].decode()).data
     assert (card.sdk, card.app_file, card.models) == ("gradio", "app.py", ["user/small"])
     assert f"gradio=={card.sdk_version}" in space.files["requirements.txt"].decode()
+    assert set(re.findall(r"!\[[^]]*\]\(([^)]+)\)", space.files["README.md"].decode())) <= set(space.files)
     for name, content in space.files.items():
         (tmp_path / "space" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "space" / name).write_bytes(content)
