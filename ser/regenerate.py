@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from ser.files import write_text
+from ser.model_card import MEASURED
 from ser.model_card import card_of
 from ser.model_card import measured
 from ser.plots import plot_side_by_side
@@ -58,6 +59,15 @@ def read_measured(folder: Path, what: str) -> dict[str, dict[str, dict]]:
     return {name: figures for name, figures in models.items() if figures}
 
 
+def read_elsewhere(root: Path) -> dict[tuple[str, str | None], dict[str, dict]]:
+    """What was measured elsewhere of the bundled models and of variants, whose files lie beside their reports."""
+    folders = {(path.parent.name, None): path.parent for path in (root / "checkpoints").glob("*/results.json")}
+    for path in (root / "results").glob("*/*/*/results.json"):
+        if (run := json.loads(path.read_text(encoding="utf-8"))).get("variant"):
+            folders[run["recipe"], run["variant"]] = path.parent
+    return {key: {what: measured(folder, what) for what in MEASURED} for key, folder in folders.items()}
+
+
 def replace_block(text: str, name: str, block: str) -> str:
     """`text` with what stands between the two markers of a block replaced.
 
@@ -94,7 +104,7 @@ def regenerate(root: Path) -> dict[Path, str]:
         recipes=recipes,
         protocols=protocols,
         conditions=robustness_table(sturdy) + ROBUSTNESS_LEGEND,
-        variants=variant_table(results),
+        variants=variant_table(results, read_elsewhere(root)),
     )
     texts = {root / "results/README.md": text, readme: readme_text}
     for folder in (path.parent for path in (root / "checkpoints").glob("*/results.json")):

@@ -64,10 +64,21 @@ several), drawn again 2,000 times, its ends averaged over the seeds.
 Listeners: share of single audio-only votes of CREMA-D's raters that name the intended emotion, on the same test clips.
 """
 VARIANTS_PROTOCOL = "tfds"
-VARIANT_COLUMNS = ("recipe", "variant", "seeds", "UAR on dev", "parameters", "training")
+VARIANT_COLUMNS = (
+    "recipe",
+    "variant",
+    "seeds",
+    "UAR on dev",
+    "changed clips",
+    "other corpora",
+    "parameters",
+    "training",
+)
 VARIANT_LEGEND = """
 One change at a time (`python train.py --recipe RECIPE --variant VARIANT`), judged on the dev part alone: 738 clips
 of nine actors, so that differences of less than about 0.03 may be chance. The best epoch of each run.
+Changed clips: mean accuracy over the conditions of the next table, on the test part. That and the other corpora tell
+what a change does elsewhere, and choose nothing (`ser.robustness` and `ser.cross_corpus` on the run's model folder).
 """
 HARDEST = (
     "clean",
@@ -106,8 +117,13 @@ def protocol_table(results: list[dict]) -> str:
     return _markdown(PROTOCOL_COLUMNS, [_protocol_row(system, summary) for system, summary in summaries])
 
 
-def variant_table(results: list[dict]) -> str:
-    """One Markdown row for each recipe with variants and for each of these: what a single change does on dev."""
+def variant_table(results: list[dict], elsewhere: dict[tuple[str, str | None], dict[str, dict]]) -> str:
+    """One Markdown row for each recipe with variants and for each of these: what a single change does.
+
+    Args:
+        results: Of all runs.
+        elsewhere: What was measured of a model elsewhere, by recipe and variant: "conditions" and "corpora".
+    """
     groups = defaultdict(list)
     for run in results:
         if run["protocol"] == VARIANTS_PROTOCOL and _name(run) == run["recipe"] and not _changed(run):
@@ -116,17 +132,22 @@ def variant_table(results: list[dict]) -> str:
     for recipe, variant in sorted(groups, key=lambda key: (key[0], key[1] or "")):
         runs, base = groups[recipe, variant], groups.get((recipe, None), [])
         if variant or any(other == recipe and name for other, name in groups):
-            rows.append(_variant_row(recipe, variant, runs, base))
+            rows.append(_variant_row(recipe, variant, runs, base, elsewhere.get((recipe, variant), {})))
     return (_markdown(VARIANT_COLUMNS, rows) if rows else "None is trained yet.\n") + VARIANT_LEGEND
 
 
-def _variant_row(recipe: str, variant: str | None, runs: list[dict], base: list[dict]) -> list[str]:
+def _variant_row(
+    recipe: str, variant: str | None, runs: list[dict], base: list[dict], elsewhere: dict[str, dict]
+) -> list[str]:
+    conditions = [figures["accuracy"] for figures in elsewhere.get("conditions", {}).values()]
     uar, of_base = (np.mean([run["parts"]["dev"]["uar"] for run in each]) for each in (runs, base or runs))
     return [
         f"`{recipe}`",
         f"`{variant}`" if variant else "as it is",
         f"{len(runs)}",
         f"{uar:.3f}" + (f" ({uar - of_base:+.3f})" if variant and base else ""),
+        f"{np.mean(conditions):.3f}" if conditions else "",
+        ", ".join(f"{name} {_with_interval(figures)}" for name, figures in elsewhere.get("corpora", {}).items()),
         f"{runs[0]['parameters']:,}",
         f"{np.mean([run['wall_time_seconds'] for run in runs]) / 60:.0f} min",
     ]
