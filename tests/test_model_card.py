@@ -50,7 +50,8 @@ def test_the_text_carries_the_figures():
 
 def test_a_corpus_without_speakers_groups_or_votes_still_gets_a_card():
     parts = {name: part | {"actors": None} for name, part in RESULTS["parts"].items()}
-    results = changed(corpus="my-corpus", groups={}, human_single_vote_accuracy=None, parts=parts, protocol="random")
+    unknown = {"groups": {}, "human_single_vote_accuracy": None, "agreement_with_a_listener": None}
+    results = changed(corpus="my-corpus", parts=parts, protocol="random", **unknown)
     card = render_card(results)
     assert "the speech of my-corpus" in card
     assert "CREMA-D" not in card
