@@ -49,23 +49,17 @@ Written by `make results` from the `results.json` files. `python -m ser.reproduc
 
 
 def read_results(folder: Path) -> list[dict]:
-    """The content of every `results.json` of a run below `folder`."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*/*/*/results.json"))]
+    """The content of every `results.json` of a run below `folder`, with what was measured elsewhere of its model."""
+    return [
+        json.loads(path.read_text(encoding="utf-8")) | {what: measured(path.parent, what) for what in MEASURED}
+        for path in sorted(folder.glob("*/*/*/results.json"))
+    ]
 
 
 def read_measured(folder: Path, what: str) -> dict[str, dict[str, dict]]:
     """What was measured of each model below `folder` (see `measured`), by the model's name; those without left out."""
     models = {path.name: measured(path, what) for path in sorted(folder.iterdir())}
     return {name: figures for name, figures in models.items() if figures}
-
-
-def read_elsewhere(root: Path) -> dict[tuple[str, str | None], dict[str, dict]]:
-    """What was measured elsewhere of the bundled models and of variants, whose files lie beside their reports."""
-    folders = {(path.parent.name, None): path.parent for path in (root / "checkpoints").glob("*/results.json")}
-    for path in (root / "results").glob("*/*/*/results.json"):
-        if (run := json.loads(path.read_text(encoding="utf-8"))).get("variant"):
-            folders[run["recipe"], run["variant"]] = path.parent
-    return {key: {what: measured(folder, what) for what in MEASURED} for key, folder in folders.items()}
 
 
 def replace_block(text: str, name: str, block: str) -> str:
@@ -104,7 +98,7 @@ def regenerate(root: Path) -> dict[Path, str]:
         recipes=recipes,
         protocols=protocols,
         conditions=robustness_table(sturdy) + ROBUSTNESS_LEGEND,
-        variants=variant_table(results, read_elsewhere(root)),
+        variants=variant_table(results, sturdy, abroad),
     )
     texts = {root / "results/README.md": text, readme: readme_text}
     for folder in (path.parent for path in (root / "checkpoints").glob("*/results.json")):

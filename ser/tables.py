@@ -117,12 +117,13 @@ def protocol_table(results: list[dict]) -> str:
     return _markdown(PROTOCOL_COLUMNS, [_protocol_row(system, summary) for system, summary in summaries])
 
 
-def variant_table(results: list[dict], elsewhere: dict[tuple[str, str | None], dict[str, dict]]) -> str:
+def variant_table(results: list[dict], sturdy: dict[str, dict[str, dict]], abroad: dict[str, dict[str, dict]]) -> str:
     """One Markdown row for each recipe with variants and for each of these: what a single change does.
 
     Args:
-        results: Of all runs.
-        elsewhere: What was measured of a model elsewhere, by recipe and variant: "conditions" and "corpora".
+        results: Of all runs, with the "conditions" and "corpora" that were measured of their models, if any.
+        sturdy: The conditions of the bundled models, by recipe.
+        abroad: Their corpora.
     """
     groups = defaultdict(list)
     for run in results:
@@ -132,22 +133,25 @@ def variant_table(results: list[dict], elsewhere: dict[tuple[str, str | None], d
     for recipe, variant in sorted(groups, key=lambda key: (key[0], key[1] or "")):
         runs, base = groups[recipe, variant], groups.get((recipe, None), [])
         if variant or any(other == recipe and name for other, name in groups):
-            rows.append(_variant_row(recipe, variant, runs, base, elsewhere.get((recipe, variant), {})))
+            measured: list[dict] = [
+                next((run[what] for run in runs if run.get(what)), {}) for what in ("conditions", "corpora")
+            ]
+            elsewhere = measured if variant else [sturdy.get(recipe, {}), abroad.get(recipe, {})]
+            rows.append(_variant_row(recipe, variant, runs, base, *elsewhere))
     return (_markdown(VARIANT_COLUMNS, rows) if rows else "None is trained yet.\n") + VARIANT_LEGEND
 
 
 def _variant_row(
-    recipe: str, variant: str | None, runs: list[dict], base: list[dict], elsewhere: dict[str, dict]
+    recipe: str, variant: str | None, runs: list[dict], base: list[dict], conditions: dict, corpora: dict
 ) -> list[str]:
-    conditions = [figures["accuracy"] for figures in elsewhere.get("conditions", {}).values()]
     uar, of_base = (np.mean([run["parts"]["dev"]["uar"] for run in each]) for each in (runs, base or runs))
     return [
         f"`{recipe}`",
         f"`{variant}`" if variant else "as it is",
         f"{len(runs)}",
         f"{uar:.3f}" + (f" ({uar - of_base:+.3f})" if variant and base else ""),
-        f"{np.mean(conditions):.3f}" if conditions else "",
-        ", ".join(f"{name} {_with_interval(figures)}" for name, figures in elsewhere.get("corpora", {}).items()),
+        f"{np.mean([figures['accuracy'] for figures in conditions.values()]):.3f}" if conditions else "",
+        ", ".join(f"{name} {_with_interval(figures)}" for name, figures in corpora.items()),
         f"{runs[0]['parameters']:,}",
         f"{np.mean([run['wall_time_seconds'] for run in runs]) / 60:.0f} min",
     ]
