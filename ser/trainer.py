@@ -26,6 +26,7 @@ from transformers import TrainerControl
 from transformers import TrainerState
 from transformers import TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import HubStrategy
 from transformers.trainer_utils import TrainOutput
 from transformers.trainer_utils import sort_checkpoints
@@ -46,6 +47,26 @@ class _Averaging(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self.trainer.averaged is not None:
             self.trainer.averaged.update_parameters(self.trainer.model)
+
+
+class _ShuffledBatches(torch.utils.data.Sampler[int]):
+    """The batches of a `LengthGroupedSampler` in any order; the last one, which may be smaller, stays the last.
+
+    Its own order goes from long clips to short ones, so that batch norms, whose running statistics remember some ten
+    batches, would know of short clips alone at the end of each epoch.
+    """
+
+    def __init__(self, grouped: LengthGroupedSampler):
+        self.grouped = grouped
+
+    def __len__(self) -> int:
+        return len(self.grouped)
+
+    def __iter__(self) -> Iterator[int]:
+        indices, size = list(self.grouped), self.grouped.batch_size
+        for batch in torch.randperm(len(indices) // size).tolist():
+            yield from indices[batch * size : (batch + 1) * size]
+        yield from indices[len(indices) // size * size :]
 
 
 class SERTrainer(Trainer):
@@ -80,6 +101,10 @@ class SERTrainer(Trainer):
         if ema_decay:
             self.averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
             self.add_callback(_Averaging(self))
+
+    def _get_train_sampler(self, train_dataset: torch.utils.data.Dataset | None = None) -> Any:
+        sampler = super()._get_train_sampler(train_dataset)
+        return _ShuffledBatches(sampler) if isinstance(sampler, LengthGroupedSampler) else sampler
 
     def compute_loss(
         self,

@@ -19,6 +19,8 @@ class Toy(torch.utils.data.Dataset):
         return 24
 
     def __getitem__(self, index):
+        if index >= len(self):
+            raise IndexError(index)
         generator = np.random.default_rng(index)
         features = generator.standard_normal((10 + index, 1)).astype(np.float32) + index % 2
         return {"input_features": features, "labels": index % 2}
@@ -37,7 +39,7 @@ class StopAfterFirstEpoch(TrainerCallback):
         control.should_training_stop = True
 
 
-def build(folder, *, ema_decay=0.9, callbacks=()) -> SERTrainer:
+def build(folder, *, ema_decay=0.9, callbacks=(), dataset=SoftToy, **arguments) -> SERTrainer:
     torch.manual_seed(0)
     extractor = SERFeatureExtractor(features=["rms"])
     return SERTrainer(
@@ -45,15 +47,15 @@ def build(folder, *, ema_decay=0.9, callbacks=()) -> SERTrainer:
         args=TrainingArguments(
             output_dir=str(folder),
             num_train_epochs=3,
-            per_device_train_batch_size=8,
             learning_rate=0.05,
             eval_strategy="epoch",
             save_strategy="epoch",
             logging_strategy="epoch",
             use_cpu=True,
             disable_tqdm=True,
+            **{"per_device_train_batch_size": 8} | arguments,
         ),
-        train_dataset=SoftToy(),
+        train_dataset=dataset(),
         eval_dataset=Toy(),
         processing_class=extractor,
         data_collator=lambda items: extractor.pad(items, return_tensors="pt"),
@@ -115,3 +117,30 @@ def test_training_accuracy_is_logged(tmp_path):
     assert len(logged) == 3
     assert all(0 <= value <= 1 for value in logged)
     assert logged[-1] > 0.5
+
+
+class LongClips(SoftToy):
+    """Clips of 1 to 400 frames: the longer, the greater each of its features."""
+
+    def __len__(self):
+        return 400
+
+    def __getitem__(self, index):
+        item = super().__getitem__(index)
+        return item | {"input_features": np.full((index + 1, 1), index / 400, dtype=np.float32)}
+
+
+def test_batches_of_one_length_come_in_any_order(tmp_path):
+    trainer = build(tmp_path, dataset=LongClips, train_sampling_strategy="group_by_length")
+    indices = list(trainer.get_train_dataloader().batch_sampler.sampler)
+    assert sorted(indices) == list(range(400))
+    batches = [indices[start : start + 8] for start in range(0, 400, 8)]
+    assert np.mean([max(batch) - min(batch) for batch in batches]) < 100  # of 400, were they drawn at random: 311
+    means = np.array([np.mean(batch) for batch in batches])
+    assert 10 < (np.diff(means) < 0).sum() < 40  # of 49 steps from batch to batch; sorted, nearly all go down
+
+
+def test_an_incomplete_batch_of_one_length_is_the_last(tmp_path):
+    trainer = build(tmp_path, train_sampling_strategy="group_by_length", per_device_train_batch_size=10)
+    sizes = [len(batch["labels"]) for batch in trainer.get_train_dataloader()]
+    assert sizes == [10, 10, 4]

@@ -2,8 +2,6 @@
 
 The source pads images to 400 frames before global average pooling; here padding is masked, so that only the clip's own
 frames count, and the longest clip has 157. Optimiser, batch and epochs are not told: Adam 1e-3 with early stopping.
-Batches of one length leave each epoch's end to short clips, and the running statistics of the batch norms with it: dev
-figures jump from epoch to epoch, and those of the table are lower than what this network can do.
 """
 
 from ser.configuration_ser import CNN2DConfig
