@@ -1,4 +1,4 @@
-"""Train every recipe under every protocol of the table of results, skipping what is there already.
+"""Train every recipe under every protocol of the tables of results, skipping what is there already.
 
 python -m ser.reproduce --crema_d data/crema-d --emodb data/emodb          # all that is missing
 python -m ser.reproduce --crema_d data/crema-d --recipes mel-2d class-2d   # of these recipes
@@ -10,11 +10,15 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 
 from ser.arguments import parse_arguments
 from ser.arguments import run_name
+from ser.files import write_text
+from ser.model_card import MEASURED
+from ser.provenance import REPORT
 from ser.recipes import load_recipe
 from ser.recipes import recipe_names
 from ser.regenerate import ROOT
@@ -46,16 +50,49 @@ def plan(recipe: str) -> Iterator[dict]:
         yield {"recipe": recipe, "protocol": "leaky", "seed": 0}
 
 
-def missing(run: dict, corpora: dict[str, str | None]) -> list[str] | None:
-    """The arguments of a run that has no results yet; None if it has, or if its corpus was not given."""
+def described(run: dict, corpora: dict[str, str | None]) -> tuple[list[str], Path, Path] | None:
+    """Arguments of `train.py` for a run, and the folders of its checkpoints and its report; None without its corpus."""
     folder = corpora[load_recipe(run["recipe"]).data.get("corpus", "crema-d")]
     if folder is None:
         return None
     arguments = [f"--{name}={value}" for name, value in (run | {"data_dir": folder}).items()]
     data, options, _, training = parse_arguments(arguments)
-    if (ROOT / "results" / run_name(data, options, training) / "results.json").exists():
-        return None
-    return [*arguments, "--resume_from_checkpoint=last"] if last_checkpoint(training.output_dir) else arguments
+    return arguments, Path(training.output_dir), ROOT / "results" / run_name(data, options, training)
+
+
+def train(run: dict, corpora: dict[str, str | None]) -> bool:
+    """Train a run that has no report yet; False if there is nothing to do."""
+    found = described(run, corpora)
+    if found is None or (found[2] / REPORT).exists():
+        return False
+    arguments, checkpoints, _ = found
+    resume = ["--resume_from_checkpoint=last"] if last_checkpoint(checkpoints) else []
+    _python(str(ROOT / "train.py"), *arguments, *resume)
+    return True
+
+
+def hear_elsewhere(run: dict, corpora: dict[str, str | None]) -> bool:
+    """Measure a variant in noise and on EmoDB, and keep the figures beside its report; False if nothing is to do."""
+    found = described(run, corpora)
+    if "variant" not in run or found is None:
+        return False
+    _, checkpoints, report = found
+    model = checkpoints / "model"
+    commands = {"conditions": ["ser.robustness", str(model), f"--data_dir={corpora['crema-d']}"]}
+    if corpora["emodb"]:
+        commands["corpora"] = ["ser.cross_corpus", str(model), "--corpus=emodb", f"--data_dir={corpora['emodb']}"]
+    lacking = [what for what in commands if not (report / MEASURED[what]).exists()]
+    if not model.is_dir():  # the report came with the project, its model did not
+        return False
+    for what in lacking:
+        _python("-m", *commands[what])
+        write_text(report / MEASURED[what], (model / MEASURED[what]).read_text(encoding="utf-8"))
+    return bool(lacking)
+
+
+def _python(*command: str) -> None:
+    print(f"== python {shlex.join(command)}", flush=True)
+    subprocess.run([sys.executable, *command], check=True)
 
 
 def main() -> None:
@@ -71,16 +108,15 @@ def main() -> None:
     failed = []
     runs = [run for recipe in options.recipes for run in plan(recipe)]
     for run in sorted(runs, key=lambda run: run.get("seed", 0)):  # all recipes once before any for the second time
-        arguments = missing(run, corpora)
-        if arguments is None:
-            continue
-        print(f"== python train.py {shlex.join(arguments)}", flush=True)
-        if subprocess.run([sys.executable, str(ROOT / "train.py"), *arguments], check=False).returncode:
-            failed.append(shlex.join(arguments))
-            continue
-        regenerate()
+        for step in (train, hear_elsewhere):
+            try:
+                if step(run, corpora):
+                    regenerate()
+            except subprocess.CalledProcessError as error:
+                failed.append(shlex.join(error.cmd[1:]))
+                break
     if failed:
-        sys.exit("these runs failed; see above, and run the same command again:\n" + "\n".join(failed))
+        sys.exit("these commands failed; see above, and run the same command again:\n" + "\n".join(failed))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Which runs are planned, which are missing, and what a failed one leads to."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -40,21 +41,57 @@ def test_a_slow_recipe_is_cut_down_without_a_gpu_only(monkeypatch):
     assert not any("share_of_clips" in run for run in reproduce.plan("exponet"))
 
 
-def test_what_has_results_is_skipped_and_what_was_started_goes_on(project):
+@pytest.fixture
+def commands(monkeypatch):
+    """The commands that would have been run, each of which went well; `ser.*` wrote what it measured."""
+    ran = []
+
+    def run(command, check):
+        ran.append(list(command[1:]))
+        if command[1] == "-m":
+            name = {"ser.robustness": "robustness.json", "ser.cross_corpus": "cross_corpus.json"}[command[2]]
+            (Path(command[3]) / name).write_text(command[2])
+
+    monkeypatch.setattr(reproduce.subprocess, "run", run)
+    return ran
+
+
+def test_what_has_results_is_skipped_and_what_was_started_goes_on(project, commands):
     run, corpora = {"recipe": "class-2d", "protocol": "tfds", "seed": 1}, {"crema-d": "clips", "emodb": None}
-    arguments = ["--recipe=class-2d", "--protocol=tfds", "--seed=1", "--data_dir=clips"]
-    assert reproduce.missing(run, corpora) == arguments
+    command = [str(project / "train.py"), "--recipe=class-2d", "--protocol=tfds", "--seed=1", "--data_dir=clips"]
+    assert reproduce.train(run, corpora)
+    assert commands.pop() == command
     checkpoint = project / "runs/class-2d/tfds/seed-1/checkpoint-10"
     checkpoint.mkdir(parents=True)
     (checkpoint / "trainer_state.json").write_text('{"epoch": 1')  # killed while it wrote
-    assert reproduce.missing(run, corpora) == arguments
+    assert reproduce.train(run, corpora)
+    assert commands.pop() == command
     (checkpoint / "trainer_state.json").write_text('{"epoch": 1}')
-    assert reproduce.missing(run, corpora) == [*arguments, "--resume_from_checkpoint=last"]
+    assert reproduce.train(run, corpora)
+    assert commands.pop() == [*command, "--resume_from_checkpoint=last"]
     report = project / "results/class-2d/tfds/seed-1/results.json"
     report.parent.mkdir(parents=True)
     report.write_text("{}")
-    assert reproduce.missing(run, corpora) is None
-    assert reproduce.missing({"recipe": "crnn-emodb", "fold": 1}, corpora) is None  # its corpus was not given
+    assert not reproduce.train(run, corpora)
+    assert not reproduce.train({"recipe": "crnn-emodb", "fold": 1}, corpora)  # its corpus was not given
+    assert not reproduce.hear_elsewhere(run, corpora)  # no variant
+    assert not commands
+
+
+def test_what_is_measured_of_a_variant_is_kept_beside_its_report(project, commands):
+    run, corpora = {"recipe": "flagship", "variant": "no-mixup", "seed": 0}, {"crema-d": "clips", "emodb": None}
+    report = project / "results/flagship/tfds/no-mixup-seed-0"
+    assert not reproduce.hear_elsewhere(run, corpora)  # there is no model
+    (project / "runs/flagship/tfds/no-mixup-seed-0/model").mkdir(parents=True)
+    assert reproduce.hear_elsewhere(run, corpora)
+    assert [command[1] for command in commands] == ["ser.robustness"]
+    assert (report / "robustness.json").read_text() == "ser.robustness"
+    assert reproduce.hear_elsewhere(run, corpora | {"emodb": "more"})
+    assert commands[1:] == [
+        ["-m", "ser.cross_corpus", "runs/flagship/tfds/no-mixup-seed-0/model", "--corpus=emodb", "--data_dir=more"]
+    ]
+    assert (report / "cross_corpus.json").read_text() == "ser.cross_corpus"
+    assert not reproduce.hear_elsewhere(run, corpora | {"emodb": "more"})
 
 
 def test_failed_runs_are_named_and_the_others_still_tried(project, monkeypatch):
