@@ -147,7 +147,8 @@ def prepare(
         _refuse_unknown("model", model_fields, recipe.config_class())
         extractor = build_extractor(recipe, _overrides(options.feature_extractor, "feature_extractor"))
     if not training.resume_from_checkpoint:
-        refuse_to_overwrite(Path(options.results_dir) / run_name(data, options, training), data.command)
+        report = Path(options.results_dir) / run_name(data, options, training)
+        refuse_to_overwrite(report, data.command, fine_tuned_from(options))
     for name in FOR_IMAGES:
         if getattr(augmentation, name) and extractor.features != ["log_mel"]:
             raise ValueError(f"{name} needs features of log_mel alone; set it to 0 for other features")
@@ -178,15 +179,17 @@ def prepare(
     return Run(data, options, augmentation, training, parts, extractor, model, heard_before, teachers, git_commit())
 
 
-def refuse_to_overwrite(folder: Path, command: str) -> None:
+def refuse_to_overwrite(folder: Path, command: str, tuned_from: str | None) -> None:
     """Keep the report of a run that said otherwise; a run may take the place of an earlier one of its own kind."""
     report = folder / REPORT
     if not report.is_file():
         return
-    earlier = json.loads(report.read_text(encoding="utf-8"))["command"]
-    if changes(earlier) != changes(command):
+    earlier = json.loads(report.read_text(encoding="utf-8"))
+    if changes(earlier["command"]) != changes(command) or earlier.get("fine_tuned_from") != tuned_from:
+        origin = f", from {earlier['fine_tuned_from']}" if earlier.get("fine_tuned_from") else ""
         raise ValueError(
-            f"{folder} holds the report of another run ({earlier}); set another --results_dir, or remove that folder"
+            f"{folder} holds the report of another run ({earlier['command']}{origin}); "
+            "set another --results_dir, or remove that folder"
         )
 
 
@@ -308,6 +311,11 @@ def trained_name(source: str) -> str:
         return source
     report = report_of(source)
     return f"ser-{report['recipe']}" if report else Path(source).resolve().name
+
+
+def fine_tuned_from(options: ModelArguments) -> str | None:
+    """What a report calls the model that a run goes on from; None for a new network."""
+    return trained_name(options.model_name_or_path) if options.model_name_or_path else None
 
 
 def repeatable(run: Run) -> str:
@@ -469,7 +477,7 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
         "variant": run.data.variant,
         **split_of(run.data),
         "dataset_name": run.data.dataset_name if on_the_hub(run.data.dataset_name) else None,
-        "fine_tuned_from": run.options.model_name_or_path and trained_name(run.options.model_name_or_path),
+        "fine_tuned_from": fine_tuned_from(run.options),
         "heard_before": run.heard_before,
         "teachers": [trained_name(folder) for folder in run.training.teachers] if run.teachers else [],
         "base_model": run.options.model_name_or_path if on_the_hub(run.options.model_name_or_path) else None,

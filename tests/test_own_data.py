@@ -104,6 +104,9 @@ def test_another_set_of_emotions_gets_a_new_output_layer_and_the_same_one_keeps_
     assert [split["corpus"] for split in heard_splits(results)] == ["CREMA-D", "clips"]
     with pytest.raises(ValueError, match="the model was trained on CREMA-D"):
         other_clips(SimpleNamespace(corpus="crema-d", data_dir="x"), results)
+    another = (str(ROOT / "checkpoints/cnn2d"), "--output_dir", str(tmp_path / "run3"))
+    with pytest.raises(ValueError, match=r"holds the report of another run \(.*, from ser-cnn1d\); set another"):
+        prepare(*arguments_for(tmp_path, "--model_name_or_path", *another))
 
     caplog.clear()
     names = [f"{actor}_DFA_{code}_XX" for actor in (1001, 1010, 1015) for code in ("ANG", "HAP", "SAD")]
