@@ -23,6 +23,7 @@ TELEPHONE_HZ = (300.0, 3400.0)
 LOW_PASS_HZ = (3000.0, 8000.0)
 NOISE_CURVE_DB = 8.0
 NOISE_TILT_DB = (-9.0, 3.0)  # an octave: hum and rumble to hiss
+NARROW_BAND_SLOPE_DB = (12.0, 96.0)  # an octave
 MARGIN_SECONDS = 0.5
 LOWEST_HZ = 50.0  # below it, the tilt goes no further
 HANN_BINS = 1.5  # neighbouring bins that the window of the transform makes one
@@ -117,8 +118,9 @@ class Channel:
     def narrow_band(self) -> np.ndarray:
         """A telephone line or a low-pass, in dB, shape `(n_mels,)`."""
         low, high = TELEPHONE_HZ if np.random.random() < 0.5 else (0.0, np.random.uniform(*LOW_PASS_HZ))
-        outside = (self.centres < low) | (self.centres > high)
-        return np.where(outside, -np.random.uniform(20, 60), 0.0)
+        centres = np.maximum(self.centres, LOWEST_HZ)
+        octaves_outside = np.log2(np.maximum(centres / high, np.maximum(low, LOWEST_HZ) / centres)).clip(min=0)
+        return -np.random.uniform(*NARROW_BAND_SLOPE_DB) * octaves_outside
 
 
 def quiet_power(power: np.ndarray) -> np.ndarray:

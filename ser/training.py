@@ -9,6 +9,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import cast
@@ -352,6 +353,7 @@ def train(run: Run) -> dict | None:
     model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # else it stays in bf16
     if not trainer.is_world_process_zero():
         return None
+    run = as_used(run)
     results, predictions = evaluate(run, model)
     results["wall_time_seconds"] = round(trainer.state.log_history[-1]["seconds"], 1)
     results["peak_memory_gib"] = peak_memory()
@@ -454,6 +456,21 @@ def augment_waveform(augmentation: AugmentationArguments, extractor: SERFeatureE
     if not augmentation.waveform_probability:
         return None
     return waveform_augmentation(augmentation.waveform_probability, extractor.sampling_rate)
+
+
+def as_used(run: Run) -> Run:
+    """The run with the front end, and the features, that its model is used with; the same where the recipe has one."""
+    in_use = load_recipe(run.data.recipe, run.data.variant).in_use
+    changed = in_use.keys() - _overrides(run.options.feature_extractor, "feature_extractor").keys()
+    if not changed:
+        return run
+    settings = run.extractor.to_dict() | {name: in_use[name] for name in changed}
+    extractor = SERFeatureExtractor.from_dict(settings)
+    parts = {
+        name: with_features(clips.remove_columns(["features", "frames"]), extractor)
+        for name, clips in run.parts.items()
+    }
+    return replace(run, extractor=extractor, parts=datasets.DatasetDict(parts))
 
 
 def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:

@@ -80,6 +80,7 @@ def test_all_numbers_survive_saving(tmp_path):
         band_top_db=25.0,
         db_reference="max",
         trim_db=30.0,
+        trim_margin=0.1,
         wiener=True,
         max_duration=2.5,
         pad_to_max_duration=True,
@@ -96,15 +97,24 @@ def test_all_numbers_survive_saving(tmp_path):
     np.testing.assert_array_equal(again(clip, 22050)["input_features"], extractor(clip, 22050)["input_features"])
 
 
-def test_a_model_saved_before_there_was_a_range_of_bands_hears_what_it_heard(tmp_path):
+def test_a_model_saved_before_some_settings_were_there_hears_what_it_heard(tmp_path):
     extractor = SERFeatureExtractor(db_reference="max")
     extractor.save_pretrained(tmp_path)
     path = tmp_path / "preprocessor_config.json"
     saved = json.loads(path.read_text())
-    del saved["band_top_db"]
+    del saved["band_top_db"], saved["trim_margin"]
     path.write_text(json.dumps(saved))
     again = SERFeatureExtractor.from_pretrained(tmp_path)
     np.testing.assert_array_equal(again.extract(voice()), extractor.extract(voice()))
+
+
+def test_trimming_leaves_a_margin_where_there_is_one():
+    clip = np.pad(voice(1.0), (RATE, 800)).astype(np.float32)  # a second before, a twentieth of one after
+    span = SERFeatureExtractor(trim_db=30.0, trim_margin=0.2).loud_span(clip)
+    assert abs(span.start - 0.8 * RATE) < 1024
+    assert span.stop == len(clip)
+    whole = SERFeatureExtractor(trim_db=30.0).loud_span(clip)
+    assert whole.start == span.start + round(0.2 * RATE)
 
 
 def test_durations_are_cropped_and_padded():

@@ -61,6 +61,7 @@ WRONG_IN_PREPROCESSOR = {
     "band_top_db": [-1, "a", NAN],
     "db_reference": ["min", 3, [], None, ABSENT],
     "trim_db": [0, -1, "a", NAN, ABSENT],
+    "trim_margin": [-1, "a", NAN],
     "wiener": ["yes", 1, None, ABSENT],
     "max_duration": [0, -1, "a", NAN, 1e12, 10**400, ABSENT],
     "pad_to_max_duration": ["yes", True, None, ABSENT],

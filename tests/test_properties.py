@@ -220,6 +220,7 @@ EXTRACTORS = st.builds(
     band_top_db=st.sampled_from([None, 0, 25]),
     db_reference=st.sampled_from(["one", "max"]),
     trim_db=st.sampled_from([None, 0.001, 30, 60]),
+    trim_margin=st.sampled_from([0, 0.1, 10]),
     wiener=st.booleans(),
     max_duration=st.sampled_from([None, 0.001, 0.5]),
     statistics=st.sampled_from([None, ["mean"], ["std", "min", "max"]]),

@@ -3,8 +3,9 @@
 The teachers' answers are soft already, so labels are not smoothed. There are more epochs, since `flagship` still got
 better in its last ones. The corpus's own noise betrays how loud an actor was (`ser.noise_floor`), and so does what a
 loud voice lets be heard above it: each band keeps 25 dB below its loudest frame, in use as in training, and most
-training clips get another noise floor (`ser.channel`). For another split, give `--teachers` that were trained on it;
-`--teacher_share 0` goes without.
+training clips get another noise floor (`ser.channel`). How much of a clip trimming takes away would betray that noise,
+too, so nothing is trimmed in training; in use, silence before and after the voice is cut off, but for a margin.
+For another split, give `--teachers` that were trained on it; `--teacher_share 0` goes without.
 """
 
 from dataclasses import replace
@@ -21,6 +22,7 @@ VARIANTS: dict[str, dict[str, dict]] = {
 RECIPE = replace(
     FLAGSHIP,
     feature_extractor=FLAGSHIP.feature_extractor | {"band_top_db": 25.0},
+    in_use={"trim_db": 35.0, "trim_margin": 0.2},
     augmentation=FLAGSHIP.augmentation
     | {"channel_probability": 0.25, "floor_probability": 0.7, "label_smoothing": 0.0},
     training=FLAGSHIP.training
