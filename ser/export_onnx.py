@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+import torch.nn.functional as F
 from onnxruntime.quantization import CalibrationDataReader
 from onnxruntime.quantization import QuantType
 from onnxruntime.quantization import quantize_static
@@ -36,7 +37,6 @@ INPUT, OUTPUT = "waveform", "probabilities"
 # What the exported graph knows of a front end; any other value is refused.
 EXPORTED: dict[str, list] = {
     "features": [["log_mel"]],
-    "trim_db": [None],
     "wiener": [False],
     "max_duration": [None],
     "statistics": [None],
@@ -76,8 +76,24 @@ class WaveformClassifier(torch.nn.Module):
         self.register_buffer("mean", torch.tensor(extractor.mean if corpus else [0.0] * columns))
         self.register_buffer("std", torch.tensor(extractor.std if corpus else [1.0] * columns).clamp(min=1e-5))
 
+    def trim(self, waveform: torch.Tensor, trim_db: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """What `loud_span` leaves of `(samples,)`, moved to the front and followed by zeros, and how many samples."""
+        samples, size, hop = waveform.shape[0], self.settings.n_fft, self.settings.hop_length
+        squares = F.pad(waveform.square(), (size // 2, size // 2))
+        loudness = 10 * torch.log10(F.avg_pool1d(squares[None], size, hop)[0].clamp(min=SILENCE))  # (frames,)
+        loud = (loudness - loudness.amax(0) > -trim_db).int()
+        margin = round(self.settings.trim_margin * self.settings.sampling_rate)
+        start = torch.clamp(loud.argmax(0) * hop - margin, min=0)
+        stop = torch.clamp((loud.shape[0] - loud.flip(0).argmax(0)) * hop + margin, max=samples)
+        positions = torch.arange(samples)
+        moved = waveform[torch.clamp(positions + start, max=samples - 1)]
+        return torch.where(positions < stop - start, moved, 0.0), stop - start
+
     def forward(self, waveform: torch.Tensor) -> torch.Tensor:
         """`(samples,)` to `(num_labels,)`."""
+        kept = torch.full((), waveform.shape[0])
+        if self.settings.trim_db is not None:
+            waveform, kept = self.trim(waveform, self.settings.trim_db)
         spectrum = torch.stft(
             waveform[None],
             n_fft=self.settings.n_fft,
@@ -89,6 +105,8 @@ class WaveformClassifier(torch.nn.Module):
         )
         power = torch.view_as_real(spectrum).square().sum(-1).transpose(1, 2)  # (1, frames, bins)
         decibels = 10 * torch.log10(torch.clamp(power @ self.filters, min=SILENCE))
+        mask = torch.arange(decibels.shape[1]) <= kept // self.settings.hop_length
+        decibels = torch.where(mask[:, None], decibels, -10000.0)  # below all that there can be
         loudest = decibels.amax((1, 2), keepdim=True)
         if self.settings.db_reference == "max":
             decibels, loudest = decibels - loudest, torch.zeros_like(loudest)
@@ -96,8 +114,8 @@ class WaveformClassifier(torch.nn.Module):
             decibels = torch.maximum(decibels, loudest - self.settings.top_db)
         if self.settings.band_top_db is not None:
             decibels = torch.maximum(decibels, decibels.amax(1, keepdim=True) - self.settings.band_top_db)
-        features = (decibels - self.mean) / self.std
-        return self.model(input_features=features).logits[0].softmax(0)
+        features = (decibels - self.mean) / self.std * mask[:, None]
+        return self.model(input_features=features, attention_mask=mask[None].long()).logits[0].softmax(0)
 
 
 def export(model: CNNForAudioClassification, extractor: SERFeatureExtractor) -> onnx.ModelProto:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from conftest import RATE
@@ -14,6 +15,7 @@ from conftest import ROOT
 from conftest import voice
 
 from ser.audio_ser import load_audio
+from ser.export_onnx import export
 from ser.export_onnx import main
 from ser.export_onnx import write
 from ser.loading import load_trained
@@ -45,6 +47,18 @@ def test_any_length_gets_the_probabilities_of_the_model(exported, samples):
     session = onnxruntime.InferenceSession(exported / "model.onnx")
     (got,) = session.run(None, {"waveform": waveform})
     np.testing.assert_allclose(got, probabilities_of(*load_trained(str(CHECKPOINT)), waveform), atol=1e-4)
+
+
+def test_silence_around_the_voice_is_cut_off_where_the_model_does_so(tmp_path):
+    model, extractor = load_trained(str(CHECKPOINT))
+    waveform = np.pad(0.3 * voice(1.5), (RATE, 2 * RATE + 77)).astype(np.float32)
+    answers = []
+    for extractor.trim_db in (None, 35.0):
+        onnx.save(export(model, extractor), tmp_path / "model.onnx")
+        (got,) = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(None, {"waveform": waveform})
+        np.testing.assert_allclose(got, probabilities_of(model, extractor, waveform), atol=1e-4)
+        answers.append(got)
+    assert np.abs(answers[0] - answers[1]).max() > 1e-3
 
 
 def test_silence_is_no_trouble(exported):

@@ -8,6 +8,8 @@ import sys
 
 import numpy as np
 import pytest
+import soundfile
+from conftest import RATE
 from conftest import ROOT
 from conftest import voice
 from conftest import write_corpus
@@ -21,6 +23,7 @@ from ser.corpora.splits import fixed_share
 from ser.distillation import load_teacher
 from ser.recipes import load_recipe
 from ser.recipes import recipe_names
+from ser.training import as_used
 from ser.training import build_extractor
 from ser.training import build_model
 from ser.training import prepare
@@ -147,6 +150,28 @@ def test_a_student_learns_from_teachers_of_the_same_parts_only(finished, small_c
         load_teacher(teachers[1], split_of(student.data), ["calm", "angry"])
     with pytest.raises(ValueError, match="--teachers: expected a model folder with its results.json; got 'nowhere'"):
         prepare(*parse_arguments([*arguments, "--teachers", "nowhere", "--seed", "1"]))
+
+
+def test_a_front_end_may_be_another_in_use_than_in_training(tmp_path):
+    for actor in (1001, 1010, 1015):
+        for code in ("ANG", "SAD"):
+            clip = np.pad(voice(1.0), RATE)  # a second of silence before and after
+            soundfile.write(tmp_path / f"{actor}_DFA_{code}_XX.wav", clip, RATE)
+    arguments = ["--recipe", "flagship-distilled", "--teacher_share", "0", "--data_dir", str(tmp_path)]
+    arguments += ["--output_dir", str(tmp_path / "run"), "--results_dir", str(tmp_path / "results")]
+    arguments += ["--cache_dir", str(tmp_path / "cache")]
+    run = prepare(*parse_arguments(arguments))
+    used = as_used(run)
+    frames = {name: len(each.parts["dev"]["features"][0]) // 80 for name, each in (("run", run), ("used", used))}
+    assert frames["run"] == 1 + 3 * RATE // 256
+    assert abs(frames["used"] - 1.4 * RATE // 256) < 6
+    assert used.parts["test"]["clip"][:] == run.parts["test"]["clip"][:]
+    assert used.extractor.mean == run.extractor.mean
+    assert run.extractor.trim_db is None and used.extractor.trim_db == 35.0
+    asked = prepare(*parse_arguments([*arguments, "--feature_extractor", '{"trim_db": 50.0, "trim_margin": 0.1}']))
+    assert as_used(asked) is asked
+    plain = prepare(*parse_arguments(["--recipe", "cnn2d", *arguments[4:]]))
+    assert as_used(plain) is plain
 
 
 def enumerate_as_text(names):
