@@ -101,6 +101,11 @@ def margins(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     return np.pad(waveform, sample_rate)
 
 
+def room_margins(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
+    """A second before and after, with the pink noise of a quiet room, 35 dB softer than all that is heard, throughout."""
+    return noise(35.0, 3.01)(margins(waveform, sample_rate), sample_rate)
+
+
 def clipped(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     """Cut off the loudest tenth of the samples."""
     limit = np.quantile(np.abs(waveform), 0.9)
@@ -120,6 +125,7 @@ CONDITIONS: dict[str, Callable | None] = {
     "clipped": clipped,
     "noise suppressed": noise_suppressed,
     "silent margins": margins,
+    "margins of room noise": room_margins,
     "other microphones": audiomentations.SevenBandParametricEQ(min_gain_db=-10.0, max_gain_db=10.0, p=1.0),
 }
 
