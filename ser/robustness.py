@@ -102,7 +102,7 @@ def margins(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def room_margins(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
-    """A second before and after, with the pink noise of a quiet room, 35 dB softer than all that is heard, throughout."""
+    """A second before and after, and the pink noise of a quiet room throughout, 35 dB softer than the clip."""
     return noise(35.0, 3.01)(margins(waveform, sample_rate), sample_rate)
 
 
