@@ -87,6 +87,7 @@ HARDEST = (
     "room, 0.6 s",
     "telephone band",
     "noise suppressed",
+    "margins of room noise",
     "20 dB softer",
 )
 ROBUSTNESS_LEGEND = """
