@@ -2,9 +2,8 @@
 
 The source pads images to 400 frames before global average pooling; here padding is masked, so that only the clip's own
 frames count, and the longest clip has 157. Optimiser, batch and epochs are not told: Adam 1e-3 with early stopping.
-Batch norms see clips of one length at a time here, and their running statistics, of some ten batches, are too few of
-them: judged by these, one and the same network moved between 0.46 and 0.57 on dev from epoch to epoch, and reached 0.61
-with statistics of 40 batches. So statistics, and weights with them, are averaged over some hundred batches.
+Batch norms see clips of one length at a time here, and their running statistics remember too few batches for that: dev
+figures jumped from epoch to epoch. So statistics, and weights with them, are averaged over some hundred batches.
 """
 
 from ser.configuration_ser import CNN2DConfig
