@@ -41,10 +41,12 @@ RANGES = {  # kind, lowest and highest; beyond them memory would run out, or not
     "top_db": (Real, 0, 1000),
     "band_top_db": (Real, 0, 1000),
     "trim_db": (Real, 0.001, 1000),
+    "trim_margin": (Real, 0, 3600),
     "max_duration": (Real, 0.001, 3600),
 }
 MAY_BE_NONE = ("fmax", "top_db", "band_top_db", "trim_db", "max_duration", "statistics")
-NEW = ("band_top_db",)  # models saved before there was such a setting lack it, and hear what they heard without
+# Models saved before there were such settings lack them, and hear what they heard without.
+NEW = ("band_top_db", "trim_margin")
 
 
 class SERFeatureExtractor(SequenceFeatureExtractor):
@@ -63,6 +65,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
             quiet room lets through and a noisy one hides is then heard in neither.
         db_reference: "one" for absolute dB, "max" for dB relative to the clip's loudest cell.
         trim_db: Cut leading and trailing sound this many dB below the loudest frame; None keeps all.
+        trim_margin: Seconds that trimming leaves on either side, where there are so many.
         wiener: Whether to denoise the waveform with a Wiener filter first.
         max_duration: Seconds kept from the start of a clip; None keeps all.
         pad_to_max_duration: Whether to pad shorter clips with digital silence up to `max_duration`.
@@ -105,6 +108,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         mean: list[float] | None = None,
         std: list[float] | None = None,
         band_top_db: float | None = None,
+        trim_margin: float = 0.0,
         **kwargs: Any,
     ):
         self.sampling_rate = sampling_rate
@@ -118,6 +122,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         self.band_top_db = band_top_db
         self.db_reference = db_reference
         self.trim_db = trim_db
+        self.trim_margin = trim_margin
         self.wiener = wiener
         self.max_duration = max_duration
         self.pad_to_max_duration = pad_to_max_duration
@@ -265,7 +270,9 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         """Samples of a waveform of shape `(samples,)` that are left when silence is trimmed."""
         if self.trim_db is None:
             return slice(0, len(waveform))
-        return loud_span(waveform, top_db=self.trim_db, frame_length=self.n_fft, hop_length=self.hop_length)
+        span = loud_span(waveform, top_db=self.trim_db, frame_length=self.n_fft, hop_length=self.hop_length)
+        margin = round(self.trim_margin * self.sampling_rate)
+        return slice(max(0, span.start - margin), min(len(waveform), span.stop + margin))
 
     def _prepare(self, waveform: np.ndarray) -> np.ndarray:
         """Trim, denoise, crop and pad, in this order; shape `(samples,)` in and out."""
