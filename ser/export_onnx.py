@@ -7,6 +7,7 @@ Needs `pip install onnx onnxscript` (the extra `onnx`); to run the files, onnxru
 
 import argparse
 import json
+import math
 import sys
 import warnings
 from collections.abc import Iterable
@@ -79,14 +80,16 @@ class WaveformClassifier(torch.nn.Module):
     def trim(self, waveform: torch.Tensor, trim_db: float) -> tuple[torch.Tensor, torch.Tensor]:
         """What `loud_span` leaves of `(samples,)`, moved to the front and followed by zeros, and how many samples."""
         samples, size, hop = waveform.shape[0], self.settings.n_fft, self.settings.hop_length
-        squares = F.pad(waveform.square(), (size // 2, size // 2))
-        loudness = 10 * torch.log10(F.avg_pool1d(squares[None], size, hop)[0].clamp(min=SILENCE))  # (frames,)
+        block = math.gcd(size, hop)  # so that what frames share is summed up once
+        squares = F.avg_pool1d(F.pad(waveform.square(), (size // 2, size // 2))[None], block, block)
+        mean_square = F.avg_pool1d(squares, size // block, hop // block)[0]  # (frames,)
+        loudness = 10 * torch.log10(mean_square.clamp(min=SILENCE))
         loud = (loudness - loudness.amax(0) > -trim_db).int()
         margin = round(self.settings.trim_margin * self.settings.sampling_rate)
         start = torch.clamp(loud.argmax(0) * hop - margin, min=0)
         stop = torch.clamp((loud.shape[0] - loud.flip(0).argmax(0)) * hop + margin, max=samples)
         positions = torch.arange(samples)
-        moved = waveform[torch.clamp(positions + start, max=samples - 1)]
+        moved = waveform.index_select(0, torch.clamp(positions + start, max=samples - 1))
         return torch.where(positions < stop - start, moved, 0.0), stop - start
 
     def forward(self, waveform: torch.Tensor) -> torch.Tensor:
