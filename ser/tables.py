@@ -94,8 +94,8 @@ ROBUSTNESS_LEGEND = """
 Accuracy on each model's own test part (`tfds`), every clip changed in one way, and the difference from the clean clips.
 None of the conditions is heard in training as it is here (`python -m ser.robustness`), but training knows noise, rooms,
 narrow bands, margins and other microphones of its own (`ser/channel.py`); `flagship-distilled` also suppressed noise.
-Not all of it was chosen blind: `flagship-distilled` got sloping narrow bands after its telephone figure had been seen to
-be low, and cuts off what surrounds the voice as dev clips in both kinds of margins made it seem best.
+Not all of it was chosen blind: `flagship-distilled` got sloping narrow bands after its telephone figure had been seen
+to be low, and cuts off what surrounds the voice as dev clips in both kinds of margins made it seem best.
 The page offers first the model whose mean over these conditions is highest.
 Rooms: an exponentially falling echo as loud as the direct sound. Clipped: the loudest tenth of the samples cut off.
 Other microphones: seven bands up to 10 dB up or down. Noise suppressed: what is heard in the pauses, subtracted
