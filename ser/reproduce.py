@@ -63,9 +63,11 @@ def described(run: dict, corpora: dict[str, str | None]) -> tuple[list[str], Pat
 def train(run: dict, corpora: dict[str, str | None]) -> bool:
     """Train a run that has no report yet; False if there is nothing to do."""
     found = described(run, corpora)
-    if found is None or (found[2] / REPORT).exists():
+    if found is None:
         return False
-    arguments, checkpoints, _ = found
+    arguments, checkpoints, report = found
+    if (report / REPORT).exists():
+        return False
     resume = ["--resume_from_checkpoint=last"] if last_checkpoint(checkpoints) else []
     _python(str(ROOT / "train.py"), *arguments, *resume)
     return True
@@ -78,12 +80,12 @@ def hear_elsewhere(run: dict, corpora: dict[str, str | None]) -> bool:
         return False
     _, checkpoints, report = found
     model = checkpoints / "model"
+    if not model.is_dir():  # the report came with the project, its model did not
+        return False
     commands = {"conditions": ["ser.robustness", str(model), f"--data_dir={corpora['crema-d']}"]}
     if corpora["emodb"]:
         commands["corpora"] = ["ser.cross_corpus", str(model), "--corpus=emodb", f"--data_dir={corpora['emodb']}"]
     lacking = [what for what in commands if not (report / MEASURED[what]).exists()]
-    if not model.is_dir():  # the report came with the project, its model did not
-        return False
     for what in lacking:
         _python("-m", *commands[what])
         write_text(report / MEASURED[what], (model / MEASURED[what]).read_text(encoding="utf-8"))

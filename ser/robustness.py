@@ -49,6 +49,7 @@ from ser.provenance import git_commit
 CLEAN = "clean"
 CODEC_RATE = 16000  # Hz
 MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III", "compression_level": 0.95, "bitrate_mode": "CONSTANT"}
+PINK_DB = 3.01  # an octave, by which its spectrum falls
 OPUS = {"format": "OGG", "subtype": "OPUS", "compression_level": 0.96}
 
 
@@ -103,7 +104,7 @@ def margins(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
 
 def room_margins(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     """A second before and after, and the pink noise of a quiet room throughout, 35 dB softer than the clip."""
-    return noise(35.0, 3.01)(margins(waveform, sample_rate), sample_rate)
+    return noise(35.0, PINK_DB)(margins(waveform, sample_rate), sample_rate)
 
 
 def clipped(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -115,7 +116,7 @@ def clipped(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
 CONDITIONS: dict[str, Callable | None] = {
     CLEAN: None,
     **{f"white noise, {snr} dB": noise(snr, 0.0) for snr in (20, 10, 5)},
-    **{f"pink noise, {snr} dB": noise(snr, 3.01) for snr in (20, 10, 5)},
+    **{f"pink noise, {snr} dB": noise(snr, PINK_DB) for snr in (20, 10, 5)},
     **{f"room, {time} s": functools.partial(room, reverberation_time=time) for time in (0.3, 0.6, 0.9)},
     "telephone band": telephone,
     "MP3, 16 kbit/s": functools.partial(codec, how=MP3),
