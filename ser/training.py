@@ -98,6 +98,7 @@ class Run:
     training: SERTrainingArguments
     parts: datasets.DatasetDict
     extractor: SERFeatureExtractor
+    in_use: dict  # of its fields, those that are others once the network is trained
     model: PreTrainedModel
     heard_before: list[dict] | None  # splits that the model to go on from was trained on; None: not known
     teachers: Sequence[Teacher]
@@ -141,12 +142,16 @@ def prepare(
     if training.push_to_hub:
         check_token(training.hub_token)
     heard_before: list[dict] | None = []
+    in_use = dict(recipe.in_use)
     if options.model_name_or_path:
         extractor, model, heard_before = load_start(options, split_of(data))
+        extractor, in_use = as_trained(extractor, recipe)
     else:
         model_fields = _overrides(options.model, "model")
         _refuse_unknown("model", model_fields, recipe.config_class())
-        extractor = build_extractor(recipe, _overrides(options.feature_extractor, "feature_extractor"))
+        asked = _overrides(options.feature_extractor, "feature_extractor")
+        extractor = build_extractor(recipe, asked)
+        in_use = {name: value for name, value in in_use.items() if name not in asked}
     if not training.resume_from_checkpoint:
         report = Path(options.results_dir) / run_name(data, options, training)
         refuse_to_overwrite(report, data.command, fine_tuned_from(options))
@@ -177,7 +182,8 @@ def prepare(
             branch=training.hub_revision,
         )
         check_card(unfinished_card(training.hub_model_id, [], license=options.license))
-    return Run(data, options, augmentation, training, parts, extractor, model, heard_before, teachers, git_commit())
+    commit = git_commit()
+    return Run(data, options, augmentation, training, parts, extractor, in_use, model, heard_before, teachers, commit)
 
 
 def refuse_to_overwrite(folder: Path, command: str, tuned_from: str | None) -> None:
@@ -458,14 +464,24 @@ def augment_waveform(augmentation: AugmentationArguments, extractor: SERFeatureE
     return waveform_augmentation(augmentation.waveform_probability, extractor.sampling_rate)
 
 
+def as_trained(extractor: SERFeatureExtractor, recipe: Recipe) -> tuple[SERFeatureExtractor, dict]:
+    """A trained model's front end as the recipe trains with it, and the fields that are others in use.
+
+    A front end that is not the recipe's in use stays as it is, in training and in use.
+    """
+    settings = extractor.to_dict()
+    if any(settings[name] != value for name, value in recipe.in_use.items()):
+        return extractor, {}
+    trained_with = SERFeatureExtractor(**recipe.feature_extractor).to_dict()
+    settings |= {name: trained_with[name] for name in recipe.in_use}
+    return SERFeatureExtractor.from_dict(settings), dict(recipe.in_use)
+
+
 def as_used(run: Run) -> Run:
-    """The run with the front end, and the features, that its model is used with; the same where the recipe has one."""
-    in_use = load_recipe(run.data.recipe, run.data.variant).in_use
-    changed = in_use.keys() - _overrides(run.options.feature_extractor, "feature_extractor").keys()
-    if not changed:
+    """The run with the front end, and the features, that its model is used with; itself where they are the same."""
+    if not run.in_use:
         return run
-    settings = run.extractor.to_dict() | {name: in_use[name] for name in changed}
-    extractor = SERFeatureExtractor.from_dict(settings)
+    extractor = SERFeatureExtractor.from_dict(run.extractor.to_dict() | run.in_use)
     parts = {
         name: with_features(clips.remove_columns(["features", "frames"]), extractor)
         for name, clips in run.parts.items()

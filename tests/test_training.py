@@ -173,6 +173,15 @@ def test_a_front_end_may_be_another_in_use_than_in_training(tmp_path):
     plain = prepare(*parse_arguments(["--recipe", "cnn2d", *arguments[4:]]))
     assert as_used(plain) is plain
 
+    for name, trims in (("flagship-distilled", True), ("cnn2d", False)):  # a trained model is gone on from likewise
+        tuned = [*arguments[4:], "--model_name_or_path", str(ROOT / "checkpoints" / name), "--protocol", "tfds"]
+        run = prepare(*parse_arguments(["--recipe", "flagship-distilled", "--teacher_share", "0", *tuned]))
+        assert run.extractor.trim_db is None
+        assert as_used(run).extractor.trim_db == (35.0 if trims else None)
+        by_another_recipe = prepare(*parse_arguments(["--recipe", "cnn2d", *tuned]))
+        assert by_another_recipe.extractor.trim_db == (35.0 if trims else None)
+        assert as_used(by_another_recipe) is by_another_recipe
+
 
 def enumerate_as_text(names):
     return [(str(index), name) for index, name in enumerate(names)]
