@@ -29,6 +29,7 @@ from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.features_ser import SILENCE
 from ser.files import atomic_folder
 from ser.files import check_writable
+from ser.fourier import PowerSpectrum
 from ser.loading import check_own
 from ser.loading import labels_of
 from ser.loading import load_trained
@@ -72,10 +73,19 @@ class WaveformClassifier(torch.nn.Module):
         self.settings = extractor
         columns = extractor.feature_size
         corpus = extractor.normalization == "corpus"
+        self.spectrum = PowerSpectrum(extractor.n_fft)
         self.register_buffer("window", torch.hann_window(extractor.n_fft))
         self.register_buffer("filters", extractor.mel_filters.to_dense().T.contiguous())
         self.register_buffer("mean", torch.tensor(extractor.mean if corpus else [0.0] * columns))
         self.register_buffer("std", torch.tensor(extractor.std if corpus else [1.0] * columns).clamp(min=1e-5))
+
+    def frames(self, waveform: torch.Tensor) -> torch.Tensor:
+        """Frames of shape `(frames, n_fft)` of `(samples,)`, centred on every `hop_length`-th sample."""
+        size, hop = self.settings.n_fft, self.settings.hop_length
+        frames, steps = waveform.shape[0] // hop + 1, -(-size // hop)
+        padded = F.pad(waveform, (size // 2, size // 2 + hop))
+        blocks = padded[: (frames - 1 + steps) * hop].reshape(-1, hop)  # faster to copy than sample by sample
+        return torch.cat([blocks[step : step + frames] for step in range(steps)], dim=1)[:, :size]
 
     def trim(self, waveform: torch.Tensor, trim_db: float) -> tuple[torch.Tensor, torch.Tensor]:
         """What `loud_span` leaves of `(samples,)`, moved to the front and followed by zeros, and how many samples."""
@@ -97,16 +107,7 @@ class WaveformClassifier(torch.nn.Module):
         kept = torch.full((), waveform.shape[0])
         if self.settings.trim_db is not None:
             waveform, kept = self.trim(waveform, self.settings.trim_db)
-        spectrum = torch.stft(
-            waveform[None],
-            n_fft=self.settings.n_fft,
-            hop_length=self.settings.hop_length,
-            window=self.window,
-            center=True,
-            pad_mode="constant",
-            return_complex=True,
-        )
-        power = torch.view_as_real(spectrum).square().sum(-1).transpose(1, 2)  # (1, frames, bins)
+        power = self.spectrum(self.frames(waveform) * self.window)[None]  # (1, frames, bins)
         decibels = 10 * torch.log10(torch.clamp(power @ self.filters, min=SILENCE))
         mask = torch.arange(decibels.shape[1]) <= kept // self.settings.hop_length
         decibels = torch.where(mask[:, None], decibels, -10000.0)  # below all that there can be

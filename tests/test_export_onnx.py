@@ -15,10 +15,13 @@ from conftest import ROOT
 from conftest import voice
 
 from ser.audio_ser import load_audio
+from ser.configuration_ser import CNN2DConfig
 from ser.export_onnx import export
 from ser.export_onnx import main
 from ser.export_onnx import write
+from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.loading import load_trained
+from ser.modeling_ser import CNN2DForAudioClassification
 
 CHECKPOINT = ROOT / "checkpoints/flagship-distilled"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -59,6 +62,18 @@ def test_silence_around_the_voice_is_cut_off_where_the_model_does_so(tmp_path):
         np.testing.assert_allclose(got, probabilities_of(model, extractor, waveform), atol=1e-4)
         answers.append(got)
     assert np.abs(answers[0] - answers[1]).max() > 1e-3
+
+
+@pytest.mark.parametrize("n_fft, hop_length", [(400, 160), (1000, 333)])
+def test_frames_of_other_sizes_are_cut_alike(tmp_path, n_fft, hop_length):
+    extractor = SERFeatureExtractor(n_fft=n_fft, hop_length=hop_length, n_mels=20)
+    model = CNN2DForAudioClassification(CNN2DConfig(n_features=20, channels=[4, 8])).eval()
+    onnx.save(export(model, extractor), tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    for samples in (n_fft // 3, RATE, RATE + 251):
+        waveform = np.resize(0.3 * voice(1.0), samples).astype(np.float32)
+        (got,) = session.run(None, {"waveform": waveform})
+        np.testing.assert_allclose(got, probabilities_of(model, extractor, waveform), atol=1e-4)
 
 
 def test_silence_is_no_trouble(exported):
