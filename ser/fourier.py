@@ -51,9 +51,7 @@ class PowerSpectrum(torch.nn.Module):
             real @ self.rows_real - imaginary @ self.rows_imaginary,
             real @ self.rows_imaginary + imaginary @ self.rows_real,
         )
-        power = (
-            real.square() + imaginary.square()
-        )  # (frames, rows, columns // 2 + 1)
+        power = real.square() + imaginary.square()  # (frames, rows, columns // 2 + 1)
         return power.transpose(1, 2).flatten(1)[:, : self.n_fft // 2 + 1]
 
 

@@ -36,6 +36,7 @@ RECIPE = Recipe(
     training={
         "num_train_epochs": 10,
         "per_device_train_batch_size": 8,
+        "per_device_eval_batch_size": 8,
         "learning_rate": 1e-5,
         "weight_decay": 1e-3,
         "dataloader_num_workers": 2,
