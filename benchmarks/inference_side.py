@@ -46,11 +46,11 @@ CONFIGS = {
 def build(name: str) -> Pipeline:
     """A trained model of ours, or another architecture."""
     if name not in CONFIGS:
-        return pipeline("audio-classification", model=str(ROOT / "checkpoints" / name))
+        return pipeline("audio-classification", model=str(ROOT / "checkpoints" / name), device="cpu")
     torch.manual_seed(0)
     model = AutoModelForAudioClassification.from_config(CONFIGS[name]()).eval()
     extractor = ASTFeatureExtractor() if name == "ast" else Wav2Vec2FeatureExtractor(return_attention_mask=False)
-    return pipeline("audio-classification", model=model, feature_extractor=extractor)
+    return pipeline("audio-classification", model=model, feature_extractor=extractor, device="cpu")
 
 
 def clips(count: int) -> list[np.ndarray]:

@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=120)
     options = parser.parse_args()
-    classifier = pipeline("audio-classification", model=str(ROOT / "checkpoints" / MODEL))
+    classifier = pipeline("audio-classification", model=str(ROOT / "checkpoints" / MODEL), device="cpu")
     expected = [{entry["label"]: entry["score"] for entry in classifier(str(path))} for path in CLIPS]
     with page() as (url, process):
         with httpx.Client(timeout=120) as client:

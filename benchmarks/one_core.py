@@ -86,7 +86,7 @@ def measure(name: str, corpus: str, folder: Path, rounds: int) -> dict:
     calibration = (load_audio(clip, sampling_rate=RATE) for clip in parts["train"].select(some)["audio"])
     quantize(graph, calibration, files["onnx, 8 bits"])
     exported = {way: hearing(path) for way, path in files.items()}
-    classify = pipeline("audio-classification", model=model, feature_extractor=extractor)
+    classify = pipeline("audio-classification", model=model, feature_extractor=extractor, device="cpu")
     ways, window = {"pipeline": classify, **exported}, clips(1)[0]
     times = {way: [] for way in ways}
     for _ in range(rounds):

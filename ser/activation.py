@@ -50,12 +50,12 @@ def class_activation(waveform: np.ndarray, classifier: SERPipeline, label: str) 
     model, extractor = classifier.model, classifier.feature_extractor
     if extractor.statistics is not None:
         return None
-    inputs = extractor(waveform, sampling_rate=extractor.sampling_rate, return_tensors="pt")
+    inputs = extractor(waveform, sampling_rate=extractor.sampling_rate, return_tensors="pt").to(model.device)
     index = model.config.label2id[label]
     with torch.enable_grad():
         maps, lengths = model.feature_maps(**inputs)
         (gradient,) = torch.autograd.grad(model.classify(maps, lengths)[0, index], maps)
-    activation = F.relu((maps * gradient).sum(1).detach())[0]  # (frames[, bands]) of the last block
+    activation = F.relu((maps * gradient).sum(1).detach())[0].cpu()  # (frames[, bands]) of the last block
     activation = activation.reshape(len(activation), -1)
     frames = min(inputs["input_features"].shape[1], model.config.input_length or 10**9)
     bands = 1 if activation.shape[1] == 1 else model.config.n_features

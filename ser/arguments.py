@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import shlex
 from dataclasses import dataclass
 from dataclasses import field
@@ -22,6 +23,8 @@ from ser.corpora.splits import PROTOCOLS
 from ser.recipes import load_recipe
 from ser.recipes import recipe_names
 from ser.trainer import has_bf16
+
+logger = logging.getLogger(__name__)
 
 # Left out of the command that a report tells, as all that begins with hub_.
 LOCAL: tuple[str, ...] = ("cache_dir", "output_dir", "model_dir", "results_dir", "resume_from_checkpoint")
@@ -81,7 +84,9 @@ class ModelArguments:
         metadata={"help": "A trained model to go on from, front end included; other labels get a new output layer."},
     )
     license: str | None = field(default=None, metadata={"help": "Of the model, for its card: apache-2.0, mit, ..."})
-    model_dir: str | None = field(default=None, metadata={"help": "Model folder; default: OUTPUT_DIR/model."})
+    model_dir: str | None = field(
+        default=None, metadata={"help": "Model folder, which is replaced if it is there; default: OUTPUT_DIR/model."}
+    )
     results_dir: str = field(default="results", metadata={"help": "Reports go to folders below this one."})
 
 
@@ -129,8 +134,11 @@ class SERTrainingArguments(TrainingArguments):
         return self.__dict__ | {"hub_token": None}
 
     def __post_init__(self) -> None:
-        """A plateau of a figure that should grow is not one of a figure that should shrink, torch's default."""
+        """One GPU a process; a plateau of a figure that should grow is not one of a figure that should shrink."""
         super().__post_init__()
+        if self.n_gpu > 1:
+            logger.info("one of %d GPUs is used; for all: torchrun --nproc_per_node %d train.py ...", *2 * [self.n_gpu])
+            self._n_gpu = 1  # else Trainer would multiply the batch by them, within one process
         if self.lr_scheduler_type == SchedulerType.REDUCE_ON_PLATEAU:
             mode = {"mode": "max" if self.greater_is_better else "min"}
             self.lr_scheduler_kwargs = mode | cast(dict, self.lr_scheduler_kwargs or {})  # JSON is read by now
@@ -211,7 +219,8 @@ def changes(command: str) -> dict[str, str]:
         {'num_train_epochs': '21.0'}
     """
     options: dict[str, str] = {}
-    for word in shlex.split(command)[2:]:
+    words = shlex.split(command)
+    for word in words[words.index("train.py") + 1 :]:  # torchrun has options of its own before it
         if word.startswith("--"):
             name, _, value = word.removeprefix("--").partition("=")
             options[name] = value

@@ -21,6 +21,7 @@ from ser.calibration import reliability
 from ser.clips import ClipDataset
 from ser.clips import with_features
 from ser.corpora import CORPORA
+from ser.corpora import corpus_of
 from ser.corpora import load_labelled_audio
 from ser.corpora import title_of
 from ser.corpora.labelled_audio import SPELLINGS
@@ -91,13 +92,21 @@ def other_clips(options: argparse.Namespace, report: dict) -> tuple[str, dataset
     title, heard = title_of(options.corpus or options.dataset_dir), heard_splits(report)
     if heard is None:
         raise ValueError("nobody can tell what this model has heard before; take another one")
-    if title in [split["corpus"] for split in heard]:
+    trained_on = [split["corpus"] for split in heard]
+    if title not in trained_on:
+        clips = _load(options)
+        title = corpus_of(clips, title)
+    if title in trained_on:
         raise ValueError(f"the model was trained on {title}; its results.json has the figures of its test part")
+    return title, clips
+
+
+def _load(options: argparse.Namespace) -> datasets.Dataset:
     if options.corpus:
-        return title, CORPORA[options.corpus].load(options.data_dir, cache_dir=options.cache_dir)
+        return CORPORA[options.corpus].load(options.data_dir, cache_dir=options.cache_dir)
     if not Path(options.dataset_dir).is_dir():
         raise ValueError(f"expected a folder with your clips at {options.dataset_dir!r}; check --dataset_dir")
-    return title, load_labelled_audio(options.dataset_dir, cache_dir=options.cache_dir)
+    return load_labelled_audio(options.dataset_dir, cache_dir=options.cache_dir)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,5 +1,6 @@
 """What a model can do on a part, with an interval: figures, confusion, groups of speakers, and listeners beside it."""
 
+import math
 from collections.abc import Sequence
 
 import datasets
@@ -15,8 +16,9 @@ from ser.corpora.splits import speakers_of
 from ser.metrics import SpeechEmotionMetric
 
 RESAMPLES = 2000
-AGE_BANDS = ((0, 29, "under 30"), (30, 44, "30 to 44"), (45, 59, "45 to 59"), (60, 200, "60 and over"))
-DURATION_BANDS = ((0, 2, "under 2 s"), (2, 3, "2 to 3 s"), (3, 1e9, "3 s and over"))
+# Each ends where the next begins.
+AGE_BANDS = ((30, "under 30"), (45, "30 to 44"), (60, "45 to 59"), (math.inf, "60 and over"))
+DURATION_BANDS = ((2, "under 2 s"), (3, "2 to 3 s"), (math.inf, "3 s and over"))
 
 
 @torch.inference_mode()
@@ -82,7 +84,7 @@ def most_confused(matrix: np.ndarray, names: Sequence[str], *, count: int = 5) -
 
 
 def _band(value: float, bands: Sequence[tuple]) -> str:
-    return next(name for low, high, name in bands if value < high or (value == high and isinstance(high, int)))
+    return next(name for end, name in bands if value < end)
 
 
 def accuracy_by_group(clips: datasets.Dataset, hits: np.ndarray) -> dict[str, dict]:
@@ -93,8 +95,9 @@ def accuracy_by_group(clips: datasets.Dataset, hits: np.ndarray) -> dict[str, di
     speakers = np.asarray(speakers_of(clips) or range(len(clips)))
     columns = {name: clips[name][:] for name in ("sex", "race", "level") if name in clips.column_names}
     for name, bands in (("age", AGE_BANDS), ("duration", DURATION_BANDS)):
-        if name in clips.column_names and None not in clips[name][:]:
-            columns[name] = [_band(value, bands) for value in clips[name][:]]
+        values = clips[name][:] if name in clips.column_names else []
+        if values and None not in values and min(values) >= 0:
+            columns[name] = [_band(value, bands) for value in values]
     return {
         column: {
             value: _group(hits[chosen := np.asarray(values) == value], speakers[chosen])

@@ -28,7 +28,7 @@ from ser.corpora.unlabelled_audio import find_clips
 from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.features_ser import SILENCE
 from ser.files import atomic_folder
-from ser.files import check_writable
+from ser.files import check_replaceable
 from ser.fourier import PowerSpectrum
 from ser.loading import check_own
 from ser.loading import labels_of
@@ -172,14 +172,14 @@ def write(source: str, folder: str | Path, calibration: list[str]) -> list[Path]
 
     Args:
         source: Model folder, or an id on the Hub.
-        folder: Written whole; what was there before is replaced.
+        folder: Written whole, in the place of an earlier export.
         calibration: Files, folders or patterns of clips of speech to read ranges off, of which `MOST_CLIPS` are used;
             none for no 8-bit model.
 
     Raises:
-        ValueError: The model cannot be read or exported, a clip not be heard, or the folder not be written to.
+        ValueError: The model cannot be read or exported, a clip not be heard, or the folder not be replaced.
     """
-    check_writable(folder)
+    check_replaceable(folder, holding="model.onnx")
     model, extractor = load_trained(source)
     check_own(model, extractor, source)
     found = find_clips(calibration)["audio"][:]
@@ -200,7 +200,7 @@ def main(arguments: list[str] | None = None) -> None:
         "python -m ser.export_onnx", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", help="model folder or Hub id")
-    parser.add_argument("folder", help="where to write model.onnx")
+    parser.add_argument("folder", help="new folder for model.onnx, or that of an earlier export, which is replaced")
     parser.add_argument(
         "--calibration", nargs="+", default=[], metavar="CLIPS", help="files, folders or patterns of speech"
     )

@@ -40,6 +40,23 @@ def check_writable(folder: str | Path) -> None:
         raise ValueError(f"expected a folder that can be written to; got {str(folder)!r}; choose another one")
 
 
+def check_replaceable(folder: str | Path, *, holding: str) -> None:
+    """Refuse a folder that `atomic_folder` could not or should not take the place of.
+
+    Args:
+        folder: Perhaps one still to be made.
+        holding: A file by which one that was written earlier is known.
+
+    Raises:
+        ValueError: It is no folder, lies in one that is read-only, or holds something else.
+    """
+    folder = Path(folder).absolute()
+    for place in (folder, folder.parent):
+        check_writable(place)
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / holding).exists():
+        raise ValueError(f"{str(folder)!r} would be replaced and holds other files; choose a new folder")
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file so that a reader sees the old text or the new one, never a part."""
     path = Path(path)
@@ -49,4 +66,4 @@ def write_text(path: str | Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-__all__ = ["atomic_folder", "check_writable", "write_text"]
+__all__ = ["atomic_folder", "check_replaceable", "check_writable", "write_text"]

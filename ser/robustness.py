@@ -103,7 +103,7 @@ def margins(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def room_margins(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
-    """A second before and after, and the pink noise of a quiet room throughout, 35 dB softer than the clip."""
+    """A second before and after, and the pink noise of a quiet room throughout, 35 dB below the whole."""
     return noise(35.0, PINK_DB)(margins(waveform, sample_rate), sample_rate)
 
 

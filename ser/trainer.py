@@ -19,6 +19,7 @@ from safetensors.torch import load_model
 from safetensors.torch import save_model
 from torch.optim.swa_utils import AveragedModel
 from torch.optim.swa_utils import get_ema_multi_avg_fn
+from transformers import EarlyStoppingCallback
 from transformers import PreTrainedModel
 from transformers import Trainer
 from transformers import TrainerCallback
@@ -47,6 +48,21 @@ class _Averaging(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self.trainer.averaged is not None:
             self.trainer.averaged.update_parameters(self.trainer.model)
+
+
+class PatientStopping(EarlyStoppingCallback):
+    """Stops after so many epochs without a better dev figure, those before an interruption included."""
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Counts the epochs since the best one of a training that goes on."""
+        super().on_train_begin(args, state, control, **kwargs)
+        metric = f"eval_{cast(str, args.metric_for_best_model).removeprefix('eval_')}"
+        figures = [entry[metric] for entry in state.log_history if metric in entry]
+        if figures:
+            best = max(figures) if args.greater_is_better else min(figures)
+            self.early_stopping_patience_counter = len(figures) - 1 - figures.index(best)
 
 
 class _ShuffledBatches(torch.utils.data.Sampler[int]):
@@ -190,11 +206,13 @@ class SERTrainer(Trainer):
             self.push_in_progress = PushInProgress([job])  # type: ignore[arg-type]  # it says one job, and takes a list
 
     def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
-        """As `Trainer`; afterwards the model holds the best averaged weights and nothing is swapped any more."""
+        """As `Trainer`; afterwards the model holds averaged weights, the best or the last, and nothing is swapped."""
         self.last_log = time.time()
         if self.args.world_size > 1:
             seed_process(self.args.seed + self.args.process_index)
         output = super().train(*args, **kwargs)
+        if self.averaged is not None and not self.args.load_best_model_at_end:
+            self.model.load_state_dict(self.averaged.module.state_dict())
         self.averaged = None
         return output
 
@@ -227,4 +245,4 @@ def has_bf16(use_cpu: bool) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-__all__ = ["SERTrainer", "has_bf16", "last_checkpoint"]
+__all__ = ["PatientStopping", "SERTrainer", "has_bf16", "last_checkpoint"]

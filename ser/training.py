@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoModelForAudioClassification
-from transformers import EarlyStoppingCallback
 from transformers import PreTrainedModel
 from transformers import TrainerState
 from transformers import set_seed
@@ -42,6 +41,7 @@ from ser.clips import ClipDataset
 from ser.clips import with_features
 from ser.configuration_ser import SERConfig
 from ser.corpora import CORPORA
+from ser.corpora import corpus_of
 from ser.corpora import load_crema_d
 from ser.corpora import load_labelled_audio
 from ser.corpora.splits import check_leakage
@@ -57,6 +57,7 @@ from ser.evaluation import predict_logits
 from ser.evaluation import report_on_test
 from ser.evaluation import score
 from ser.feature_extraction_ser import SERFeatureExtractor
+from ser.files import check_replaceable
 from ser.files import check_writable
 from ser.hub import check_card
 from ser.hub import check_token
@@ -79,6 +80,7 @@ from ser.provenance import report_of
 from ser.recipes import Recipe
 from ser.recipes import load_recipe
 from ser.report import write_report
+from ser.trainer import PatientStopping
 from ser.trainer import SERTrainer
 from ser.trainer import last_checkpoint
 
@@ -117,7 +119,7 @@ class Run:
     @property
     def model_dir(self) -> Path:
         """Where the finished model goes."""
-        return Path(self.options.model_dir or Path(self.training.output_dir) / "model")
+        return model_folder(self.options, self.training)
 
     @property
     def results_dir(self) -> Path:
@@ -135,8 +137,10 @@ def prepare(
         ConnectionError: The corpus could not be fetched.
     """
     set_seed(training.seed)
-    for folder in (training.output_dir, options.results_dir, options.model_dir or training.output_dir):
+    for folder in (training.output_dir, options.results_dir):
         check_writable(folder)
+    check_replaceable(model_folder(options, training), holding=REPORT)
+    check_selection(training)
     training.resume_from_checkpoint = find_checkpoint(training)
     recipe = load_recipe(data.recipe, data.variant)
     if training.push_to_hub:
@@ -144,7 +148,7 @@ def prepare(
     heard_before: list[dict] | None = []
     in_use = dict(recipe.in_use)
     if options.model_name_or_path:
-        extractor, model, heard_before = load_start(options, split_of(data))
+        extractor, model, started_from = load_start(options)
         extractor, in_use = as_trained(extractor, recipe)
     else:
         model_fields = _overrides(options.model, "model")
@@ -161,12 +165,18 @@ def prepare(
     with training.main_process_first(desc="reading the clips"):  # the other processes find them in the cache
         clips, augment_copy = fixed_share(load_clips(data), data.share_of_clips), None
         labels = clips.features["label"].names
-        teachers = load_teachers(training, split_of(data), labels)
+        part_names = split_of(data, clips)
+        if options.model_name_or_path:
+            check_unheard(options.model_name_or_path, started_from, part_names)
+            heard_before = heard_splits(started_from)
+        teachers = load_teachers(training, part_names, labels)
         if data.protocol == "leaky":
             clips, augment_copy = with_copies(clips), augment_waveform(augmentation, extractor)
             augmentation.waveform_probability = 0.0  # once for each copy, before the split, instead of on the fly
         clips = with_features(clips, extractor, augment_copy=augment_copy)
     parts = split(clips, data.protocol, fold=data.fold, split_seed=data.split_seed)
+    if augmentation.vote_share and listeners_votes(parts["train"]) is None:
+        raise ValueError("--vote_share needs clips with listeners' votes, as CREMA-D has them; set it to 0")
     if options.model_name_or_path:
         replace_head(model, labels)
     else:
@@ -198,6 +208,22 @@ def refuse_to_overwrite(folder: Path, command: str, tuned_from: str | None) -> N
             f"{folder} holds the report of another run ({earlier['command']}{origin}); "
             "set another --results_dir, or remove that folder"
         )
+
+
+def model_folder(options: ModelArguments, training: SERTrainingArguments) -> Path:
+    """Where the finished model goes."""
+    return Path(options.model_dir or Path(training.output_dir) / "model")
+
+
+def check_selection(training: SERTrainingArguments) -> None:
+    """Refuse to choose an epoch by a figure that there will not be."""
+    figures = ("loss", *score(np.zeros(1, int), np.zeros(1, int)))
+    if training.metric_for_best_model.removeprefix("eval_") not in figures:
+        raise ValueError(
+            f"expected --metric_for_best_model out of {', '.join(figures)}; got {training.metric_for_best_model!r}"
+        )
+    if training.eval_strategy == "no" and training.early_stopping_patience:
+        raise ValueError("--eval_strategy no leaves nothing to stop early by; add --early_stopping_patience 0")
 
 
 def find_checkpoint(training: SERTrainingArguments) -> str | None:
@@ -237,9 +263,10 @@ def load_clips(data: DataArguments) -> datasets.Dataset:
     )
 
 
-def split_of(data: DataArguments) -> dict:
+def split_of(data: DataArguments, clips: datasets.Dataset) -> dict:
     """Which clips are in which part, as reports tell it."""
-    return {name: corpus_title(data) if name == "corpus" else getattr(data, name) for name in SPLIT}
+    corpus = corpus_of(clips, corpus_title(data))
+    return {name: corpus if name == "corpus" else getattr(data, name) for name in SPLIT}
 
 
 def _overrides(text: str, name: str) -> dict:
@@ -289,14 +316,11 @@ def load_teachers(training: SERTrainingArguments, split: dict, labels: list[str]
     return [load_teacher(folder, split, labels) for folder in folders]
 
 
-def load_start(
-    options: ModelArguments, split: dict
-) -> tuple[SERFeatureExtractor, CNNForAudioClassification, list[dict] | None]:
-    """Front end and network of a trained model of this project, and the splits that it has heard; None: not known.
+def load_start(options: ModelArguments) -> tuple[SERFeatureExtractor, CNNForAudioClassification, dict | None]:
+    """Front end, network and, if there is one, report of a trained model of this project.
 
     Raises:
-        ValueError: There is no such model, it may have heard this run's test part, or `--model` or
-            `--feature_extractor` would change it.
+        ValueError: There is no such model, or `--model` or `--feature_extractor` would change it.
     """
     source = cast(str, options.model_name_or_path)  # asked for only where it is given
     if options.model != "{}" or options.feature_extractor != "{}":
@@ -305,11 +329,10 @@ def load_start(
         model, extractor = load_trained(source)
         check_own(model, extractor, source)
         report = report_of(source)
-        check_unheard(source, report, split)
     except ValueError as error:
         raise ValueError(f"--model_name_or_path: {error}") from error
     model.config.calibration_temperature = 1.0  # of the old weights
-    return extractor, model.to(memory_format=torch.channels_last), heard_splits(report)
+    return extractor, model.to(memory_format=torch.channels_last), report
 
 
 def trained_name(source: str) -> str:
@@ -364,7 +387,7 @@ def train(run: Run) -> dict | None:
     results["wall_time_seconds"] = round(trainer.state.log_history[-1]["seconds"], 1)
     results["peak_memory_gib"] = peak_memory()
     results["history"] = trainer.state.log_history
-    results["best_epoch"] = best_epoch(trainer.state)
+    results["best_epoch"] = best_epoch(trainer.state) if run.training.load_best_model_at_end else None
     results["selected_by"] = run.training.metric_for_best_model.removeprefix("eval_")
     write_report(run, model, results, predictions)
     return results
@@ -414,7 +437,7 @@ def build_trainer(run: Run) -> SERTrainer:
     crop_frames = round(augmentation.crop_duration * extractor.sampling_rate / extractor.hop_length)
     callbacks = []
     if training.early_stopping_patience:
-        callbacks.append(EarlyStoppingCallback(early_stopping_patience=training.early_stopping_patience))
+        callbacks.append(PatientStopping(early_stopping_patience=training.early_stopping_patience))
     return SERTrainer(
         model=run.model,
         args=training,
@@ -438,18 +461,11 @@ def build_trainer(run: Run) -> SERTrainer:
 
 
 def training_targets(run: Run) -> np.ndarray:
-    """What the network is to learn of each training clip, shape `(clips, num_labels)`.
-
-    Raises:
-        ValueError: `--vote_share` was set and the clips come without listeners' votes.
-    """
+    """What the network is to learn of each training clip, shape `(clips, num_labels)`."""
     clips, augmentation = run.parts["train"], run.augmentation
     opinions = []
     if augmentation.vote_share:
-        votes = listeners_votes(clips)
-        if votes is None:
-            raise ValueError("--vote_share needs clips with listeners' votes, as CREMA-D has them; set it to 0")
-        opinions.append((votes, augmentation.vote_share))
+        opinions.append((cast(np.ndarray, listeners_votes(clips)), augmentation.vote_share))  # there, as checked
     if run.teachers:
         with run.training.main_process_first(desc="asking the teachers"):  # the others find their features in the cache
             opinions.append((teachers_say(run.teachers, clips, run.training.device), run.training.teacher_share))
@@ -508,7 +524,7 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
     results = {
         "recipe": run.data.recipe,
         "variant": run.data.variant,
-        **split_of(run.data),
+        **split_of(run.data, run.parts["train"]),
         "dataset_name": run.data.dataset_name if on_the_hub(run.data.dataset_name) else None,
         "fine_tuned_from": fine_tuned_from(run.options),
         "heard_before": run.heard_before,

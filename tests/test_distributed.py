@@ -14,6 +14,7 @@ from conftest import ROOT
 from conftest import write_corpus
 from transformers import set_seed
 
+from ser.arguments import changes
 from ser.corpora.splits import TFDS_DEV
 from ser.corpora.splits import TFDS_TEST
 from ser.trainer import seed_process
@@ -51,6 +52,8 @@ def test_two_processes_train_one_model_and_count_each_clip_once(corpus):
     results = json.loads(report.read_text())
     assert results["processes"] == 2
     assert [results["parts"][name]["clips"] for name in ("train", "dev", "test")] == [12, 7, 7]
+    assert results["command"].startswith("torchrun --nproc_per_node 2 train.py --recipe cnn2d")
+    assert changes(results["command"]).keys() >= {"num_train_epochs", "model"}  # the tables read it
     with (report.parent / "predictions.csv").open() as file:
         clips = [row["clip"] for row in csv.DictReader(file)]
     assert len(clips) == len(set(clips)) == 7

@@ -87,6 +87,18 @@ def test_groups_and_listeners():
     assert human_confusion(clips.remove_columns("votes_sad")) is None
 
 
+def test_bands_end_where_the_next_begins_and_a_coded_age_is_none():
+    clips, logits = made_up_clips()
+    hits = logits.argmax(1) == np.asarray(clips["label"])
+    clips = clips.remove_columns([name for name in ("age", "duration") if name in clips.column_names])
+    durations = [(1.9, 2.0, 3.0)[number % 3] for number in range(len(clips))]
+    ages = [(29, 30, 999)[number % 3] for number in range(len(clips))]
+    groups = accuracy_by_group(clips.add_column("duration", durations).add_column("age", ages), hits)
+    assert [groups["duration"][name]["clips"] for name in ("under 2 s", "2 to 3 s", "3 s and over")] == [36] * 3
+    assert [groups["age"][name]["clips"] for name in ("under 30", "30 to 44", "60 and over")] == [36] * 3
+    assert "age" not in accuracy_by_group(clips.add_column("age", [-1] * len(clips)), hits)
+
+
 def test_a_mean_varies_as_much_as_its_speakers_do():
     change = np.repeat([-1.0, 0.0], 50)
     assert mean_interval(change, ["a"] * 50 + ["b"] * 50) == [-1.0, 0.0]

@@ -3,6 +3,7 @@
 import pytest
 
 from ser.files import atomic_folder
+from ser.files import check_replaceable
 from ser.files import write_text
 
 
@@ -35,6 +36,20 @@ def test_what_a_killed_process_left_is_cleared_away(tmp_path):
         (folder / "results.json").write_text("{}")
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
     assert [path.name for path in (tmp_path / "report").iterdir()] == ["results.json"]
+
+
+def test_only_a_folder_of_its_kind_would_be_replaced(tmp_path):
+    for name in ("model.onnx", "thesis.txt"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    for name in ("model.onnx", "empty", "new/one"):
+        check_replaceable(tmp_path / name, holding="model.onnx")
+    with pytest.raises(ValueError, match="thesis.txt' would be replaced and holds other files; choose a new folder"):
+        check_replaceable(tmp_path / "thesis.txt", holding="model.onnx")
+    with pytest.raises(ValueError, match="expected a folder that can be written to"):
+        check_replaceable(tmp_path / "file", holding="model.onnx")
 
 
 def test_a_text_is_replaced_at_once(tmp_path):

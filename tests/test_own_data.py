@@ -19,6 +19,7 @@ from ser.arguments import parse_arguments
 from ser.corpora import load_labelled_audio
 from ser.corpora.splits import speakers_of
 from ser.corpora.splits import split
+from ser.corpora.unlabelled_audio import open_dataset
 from ser.cross_corpus import other_clips
 from ser.provenance import heard_splits
 from ser.training import prepare
@@ -116,6 +117,15 @@ def test_another_set_of_emotions_gets_a_new_output_layer_and_the_same_one_keeps_
     run = prepare(*parse_arguments(arguments))
     assert "new output layer" not in caplog.text
     assert run.model.config.id2label[0] == "anger"
+    for code, label in (("ANG", "anger"), ("SAD", "sad")):  # a copy by another name is of that corpus all the same
+        write_corpus(tmp_path / "clips3" / label, [f"{actor}_DFA_{code}_XX" for actor in (1001, 1010, 1015)])
+    copy = ["--recipe", "cnn1d", "--dataset_dir", str(tmp_path / "clips3"), "--model_name_or_path", source]
+    copy += ["--cache_dir", str(tmp_path / "cache"), "--output_dir", str(tmp_path / "run4")]
+    with pytest.raises(ValueError, match="may have heard this run's test part"):
+        prepare(*parse_arguments(copy))
+    options = SimpleNamespace(corpus=None, dataset_dir=str(tmp_path / "clips3"), cache_dir=str(tmp_path / "cache"))
+    with pytest.raises(ValueError, match="the model was trained on CREMA-D"):
+        other_clips(options, json.loads((ROOT / "checkpoints/cnn1d/results.json").read_text()))
     for other in (("--protocol", "speakers"), ("--protocol", "actor-5fold", "--fold", "1")):
         with pytest.raises(ValueError, match="may have heard this run's test part"):
             prepare(*parse_arguments([*arguments, *other]))
@@ -141,6 +151,7 @@ def test_what_a_model_without_a_report_has_heard_is_not_known(tmp_path, caplog):
         (("--protocol", "tfds"), "use --protocol random"),
         (("--label_column", "mood"), "expected the columns file, mood and, if known, speaker (commas between) in"),
         (("--data_dir", "x"), "give one of them"),
+        (("--vote_share", "0.2"), "--vote_share needs clips with listeners' votes"),
     ],
 )
 def test_what_cannot_be_used_is_told_in_a_sentence(tmp_path, more, message):
@@ -270,6 +281,16 @@ def test_a_model_of_another_project_is_not_gone_on_from(tmp_path):
     Wav2Vec2FeatureExtractor().save_pretrained(tmp_path / "model")
     with pytest.raises(ValueError, match="expected a model of this project at .*; got Wav2Vec2ForSequenceClassific"):
         prepare(*arguments_for(tmp_path, "--model_name_or_path", str(tmp_path / "model")))
+
+
+def test_a_dataset_with_a_loading_script_is_refused_in_a_sentence(tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/old.py").write_text("import datasets")
+    script = str(tmp_path / "old/old.py")
+    with pytest.raises(ValueError, match="cannot be read: Dataset scripts are no longer supported"):
+        load_labelled_audio(script)
+    with pytest.raises(ValueError, match="cannot be read: Dataset scripts are no longer supported"):
+        open_dataset(script, split=None, streaming=False, audio_column="audio")
 
 
 def test_too_few_speakers_are_refused_and_three_are_enough(tmp_path):

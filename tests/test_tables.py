@@ -37,6 +37,12 @@ def test_seeds_of_one_recipe_and_protocol_share_a_row():
     assert "(source: fear/sad)" in table[0][-1]
 
 
+def test_a_run_of_several_processes_or_of_an_unknown_size_in_memory_has_a_row():
+    command = RESULTS["command"].replace("python", "torchrun --nproc_per_node 2", 1)
+    (row,) = rows(protocol_table([changed(command=command, peak_memory_gib=None)]))
+    assert (row[3], row[10]) == ("1 seed", "")
+
+
 def test_folds_are_put_together_before_the_figure():
     right, wrong = np.diag([10] * 6), np.roll(np.diag([30] * 6), 1, axis=1)
     runs = [changed(fold=fold, confusion_matrix=m.tolist()) for fold, m in ((1, right), (2, wrong))]

@@ -9,6 +9,7 @@ from transformers import TrainingArguments
 from ser import CNN1DConfig
 from ser import CNN1DForAudioClassification
 from ser import SERFeatureExtractor
+from ser.trainer import PatientStopping
 from ser.trainer import SERTrainer
 
 
@@ -34,33 +35,43 @@ class SoftToy(Toy):
         return item | {"labels": np.eye(2, dtype=np.float32)[item["labels"]] * 0.9 + 0.05}
 
 
-class StopAfterFirstEpoch(TrainerCallback):
+class StopAfter(TrainerCallback):
+    def __init__(self, epochs):
+        self.epochs = epochs
+
     def on_epoch_end(self, args, state, control, **kwargs):
-        control.should_training_stop = True
+        control.should_training_stop = state.epoch >= self.epochs
 
 
-def build(folder, *, ema_decay=0.9, callbacks=(), dataset=SoftToy, **arguments) -> SERTrainer:
+class Keep(TrainerCallback):
+    """The live weights of the last step."""
+
+    def on_step_end(self, args, state, control, model, **kwargs):
+        self.weight = model.classifier.weight.detach().clone()
+
+
+def build(folder, *, ema_decay=0.9, mixup_beta=0.3, callbacks=(), dataset=SoftToy, network=(), **arguments):
     torch.manual_seed(0)
     extractor = SERFeatureExtractor(features=["rms"])
+    config = CNN1DConfig(n_features=1, channels=[4, 8], hidden_sizes=[], num_labels=2, **dict(network))
     return SERTrainer(
-        model=CNN1DForAudioClassification(CNN1DConfig(n_features=1, channels=[4, 8], hidden_sizes=[], num_labels=2)),
+        model=CNN1DForAudioClassification(config),
         args=TrainingArguments(
             output_dir=str(folder),
-            num_train_epochs=3,
             learning_rate=0.05,
             eval_strategy="epoch",
             save_strategy="epoch",
             logging_strategy="epoch",
             use_cpu=True,
             disable_tqdm=True,
-            **{"per_device_train_batch_size": 8} | arguments,
+            **{"per_device_train_batch_size": 8, "num_train_epochs": 3} | arguments,
         ),
         train_dataset=dataset(),
         eval_dataset=Toy(),
         processing_class=extractor,
         data_collator=lambda items: extractor.pad(items, return_tensors="pt"),
         callbacks=list(callbacks),
-        mixup_beta=0.3,
+        mixup_beta=mixup_beta,
         ema_decay=ema_decay,
     )
 
@@ -84,13 +95,45 @@ def test_evaluation_sees_the_averaged_weights_and_puts_the_live_ones_back(tmp_pa
     assert torch.equal(weights(trainer), live)
 
 
-def test_the_average_follows_the_weights(tmp_path):
-    trainer = build(tmp_path)
+def test_the_average_follows_the_weights_and_is_what_is_left(tmp_path):
+    live = Keep()
+    trainer = build(tmp_path, callbacks=[live])
     averaged = trainer.averaged
     trainer.train()
     assert averaged.n_averaged.item() == 9  # three epochs of three steps
-    distance = (averaged.module.classifier.weight - trainer.model.classifier.weight).abs().max()
-    assert 0 < distance < 1
+    assert torch.equal(trainer.model.classifier.weight, averaged.module.classifier.weight)
+    assert 0 < (trainer.model.classifier.weight - live.weight).abs().max() < 1
+
+
+def test_several_batches_make_one_step_as_a_large_one_does(tmp_path):
+    network = {"batch_norm": False, "dropout": 0.0}
+    learned = []
+    for size, steps in ((8, 1), (4, 2)):
+        options = {"per_device_train_batch_size": size, "gradient_accumulation_steps": steps, "optim": "sgd"}
+        trainer = build(tmp_path / str(size), ema_decay=0.0, mixup_beta=0.0, network=network, **options)
+        before = weights(trainer)
+        trainer.train()
+        learned.append(weights(trainer))
+        assert (learned[-1] - before).abs().max() > 1e-3
+    assert torch.allclose(*learned, atol=1e-6)
+
+
+def test_patience_counts_the_epochs_before_an_interruption(tmp_path):
+    def figures(trainer, values):
+        values = iter(values)
+        trainer.compute_metrics = lambda output: {"uar": next(values)}
+        return trainer
+
+    options = {"num_train_epochs": 9, "metric_for_best_model": "uar", "greater_is_better": True}
+    options |= {"load_best_model_at_end": True}
+    patience = PatientStopping(early_stopping_patience=3)
+    undisturbed = figures(build(tmp_path / "a", callbacks=[patience], **options), [0.5, 0.6, *[0.4] * 7])
+    undisturbed.train()
+    assert undisturbed.state.epoch == 5
+    figures(build(tmp_path / "b", callbacks=[StopAfter(4), patience], **options), [0.5, 0.6, 0.4, 0.4]).train()
+    resumed = figures(build(tmp_path / "b", callbacks=[PatientStopping(early_stopping_patience=3)], **options), [0.4])
+    resumed.train(resume_from_checkpoint=str(tmp_path / "b/checkpoint-12"))
+    assert resumed.state.epoch == 5
 
 
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
@@ -98,7 +141,7 @@ def test_an_interrupted_training_ends_where_an_undisturbed_one_does(tmp_path, em
     undisturbed = build(tmp_path / "a", ema_decay=ema_decay)
     average = undisturbed.averaged
     undisturbed.train()
-    build(tmp_path / "b", ema_decay=ema_decay, callbacks=[StopAfterFirstEpoch()]).train()
+    build(tmp_path / "b", ema_decay=ema_decay, callbacks=[StopAfter(1)]).train()
     resumed = build(tmp_path / "b", ema_decay=ema_decay)
     resumed_average = resumed.averaged
     resumed.train(resume_from_checkpoint=str(tmp_path / "b/checkpoint-3"))

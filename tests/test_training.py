@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -9,10 +10,12 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+import torch
 from conftest import RATE
 from conftest import ROOT
 from conftest import voice
 from conftest import write_corpus
+from transformers import TrainingArguments
 from transformers import pipeline
 
 from ser.arguments import parse_arguments
@@ -147,7 +150,7 @@ def test_a_student_learns_from_teachers_of_the_same_parts_only(finished, small_c
     assert targets.sum(1) == pytest.approx(1, abs=1e-5)
     assert len(np.unique(targets.round(4))) > 100  # no longer two values, of labels and their smoothing
     with pytest.raises(ValueError, match="knows other labels than this run"):
-        load_teacher(teachers[1], split_of(student.data), ["calm", "angry"])
+        load_teacher(teachers[1], split_of(student.data, student.parts["train"]), ["calm", "angry"])
     with pytest.raises(ValueError, match="--teachers: expected a model folder with its results.json; got 'nowhere'"):
         prepare(*parse_arguments([*arguments, "--teachers", "nowhere", "--seed", "1"]))
 
@@ -324,12 +327,27 @@ def test_the_direction_follows_the_figure(metric, greater_is_better):
     assert training.greater_is_better is greater_is_better
 
 
+def test_one_process_uses_one_gpu(monkeypatch, caplog):
+    def setup(arguments):
+        arguments._n_gpu = 4
+        return torch.device("cpu")
+
+    monkeypatch.setattr(TrainingArguments, "_setup_devices", property(setup))
+    with caplog.at_level(logging.INFO):
+        *_, training = parse_arguments(["--recipe", "cnn1d", "--data_dir", "x"])
+    assert training.n_gpu == 1
+    assert "one of 4 GPUs is used; for all: torchrun --nproc_per_node 4 train.py" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--model", '{"channels": [8, 16]}'], "--model does not describe a network"),
         (["--model", '{"dropout": "high"}'], "--model does not describe a network"),
         (["--feature_extractor", '{"n_mels": "64"}'], "--feature_extractor: expected n_mels as a whole number"),
+        (["--metric_for_best_model", "f1"], "expected --metric_for_best_model out of loss, accuracy, uar"),
+        (["--eval_strategy", "no", "--load_best_model_at_end", "False"], "add --early_stopping_patience 0"),
+        (["--model_dir", "clips"], "would be replaced and holds other files; choose a new folder"),
         (["--resume_from_checkpoint", "nowhere"], "expected a checkpoint folder or 'last'"),
         (["--resume_from_checkpoint", "last"], "there is no checkpoint in"),
     ],

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import datasets
+
 from ser.corpora.crema_d import CremaD
 from ser.corpora.crema_d import load_crema_d
 from ser.corpora.emodb import EmoDB
@@ -22,4 +24,9 @@ def title_of(source: str) -> str:
     return CORPORA[name.lower()].TITLE if name.lower() in CORPORA else name
 
 
-__all__ = ["CORPORA", "load_crema_d", "load_emodb", "load_labelled_audio", "title_of"]
+def corpus_of(clips: datasets.Dataset, title: str) -> str:
+    """The corpus that clips are of: CREMA-D if all have its official names, whatever their folder is called."""
+    return CremaD.TITLE if "actor" in clips.column_names else title
+
+
+__all__ = ["CORPORA", "corpus_of", "load_crema_d", "load_emodb", "load_labelled_audio", "title_of"]

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import datasets
+from datasets.exceptions import DatasetsError
 
 from ser.corpora.crema_d import EMOTION_OF_CODE
 from ser.corpora.crema_d import EMOTIONS
@@ -111,7 +112,10 @@ def _load(name: str, label_column: str, cache_dir: str | None) -> datasets.Datas
         _refuse_outside(rows, folder)
         loaded = datasets.Dataset.from_list(_once(rows) if tables else _read_subfolders(folder, label_column))
     else:
-        loaded = datasets.load_dataset(name, cache_dir=cache_dir)
+        try:
+            loaded = datasets.load_dataset(name, cache_dir=cache_dir)
+        except (RuntimeError, DatasetsError) as error:  # a loading script, or files that are damaged
+            raise ValueError(f"dataset {name!r} cannot be read: {error.__cause__ or error}") from error
     return datasets.concatenate_datasets(list(loaded.values())) if isinstance(loaded, dict) else loaded
 
 

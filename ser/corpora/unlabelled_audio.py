@@ -73,7 +73,7 @@ def open_dataset(name: str, *, split: str | None, streaming: bool, audio_column:
             raise ValueError("it has no rows")
         clips = loaded.select_columns(audio_column).cast_column(audio_column, UNDECODED)
         next(iter(clips), None)  # so that audio in a form that is never readable is refused here
-    except (OSError, ValueError, ImportError, pa.ArrowException, DatasetsError) as error:
+    except (OSError, ValueError, ImportError, RuntimeError, pa.ArrowException, DatasetsError) as error:
         raise ValueError(f"dataset {name!r} cannot be read: {error.__cause__ or error}") from error
     return clips
 
