@@ -24,7 +24,7 @@ FEATURES = """
 ## Features
 
 Clips per second from WAV files, and how many times longer the others take than ours ({clips} clips, {rounds} rounds).
-The floor is decoding and the Fourier transform alone: its share of our time is how far we are from it.
+The floor is decoding and the Fourier transform alone: at 100 % we would take no longer than that.
 `transformers` is `ASTFeatureExtractor`, which computes 128 bands and pads to 10 s; openSMILE's eGeMAPS ({opensmile})
 are other features, 88 numbers a clip.
 

@@ -58,7 +58,7 @@ CREMA_D = Corpus(
     details="Twelve fixed sentences, spoken by actors; the silent clip and one of each pair of identical clips under "
     "contradicting names are left out.",
     limits="Acted emotions of 91 actors, English, twelve sentences, one recording room.\nOther microphones, languages, "
-    "ages, spontaneous speech and mixed feelings are outside what it was tested on.",
+    "ages, spontaneous speech and mixed feelings are outside what it was trained on.",
     language="en",
     licence="database under ODbL 1.0, contents under DbCL 1.0.",
     licence_id="odbl",
@@ -74,7 +74,7 @@ EMODB = Corpus(
     speech="the acted German speech of EmoDB",
     details="Ten fixed sentences, spoken by ten actors.",
     limits="Acted emotions of ten actors, German, ten sentences, one recording room.\nOther speakers, languages and "
-    "spontaneous speech are outside what it was tested on.",
+    "spontaneous speech are outside what it was trained on.",
     language="de",
     licence="CC0 1.0 (some copies say CC BY 4.0).",
     licence_id="cc0-1.0",

@@ -71,6 +71,7 @@ def measure(clips: datasets.Dataset, extractor: SERFeatureExtractor) -> dict:
             name: dict(zip(map(str, QUANTILES), np.quantile(levels[labels == index], QUANTILES).round(1), strict=True))
             for index, name in enumerate(names)
         },
+        "always_the_commonest": round(np.bincount(parts["test"]["label"][:]).max() / len(parts["test"]), 4),
         "own_noise": named_by_noise(own, parts),
         "other_noise": named_by_noise(other, parts),
     }

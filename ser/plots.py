@@ -12,6 +12,7 @@ from ser.activation import Activation
 from ser.feature_extraction_ser import SERFeatureExtractor
 
 MOST_POINTS = 20_000  # of a waveform; more cannot be seen
+FEWEST_CLIPS = 10  # whose share of right answers tells something
 INK = "#777777"  # as far from white as from the page at night
 TRAINING, DEV = "#1f6fb2", "#c8501e"
 
@@ -30,7 +31,7 @@ def plot_side_by_side(results: dict[str, dict]) -> Figure:
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, (recipe, run) in zip(figure.subplots(1, len(results), sharey=True), results.items(), strict=True):
         _draw_curves(axes, run["history"], "accuracy")
-        axes.set_title(f"{recipe}: {run['accuracy']:.1%} of the test part ({run['protocol']}, seed {run['seed']})")
+        axes.set_title(f"{recipe}: test accuracy {run['accuracy']:.1%} ({run['protocol']}, seed {run['seed']})")
     return figure
 
 
@@ -49,9 +50,8 @@ def plot_reliability(calibration: dict[str, dict], title: str) -> Figure:
     """Accuracy against confidence on the test part, before and after calibration (see `ser.calibration`)."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     for axes, (when, report) in zip(figure.subplots(1, 2, sharey=True), calibration.items(), strict=True):
-        confidence, accuracy, clips = (
-            [each[name] for each in report["bins"]] for name in ("confidence", "accuracy", "clips")
-        )
+        bins = [each for each in report["bins"] if each["clips"] >= FEWEST_CLIPS]
+        confidence, accuracy, clips = ([each[name] for each in bins] for name in ("confidence", "accuracy", "clips"))
         axes.plot([0, 1], [0, 1], color="grey", ls="--", label="as sure as right")
         axes.plot(confidence, accuracy, color=TRAINING, marker="o", label="the model")
         for x, y, count in zip(confidence, accuracy, clips, strict=True):
@@ -61,7 +61,7 @@ def plot_reliability(calibration: dict[str, dict], title: str) -> Figure:
         )
         axes.grid(alpha=0.3)
         axes.legend(loc="upper left")
-    figure.suptitle(f"{title} (beside each point: clips)")
+    figure.suptitle(f"{title} (beside each point: clips; fewer than {FEWEST_CLIPS} are left out)")
     return figure
 
 

@@ -3,8 +3,11 @@
 python -m ser.regenerate    # or: make results
 """
 
+import csv
 import json
 from pathlib import Path
+
+import numpy as np
 
 from ser.files import write_text
 from ser.model_card import MEASURED
@@ -19,12 +22,14 @@ from ser.tables import benchmark_figures
 from ser.tables import corpora_table
 from ser.tables import noise_floor_figures
 from ser.tables import page_figures
+from ser.tables import paired_differences
 from ser.tables import protocol_table
 from ser.tables import recipe_table
 from ser.tables import robustness_table
 from ser.tables import variant_table
 
 ROOT = Path(__file__).parent.parent
+BUNDLED_RUN = "tfds/seed-0"
 SIDE_BY_SIDE = ("zcr-energy-1d", "mel-2d")
 RESULTS = """# Results
 
@@ -62,6 +67,18 @@ def read_measured(folder: Path, what: str) -> dict[str, dict[str, dict]]:
     return {name: figures for name, figures in models.items() if figures}
 
 
+def read_hits(root: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Whether each bundled model was right, by its name, and who speaks, for each clip of the test part."""
+    hits, actors = {}, []
+    for name in sorted(path.parent.name for path in (root / "checkpoints").glob("*/results.json")):
+        with (root / "results" / name / BUNDLED_RUN / "predictions.csv").open(newline="", encoding="utf-8") as file:
+            (_, _, *labels), *rows = csv.reader(file)
+        guesses = np.array([row[2:] for row in rows], dtype=float).argmax(1)
+        hits[name] = np.array([row[1] for row in rows]) == np.array(labels)[guesses]
+        actors = [row[0].split("_")[0] for row in rows]
+    return hits, actors
+
+
 def replace_block(text: str, name: str, block: str) -> str:
     """`text` with what stands between the two markers of a block replaced.
 
@@ -85,6 +102,7 @@ def regenerate(root: Path) -> dict[Path, str]:
     noise = json.loads((root / "results/noise_floor.json").read_text(encoding="utf-8"))
     blocks = {
         "results": recipes,
+        "pairs": paired_differences(*read_hits(root)),
         "elsewhere": robustness_table(sturdy, HARDEST),
         "noise": noise_floor_figures(noise),
         "abroad": corpora_table(abroad),

@@ -28,7 +28,7 @@ def write_report(run: "Run", model: PreTrainedModel, results: dict, logits: np.n
         results: The content of `results.json`.
         logits: Of the test part, shape `(test_clips, num_labels)`.
     """
-    title = run.name.replace("/", ", ") + ("" if results["valid"] else ": INVALID, training and test part overlap")
+    title = run.name.replace("/", ", ") + ("" if results["valid"] else "\nINVALID: training and test part overlap")
     pictures = {
         "curves.png": plot_curves(results["history"], title),
         "reliability.png": plot_reliability(results["calibration"], title),

@@ -64,6 +64,19 @@ def test_markers_must_be_there():
         replace_block("no markers", "results", "table")
 
 
+def test_a_condition_that_the_recipe_was_chosen_with_is_no_untouched_test():
+    figure = {"accuracy": 0.5, "change": -0.1, "change_interval_95": [-0.2, 0.0]}
+    sentence = 'The recipe was chosen with "telephone band" in view'
+    for recipe, condition, told in (
+        ("flagship-distilled", "telephone band", True),
+        ("flagship-distilled", "clean", False),
+        ("cnn2d", "telephone band", False),
+    ):
+        card = render_card(changed(recipe=recipe), {condition: figure})
+        assert f"| {condition} | 0.500 | -0.100 | -0.200 to +0.000 |" in card
+        assert (sentence in card) == told
+
+
 def test_a_corpus_that_the_recipe_was_chosen_with_is_no_untouched_test():
     figures = {"labels": ["anger"], "clips": 9, "accuracy": 0.5, "uar": 0.4, "confidence": 0.6}
     figures["interval_95"] = {"accuracy": [0.4, 0.6]}

@@ -10,6 +10,7 @@ from conftest import ROOT
 from ser.plots import plot_side_by_side
 from ser.tables import corpora_table
 from ser.tables import noise_floor_figures
+from ser.tables import paired_differences
 from ser.tables import protocol_table
 from ser.tables import recipe_table
 from ser.tables import robustness_table
@@ -130,12 +131,16 @@ def test_a_run_that_says_otherwise_than_its_recipe_is_marked_and_gives_way_to_on
 def test_corpora_are_rows_and_models_columns():
     figures = {"clips": 454, "speakers": 10, "accuracy": 0.5, "interval_95": {"accuracy": [0.4, 0.6]}}
     figures |= {"intended": {"sad": 254, "anger": 200}, "answered": {"sad": 100, "anger": 354}}
+    figures |= {"uar": 0.45, "labels": ["anger", "sad"]}
+    half, always = "0.500 (0.400 to 0.600), UAR 0.450", "0.559, UAR 0.500"
     too_often = "anger: 78 %, intended 44 %"
     table = corpora_table({"a": {"EmoDB": figures}, "b": {"EmoDB": figures, "mine": figures | {"speakers": None}}})
     assert rows(table) == [
-        ["EmoDB", "454", "10", "0.500 (0.400 to 0.600)", "0.500 (0.400 to 0.600)"],
+        ["EmoDB", "454", "10", half, half],
+        ["always sad", "", "", always, always],
         ["answered too often", "", "", too_often, too_often],
-        ["mine", "454", "unknown", "", "0.500 (0.400 to 0.600)"],
+        ["mine", "454", "unknown", "", half],
+        ["always sad", "", "", "", always],
         ["answered too often", "", "", "", too_often],
     ]
 
@@ -144,9 +149,18 @@ def test_the_noise_is_told_of_the_loudest_and_the_quietest_emotion():
     named = {"accuracy": 0.3, "interval_95": {"accuracy": [0.2, 0.4]}, "test_clips": 1556}
     levels = {name: {"0.5": level} for name, level in (("sad", -18.4), ("fear", -25.0), ("anger", -34.8))}
     report = {"below_the_voice_db": levels, "own_noise": named, "other_noise": named, "protocol": "tfds"}
+    report["always_the_commonest"] = 0.171
     words = " ".join(noise_floor_figures(report).split())
     assert "lies 35 dB below the voice in a clip of anger, and 18 dB below it in one of sad" in words
     assert "an accuracy of 0.300 (0.200 to 0.400) (`tfds`, 1,556 clips" in words
+    assert "always naming the commonest emotion has 0.171" in words
+
+
+def test_models_are_compared_on_the_same_clips():
+    hits = {"flagship-distilled": np.array([1, 1, 0, 1]) > 0, "cnn2d": np.array([0, 1, 0, 0]) > 0}
+    words = paired_differences(hits, ["a", "a", "b", "b"])
+    assert words.startswith("Accuracy of `flagship-distilled` less that of `cnn2d` +0.500 (+0.500 to +0.500):\n")
+    assert "the same 4 clean clips" in words
 
 
 def test_conditions_are_rows_and_models_columns():

@@ -25,7 +25,8 @@ class Recipe:
         budget_without_gpu: Arguments by which `ser.reproduce` cuts a run down that would take days on two CPU cores.
         printed_accuracy: Test accuracy that the authors of the source print, if they do.
         printed_confusion: The pair of emotions that the source names as confused most, if it does.
-        chosen_with: Corpora that the recipe was not trained on, but chosen with in view: no untouched tests of it.
+        chosen_with: Other corpora, and conditions of `ser.robustness`, whose figures were in view when the recipe was
+            chosen: no untouched tests of it.
     """
 
     config_class: type[SERConfig]

@@ -33,5 +33,6 @@ RECIPE = replace(
         "teacher_share": 0.7,
     },
     variants=VARIANTS,
-    chosen_with=("EmoDB",),  # in which the models before it heard anger far too often
+    # In EmoDB the models before it heard anger far too often; on the telephone it had been worse itself.
+    chosen_with=("EmoDB", "telephone band"),
 )
