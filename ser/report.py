@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 from transformers import PreTrainedModel
 
 from ser.files import atomic_folder
@@ -19,16 +20,14 @@ if TYPE_CHECKING:
     from ser.training import Run
 
 
-def write_report(run: "Run", model: PreTrainedModel, results: dict, logits: np.ndarray) -> None:
-    """Write `RESULTS_DIR/RUN/` and the model folder, each at once.
+def draw(results: dict, name: str) -> dict[str, Figure]:
+    """The pictures of a report, by the names of their files.
 
     Args:
-        run: The run.
-        model: With its final weights.
         results: The content of `results.json`.
-        logits: Of the test part, shape `(test_clips, num_labels)`.
+        name: Of the run, for their titles.
     """
-    title = run.name.replace("/", ", ") + ("" if results["valid"] else "\nINVALID: training and test part overlap")
+    title = name.replace("/", ", ") + ("" if results["valid"] else "\nINVALID: training and test part overlap")
     pictures = {
         "curves.png": plot_curves(results["history"], title),
         "reliability.png": plot_reliability(results["calibration"], title),
@@ -45,6 +44,19 @@ def write_report(run: "Run", model: PreTrainedModel, results: dict, logits: np.n
             normalized=True,
             listener="people",
         )
+    return pictures
+
+
+def write_report(run: "Run", model: PreTrainedModel, results: dict, logits: np.ndarray) -> None:
+    """Write `RESULTS_DIR/RUN/` and the model folder, each at once.
+
+    Args:
+        run: The run.
+        model: With its final weights.
+        results: The content of `results.json`.
+        logits: Of the test part, shape `(test_clips, num_labels)`.
+    """
+    pictures = draw(results, run.name)
     with atomic_folder(run.results_dir) as folder:
         (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         for name, figure in pictures.items():

@@ -297,29 +297,33 @@ def benchmark_figures(features: dict, training: dict, inference: dict, one_core:
     """What `benchmarks/features.py`, `training.py`, `inference.py` and `one_core.py` measured, in words."""
     mel = features["threads"]["1"]["log-mel (cnn2d)"]["ratios"]["librosa"]["median"]
     epochs = {name: run["ratios"] for name, run in training["recipes"].items()}
-    fast, same, fresh = (
+    plain, fast, same, fresh = (
         "{median:.1f} ({min:.1f} to {max:.1f})".format(**epochs[recipe][side]["later_epoch"])
         for recipe, side in (
+            ("mel-2d", "ours, fp32"),
             ("mel-2d", "ours, bf16"),
-            ("zcr-energy-1d", "ours, bf16, not augmented"),
-            ("zcr-energy-1d", "ours, bf16"),
+            ("zcr-energy-1d", "ours, fp32, not augmented"),
+            ("zcr-energy-1d", "ours, fp32"),
         )
     )
+    sizes = training["recipes"]["mel-2d"]["sizes"]
     ratios = inference["pipeline"]["wav2vec2-base"]["latency_ratios"]
     small, large = (ratios[name]["median"] for name in ("cnn1d", "cnn2d"))
     name = Path(MODEL).name
     default = one_core["models"][name]
+    low, high = default["accuracy"]["change_interval_95"]
     milliseconds = {way: times["median"] for way, times in default["milliseconds"].items()}
     lines = [
         f"Beside what else one would run, on the same {training['cores']} cores:",
         f"log-mel features of {mel:.1f} times as many clips a second as librosa (one process);",
-        f"an epoch of `mel-2d` in bf16 {fast} times as fast as Keras, one of `zcr-energy-1d` {same} times",
-        f"on the same work, and {fresh} times where each epoch augments every clip anew and Keras did it once;",
+        f"an epoch of `mel-2d` over {sizes['train']} clips {plain} times as fast as Keras (both in float32; ours in",
+        f"bfloat16 {fast}), one of `zcr-energy-1d` {same} times on the same work, and {fresh} times",
+        "where each epoch augments every clip anew and Keras did it once;",
         f"a clip of 3 s heard {small:.0f} (`cnn1d`) and {large:.0f} (`cnn2d`) times as fast as by wav2vec2-base.",
         f"`{name}` hears such a clip in {milliseconds['pipeline']:.0f} ms on one core, as an ONNX file in",
         f"{milliseconds['onnx']:.0f} ms, and in 8 bits ({default['megabytes']['onnx, 8 bits']} MB) in "
         f"{milliseconds['onnx, 8 bits']:.0f} ms, which changes its accuracy by",
-        f"{100 * default['accuracy']['change']:+.1f} points.",
+        f"{100 * default['accuracy']['change']:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}).",
         "[All figures](results/benchmarks.md).",
     ]
     return "\n".join([*lines, ""])
