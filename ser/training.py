@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 from typing import cast
 
 import datasets
@@ -142,20 +143,11 @@ def prepare(
     check_replaceable(model_folder(options, training), holding=REPORT)
     check_selection(training)
     training.resume_from_checkpoint = find_checkpoint(training)
-    recipe = load_recipe(data.recipe, data.variant)
     if training.push_to_hub:
         check_token(training.hub_token)
-    heard_before: list[dict] | None = []
-    in_use = dict(recipe.in_use)
-    if options.model_name_or_path:
-        extractor, model, started_from = load_start(options)
-        extractor, in_use = as_trained(extractor, recipe)
-    else:
-        model_fields = _overrides(options.model, "model")
-        _refuse_unknown("model", model_fields, recipe.config_class())
-        asked = _overrides(options.feature_extractor, "feature_extractor")
-        extractor = build_extractor(recipe, asked)
-        in_use = {name: value for name, value in in_use.items() if name not in asked}
+    recipe = load_recipe(data.recipe, data.variant)
+    start = load_start(options) if options.model_name_or_path else None
+    extractor, in_use = as_trained(start.extractor, recipe) if start else new_front_end(recipe, options)
     if not training.resume_from_checkpoint:
         report = Path(options.results_dir) / run_name(data, options, training)
         refuse_to_overwrite(report, data.command, fine_tuned_from(options))
@@ -163,37 +155,43 @@ def prepare(
         if getattr(augmentation, name) and extractor.features != ["log_mel"]:
             raise ValueError(f"{name} needs features of log_mel alone; set it to 0 for other features")
     with training.main_process_first(desc="reading the clips"):  # the other processes find them in the cache
-        clips, augment_copy = fixed_share(load_clips(data), data.share_of_clips), None
-        labels = clips.features["label"].names
-        part_names = split_of(data, clips)
-        if options.model_name_or_path:
-            check_unheard(options.model_name_or_path, started_from, part_names)
-            heard_before = heard_splits(started_from)
-        teachers = load_teachers(training, part_names, labels)
-        if data.protocol == "leaky":
-            clips, augment_copy = with_copies(clips), augment_waveform(augmentation, extractor)
-            augmentation.waveform_probability = 0.0  # once for each copy, before the split, instead of on the fly
-        clips = with_features(clips, extractor, augment_copy=augment_copy)
+        clips = fixed_share(load_clips(data), data.share_of_clips)
+        if start:
+            check_unheard(start.source, start.report, split_of(data, clips))
+        teachers = load_teachers(training, split_of(data, clips), clips.features["label"].names)
+        clips = hear(clips, data, augmentation, extractor)
     parts = split(clips, data.protocol, fold=data.fold, split_seed=data.split_seed)
     if augmentation.vote_share and listeners_votes(parts["train"]) is None:
         raise ValueError("--vote_share needs clips with listeners' votes, as CREMA-D has them; set it to 0")
-    if options.model_name_or_path:
-        replace_head(model, labels)
-    else:
-        if extractor.normalization == "corpus":
-            train = ClipDataset(parts["train"], extractor)
-            extractor.fit_normalization(train.raw_features(index) for index in range(len(train)))
-        model = build_model(recipe, model_fields, extractor, labels)
+    labels = clips.features["label"].names
+    model = replace_head(start.model, labels) if start else new_model(recipe, options, extractor, parts)
     if training.push_to_hub and training.process_index == 0:  # before hours of training, not after
-        training.hub_model_id = claim_repository(
-            training.hub_model_id or f"ser-{data.recipe}",
-            token=training.hub_token,
-            private=training.hub_private_repo,
-            branch=training.hub_revision,
-        )
-        check_card(unfinished_card(training.hub_model_id, [], license=options.license))
+        claim(data, options, training)
+    heard_before = heard_splits(start.report) if start else []
     commit = git_commit()
     return Run(data, options, augmentation, training, parts, extractor, in_use, model, heard_before, teachers, commit)
+
+
+def claim(data: DataArguments, options: ModelArguments, training: SERTrainingArguments) -> None:
+    """Make the repository that the model will be pushed to, and see that its card will be taken."""
+    training.hub_model_id = claim_repository(
+        training.hub_model_id or f"ser-{data.recipe}",
+        token=training.hub_token,
+        private=training.hub_private_repo,
+        branch=training.hub_revision,
+    )
+    check_card(unfinished_card(training.hub_model_id, [], license=options.license))
+
+
+def hear(
+    clips: datasets.Dataset, data: DataArguments, augmentation: AugmentationArguments, extractor: SERFeatureExtractor
+) -> datasets.Dataset:
+    """The clips with their features; for `leaky`, each with an augmented copy beside it."""
+    augment_copy = None
+    if data.protocol == "leaky":
+        clips, augment_copy = with_copies(clips), augment_waveform(augmentation, extractor)
+        augmentation.waveform_probability = 0.0  # once for each copy, before the split, instead of on the fly
+    return with_features(clips, extractor, augment_copy=augment_copy)
 
 
 def refuse_to_overwrite(folder: Path, command: str, tuned_from: str | None) -> None:
@@ -279,6 +277,24 @@ def _overrides(text: str, name: str) -> dict:
     return overrides
 
 
+def new_front_end(recipe: Recipe, options: ModelArguments) -> tuple[SERFeatureExtractor, dict]:
+    """The recipe's front end with the changes that were asked for, and the fields that are others in use."""
+    _refuse_unknown("model", _overrides(options.model, "model"), recipe.config_class())
+    asked = _overrides(options.feature_extractor, "feature_extractor")
+    return build_extractor(recipe, asked), {name: value for name, value in recipe.in_use.items() if name not in asked}
+
+
+def new_model(
+    recipe: Recipe, options: ModelArguments, extractor: SERFeatureExtractor, parts: datasets.DatasetDict
+) -> CNNForAudioClassification:
+    """The recipe's network, untrained, once the front end has learned the normalisation of the training part."""
+    if extractor.normalization == "corpus":
+        train = ClipDataset(parts["train"], extractor)
+        extractor.fit_normalization(train.raw_features(index) for index in range(len(train)))
+    labels = parts["train"].features["label"].names
+    return build_model(recipe, _overrides(options.model, "model"), extractor, labels)
+
+
 def build_extractor(recipe: Recipe, overrides: dict) -> SERFeatureExtractor:
     """The recipe's front end."""
     _refuse_unknown("feature_extractor", overrides, SERFeatureExtractor())
@@ -316,11 +332,20 @@ def load_teachers(training: SERTrainingArguments, split: dict, labels: list[str]
     return [load_teacher(folder, split, labels) for folder in folders]
 
 
-def load_start(options: ModelArguments) -> tuple[SERFeatureExtractor, CNNForAudioClassification, dict | None]:
-    """Front end, network and, if there is one, report of a trained model of this project.
+class Start(NamedTuple):
+    """A trained model to go on from: where it came from, its front end, network and, if there is one, report."""
+
+    source: str
+    extractor: SERFeatureExtractor
+    model: CNNForAudioClassification
+    report: dict | None
+
+
+def load_start(options: ModelArguments) -> Start:
+    """The model that `--model_name_or_path` names.
 
     Raises:
-        ValueError: There is no such model, or `--model` or `--feature_extractor` would change it.
+        ValueError: There is no such model of this project, or `--model` or `--feature_extractor` would change it.
     """
     source = cast(str, options.model_name_or_path)  # asked for only where it is given
     if options.model != "{}" or options.feature_extractor != "{}":
@@ -332,7 +357,7 @@ def load_start(options: ModelArguments) -> tuple[SERFeatureExtractor, CNNForAudi
     except ValueError as error:
         raise ValueError(f"--model_name_or_path: {error}") from error
     model.config.calibration_temperature = 1.0  # of the old weights
-    return extractor, model.to(memory_format=torch.channels_last), report
+    return Start(source, extractor, model.to(memory_format=torch.channels_last), report)
 
 
 def trained_name(source: str) -> str:
@@ -355,8 +380,8 @@ def repeatable(run: Run) -> str:
     return run.data.command.replace("python", launcher, 1)
 
 
-def replace_head(model: CNNForAudioClassification, labels: list[str]) -> None:
-    """Give a trained network a new output layer for other labels than its own; for the same ones it keeps the old."""
+def replace_head(model: CNNForAudioClassification, labels: list[str]) -> CNNForAudioClassification:
+    """The model, with a new output layer for other labels than its own; for the same ones it keeps the old."""
     old = labels_of(model)
     if sorted(old) == sorted(labels):
         order = [old.index(label) for label in labels]
@@ -367,6 +392,7 @@ def replace_head(model: CNNForAudioClassification, labels: list[str]) -> None:
         model.classifier = torch.nn.Linear(model.classifier.in_features, len(labels))
     model.config.id2label = dict(enumerate(labels))
     model.config.label2id = {label: index for index, label in enumerate(labels)}
+    return model
 
 
 def train(run: Run) -> dict | None:
