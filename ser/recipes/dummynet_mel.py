@@ -2,7 +2,7 @@
 
 Some 20,000 steps cost ten and more GMACs a clip. `python train.py --recipe dummynet-mel --data_dir DIR` is the full
 run, for a GPU; without one, `ser.reproduce` trains on a fifth of the clips and for fewer epochs, and the table says so.
-A batch of 32 would need more than 4 GiB: four batches of 8 make one step, which is the same without batch norm.
+A batch of 32 would need far more memory: four batches of 8 make one step, which is the same without batch norm.
 """
 
 from dataclasses import replace
