@@ -52,8 +52,8 @@ Printed: under a protocol of the authors' own. Clean random: 30 % of the clips f
 of 19 actors who are in no other part (`tfds`; EmoDB: each of ten speakers in turn, `loso`). Leaky: every clip twice
 before a random split, selection on the test part: **these figures are invalid** and show how such figures come about.
 The random split is mostly not the easier one here: it has other test clips, fewer training clips and a third of the
-dev clips, so the difference between these columns is not what known speakers alone do. The leaky `mel-2d` was trained before
-its recipe averaged the weights; its dev accuracy jumped from epoch to epoch, and the best one was chosen.
+dev clips, so the difference between these columns is not what known speakers alone do. The leaky `mel-2d` was
+trained before its recipe averaged the weights; its dev accuracy jumped from epoch to epoch, and the best was chosen.
 Reduced: a fixed share of the clips, and fewer epochs, for a network too slow for a CPU. Changed: what the run's command
 says otherwise than the recipe.
 Training and most confused: of the run on unseen speakers where there is one (EmoDB: of one fold), the latter beside the
