@@ -37,6 +37,7 @@ from ser.augmentation import mixup
 from ser.memory import hand_back_freed_memory
 
 LIVE_WEIGHTS = "live_weights.safetensors"
+HAND_BACK_SECONDS = 20.0  # between two; each costs half a second, as what the next batches need is requested again
 
 
 class _Averaging(TrainerCallback):
@@ -48,6 +49,18 @@ class _Averaging(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self.trainer.averaged is not None:
             self.trainer.averaged.update_parameters(self.trainer.model)
+
+
+class _HandingBack(TrainerCallback):
+    """Gives the memory that batches of other lengths left scattered to the kernel, before it adds up."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if time.monotonic() - self.last > HAND_BACK_SECONDS:
+            hand_back_freed_memory()
+            self.last = time.monotonic()
 
 
 class PatientStopping(EarlyStoppingCallback):
@@ -117,6 +130,8 @@ class SERTrainer(Trainer):
         if ema_decay:
             self.averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
             self.add_callback(_Averaging(self))
+        if self.args.use_cpu:
+            self.add_callback(_HandingBack())
 
     def _get_train_sampler(self, train_dataset: torch.utils.data.Dataset | None = None) -> Any:
         sampler = super()._get_train_sampler(train_dataset)
@@ -165,10 +180,7 @@ class SERTrainer(Trainer):
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """As `Trainer`, with the averaged weights."""
         with self.averaged_weights():
-            figures = super().evaluate(*args, **kwargs)
-        if self.args.use_cpu:
-            hand_back_freed_memory()
-        return figures
+            return super().evaluate(*args, **kwargs)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Saves the averaged weights as the model and, beside them, the live ones that training goes on from."""
