@@ -19,6 +19,7 @@ from ser.tables import PROTOCOL_LEGEND
 from ser.tables import RECIPE_LEGEND
 from ser.tables import ROBUSTNESS_LEGEND
 from ser.tables import benchmark_figures
+from ser.tables import copies_figures
 from ser.tables import corpora_table
 from ser.tables import noise_floor_figures
 from ser.tables import page_figures
@@ -41,6 +42,11 @@ Written by `make results` from the `results.json` files. `python -m ser.reproduc
 ## One row for each recipe and protocol
 
 {protocols}
+## Where the leaky figures come from
+
+Accuracy, 95 % interval over the actors:
+
+{copies}
 ## Variants
 
 {variants}
@@ -67,16 +73,21 @@ def read_measured(folder: Path, what: str) -> dict[str, dict[str, dict]]:
     return {name: figures for name, figures in models.items() if figures}
 
 
+def read_predictions(run: Path) -> tuple[list[str], np.ndarray]:
+    """The name of each clip of a run's test part, and whether the model was right, both of shape `(clips,)`."""
+    with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        (_, _, *labels), *rows = csv.reader(file)
+    guesses = np.array([row[2:] for row in rows], dtype=float).argmax(1)
+    return [row[0] for row in rows], np.array([row[1] for row in rows]) == np.array(labels)[guesses]
+
+
 def read_hits(root: Path) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Whether each bundled model was right, by its name, and who speaks, for each clip of the test part."""
-    hits, actors = {}, []
+    """Whether each bundled model was right, by its name, and the name of each clip of the test part."""
+    hits: dict[str, np.ndarray] = {}
+    clips: list[str] = []
     for name in sorted(path.parent.name for path in (root / "checkpoints").glob("*/results.json")):
-        with (root / "results" / name / BUNDLED_RUN / "predictions.csv").open(newline="", encoding="utf-8") as file:
-            (_, _, *labels), *rows = csv.reader(file)
-        guesses = np.array([row[2:] for row in rows], dtype=float).argmax(1)
-        hits[name] = np.array([row[1] for row in rows]) == np.array(labels)[guesses]
-        actors = [row[0].split("_")[0] for row in rows]
-    return hits, actors
+        clips, hits[name] = read_predictions(root / "results" / name / BUNDLED_RUN)
+    return hits, clips
 
 
 def replace_block(text: str, name: str, block: str) -> str:
@@ -100,9 +111,13 @@ def regenerate(root: Path) -> dict[Path, str]:
     page, load, *beside = (json.loads((root / f"results/benchmarks/{name}.json").read_text()) for name in names)
     recipes, protocols = recipe_table(results) + RECIPE_LEGEND, protocol_table(results) + PROTOCOL_LEGEND
     noise = json.loads((root / "results/noise_floor.json").read_text(encoding="utf-8"))
+    copies = copies_figures(
+        {run.parts[-3]: read_predictions(run) for run in sorted((root / "results").glob("*/leaky/*"))}
+    )
     blocks = {
         "results": recipes,
         "pairs": paired_differences(*read_hits(root)),
+        "copies": copies,
         "elsewhere": robustness_table(sturdy, HARDEST),
         "noise": noise_floor_figures(noise),
         "abroad": corpora_table(abroad),
@@ -115,6 +130,7 @@ def regenerate(root: Path) -> dict[Path, str]:
     text = RESULTS.format(
         recipes=recipes,
         protocols=protocols,
+        copies=copies,
         conditions=robustness_table(sturdy) + ROBUSTNESS_LEGEND,
         variants=variant_table(results, sturdy, abroad),
     )

@@ -1,5 +1,6 @@
 """Tables of results: one row for each recipe, and one for each recipe and protocol."""
 
+from collections import Counter
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -221,14 +222,14 @@ def robustness_table(models: dict[str, dict[str, dict]], conditions: Sequence[st
     return _markdown(("condition", *(f"`{name}`" for name in models)), rows)
 
 
-def paired_differences(hits: dict[str, np.ndarray], actors: Sequence[str]) -> str:
+def paired_differences(hits: dict[str, np.ndarray], clips: Sequence[str]) -> str:
     """How much more often the default model is right than each other one on the same clips, in words.
 
     Args:
         hits: By the name of a model, whether it was right, shape `(clips,)`.
-        actors: Who speaks in each clip.
+        clips: Names of the clips of CREMA-D, which begin with the actor.
     """
-    name = Path(MODEL).name
+    name, actors = Path(MODEL).name, _actors(clips)
     changes = {other: hits[name].astype(float) - right for other, right in hits.items() if other != name}
     parts = [
         f"`{other}` {change.mean():+.3f} ({low:+.3f} to {high:+.3f})"
@@ -239,6 +240,34 @@ def paired_differences(hits: dict[str, np.ndarray], actors: Sequence[str]) -> st
         f"Accuracy of `{name}` less that of {', '.join(parts)}:\n"
         f"the same {len(actors):,} clean clips (`tfds`), one seed each, 95 % interval over the actors.\n"
     )
+
+
+def copies_figures(runs: dict[str, tuple[Sequence[str], np.ndarray]]) -> str:
+    """How a leaky split inflates the figures of a recipe: clips that training had a copy of, and the others, in words.
+
+    Args:
+        runs: By recipe, the name of each clip of the test part, where a clip stands twice if neither of its copies is
+            in training, and whether the model was right, both of shape `(clips,)`.
+    """
+    lines = []
+    for name, (clips, hits) in runs.items():
+        times, actors = Counter(clips), _actors(clips)
+        known = np.array([times[clip] == 1 for clip in clips])
+        lines += [
+            f"- `{name}`: {_share_right(hits, actors, known)} on the {known.sum():,} test clips whose copy is in the",
+            f"  training part, {_share_right(hits, actors, ~known)} on the {(~known).sum():,} others;",
+            f"  its authors print {_recipe_of(name).printed_accuracy:.3f}.",
+        ]
+    return "\n".join([*lines, ""])
+
+
+def _share_right(hits: np.ndarray, actors: np.ndarray, chosen: np.ndarray) -> str:
+    low, high = mean_interval(hits[chosen].astype(float), actors[chosen])
+    return f"{hits[chosen].mean():.3f} ({low:.3f} to {high:.3f})"
+
+
+def _actors(clips: Sequence[str]) -> np.ndarray:
+    return np.array([clip.split("_")[0] for clip in clips])
 
 
 def corpora_table(models: dict[str, dict[str, dict]]) -> str:
@@ -447,6 +476,7 @@ __all__ = [
     "RECIPE_LEGEND",
     "ROBUSTNESS_LEGEND",
     "benchmark_figures",
+    "copies_figures",
     "noise_floor_figures",
     "corpora_table",
     "page_figures",

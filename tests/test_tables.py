@@ -8,6 +8,7 @@ import pytest
 from conftest import ROOT
 
 from ser.plots import plot_side_by_side
+from ser.tables import copies_figures
 from ser.tables import corpora_table
 from ser.tables import noise_floor_figures
 from ser.tables import paired_differences
@@ -161,6 +162,14 @@ def test_models_are_compared_on_the_same_clips():
     words = paired_differences(hits, ["a", "a", "b", "b"])
     assert words.startswith("Accuracy of `flagship-distilled` less that of `cnn2d` +0.500 (+0.500 to +0.500):\n")
     assert "the same 4 clean clips" in words
+
+
+def test_clips_known_from_training_are_told_from_the_others():
+    clips = ["1001_a", "1001_b", "1001_b", "1002_c"]  # b twice, so neither copy of it was in training
+    words = copies_figures({"mel-2d": (clips, np.array([True, True, False, True]))})
+    assert words.startswith("- `mel-2d`: 1.000 (1.000 to 1.000) on the 2 test clips whose copy is in")
+    assert "0.500 (0.500 to 0.500) on the 2 others" in words
+    assert words.endswith("its authors print 0.877.\n")
 
 
 def test_conditions_are_rows_and_models_columns():
