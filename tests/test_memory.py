@@ -42,20 +42,6 @@ def test_freed_tensors_are_reused_instead_of_asked_for_again(tmp_path):
     assert faults["kept"] < faults["returned"] / 4
 
 
-RESIDENT = """
-import psutil, torch
-from ser.memory import hand_back_freed_memory, keep_freed_memory
-
-keep_freed_memory()
-tensors = [torch.ones(4_000_000) for _ in range(16)]
-last = torch.ones(10)  # above the gap
-del tensors
-kept = psutil.Process().memory_info().rss
-assert hand_back_freed_memory()
-print([kept, psutil.Process().memory_info().rss])
-"""
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc's allocator is tuned")
 def test_what_is_kept_can_be_handed_back(tmp_path):
     kept, handed_back = run_python(RESIDENT, cwd=tmp_path, path=ROOT)[0]

@@ -1,6 +1,9 @@
 """Averaged weights, and that an interrupted training ends where an undisturbed one does."""
 
+import sys
+
 import numpy as np
+import psutil
 import pytest
 import torch
 from transformers import TrainerCallback
@@ -9,6 +12,8 @@ from transformers import TrainingArguments
 from ser import CNN1DConfig
 from ser import CNN1DForAudioClassification
 from ser import SERFeatureExtractor
+from ser import trainer as trainer_module
+from ser.memory import keep_freed_memory
 from ser.trainer import PatientStopping
 from ser.trainer import SERTrainer
 
@@ -187,3 +192,17 @@ def test_an_incomplete_batch_of_one_length_is_the_last(tmp_path):
     trainer = build(tmp_path, train_sampling_strategy="group_by_length", per_device_train_batch_size=10)
     sizes = [len(batch["labels"]) for batch in trainer.get_train_dataloader()]
     assert sizes == [10, 10, 4]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc keeps freed memory")
+def test_a_training_on_the_cpu_hands_freed_memory_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer_module, "HAND_BACK_SECONDS", 0.0)
+    trainer = build(tmp_path)
+    assert keep_freed_memory()
+    tensors = [torch.ones(4_000_000) for _ in range(16)]
+    above = torch.ones(10)
+    del tensors
+    kept = psutil.Process().memory_info().rss
+    trainer.train()
+    assert psutil.Process().memory_info().rss < kept - 200 * 2**20
+    assert len(above) == 10
