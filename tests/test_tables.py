@@ -167,9 +167,9 @@ def test_models_are_compared_on_the_same_clips():
 def test_clips_known_from_training_are_told_from_the_others():
     clips = ["1001_a", "1001_b", "1001_b", "1002_c"]  # b twice, so neither copy of it was in training
     words = copies_figures({"mel-2d": (clips, np.array([True, True, False, True]))})
-    assert words.startswith("- `mel-2d`: 1.000 (1.000 to 1.000) on the 2 test clips whose copy is in")
-    assert "0.500 (0.500 to 0.500) on the 2 others" in words
-    assert words.endswith("its authors print 0.877.\n")
+    assert words.startswith("- `mel-2d`: 0.750 in all (its authors print 0.877), which is\n")
+    assert "1.000 (1.000 to 1.000) on the 2 test clips whose copy is in the training part" in words
+    assert "and 0.500 (0.500 to 0.500) on the 2 others." in words
 
 
 def test_conditions_are_rows_and_models_columns():
