@@ -4,6 +4,8 @@ The source pads images to 400 frames before global average pooling; here padding
 frames count, and the longest clip has 157. Optimiser, batch and epochs are not told: Adam 1e-3 with early stopping.
 Batch norms see clips of one length at a time here, and their running statistics remember too few batches for that: dev
 figures jumped from epoch to epoch. So statistics, and weights with them, are averaged over some hundred batches.
+What it prints is what comes out where the list of clips is doubled for augmented copies, only the input of the 1D
+network is augmented, and rows are split after that: most test clips are training clips, too (`--protocol leaky`).
 """
 
 from ser.configuration_ser import CNN2DConfig
