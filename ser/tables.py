@@ -252,9 +252,10 @@ def copies_figures(runs: dict[str, tuple[Sequence[str], np.ndarray]]) -> str:
     for name, (clips, hits) in runs.items():
         times, actors = Counter(clips), _actors(clips)
         known, printed = np.array([times[clip] == 1 for clip in clips]), _recipe_of(name).printed_accuracy
+        beside = f" (its authors print {printed:.3f})" if printed else ""
         of_known, of_others = (_share_right(hits, actors, chosen) for chosen in (known, ~known))
         lines += [
-            f"- `{name}`: {hits.mean():.3f} in all (its authors print {printed:.3f}), which is",
+            f"- `{name}`: {hits.mean():.3f} in all{beside}, which is",
             f"  {of_known} on the {known.sum():,} test clips whose copy is in the training part",
             f"  and {of_others} on the {(~known).sum():,} others.",
         ]
@@ -262,8 +263,8 @@ def copies_figures(runs: dict[str, tuple[Sequence[str], np.ndarray]]) -> str:
 
 
 def _share_right(hits: np.ndarray, actors: np.ndarray, chosen: np.ndarray) -> str:
-    low, high = mean_interval(hits[chosen].astype(float), actors[chosen])
-    return f"{hits[chosen].mean():.3f} ({low:.3f} to {high:.3f})"
+    interval = mean_interval(hits[chosen].astype(float), actors[chosen])
+    return _with_interval({"accuracy": hits[chosen].mean(), "interval_95": {"accuracy": interval}})
 
 
 def _actors(clips: Sequence[str]) -> np.ndarray:
