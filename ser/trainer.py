@@ -8,6 +8,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from typing import cast
@@ -98,6 +99,19 @@ class _ShuffledBatches(torch.utils.data.Sampler[int]):
         yield from indices[len(indices) // size * size :]
 
 
+class _AllButTheLast(torch.utils.data.Sampler[int]):
+    """Leaves out the clip that would be a batch by itself, another one each epoch: batch norm needs two."""
+
+    def __init__(self, sampler: Any):
+        self.sampler = sampler
+
+    def __len__(self) -> int:
+        return len(self.sampler) - 1
+
+    def __iter__(self) -> Iterator[int]:
+        return islice(self.sampler, len(self))
+
+
 class SERTrainer(Trainer):
     """Trains on augmented batches; evaluates and saves the exponential moving average of the weights.
 
@@ -135,7 +149,11 @@ class SERTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: torch.utils.data.Dataset | None = None) -> Any:
         sampler = super()._get_train_sampler(train_dataset)
-        return _ShuffledBatches(sampler) if isinstance(sampler, LengthGroupedSampler) else sampler
+        if isinstance(sampler, LengthGroupedSampler):
+            sampler = _ShuffledBatches(sampler)
+        clips, size = len(self.train_dataset), self._train_batch_size
+        alone = self.args.world_size == 1 and 1 < size < clips and clips % size == 1  # several processes share the rest
+        return _AllButTheLast(sampler) if alone else sampler
 
     def compute_loss(
         self,

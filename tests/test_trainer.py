@@ -58,7 +58,8 @@ class Keep(TrainerCallback):
 def build(folder, *, ema_decay=0.9, mixup_beta=0.3, callbacks=(), dataset=SoftToy, network=(), **arguments):
     torch.manual_seed(0)
     extractor = SERFeatureExtractor(features=["rms"])
-    config = CNN1DConfig(n_features=1, channels=[4, 8], hidden_sizes=[], num_labels=2, **dict(network))
+    fields = {"n_features": 1, "channels": [4, 8], "hidden_sizes": [], "num_labels": 2}
+    config = CNN1DConfig(**fields | dict(network))
     return SERTrainer(
         model=CNN1DForAudioClassification(config),
         args=TrainingArguments(
@@ -192,6 +193,24 @@ def test_an_incomplete_batch_of_one_length_is_the_last(tmp_path):
     trainer = build(tmp_path, train_sampling_strategy="group_by_length", per_device_train_batch_size=10)
     sizes = [len(batch["labels"]) for batch in trainer.get_train_dataloader()]
     assert sizes == [10, 10, 4]
+
+
+@pytest.mark.parametrize("strategy", ["random", "group_by_length"])
+def test_no_clip_is_a_batch_by_itself(tmp_path, strategy):
+    """Batch norm in the hidden layers has one value a clip, and cannot normalise the only one."""
+    lone = {"per_device_train_batch_size": 23, "train_sampling_strategy": strategy, "num_train_epochs": 8}
+    network = {"hidden_sizes": [4], "hidden_batch_norm": True}
+    orders = [list(build(tmp_path / "o", **lone, seed=seed)._get_train_sampler()) for seed in range(20)]
+    assert all(len(set(order)) == 23 for order in orders)
+    assert len({(set(range(24)) - set(order)).pop() for order in orders}) > 5  # left out in turn
+    trainer = build(tmp_path / "a", network=network, **lone)
+    trainer.train()
+    assert trainer.state.global_step == 8
+    build(tmp_path / "b", network=network, callbacks=[StopAfter(4)], **lone).train()
+    resumed = build(tmp_path / "b", network=network, **lone)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "b/checkpoint-4"))
+    assert resumed.state.global_step == 8
+    assert torch.equal(weights(resumed), weights(trainer))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc keeps freed memory")
