@@ -35,6 +35,7 @@ results: .venv/demo
 bench: .venv/bench .venv-peers/done
 	$(BIN)/python -m benchmarks.features --clips $(CREMA_D) --peers $(PEERS)
 	$(BIN)/python -m benchmarks.training --clips $(CREMA_D) --peers $(PEERS)
+	$(BIN)/python -m benchmarks.memory --clips $(CREMA_D)
 	$(BIN)/python -m benchmarks.inference
 	$(BIN)/python -m benchmarks.one_core --clips $(CREMA_D)
 	$(BIN)/python -m benchmarks.growth --clips $(CREMA_D)

@@ -10,7 +10,7 @@ from ser.files import write_text
 
 ROOT = Path(__file__).parent.parent
 REPORT = ROOT / "results/benchmarks.md"
-NAMES = ("features", "training", "inference", "one_core", "growth", "before_after", "page", "load")
+NAMES = ("features", "training", "memory", "inference", "one_core", "growth", "before_after", "page", "load")
 OTHERS = ("librosa", "transformers", "openSMILE eGeMAPS")
 SHARES = ("data", "forward", "backward", "optimizer", "evaluation", "checkpoint")
 LATENCY = ["model", "parameters", "times", "p50 (ms)", "p95 (ms)", "ratio to cnn1d", "ratio to cnn2d"]
@@ -51,6 +51,14 @@ together, and the share is that of what a {size} x {size} matrix multiplication 
 ({fp32} GFLOP/s in fp32, {bf16} in bf16).
 
 {shares}"""
+MEMORY = """
+### Memory
+
+Largest resident size of a training on the CPU, from raw audio to the report: one epoch over a fixed {share:.0%} of the
+clips of CREMA-D. Workers load and augment the clips of some recipes; what they hold alone, not shared with the process,
+was looked up every half second.
+
+{table}"""
 INFERENCE = """
 ## Inference
 
@@ -158,6 +166,15 @@ def training(report: dict) -> str:
         bf16=report["matmul_gflops"]["bf16"]["median"],
         shares=table(["recipe", "side", *SHARES, "GFLOP/s", "of the ceiling"], shares),
     )
+
+
+def memory(report: dict) -> str:
+    """What each recipe needs."""
+    rows = [
+        [f"`{recipe}`", f"{figures['peak_gib']:.1f}", f"{figures['workers_gib']:.1f}" if figures["workers_gib"] else ""]
+        for recipe, figures in report["recipes"].items()
+    ]
+    return MEMORY.format(share=report["share_of_clips"], table=table(["recipe", "GiB", "workers (GiB)"], rows))
 
 
 def memory_cell(figures: dict) -> str:
@@ -268,6 +285,7 @@ def render(folder: Path) -> str:
 SECTIONS = {
     "features": features,
     "training": training,
+    "memory": memory,
     "inference": inference,
     "one_core": one_core,
     "growth": growth,
