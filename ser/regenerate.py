@@ -5,6 +5,7 @@ python -m ser.regenerate    # or: make results
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from ser.tables import HARDEST
 from ser.tables import PROTOCOL_LEGEND
 from ser.tables import RECIPE_LEGEND
 from ser.tables import ROBUSTNESS_LEGEND
+from ser.tables import Predictions
 from ser.tables import benchmark_figures
 from ser.tables import copies_figures
 from ser.tables import corpora_table
@@ -60,11 +62,18 @@ Accuracy, 95 % interval over the actors:
 
 
 def read_results(folder: Path) -> list[dict]:
-    """The content of every `results.json` of a run below `folder`, with what was measured elsewhere of its model."""
-    return [
-        json.loads(path.read_text(encoding="utf-8")) | {what: measured(path.parent, what) for what in MEASURED}
-        for path in sorted(folder.glob("*/*/*/results.json"))
-    ]
+    """The content of every `results.json` of a run below `folder`, with what was measured elsewhere of its model.
+
+    Folds of several actors bring their predictions, so that actors can be drawn again, and not folds.
+    """
+    results = []
+    for path in sorted(folder.glob("*/*/*/results.json")):
+        run = json.loads(path.read_text(encoding="utf-8"))
+        run |= {what: measured(path.parent, what) for what in MEASURED}
+        if run["fold"] and run["interval_over"] == "actors":
+            run["predictions"] = read_predictions(path.parent)
+        results.append(run)
+    return results
 
 
 def read_measured(folder: Path, what: str) -> dict[str, dict[str, dict]]:
@@ -73,20 +82,21 @@ def read_measured(folder: Path, what: str) -> dict[str, dict[str, dict]]:
     return {name: figures for name, figures in models.items() if figures}
 
 
-def read_predictions(run: Path) -> tuple[list[str], np.ndarray]:
-    """The name of each clip of a run's test part, and whether the model was right, both of shape `(clips,)`."""
+def read_predictions(run: Path) -> Predictions:
+    """What a run's model made of its test part."""
     with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        (_, _, *labels), *rows = csv.reader(file)
-    guesses = np.array([row[2:] for row in rows], dtype=float).argmax(1)
-    return [row[0] for row in rows], np.array([row[1] for row in rows]) == np.array(labels)[guesses]
+        (_, _, *names), *rows = csv.reader(file)
+    labels = np.array([names.index(row[1]) for row in rows])
+    return Predictions([row[0] for row in rows], labels, np.array([row[2:] for row in rows], dtype=float).argmax(1))
 
 
-def read_hits(root: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+def read_hits(root: Path) -> tuple[dict[str, np.ndarray], Sequence[str]]:
     """Whether each bundled model was right, by its name, and the name of each clip of the test part."""
     hits: dict[str, np.ndarray] = {}
-    clips: list[str] = []
+    clips: Sequence[str] = []
     for name in sorted(path.parent.name for path in (root / "checkpoints").glob("*/results.json")):
-        clips, hits[name] = read_predictions(root / "results" / name / BUNDLED_RUN)
+        predictions = read_predictions(root / "results" / name / BUNDLED_RUN)
+        clips, hits[name] = predictions.clips, predictions.hits
     return hits, clips
 
 

@@ -28,9 +28,8 @@ from ser.trainer import last_checkpoint
 SEEDS = {"class-1d": 3, "class-2d": 3, "mel-2d": 3, "zcr-energy-1d": 3}  # one for the others
 LEAKY = ("mel-2d", "zcr-energy-1d")
 EMODB_SPEAKERS = 10
-FOLDS = {
-    "flagship": [*(("actor-5fold", fold) for fold in range(1, 6)), *(("new-sentences", fold) for fold in (1, 2, 3))]
-}
+FOLDS = [*(("actor-5fold", fold) for fold in range(1, 6)), *(("new-sentences", fold) for fold in (1, 2, 3))]
+ON_FOLDS = {"cnn2d": {}, "flagship-distilled": {"variant": "labels-alone"}}  # whose teachers know another split
 
 
 def plan(recipe: str) -> Iterator[dict]:
@@ -45,7 +44,8 @@ def plan(recipe: str) -> Iterator[dict]:
         for protocol in protocols:
             yield {"recipe": recipe, "protocol": protocol, "seed": seed} | budget
     yield from ({"recipe": recipe, "variant": variant, "seed": 0} for variant in load_recipe(recipe).variants)
-    yield from ({"recipe": recipe, "protocol": protocol, "fold": fold} for protocol, fold in FOLDS.get(recipe, ()))
+    if recipe in ON_FOLDS:
+        yield from ({"recipe": recipe, "protocol": name, "fold": fold} | ON_FOLDS[recipe] for name, fold in FOLDS)
     if recipe in LEAKY:
         yield {"recipe": recipe, "protocol": "leaky", "seed": 0}
 
@@ -74,9 +74,12 @@ def train(run: dict, corpora: dict[str, str | None]) -> bool:
 
 
 def hear_elsewhere(run: dict, corpora: dict[str, str | None]) -> bool:
-    """Measure a variant in noise and on EmoDB, and keep the figures beside its report; False if nothing is to do."""
+    """Measure a variant in noise and on EmoDB, and keep the figures beside its report; False if nothing is to do.
+
+    Not its folds: what a change does elsewhere is compared on one split.
+    """
     found = described(run, corpora)
-    if "variant" not in run or found is None:
+    if "variant" not in run or "fold" in run or found is None:
         return False
     _, checkpoints, report = found
     model = checkpoints / "model"

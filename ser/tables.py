@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections import defaultdict
+from collections.abc import Iterable
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -62,10 +63,13 @@ pair that the source names. Times are those of a machine with other work to do: 
 PROTOCOL_LEGEND = """
 Test part only; the epoch is chosen on the dev part.
 Figures are means over seeds; the test parts of folds are put together first.
-The interval is the bootstrap over test actors (over clips where only one is tested, over folds where there are
-several), drawn again 2,000 times, its ends averaged over the seeds.
+The interval is the bootstrap over test actors (over clips where only one is tested, over folds where each is of one),
+drawn again 2,000 times, its ends averaged over the seeds.
 `actor-5fold`: blocks of unseen actors; `new-sentences`: unseen actors who speak unseen sentences;
 `random`: the same actors on all sides, so not a figure for unseen speakers.
+After a comma: the variant of the recipe, where it was trained on folds, or where its targets or weights come from.
+Peak memory: of the process on its machine; beside a GPU, that of the GPU is not in it
+([what each recipe needs on a CPU](benchmarks.md#memory)).
 Listeners: share of single audio-only votes of CREMA-D's raters that name the intended emotion, on the same test clips.
 """
 VARIANTS_PROTOCOL = "tfds"
@@ -111,12 +115,29 @@ whole.
 """
 
 
+class Predictions(NamedTuple):
+    """What a model made of the test part: names of its clips, their labels and its guesses, `(clips,)`."""
+
+    clips: Sequence[str]
+    labels: np.ndarray
+    guesses: np.ndarray
+
+    @property
+    def hits(self) -> np.ndarray:
+        """Whether it was right, shape `(clips,)`."""
+        return self.labels == self.guesses
+
+
 def recipe_table(results: list[dict]) -> str:
     """One Markdown row for each recipe: what was printed, and what a clean, an honest and a leaky split give."""
     groups: defaultdict[str, dict[str, dict]] = defaultdict(dict)
     for system, runs in sorted(_grouped(results).items(), key=lambda item: (item[0].share, not item[0].changed)):
         groups[system.name][system.protocol] = summarize(runs)  # the full, unchanged run last: it takes the place
-    rows = [(_first(groups[name], UNSEEN), name, groups[name]) for name in groups]
+    rows = [
+        (_first(group, UNSEEN), name, group)
+        for name, group in groups.items()
+        if _first(group, (*UNSEEN, *RANDOM, *LEAKY))  # folds alone stand in the other table
+    ]
     rows.sort(key=lambda row: -row[0]["accuracy"] if row[0] else 0)
     return _markdown(RECIPE_COLUMNS, [_recipe_row(name, unseen, group) for unseen, name, group in rows])
 
@@ -177,6 +198,7 @@ def summarize(runs: list[dict]) -> dict:
     first, epochs = runs[0], [run["history"][-1]["epoch"] for run in runs]
     share = first.get("share_of_clips", 1.0)
     listeners = [run["human_single_vote_accuracy"] for run in runs]
+    times = [run["wall_time_seconds"] for run in runs if run["device"] == first["device"]]
     return {
         **{name: np.mean([test[name] for test in tests]) for name in ("accuracy", "uar", "macro_f1")},
         "interval": np.mean([test["interval_95"]["accuracy"] for test in tests], axis=0),
@@ -185,7 +207,7 @@ def summarize(runs: list[dict]) -> dict:
         "listeners": None if None in listeners else np.mean(listeners),
         "runs": f"{len(tests)} seed{'s' * (len(tests) > 1)}"
         + (f", {len(runs) // len(tests)} folds" if len(runs) > len(tests) else ""),
-        "training": f"{np.mean([run['wall_time_seconds'] for run in runs]) / 60:.0f} min, {first['device']}"
+        "training": f"{np.mean(times) / 60:.0f} min, {first['device']}"
         + (f", {first['threads']} thread{'s' * (first['threads'] > 1)}" if first["device"] == "cpu" else ""),
         "peak_memory": max((run["peak_memory_gib"] for run in runs if run["peak_memory_gib"]), default=None),
         "reduced": f"reduced: {share:.0%} of the clips, {max(epochs):.0f} epochs" if share < 1 else "",
@@ -194,15 +216,18 @@ def summarize(runs: list[dict]) -> dict:
 
 
 def _pooled(folds: list[dict]) -> dict:
-    """Figures of several test parts put together, with the bootstrap over the folds."""
+    """Figures of several test parts put together, with the bootstrap over their actors, or over folds of one each."""
     matrices = np.array([run["confusion_matrix"] for run in folds])  # (folds, labels, labels)
-    fold, label, heard_as = (np.repeat(index, matrices.ravel()) for index in np.indices(matrices.shape).reshape(3, -1))
+    group, label, heard_as = (np.repeat(index, matrices.ravel()) for index in np.indices(matrices.shape).reshape(3, -1))
     names, matrix = folds[0]["labels"], matrices.sum(0)
+    if all("predictions" in run for run in folds):
+        clips, label, heard_as = map(np.concatenate, zip(*(run["predictions"] for run in folds), strict=True))
+        group = _actors(clips)
     return {
         "accuracy": np.trace(matrix) / matrix.sum(),
         "uar": np.mean(np.diag(matrix) / matrix.sum(1)),
         "macro_f1": f1_score(label, heard_as, average="macro"),
-        "interval_95": bootstrap_interval(label, heard_as, fold, num_labels=len(names)),
+        "interval_95": bootstrap_interval(label, heard_as, group, num_labels=len(names)),
         "most_confused": most_confused(matrix, names),
     }
 
@@ -241,15 +266,15 @@ def paired_differences(hits: dict[str, np.ndarray], clips: Sequence[str]) -> str
     )
 
 
-def copies_figures(runs: dict[str, tuple[Sequence[str], np.ndarray]]) -> str:
+def copies_figures(runs: dict[str, Predictions]) -> str:
     """How a leaky split inflates the figures of a recipe: clips that training had a copy of, and the others, in words.
 
     Args:
-        runs: By recipe, the name of each clip of the test part, where a clip stands twice if neither of its copies is
-            in training, and whether the model was right, both of shape `(clips,)`.
+        runs: By recipe, on the test part, where a clip stands twice if neither of its copies is in training.
     """
     lines = []
-    for name, (clips, hits) in runs.items():
+    for name, predictions in runs.items():
+        clips, hits = predictions.clips, predictions.hits
         times, actors = Counter(clips), _actors(clips)
         known, printed = np.array([times[clip] == 1 for clip in clips]), _recipe_of(name).printed_accuracy
         beside = f" (its authors print {printed:.3f})" if printed else ""
@@ -267,7 +292,7 @@ def _share_right(hits: np.ndarray, actors: np.ndarray, chosen: np.ndarray) -> st
     return _with_interval({"accuracy": hits[chosen].mean(), "interval_95": {"accuracy": interval}})
 
 
-def _actors(clips: Sequence[str]) -> np.ndarray:
+def _actors(clips: Iterable[str]) -> np.ndarray:
     return np.array([clip.split("_")[0] for clip in clips])
 
 
@@ -370,13 +395,14 @@ class System(NamedTuple):
 
 
 def _grouped(results: list[dict]) -> dict[System, list[dict]]:
-    """Runs by what they have in common; variants have a table of their own."""
+    """Runs by what they have in common; where variants are compared on dev, they have a table of their own."""
     groups = defaultdict(list)
     for run in results:
-        if run.get("variant"):
+        variant = run.get("variant")
+        if variant and run["protocol"] == VARIANTS_PROTOCOL:
             continue
-        corpus, share = run.get("corpus", CREMA_D), run.get("share_of_clips", 1.0)
-        groups[System(corpus, run["protocol"], _name(run), share, _changed(run))].append(run)
+        name, corpus = ", ".join(filter(None, [_name(run), variant])), run.get("corpus", CREMA_D)
+        groups[System(corpus, run["protocol"], name, run.get("share_of_clips", 1.0), _changed(run))].append(run)
     return groups
 
 

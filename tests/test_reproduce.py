@@ -28,9 +28,10 @@ def test_every_recipe_has_a_figure_for_the_same_and_for_unseen_speakers():
             {"loso", "random"},
         ), recipe
     assert len(list(reproduce.plan("mel-2d"))) == 7  # two protocols, three seeds, and leaky
-    flagship = list(reproduce.plan("flagship"))
-    assert [run["fold"] for run in flagship if run.get("protocol") == "actor-5fold"] == [1, 2, 3, 4, 5]
+    cnn2d, flagship, distilled = (list(reproduce.plan(name)) for name in ("cnn2d", "flagship", "flagship-distilled"))
+    assert [run["fold"] for run in cnn2d if run.get("protocol") == "actor-5fold"] == [1, 2, 3, 4, 5]
     assert [run["variant"] for run in flagship if "variant" in run] == list(load_recipe("flagship").variants)
+    assert {run["variant"] for run in distilled if "fold" in run} == {"labels-alone"}  # teachers know no fold
     assert [run["fold"] for run in reproduce.plan("crnn-emodb") if "fold" in run] == list(range(1, 11))
 
 
@@ -92,6 +93,8 @@ def test_what_is_measured_of_a_variant_is_kept_beside_its_report(project, comman
     ]
     assert (report / "cross_corpus.json").read_text() == "ser.cross_corpus"
     assert not reproduce.hear_elsewhere(run, corpora | {"emodb": "more"})
+    (project / "runs/flagship/actor-5fold/fold-1-no-mixup-seed-0/model").mkdir(parents=True)
+    assert not reproduce.hear_elsewhere(run | {"protocol": "actor-5fold", "fold": 1}, corpora)
 
 
 def test_failed_runs_are_named_and_the_others_still_tried(project, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 from conftest import ROOT
 
 from ser.plots import plot_side_by_side
+from ser.tables import Predictions
 from ser.tables import copies_figures
 from ser.tables import corpora_table
 from ser.tables import noise_floor_figures
@@ -53,6 +54,18 @@ def test_folds_are_put_together_before_the_figure():
     assert summary["uar"] == pytest.approx(0.25)
     assert summary["interval"].tolist() == [0, 1]  # over folds: both drawn wrong, or both right
     assert summary["runs"] == "1 seed, 2 folds"
+
+
+def test_where_actors_are_known_they_are_drawn_again_and_not_folds():
+    folds = []
+    for fold in (1, 2):  # of two actors each, of whom one is always heard rightly and one never
+        clips = [f"{2 * fold + actor}_{clip}" for actor in (0, 1) for clip in range(6)]
+        labels, guesses = np.tile(np.arange(6), 2), np.concatenate([np.arange(6), np.roll(np.arange(6), 1)])
+        matrix = (np.eye(6, dtype=int) + np.roll(np.eye(6, dtype=int), -1, axis=0)).tolist()
+        folds.append(changed(fold=fold, confusion_matrix=matrix, predictions=Predictions(clips, labels, guesses)))
+    summary = summarize(folds)
+    assert summary["accuracy"] == 0.5
+    assert summary["interval"].tolist() == [0, 1]  # all four draws of one kind; over the folds, it would be 0.5 to 0.5
 
 
 def test_a_recipe_has_one_row_with_each_kind_of_split():
@@ -102,6 +115,14 @@ def test_variants_are_judged_on_dev_in_a_table_of_their_own():
     ]
     assert len(rows(protocol_table(runs))) == 2  # without the variant
     assert variant_table(runs[:2], {}, {}).startswith("None is trained yet.")
+
+
+def test_the_folds_of_a_variant_have_a_row_by_protocol_and_none_by_recipe():
+    runs = [changed(variant="votes", protocol="actor-5fold", fold=fold) for fold in range(1, 6)]
+    (row,) = rows(protocol_table(runs))
+    assert (row[0], row[2], row[3]) == ("`cnn2d, votes`", "`actor-5fold`", "1 seed, 5 folds")
+    assert rows(recipe_table([*runs, changed()]))[0][0] == "`cnn2d`" and not rows(recipe_table(runs))
+    assert variant_table(runs, {}, {}).startswith("None is trained yet.")
 
 
 def test_a_distilled_network_has_a_row_of_its_own():
@@ -166,11 +187,12 @@ def test_models_are_compared_on_the_same_clips():
 
 def test_clips_known_from_training_are_told_from_the_others():
     clips = ["1001_a", "1001_b", "1001_b", "1002_c"]  # b twice, so neither copy of it was in training
-    words = copies_figures({"mel-2d": (clips, np.array([True, True, False, True]))})
+    predictions = Predictions(clips, np.array([0, 1, 2, 3]), np.array([0, 1, 3, 3]))
+    words = copies_figures({"mel-2d": predictions})
     assert words.startswith("- `mel-2d`: 0.750 in all (its authors print 0.877), which is\n")
     assert "1.000 (1.000 to 1.000) on the 2 test clips whose copy is in the training part" in words
     assert "and 0.500 (0.500 to 0.500) on the 2 others." in words
-    words = copies_figures({"cnn2d": (clips, np.array([True, True, False, True]))})  # nobody printed a figure for it
+    words = copies_figures({"cnn2d": predictions})  # nobody printed a figure for it
     assert words.startswith("- `cnn2d`: 0.750 in all, which is\n")
 
 
