@@ -23,6 +23,7 @@ from ser.tables import Predictions
 from ser.tables import benchmark_figures
 from ser.tables import copies_figures
 from ser.tables import corpora_table
+from ser.tables import folds_figures
 from ser.tables import noise_floor_figures
 from ser.tables import page_figures
 from ser.tables import paired_differences
@@ -127,6 +128,7 @@ def regenerate(root: Path) -> dict[Path, str]:
     blocks = {
         "results": recipes,
         "pairs": paired_differences(*read_hits(root)),
+        "folds": folds_figures(results),
         "copies": copies,
         "elsewhere": robustness_table(sturdy, HARDEST),
         "noise": noise_floor_figures(noise),

@@ -266,6 +266,17 @@ def paired_differences(hits: dict[str, np.ndarray], clips: Sequence[str]) -> str
     )
 
 
+def folds_figures(results: list[dict]) -> str:
+    """What recipes reach where each actor of CREMA-D is in the test part of one fold, in words."""
+    summaries = [(system, summarize(runs)) for system, runs in _grouped(results).items()]
+    lines = [
+        f"- `{system.name}`: {_figure(summary)}, UAR {summary['uar']:.3f}"
+        for system, summary in sorted(summaries, key=lambda item: -item[1]["accuracy"])
+        if system.protocol == "actor-5fold"
+    ]
+    return "\n".join([*lines, ""])
+
+
 def copies_figures(runs: dict[str, Predictions]) -> str:
     """How a leaky split inflates the figures of a recipe: clips that training had a copy of, and the others, in words.
 
@@ -502,8 +513,10 @@ __all__ = [
     "PROTOCOL_LEGEND",
     "RECIPE_LEGEND",
     "ROBUSTNESS_LEGEND",
+    "Predictions",
     "benchmark_figures",
     "copies_figures",
+    "folds_figures",
     "noise_floor_figures",
     "corpora_table",
     "page_figures",
