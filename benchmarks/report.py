@@ -55,8 +55,9 @@ MEMORY = """
 ### Memory
 
 Largest resident size of a training on the CPU, from raw audio to the report: one epoch over a fixed {share:.0%} of the
-clips of CREMA-D. Workers load and augment the clips of some recipes; what they hold alone, not shared with the process,
-was looked up every half second.
+clips of CREMA-D. A full training of a recipe whose clips keep their lengths may gather more: the peak memory of each is
+in the [results](README.md). Workers load and augment the clips of some recipes; what they hold alone, not shared with
+the process, was looked up every half second.
 
 {table}"""
 INFERENCE = """

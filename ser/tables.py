@@ -69,7 +69,7 @@ drawn again 2,000 times, its ends averaged over the seeds.
 `random`: the same actors on all sides, so not a figure for unseen speakers.
 After a comma: the variant of the recipe, where it was trained on folds, or where its targets or weights come from.
 Peak memory: of the process on its machine; beside a GPU, that of the GPU is not in it
-([what each recipe needs on a CPU](benchmarks.md#memory)).
+([short trainings of each recipe on a CPU](benchmarks.md#memory)).
 Listeners: share of single audio-only votes of CREMA-D's raters that name the intended emotion, on the same test clips.
 """
 VARIANTS_PROTOCOL = "tfds"
