@@ -25,7 +25,7 @@ SHARE = 0.05  # of the clips
 GIB = 2**30
 
 
-def train(recipe: str, corpus: Path, folder: Path) -> Sequence[str]:
+def command(recipe: str, corpus: Path, folder: Path) -> Sequence[str]:
     """The command of one short training on the CPU."""
     options = {"recipe": recipe, "data_dir": corpus, "share_of_clips": SHARE, "num_train_epochs": 1}
     options |= {"use_cpu": True, "cache_dir": folder, "output_dir": folder / "run", "results_dir": folder}
@@ -36,7 +36,7 @@ def train(recipe: str, corpus: Path, folder: Path) -> Sequence[str]:
 def measure(recipe: str, corpus: Path) -> dict[str, float]:
     """GiB of the process, and those of the workers that load its data."""
     with tempfile.TemporaryDirectory() as folder:
-        process = subprocess.Popen(train(recipe, corpus, Path(folder)))
+        process = subprocess.Popen(command(recipe, corpus, Path(folder)))
         workers = 0
         while process.poll() is None:
             workers = max(workers, sum(own_memory(child) for child in psutil.Process(process.pid).children()))
@@ -62,7 +62,7 @@ def main() -> None:
     options = parser.parse_args()
     recipes = {}
     for recipe in recipe_names():
-        if load_recipe(recipe).data.get("corpus", "crema-d") == "crema-d":
+        if load_recipe(recipe).corpus == "crema-d":
             recipes[recipe] = measure(recipe, options.clips)
             print(recipe, recipes[recipe], flush=True)
     write_report("memory", {"recipes": recipes, "share_of_clips": SHARE, **machine("torch", "transformers", "numpy")})

@@ -35,7 +35,7 @@ ON_FOLDS = {"cnn2d": {}, "flagship-distilled": {"variant": "labels-alone"}}  # w
 def plan(recipe: str) -> Iterator[dict]:
     """Arguments of `train.py`, corpus folders aside, for each run of a recipe."""
     budget = {} if torch.cuda.is_available() else load_recipe(recipe).budget_without_gpu
-    if load_recipe(recipe).data.get("corpus") == "emodb":
+    if load_recipe(recipe).corpus == "emodb":
         yield {"recipe": recipe, "protocol": "random"}
         yield from ({"recipe": recipe, "fold": fold} for fold in range(1, EMODB_SPEAKERS + 1))
         return
@@ -52,7 +52,7 @@ def plan(recipe: str) -> Iterator[dict]:
 
 def described(run: dict, corpora: dict[str, str | None]) -> tuple[list[str], Path, Path] | None:
     """Arguments of `train.py` for a run, and the folders of its checkpoints and its report; None without its corpus."""
-    folder = corpora[load_recipe(run["recipe"]).data.get("corpus", "crema-d")]
+    folder = corpora[load_recipe(run["recipe"]).corpus]
     if folder is None:
         return None
     arguments = [f"--{name}={value}" for name, value in (run | {"data_dir": folder}).items()]

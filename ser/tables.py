@@ -218,11 +218,13 @@ def summarize(runs: list[dict]) -> dict:
 def _pooled(folds: list[dict]) -> dict:
     """Figures of several test parts put together, with the bootstrap over their actors, or over folds of one each."""
     matrices = np.array([run["confusion_matrix"] for run in folds])  # (folds, labels, labels)
-    group, label, heard_as = (np.repeat(index, matrices.ravel()) for index in np.indices(matrices.shape).reshape(3, -1))
     names, matrix = folds[0]["labels"], matrices.sum(0)
     if all("predictions" in run for run in folds):
         clips, label, heard_as = map(np.concatenate, zip(*(run["predictions"] for run in folds), strict=True))
         group = _actors(clips)
+    else:
+        indices = np.indices(matrices.shape).reshape(3, -1)
+        group, label, heard_as = (np.repeat(index, matrices.ravel()) for index in indices)
     return {
         "accuracy": np.trace(matrix) / matrix.sum(),
         "uar": np.mean(np.diag(matrix) / matrix.sum(1)),
@@ -268,11 +270,11 @@ def paired_differences(hits: dict[str, np.ndarray], clips: Sequence[str]) -> str
 
 def folds_figures(results: list[dict]) -> str:
     """What recipes reach where each actor of CREMA-D is in the test part of one fold, in words."""
-    summaries = [(system, summarize(runs)) for system, runs in _grouped(results).items()]
+    groups = _grouped(results).items()
+    summaries = [(system.name, summarize(runs)) for system, runs in groups if system.protocol == "actor-5fold"]
     lines = [
-        f"- `{system.name}`: {_figure(summary)}, UAR {summary['uar']:.3f}"
-        for system, summary in sorted(summaries, key=lambda item: -item[1]["accuracy"])
-        if system.protocol == "actor-5fold"
+        f"- `{name}`: {_figure(summary)}, UAR {summary['uar']:.3f}"
+        for name, summary in sorted(summaries, key=lambda item: -item[1]["accuracy"])
     ]
     return "\n".join([*lines, ""])
 

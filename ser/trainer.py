@@ -152,7 +152,7 @@ class SERTrainer(Trainer):
         sampler = super()._get_train_sampler(train_dataset)
         if isinstance(sampler, LengthGroupedSampler):
             sampler = _ShuffledBatches(sampler)
-        clips, size = len(cast(Sized, self.train_dataset)), self._train_batch_size
+        clips, size = len(cast(Sized, sampler)), self._train_batch_size
         alone = self.args.world_size == 1 and 1 < size < clips and clips % size == 1  # several processes share the rest
         return _AllButTheLast(sampler) if alone else sampler
 

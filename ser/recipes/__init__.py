@@ -43,6 +43,11 @@ class Recipe:
     chosen_with: tuple[str, ...] = ()
 
     @property
+    def corpus(self) -> str:
+        """The corpus that it is for."""
+        return self.data.get("corpus", "crema-d")
+
+    @property
     def has_teachers(self) -> bool:
         """Whether it learns from teachers unless told otherwise."""
         return bool(self.training.get("teachers"))
