@@ -1,10 +1,11 @@
 """The network of `flagship`, taught by the three other bundled models: what a 1D and two 2D networks hear, in one.
 
-The teachers' answers are soft already, so labels are not smoothed. There are more epochs, since `flagship` still got
-better in its last ones. The corpus's own noise betrays how loud an actor was (`ser.noise_floor`), and so does what a
-loud voice lets be heard above it: each band keeps 25 dB below its loudest frame, in use as in training, and most
-training clips get another noise floor (`ser.channel`). How much of a clip trimming takes away would betray that noise,
-too, so nothing is trimmed in training; in use, silence before and after the voice is cut off, but for a margin.
+The teachers' answers are soft already, so labels are not smoothed. What is heard in ever another room, noise and line
+is learned slowly, so there are more epochs than in `flagship`, of larger batches. The corpus's own noise betrays how
+loud an actor was (`ser.noise_floor`), and so does what a loud voice lets be heard above it: each band keeps 25 dB below
+its loudest frame, in use as in training, and most training clips get another noise floor (`ser.channel`). How much of a
+clip trimming takes away would betray that noise, too, so nothing is trimmed in training; in use, silence before and
+after the voice is cut off, but for a margin.
 For another split, give `--teachers` that were trained on it; `--teacher_share 0` goes without.
 """
 
@@ -27,7 +28,9 @@ RECIPE = replace(
     | {"channel_probability": 0.25, "floor_probability": 0.7, "label_smoothing": 0.0},
     training=FLAGSHIP.training
     | {
-        "num_train_epochs": 50,
+        "num_train_epochs": 100,
+        "per_device_train_batch_size": 64,
+        "ema_decay": 0.995,
         "early_stopping_patience": 0,
         "teachers": [str(BUNDLED / name) for name in ("cnn1d", "cnn2d", "flagship")],
         "teacher_share": 0.7,
