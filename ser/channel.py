@@ -22,6 +22,7 @@ DIRECT_TO_REVERBERANT_DB = (-3.0, 15.0)
 TELEPHONE_HZ = (300.0, 3400.0)
 LOW_PASS_HZ = (3000.0, 8000.0)
 NOISE_CURVE_DB = 8.0
+NOISE_FRAMES = 16384  # some minutes, from which a random stretch is taken
 NOISE_TILT_DB = (-9.0, 3.0)  # an octave: hum and rumble to hiss
 NARROW_BAND_SLOPE_DB = (12.0, 96.0)  # an octave
 MARGIN_SECONDS = 0.5
@@ -55,7 +56,9 @@ class Channel:
         self.centres = weights @ np.linspace(0, extractor.sampling_rate / 2, filters.shape[1])  # Hz
         self.bandwidths = np.gradient(self.centres)
         # A cell sums up so many independent parts of a noise; the fewer there are, the more it flickers.
-        self.parts = 1 / np.clip(HANN_BINS * np.square(weights).sum(1), FAINTEST, 1.0)
+        parts = 1 / np.clip(HANN_BINS * np.square(weights).sum(1), FAINTEST, 1.0)
+        # Drawn once, as this takes longer than all the rest, and alike in all processes.
+        self.flicker = np.random.default_rng(0).gamma(parts, 1 / parts, (NOISE_FRAMES, len(parts)))
         self.seconds_a_frame = extractor.hop_length / extractor.sampling_rate
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
@@ -94,7 +97,8 @@ class Channel:
         """Power of a steady noise of a random colour, shape `(frames, n_mels)`."""
         tilt = np.random.uniform(*NOISE_TILT_DB) * np.log2(np.maximum(self.centres, LOWEST_HZ) / LOWEST_HZ)
         colour = 10 ** ((self.random_curve(NOISE_CURVE_DB) + tilt) / 10)
-        return colour * np.random.gamma(self.parts, 1 / self.parts, (frames, len(colour)))
+        start = np.random.randint(NOISE_FRAMES)
+        return colour * self.flicker.take(range(start, start + frames), axis=0, mode="wrap")
 
     def add_noise(self, power: np.ndarray, snr: float) -> np.ndarray:
         """Speech and noise together, the speech's power being `snr` times that of the noise."""
