@@ -103,6 +103,9 @@ class SERTrainingArguments(TrainingArguments):
     load_best_model_at_end: bool = field(default=True, metadata={"help": "Keep the best epoch, judged on dev."})
     metric_for_best_model: str = field(default="uar", metadata={"help": "Figure on the dev part that decides."})
     logging_strategy: str = field(default="epoch", metadata={"help": "When to log the training loss."})
+    logging_nan_inf_filter: bool = field(
+        default=False, metadata={"help": "Leave losses that are no numbers out of the log; a GPU is slower with it."}
+    )
     per_device_eval_batch_size: int = field(default=16, metadata={"help": "Clips a batch on dev and test."})
     seed: int = field(default=0, metadata={"help": "Of weights, batches and augmentation."})
     hub_strategy: str = field(

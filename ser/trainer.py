@@ -139,7 +139,7 @@ class SERTrainer(Trainer):
         super().__init__(**kwargs)
         self.push_checkpoint = push_checkpoint
         self.mixup_beta = mixup_beta
-        self.hits, self.seen = 0, 0
+        self.hits, self.seen = torch.zeros((), dtype=torch.long), 0
         self.last_log = time.time()
         self.averaged: AveragedModel | None = None
         if ema_decay:
@@ -168,9 +168,14 @@ class SERTrainer(Trainer):
             inputs = inputs | mixup(inputs, self.mixup_beta)
         outputs = model(**inputs)
         if model.training:
-            self.hits += int((outputs.logits.argmax(1) == inputs["labels"].argmax(1)).sum())
+            hits = (outputs.logits.argmax(1) == inputs["labels"].argmax(1)).sum()
+            self.hits = self.hits.to(hits.device) + hits  # to ask for the number would be to wait for the GPU
             self.seen += len(outputs.logits)
         return (outputs.loss, outputs) if return_outputs else outputs.loss
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Not counted: the base class counts those of a language model, in each step."""
+        return 0
 
     def log(self, logs: dict, *args: Any, **kwargs: Any) -> None:
         """Adds the seconds spent so far, resumptions included, and the accuracy on the augmented batches since then."""
@@ -179,8 +184,8 @@ class SERTrainer(Trainer):
         logs["seconds"] = earlier + now - self.last_log
         self.last_log = now
         if "loss" in logs and self.seen:
-            logs["accuracy"] = self.hits / self.seen
-            self.hits, self.seen = 0, 0
+            logs["accuracy"] = int(self.hits) / self.seen
+            self.hits, self.seen = torch.zeros_like(self.hits), 0
         super().log(logs, *args, **kwargs)
 
     @contextmanager
