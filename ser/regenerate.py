@@ -128,7 +128,8 @@ def regenerate(root: Path) -> dict[Path, str]:
     blocks = {
         "results": recipes,
         "pairs": paired_differences(*read_hits(root)),
-        "folds": folds_figures(results),
+        "folds": folds_figures(results, "actor-5fold"),
+        "emodb": folds_figures(results, "loso"),
         "copies": copies,
         "elsewhere": robustness_table(sturdy, HARDEST),
         "noise": noise_floor_figures(noise),

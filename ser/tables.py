@@ -268,14 +268,15 @@ def paired_differences(hits: dict[str, np.ndarray], clips: Sequence[str]) -> str
     )
 
 
-def folds_figures(results: list[dict]) -> str:
-    """What recipes reach where each actor of CREMA-D is in the test part of one fold, in words."""
+def folds_figures(results: list[dict], protocol: str) -> str:
+    """What recipes reach under a protocol whose folds test each speaker once, in words."""
     groups = _grouped(results).items()
-    summaries = [(system.name, summarize(runs)) for system, runs in groups if system.protocol == "actor-5fold"]
-    lines = [
-        f"- `{name}`: {_figure(summary)}, UAR {summary['uar']:.3f}"
-        for name, summary in sorted(summaries, key=lambda item: -item[1]["accuracy"])
-    ]
+    summaries = [(system.name, summarize(runs)) for system, runs in groups if system.protocol == protocol]
+    lines = []
+    for name, summary in sorted(summaries, key=lambda item: -item[1]["accuracy"]):
+        low, high = summary["interval"]
+        figure = f"{summary['accuracy']:.3f} ({low:.3f} to {high:.3f}), UAR {summary['uar']:.3f}"
+        lines.append(f"- `{name}`: {figure}; {_rests_on(summary)}")
     return "\n".join([*lines, ""])
 
 
