@@ -138,6 +138,8 @@ class SERTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         """One GPU a process; a plateau of a figure that should grow is not one of a figure that should shrink."""
+        if self.accelerator_config is None:
+            self.accelerator_config = {"non_blocking": True}  # copies a batch to the GPU while that is at work
         super().__post_init__()
         if self.n_gpu > 1:
             logger.info("one of %d GPUs is used; for all: torchrun --nproc_per_node %d train.py ...", *2 * [self.n_gpu])
