@@ -138,7 +138,7 @@ class SERTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         """One GPU a process; a plateau of a figure that should grow is not one of a figure that should shrink."""
-        if self.accelerator_config is None:
+        if self.accelerator_config is None and not self.use_cpu:
             self.accelerator_config = {"non_blocking": True}  # copies a batch to the GPU while that is at work
         super().__post_init__()
         if self.n_gpu > 1:

@@ -68,7 +68,8 @@ def train(run: dict, corpora: dict[str, str | None]) -> bool:
     arguments, checkpoints, report = found
     if (report / REPORT).exists():
         return False
-    resume = ["--resume_from_checkpoint=last"] if last_checkpoint(checkpoints) else []
+    averaged = "ema_decay" in load_recipe(run["recipe"]).training
+    resume = ["--resume_from_checkpoint=last"] if last_checkpoint(checkpoints, averaged=averaged) else []
     _python(str(ROOT / "train.py"), *arguments, *resume)
     return True
 

@@ -28,11 +28,14 @@ from transformers import TrainerCallback
 from transformers import TrainerControl
 from transformers import TrainerState
 from transformers import TrainingArguments
+from transformers.trainer import OPTIMIZER_NAME
+from transformers.trainer import SCHEDULER_NAME
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import HubStrategy
 from transformers.trainer_utils import TrainOutput
 from transformers.trainer_utils import sort_checkpoints
+from transformers.utils import SAFE_WEIGHTS_NAME
 from transformers.utils.hub import PushInProgress
 
 from ser.augmentation import mixup
@@ -259,17 +262,24 @@ def seed_process(seed: int) -> None:
     np.random.seed(seed)
 
 
-def last_checkpoint(folder: str | Path) -> str | None:
-    """The newest checkpoint below `folder` that was written to its end; None if there is none.
+def last_checkpoint(folder: str | Path, *, averaged: bool) -> str | None:
+    """The newest checkpoint below `folder` of which nothing is missing; None if there is none.
 
-    The state of the training is written last, so a process that was killed while it wrote leaves none that can be read.
+    The state of the training is written last, so a process that was killed while it wrote leaves none that can be read;
+    one that was killed while it removed a checkpoint may have left the state, and not the rest.
+
+    Args:
+        folder: Of the run.
+        averaged: Whether the weights of the run are averaged, so that the live ones lie beside them.
     """
-    for checkpoint in reversed(sort_checkpoints(str(folder))):
+    needed = {SAFE_WEIGHTS_NAME, OPTIMIZER_NAME, SCHEDULER_NAME} | ({LIVE_WEIGHTS} if averaged else set())
+    for checkpoint in map(Path, reversed(sort_checkpoints(str(folder)))):
         try:
-            json.loads((Path(checkpoint) / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+            json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
         except (FileNotFoundError, json.JSONDecodeError):
             continue
-        return checkpoint
+        if needed <= {path.name for path in checkpoint.iterdir()} and any(checkpoint.glob("rng_state*.pth")):
+            return str(checkpoint)
     return None
 
 

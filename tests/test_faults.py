@@ -67,7 +67,7 @@ def train(arguments: list[str], log: Path, kill_at: int | None = None) -> None:
 def start(corpus: Path, folder: Path, kill_at: int | None = None) -> multiprocessing.Process:
     folder.mkdir(exist_ok=True)
     given = arguments(corpus, folder)
-    if last_checkpoint(folder / "run"):
+    if last_checkpoint(folder / "run", averaged=True):
         given += ["--resume_from_checkpoint", "last"]
     process = PROCESSES.Process(target=train, args=(given, folder / "log", kill_at))
     process.start()

@@ -64,6 +64,8 @@ def test_what_has_results_is_skipped_and_what_was_started_goes_on(project, comma
     assert commands.pop() == command
     checkpoint = project / "runs/class-2d/tfds/seed-1/checkpoint-10"
     checkpoint.mkdir(parents=True)
+    for name in ("model.safetensors", "live_weights.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        (checkpoint / name).touch()
     (checkpoint / "trainer_state.json").write_text('{"epoch": 1')  # killed while it wrote
     assert reproduce.train(run, corpora)
     assert commands.pop() == command
