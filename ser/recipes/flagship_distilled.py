@@ -19,6 +19,9 @@ VARIANTS: dict[str, dict[str, dict]] = {
     "labels-alone": {"training": {"teachers": []}, "augmentation": {"label_smoothing": 0.05}},
     "full-range": {"feature_extractor": {"band_top_db": None}},
     "own-floors": {"augmentation": {"floor_probability": 0.0}},
+    "clip-normalization": {"feature_extractor": {"normalization": "clip"}},
+    "other-voices": {"augmentation": {"frequency_shift": 4, "time_stretch": 0.2}},
+    "no-mixup": {"augmentation": {"mixup_beta": 0.0}},
 }
 RECIPE = replace(
     FLAGSHIP,
