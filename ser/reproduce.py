@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from ser.arguments import SERTrainingArguments
 from ser.arguments import parse_arguments
 from ser.arguments import run_name
 from ser.files import write_text
@@ -50,14 +51,14 @@ def plan(recipe: str) -> Iterator[dict]:
         yield {"recipe": recipe, "protocol": "leaky", "seed": 0}
 
 
-def described(run: dict, corpora: dict[str, str | None]) -> tuple[list[str], Path, Path] | None:
-    """Arguments of `train.py` for a run, and the folders of its checkpoints and its report; None without its corpus."""
+def described(run: dict, corpora: dict[str, str | None]) -> tuple[list[str], SERTrainingArguments, Path] | None:
+    """Arguments of `train.py` for a run, how it trains, and the folder of its report; None without its corpus."""
     folder = corpora[load_recipe(run["recipe"]).corpus]
     if folder is None:
         return None
     arguments = [f"--{name}={value}" for name, value in (run | {"data_dir": folder}).items()]
     data, options, _, training = parse_arguments(arguments)
-    return arguments, Path(training.output_dir), ROOT / "results" / run_name(data, options, training)
+    return arguments, training, ROOT / "results" / run_name(data, options, training)
 
 
 def train(run: dict, corpora: dict[str, str | None]) -> bool:
@@ -65,12 +66,11 @@ def train(run: dict, corpora: dict[str, str | None]) -> bool:
     found = described(run, corpora)
     if found is None:
         return False
-    arguments, checkpoints, report = found
+    arguments, training, report = found
     if (report / REPORT).exists():
         return False
-    averaged = "ema_decay" in load_recipe(run["recipe"]).training
-    resume = ["--resume_from_checkpoint=last"] if last_checkpoint(checkpoints, averaged=averaged) else []
-    _python(str(ROOT / "train.py"), *arguments, *resume)
+    started = last_checkpoint(training.output_dir, averaged=bool(training.ema_decay))
+    _python(str(ROOT / "train.py"), *arguments, *(["--resume_from_checkpoint=last"] if started else []))
     return True
 
 
@@ -82,8 +82,8 @@ def hear_elsewhere(run: dict, corpora: dict[str, str | None]) -> bool:
     found = described(run, corpora)
     if "variant" not in run or "fold" in run or found is None:
         return False
-    _, checkpoints, report = found
-    model = checkpoints / "model"
+    _, training, report = found
+    model = Path(training.output_dir) / "model"
     if not model.is_dir():  # the report came with the project, its model did not
         return False
     commands = {"conditions": ["ser.robustness", str(model), f"--data_dir={corpora['crema-d']}"]}

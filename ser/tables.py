@@ -272,11 +272,10 @@ def folds_figures(results: list[dict], protocol: str) -> str:
     """What recipes reach under a protocol whose folds test each speaker once, in words."""
     groups = _grouped(results).items()
     summaries = [(system.name, summarize(runs)) for system, runs in groups if system.protocol == protocol]
-    lines = []
-    for name, summary in sorted(summaries, key=lambda item: -item[1]["accuracy"]):
-        low, high = summary["interval"]
-        figure = f"{summary['accuracy']:.3f} ({low:.3f} to {high:.3f}), UAR {summary['uar']:.3f}"
-        lines.append(f"- `{name}`: {figure}; {_rests_on(summary)}")
+    lines = [
+        f"- `{name}`: UAR {summary['uar']:.3f}, accuracy {_figure(summary)}"
+        for name, summary in sorted(summaries, key=lambda item: -item[1]["accuracy"])
+    ]
     return "\n".join([*lines, ""])
 
 
