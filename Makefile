@@ -1,5 +1,5 @@
 # make demo: the page on http://127.0.0.1:7860; make test; make lint; make coverage: tests, and which branches they take;
-# make bench: about half an hour, on a machine that does nothing else; make lock: the hash-locked requirements;
+# make bench: about three quarters of an hour, on a machine that does nothing else; make lock: the hash-locked requirements;
 # make audit: known vulnerabilities in them. Each sets up .venv by itself.
 PYTHON ?= python3
 BIN := .venv/bin

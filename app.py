@@ -9,7 +9,6 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import mean
 from time import monotonic
 from typing import Any
 from typing import cast
@@ -27,6 +26,7 @@ from ser import markup
 from ser import timeline
 from ser import words
 from ser.activation import class_activation
+from ser.model_card import mean_when_changed
 from ser.model_card import measured
 from ser.plots import plot_clip
 from ser.plots import plot_confusion
@@ -75,9 +75,9 @@ def find_models() -> dict[str, Path]:
 
 
 def accuracy_elsewhere(folder: Path) -> float:
-    """Mean accuracy over the conditions that `ser.robustness` measured; the clean one where it was not asked."""
-    conditions = measured(folder, "conditions") or {"clean": read_results(folder)}
-    return mean(figure["accuracy"] for figure in conditions.values())
+    """Mean accuracy on the clips that `ser.robustness` changed; on the clean ones where it was not asked."""
+    changed = mean_when_changed(measured(folder, "conditions"))
+    return read_results(folder)["accuracy"] if changed is None else changed
 
 
 def read_results(folder: Path) -> dict:

@@ -11,14 +11,16 @@ from pathlib import Path
 import torch
 
 from ser.files import write_text
+from ser.provenance import git_commit
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results/benchmarks"
 
 
 def machine(*packages: str) -> dict:
-    """The processor, its cores, and versions of packages."""
+    """The code's commit, the processor, its cores, and versions of packages."""
     return {
+        "git_commit": git_commit(),
         "machine": platform.machine(),
         "cpu": torch.cpu.get_capabilities().get("cpu_name"),
         "cores": os.cpu_count(),

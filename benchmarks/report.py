@@ -19,6 +19,7 @@ TITLE = """# Benchmarks
 Written by `make bench` from the files in [benchmarks](benchmarks). Every ratio is of two sides within one run on one
 machine: medians over the rounds, in which they took turns, with the smallest and the largest. Training alone has its
 sides one after the other; its ratios are of the median epochs, with the extremes that any two epochs could give.
+They were not all measured on the same day: the last table tells of which commit each one is.
 """
 FEATURES = """
 ## Features
@@ -55,9 +56,9 @@ MEMORY = """
 ### Memory
 
 Largest resident size of a training on the CPU, from raw audio to the report: one epoch over a fixed {share:.0%} of the
-clips of CREMA-D. A full training of a recipe whose clips keep their lengths may gather more: the peak memory of each is
-in the [results](README.md). Workers load and augment the clips of some recipes; what they hold alone, not shared with
-the process, was looked up every half second.
+clips of CREMA-D; `flagship-distilled` without its teachers. A full training of a recipe whose clips keep their lengths
+may gather more: the peak memory of each is in the [results](README.md). Workers load and augment the clips of some
+recipes; what they hold alone, not shared with the process, was looked up every half second.
 
 {table}"""
 INFERENCE = """
@@ -266,13 +267,12 @@ def before_after(report: dict) -> str:
 
 
 def machines(reports: dict[str, dict]) -> str:
-    """The machine and the versions of each benchmark."""
+    """The code, the machine and the versions of each benchmark; the first ones did not note their commit."""
     rows = []
     for name, report in reports.items():
-        rows.append(
-            [name, f"{report['cpu']}, {report['cores']} cores, {report['machine']}", listed(report["versions"])]
-        )
-    return "## Machine and versions\n\n" + table(["benchmark", "machine", "versions"], rows)
+        processor = f"{report['cpu']}, {report['cores']} cores, {report['machine']}"
+        rows.append([name, report.get("git_commit", "not noted")[:9], processor, listed(report["versions"])])
+    return "## Machine and versions\n\n" + table(["benchmark", "commit", "machine", "versions"], rows)
 
 
 def render(folder: Path) -> str:

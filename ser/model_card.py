@@ -16,7 +16,7 @@ from ser.recipes import load_recipe
 TEMPLATE = Path(__file__).parent.parent / "model_card.md"
 UNSEEN = "whom the model never heard, neither in training nor in selection"
 PROTOCOLS = {
-    "tfds": f"{{actors}} actors {UNSEEN} (TensorFlow Datasets' split)",
+    "tfds": f"{{actors}} actors {UNSEEN} (TensorFlow Datasets' split, which lacks one clip of the corpus)",
     "actor-5fold": f"a block of actors {UNSEEN}",
     "new-sentences": f"{{actors}} actors {UNSEEN}, speaking sentences it never heard either",
     "loso": f"one speaker {UNSEEN}",
@@ -26,6 +26,7 @@ PROTOCOLS = {
 }
 UNKNOWN_SPEAKERS = "clips drawn at random; who speaks is not known, so this is not a figure for unseen speakers"
 MEASURED = {"conditions": "robustness.json", "corpora": "cross_corpus.json"}  # in a model folder
+CLEAN = "clean"  # the condition in which nothing is changed
 TAGS = ["speech-emotion-recognition", "audio", "ser"]
 METRICS = {"accuracy": "Accuracy", "uar": "Unweighted average recall", "macro_f1": "Macro F1"}
 
@@ -57,7 +58,7 @@ CREMA_D = Corpus(
     speech="the acted English speech of CREMA-D",
     details="Twelve fixed sentences, spoken by actors; the silent clip and one of each pair of identical clips under "
     "contradicting names are left out.",
-    limits="Acted emotions of 91 actors, English, twelve sentences, one recording room.\nOther microphones, languages, "
+    limits="Acted emotions, English, twelve sentences, one recording room.\nOther microphones, languages, "
     "ages, spontaneous speech and mixed feelings are outside what it was trained on.",
     language="en",
     licence="database under ODbL 1.0, contents under DbCL 1.0.",
@@ -97,6 +98,12 @@ def measured(folder: Path, what: str) -> dict[str, dict]:
     """What `ser.robustness` ("conditions") or `ser.cross_corpus` ("corpora") measured of a model so far, by name."""
     path = folder / MEASURED[what]
     return json.loads(path.read_text(encoding="utf-8"))[what] if path.is_file() else {}
+
+
+def mean_when_changed(conditions: dict[str, dict]) -> float | None:
+    """Mean accuracy over the conditions in which clips are changed; None where none was measured."""
+    accuracies = [figures["accuracy"] for name, figures in conditions.items() if name != CLEAN]
+    return sum(accuracies) / len(accuracies) if accuracies else None
 
 
 def record(folder: Path, what: str, figures: dict[str, dict]) -> Path:
@@ -185,4 +192,15 @@ def unfinished_card(name: str, history: list[dict], *, license: str | None = Non
     )
 
 
-__all__ = ["CORPORA", "Corpus", "card_of", "in_markdown", "measured", "record", "render_card", "unfinished_card"]
+__all__ = [
+    "CLEAN",
+    "CORPORA",
+    "Corpus",
+    "card_of",
+    "in_markdown",
+    "mean_when_changed",
+    "measured",
+    "record",
+    "render_card",
+    "unfinished_card",
+]

@@ -41,12 +41,12 @@ from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.files import check_writable
 from ser.loading import labels_of
 from ser.loading import load_reported
+from ser.model_card import CLEAN
 from ser.model_card import MEASURED
 from ser.model_card import measured
 from ser.model_card import record
 from ser.provenance import git_commit
 
-CLEAN = "clean"
 CODEC_RATE = 16000  # Hz
 MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III", "compression_level": 0.95, "bitrate_mode": "CONSTANT"}
 PINK_DB = 3.01  # an octave, by which its spectrum falls

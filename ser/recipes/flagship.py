@@ -7,7 +7,7 @@ heard in another room, noise and line in each epoch (`ser.channel`). The rest is
 from ser.configuration_ser import CNN2DConfig
 from ser.recipes import Recipe
 
-# One change at a time; what was trained of it stands in results/README.md.
+# One change at a time, to train with --variant.
 VARIANTS: dict[str, dict[str, dict]] = {
     "absolute-level": {"feature_extractor": {"db_reference": "one"}, "augmentation": {"gain_db": 6.0}},
     "one-recording": {"augmentation": {"channel_probability": 0.0, "equalizer_db": 0.0}},
