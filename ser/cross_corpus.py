@@ -97,7 +97,10 @@ def other_clips(options: argparse.Namespace, report: dict) -> tuple[str, dataset
         clips = _load(options)
         title = corpus_of(clips, title)
     if title in trained_on:
-        raise ValueError(f"the model was trained on {title}; its results.json has the figures of its test part")
+        raise ValueError(
+            f"the model was trained on {title}; its results.json has the figures of its test part "
+            "(a folder of clips is known by its name: rename it if these are others)"
+        )
     return title, clips
 
 

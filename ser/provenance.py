@@ -10,7 +10,7 @@ from transformers.utils.hub import cached_file
 logger = logging.getLogger(__name__)
 
 REPORT = "results.json"
-SPLIT = ("corpus", "protocol", "fold", "split_seed", "share_of_clips")  # fields of a report that tell its parts
+SPLIT = ("corpus", "protocol", "fold", "split_seed", "share_of_clips", "drawn_from")  # in a report, tell its parts
 
 
 def git_commit() -> str | None:
@@ -70,13 +70,16 @@ def check_unheard(source: str, report: dict | None, split: dict) -> None:
         if other["corpus"] == split["corpus"] and (difference := different(other, split)):
             raise ValueError(
                 f"{source!r} was trained {difference}: it may have heard this run's test part; "
-                "take a model that was trained on the same parts, or on another corpus"
+                "take a model that was trained on the same parts, or on another corpus "
+                "(a folder of clips is known by its name: rename it if these are others)"
             )
 
 
 def different(heard: dict, split: dict) -> str:
     """In which field two splits differ first, in words; empty if in none."""
     names = [name for name in SPLIT if heard[name] != split[name]]
+    if names == ["drawn_from"]:
+        return "on parts that were drawn from other clips than these, though under the same name"
     return f"with {names[0]} {heard[names[0]]}, this run has {split[names[0]]}" if names else ""
 
 

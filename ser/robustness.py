@@ -31,6 +31,7 @@ from transformers import set_seed
 from ser.clips import ClipDataset
 from ser.clips import with_features
 from ser.corpora import CORPORA
+from ser.corpora.splits import drawn_from
 from ser.corpora.splits import fixed_share
 from ser.corpora.splits import speakers_of
 from ser.corpora.splits import split
@@ -139,6 +140,10 @@ def test_part(report: dict, data_dir: str, cache_dir: str | None) -> datasets.Da
     if not report["valid"]:
         raise ValueError(f"the {report['protocol']} protocol has no test part of its own; take a model of another one")
     clips = fixed_share(corpora[report["corpus"]].load(data_dir, cache_dir=cache_dir), report["share_of_clips"])
+    if drawn_from(clips, report["protocol"]) != report.get("drawn_from"):
+        raise ValueError(
+            "its parts were drawn from other clips than these, or in another order: no part is its test part"
+        )
     return split(clips, report["protocol"], fold=report["fold"], split_seed=report["split_seed"])["test"]
 
 

@@ -46,6 +46,7 @@ from ser.corpora import corpus_of
 from ser.corpora import load_crema_d
 from ser.corpora import load_labelled_audio
 from ser.corpora.splits import check_leakage
+from ser.corpora.splits import drawn_from
 from ser.corpora.splits import fixed_share
 from ser.corpora.splits import split
 from ser.corpora.splits import with_copies
@@ -60,6 +61,7 @@ from ser.evaluation import score
 from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.files import check_replaceable
 from ser.files import check_writable
+from ser.files import write_text
 from ser.hub import check_card
 from ser.hub import check_token
 from ser.hub import claim_repository
@@ -75,6 +77,7 @@ from ser.modeling_ser import CNNForAudioClassification
 from ser.provenance import REPORT
 from ser.provenance import SPLIT
 from ser.provenance import check_unheard
+from ser.provenance import different
 from ser.provenance import git_commit
 from ser.provenance import heard_splits
 from ser.provenance import report_of
@@ -87,6 +90,7 @@ from ser.trainer import last_checkpoint
 
 logger = logging.getLogger(__name__)
 
+SPLIT_FILE = "split.json"  # beside the checkpoints
 FOR_IMAGES = ("gain_db", "frequency_shift", "channel_probability", "floor_probability", "equalizer_db")
 PACKAGES = ("torch", "transformers", "datasets", "numpy", "soundfile", "soxr", "audiomentations")
 
@@ -99,6 +103,7 @@ class Run:
     options: ModelArguments
     augmentation: AugmentationArguments
     training: SERTrainingArguments
+    split: dict  # what tells which clip is in which part, by the fields `SPLIT`
     parts: datasets.DatasetDict
     extractor: SERFeatureExtractor
     in_use: dict  # of its fields, those that are others once the network is trained
@@ -156,9 +161,11 @@ def prepare(
             raise ValueError(f"{name} needs features of log_mel alone; set it to 0 for other features")
     with training.main_process_first(desc="reading the clips"):  # the other processes find them in the cache
         clips = fixed_share(load_clips(data), data.share_of_clips)
+        facts = split_of(data, clips)
+        check_same_split(training.resume_from_checkpoint, facts)
         if start:
-            check_unheard(start.source, start.report, split_of(data, clips))
-        teachers = load_teachers(training, split_of(data, clips), clips.features["label"].names)
+            check_unheard(start.source, start.report, facts)
+        teachers = load_teachers(training, facts, clips.features["label"].names)
         clips = hear(clips, data, augmentation, extractor)
     parts = split(clips, data.protocol, fold=data.fold, split_seed=data.split_seed)
     if augmentation.vote_share and listeners_votes(parts["train"]) is None:
@@ -169,7 +176,9 @@ def prepare(
         claim(data, options, training)
     heard_before = heard_splits(start.report) if start else []
     commit = git_commit()
-    return Run(data, options, augmentation, training, parts, extractor, in_use, model, heard_before, teachers, commit)
+    return Run(
+        data, options, augmentation, training, facts, parts, extractor, in_use, model, heard_before, teachers, commit
+    )
 
 
 def claim(data: DataArguments, options: ModelArguments, training: SERTrainingArguments) -> None:
@@ -263,8 +272,16 @@ def load_clips(data: DataArguments) -> datasets.Dataset:
 
 def split_of(data: DataArguments, clips: datasets.Dataset) -> dict:
     """Which clips are in which part, as reports tell it."""
-    corpus = corpus_of(clips, corpus_title(data))
-    return {name: corpus if name == "corpus" else getattr(data, name) for name in SPLIT}
+    found = {"corpus": corpus_of(clips, corpus_title(data)), "drawn_from": drawn_from(clips, data.protocol)}
+    return {name: found[name] if name in found else getattr(data, name) for name in SPLIT}
+
+
+def check_same_split(checkpoint: str | None, split: dict) -> None:
+    """Refuse to go on from a checkpoint that may have heard this run's test part."""
+    if checkpoint is None or not (file := Path(checkpoint).parent / SPLIT_FILE).is_file():
+        return
+    if difference := different(json.loads(file.read_text(encoding="utf-8")), split):
+        raise ValueError(f"{checkpoint} was trained {difference}: start anew, with another --output_dir")
 
 
 def _overrides(text: str, name: str) -> dict:
@@ -404,6 +421,8 @@ def train(run: Run) -> dict | None:
     if run.training.use_cpu:
         keep_freed_memory()
     trainer = build_trainer(run)
+    if trainer.is_world_process_zero():
+        write_text(Path(run.training.output_dir) / SPLIT_FILE, json.dumps(run.split) + "\n")
     trainer.train(resume_from_checkpoint=run.training.resume_from_checkpoint)
     model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # else it stays in bf16
     if not trainer.is_world_process_zero():
@@ -550,7 +569,7 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
     results = {
         "recipe": run.data.recipe,
         "variant": run.data.variant,
-        **split_of(run.data, run.parts["train"]),
+        **run.split,
         "dataset_name": run.data.dataset_name if on_the_hub(run.data.dataset_name) else None,
         "fine_tuned_from": fine_tuned_from(run.options),
         "heard_before": run.heard_before,

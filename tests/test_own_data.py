@@ -21,6 +21,7 @@ from ser.corpora.splits import speakers_of
 from ser.corpora.splits import split
 from ser.corpora.unlabelled_audio import open_dataset
 from ser.cross_corpus import other_clips
+from ser.provenance import check_unheard
 from ser.provenance import heard_splits
 from ser.training import prepare
 from ser.training import replace_head
@@ -53,6 +54,7 @@ def arguments_for(folder, *more: str) -> tuple:
     )
 
 
+AGAIN = ("--resume_from_checkpoint", "last")
 SMALL = ("--model", '{"channels": [4, 8]}', "--feature_extractor", '{"features": ["rms"]}')
 
 
@@ -129,6 +131,19 @@ def test_another_set_of_emotions_gets_a_new_output_layer_and_the_same_one_keeps_
     for other in (("--protocol", "speakers"), ("--protocol", "actor-5fold", "--fold", "1")):
         with pytest.raises(ValueError, match="may have heard this run's test part"):
             prepare(*parse_arguments([*arguments, *other]))
+
+
+def test_parts_drawn_from_other_clips_of_the_same_name_are_other_parts(tmp_path):
+    write_metadata(tmp_path / "clips", speakers=6)
+    report = train(prepare(*arguments_for(tmp_path, *SMALL)))
+    model = str(tmp_path / "run/model")
+    assert check_unheard(model, report, prepare(*arguments_for(tmp_path, *SMALL, *AGAIN)).split) is None
+    write_metadata(tmp_path / "clips", speakers=7)  # of whom some are tested now that were heard before
+    with pytest.raises(ValueError, match=r"checkpoint-2 was trained on parts that were drawn from other clips .* anew"):
+        prepare(*arguments_for(tmp_path, *SMALL, *AGAIN))
+    (tmp_path / "run").rename(tmp_path / "before")
+    with pytest.raises(ValueError, match=r"drawn from other clips .* it may have heard .* rename it if these are oth"):
+        prepare(*arguments_for(tmp_path, "--model_name_or_path", str(tmp_path / "before/model")))
 
 
 def test_what_a_model_without_a_report_has_heard_is_not_known(tmp_path, caplog):

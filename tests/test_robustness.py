@@ -12,6 +12,7 @@ from transformers import set_seed
 
 from ser import robustness
 from ser.corpora import load_crema_d
+from ser.corpora.splits import drawn_from
 from ser.corpora.splits import fixed_share
 from ser.corpora.splits import split
 from ser.loading import load_reported
@@ -94,8 +95,12 @@ def test_the_test_part_is_that_of_the_run_and_no_other(small_corpus, tmp_path):
         "share_of_clips": 0.5,
         "valid": True,
     }
-    clips = load_crema_d(small_corpus, cache_dir=tmp_path)
-    expected = split(fixed_share(clips, 0.5), "random", split_seed=1)["test"]["clip"][:]
+    clips = fixed_share(load_crema_d(small_corpus, cache_dir=tmp_path), 0.5)
+    expected = split(clips, "random", split_seed=1)["test"]["clip"][:]
+    for drawn in ({}, {"drawn_from": drawn_from(clips.select(range(1, len(clips))), "random")}):
+        with pytest.raises(ValueError, match="drawn from other clips than these"):
+            robustness.test_part(run | drawn, str(small_corpus), str(tmp_path))
+    run["drawn_from"] = drawn_from(clips, "random")
     assert robustness.test_part(run, str(small_corpus), str(tmp_path))["clip"][:] == expected
     with pytest.raises(ValueError, match="the leaky protocol has no test part of its own"):
         robustness.test_part(run | {"protocol": "leaky", "valid": False}, str(small_corpus), str(tmp_path))

@@ -7,6 +7,7 @@ from ser.corpora import load_crema_d
 from ser.corpora.crema_d import official_names
 from ser.corpora.crema_d import parse_name
 from ser.corpora.splits import check_leakage
+from ser.corpora.splits import drawn_from
 from ser.corpora.splits import split
 from ser.corpora.splits import with_copies
 
@@ -82,6 +83,22 @@ def test_leaky_is_as_leaky_as_the_notebooks(clips):
     heard = tested & set(parts["train"]["clip"])
     assert len(heard) / len(tested) > 0.8
     assert check_leakage(parts)["train and test"]["clips"] == len(heard)
+
+
+@pytest.mark.parametrize("protocol", ["speakers", "random", "random-70-30", "leaky"])
+def test_parts_are_drawn_from_these_clips_in_this_order(clips, protocol):
+    count = len(clips)
+    assert drawn_from(clips, protocol) == drawn_from(clips.select(range(count)), protocol)
+    for others in (range(1, count), reversed(range(count))):
+        assert drawn_from(clips, protocol) != drawn_from(clips.select(others), protocol)
+
+
+def test_a_clip_less_changes_no_part_that_a_list_of_actors_tells(clips):
+    fewer = clips.select(range(1, len(clips)))
+    assert drawn_from(fewer, "tfds") is None and drawn_from(fewer, "actor-5fold") is None
+    assert drawn_from(fewer, "loso") == drawn_from(clips, "loso")  # the same speakers
+    another = clips.filter(lambda actor: actor != "1001", input_columns="actor")
+    assert drawn_from(another, "loso") != drawn_from(clips, "loso")
 
 
 def test_leakage_is_counted(clips):

@@ -30,7 +30,6 @@ from ser.training import as_used
 from ser.training import build_extractor
 from ser.training import build_model
 from ser.training import prepare
-from ser.training import split_of
 from ser.training import train as train_run
 from ser.training import training_targets
 
@@ -150,7 +149,7 @@ def test_a_student_learns_from_teachers_of_the_same_parts_only(finished, small_c
     assert targets.sum(1) == pytest.approx(1, abs=1e-5)
     assert len(np.unique(targets.round(4))) > 100  # no longer two values, of labels and their smoothing
     with pytest.raises(ValueError, match="knows other labels than this run"):
-        load_teacher(teachers[1], split_of(student.data, student.parts["train"]), ["calm", "angry"])
+        load_teacher(teachers[1], student.split, ["calm", "angry"])
     with pytest.raises(ValueError, match="--teachers: expected a model folder with its results.json; got 'nowhere'"):
         prepare(*parse_arguments([*arguments, "--teachers", "nowhere", "--seed", "1"]))
 

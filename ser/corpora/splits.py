@@ -1,5 +1,6 @@
 """Protocols: which clips are for training, which for selection (dev) and which for the final figure (test)."""
 
+import hashlib
 import logging
 from collections.abc import Sequence
 
@@ -80,6 +81,19 @@ def split(
             "add clips of more speakers, or use --protocol random"
         )
     return parts
+
+
+def drawn_from(clips: datasets.Dataset, protocol: str) -> str | None:
+    """A digest of what decides which clip is in which part; None where a list of actors does, whatever clips there are.
+
+    With a clip more or less, or in another order, parts that are drawn by chance are others, though all the arguments
+    are the same.
+    """
+    if protocol in ("tfds", "actor-5fold", "new-sentences"):
+        return None
+    speakers = speakers_of(clips)
+    facts = sorted(set(speakers or ())) if protocol == "loso" else [clips["clip"][:], clips["label"][:], speakers]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
 def _checked(fold: int | None, folds: int, protocol: str) -> int:
@@ -181,4 +195,4 @@ def _random(clips: datasets.Dataset, split_seed: int, *, test: float, dev: float
     )
 
 
-__all__ = ["PROTOCOLS", "check_leakage", "fixed_share", "speakers_of", "split", "with_copies"]
+__all__ = ["PROTOCOLS", "check_leakage", "drawn_from", "fixed_share", "speakers_of", "split", "with_copies"]
