@@ -67,17 +67,17 @@ THEME = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospac
 
 def find_models() -> dict[str, Path]:
     """Folders of the models that the page offers, by name, the one that hears strangers' recordings best first."""
-    if WANTED:
-        folders = {name.strip(): Path(snapshot_download(name.strip())) for name in WANTED.split(",")}
+    if names := [name.strip() for name in WANTED.split(",") if name.strip()]:
+        folders = {name: Path(snapshot_download(name)) for name in names}
     else:
         folders = {path.parent.name: path.parent for path in (HERE / "checkpoints").glob("*/results.json")}
-    return dict(sorted(folders.items(), key=lambda item: -accuracy_elsewhere(item[1])))
+    return dict(sorted(folders.items(), key=lambda item: _place(item[1])))
 
 
-def accuracy_elsewhere(folder: Path) -> float:
-    """Mean accuracy on the clips that `ser.robustness` changed; on the clean ones where it was not asked."""
+def _place(folder: Path) -> tuple[bool, float]:
+    """By the mean accuracy on clips that `ser.robustness` changed; where it was not asked, behind, by clean ones."""
     changed = mean_when_changed(measured(folder, "conditions"))
-    return read_results(folder)["accuracy"] if changed is None else changed
+    return changed is None, -(read_results(folder)["accuracy"] if changed is None else changed)
 
 
 def read_results(folder: Path) -> dict:
@@ -88,7 +88,9 @@ def read_results(folder: Path) -> dict:
 FOLDERS = find_models()
 RESULTS = {name: read_results(folder) for name, folder in FOLDERS.items()}
 MODELS = {  # importing ser makes these pipelines its own
-    name: cast(SERPipeline, pipeline("audio-classification", model=str(folder))) for name, folder in FOLDERS.items()
+    # On a GPU, what drove the decision of a CRNN could not be asked: cuDNN has no gradients of a network in use.
+    name: cast(SERPipeline, pipeline("audio-classification", model=str(folder), device="cpu"))
+    for name, folder in FOLDERS.items()
 }
 
 

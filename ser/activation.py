@@ -64,9 +64,11 @@ def class_activation(waveform: np.ndarray, classifier: SERPipeline, label: str) 
     if extractor.join:  # one feature after the other, each over the whole clip
         columns = len(extractor.features) - 1 + (extractor.n_mels if "log_mel" in extractor.features else 1)
         activation = activation.reshape(columns, -1).mean(0)[:, None]
+    span = extractor.loud_span(waveform)
+    activation = activation[: 1 + (span.stop - span.start) // extractor.hop_length]  # without padding
     if not activation.any():
         return None
-    begin = extractor.loud_span(waveform).start / extractor.sampling_rate
+    begin = span.start / extractor.sampling_rate
     end = begin + len(activation) * extractor.hop_length / extractor.sampling_rate
     return Activation((activation / activation.max()).numpy(), begin, end)
 

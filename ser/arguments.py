@@ -49,6 +49,9 @@ class DataArguments:
     dataset_name: str | None = field(
         default=None, metadata={"help": "A dataset on the Hub or on disk with audio and labels, instead of --data_dir."}
     )
+    dataset_config: str | None = field(
+        default=None, metadata={"help": "Configuration of that dataset; needed if it has several."}
+    )
     dataset_dir: str | None = field(
         default=None,
         metadata={

@@ -22,7 +22,7 @@ def plot_curves(history: list[dict], title: str) -> Figure:
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         _draw_curves(axes, history, name)
-    figure.suptitle(title)
+    figure.suptitle(_plain(title))
     return figure
 
 
@@ -33,6 +33,11 @@ def plot_side_by_side(results: dict[str, dict]) -> Figure:
         _draw_curves(axes, run["history"], "accuracy")
         axes.set_title(f"{recipe}: test accuracy {run['accuracy']:.1%} ({run['protocol']}, seed {run['seed']})")
     return figure
+
+
+def _plain(text: str) -> str:
+    """Text that matplotlib takes for no formula."""
+    return text.replace("$", r"\$")
 
 
 def _draw_curves(axes: Axes, history: list[dict], name: str) -> None:
@@ -61,7 +66,7 @@ def plot_reliability(calibration: dict[str, dict], title: str) -> Figure:
         )
         axes.grid(alpha=0.3)
         axes.legend(loc="upper left")
-    figure.suptitle(f"{title} (beside each point: clips; fewer than {FEWEST_CLIPS} are left out)")
+    figure.suptitle(f"{_plain(title)} (beside each point: clips; fewer than {FEWEST_CLIPS} are left out)")
     return figure
 
 
@@ -89,9 +94,9 @@ def plot_confusion(
     for (row, column), value in np.ndenumerate(share):
         text = f"{value:.0%}" if normalized else str(clips[row, column])
         axes.text(column, row, text, ha="center", va="center", color="white" if value > 0.5 else "black")
-    axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
-    axes.set_yticks(range(len(names)), names)
-    axes.set(xlabel=f"heard by {listener}", ylabel="intended by the actor", title=title)
+    axes.set_xticks(range(len(names)), map(_plain, names), rotation=30, ha="right")
+    axes.set_yticks(range(len(names)), map(_plain, names))
+    axes.set(xlabel=f"heard by {listener}", ylabel="intended by the actor", title=_plain(title))
     return figure
 
 
@@ -154,7 +159,7 @@ def plot_timeline(rows: list[dict]) -> Figure:
     image = bottom.pcolormesh(edges, np.arange(len(labels) + 1) - 0.5, probabilities, cmap="Blues", vmin=0, vmax=1)
     spoken = [(x, labels.index(row["emotion"])) for x, row in zip(centres, rows, strict=True) if row["speech"]]
     bottom.plot([x for x, _ in spoken], [y for _, y in spoken], ".", color=DEV)
-    bottom.set_yticks(range(len(labels)), labels)
+    bottom.set_yticks(range(len(labels)), map(_plain, labels))
     bottom.invert_yaxis()
     bottom.set(xlabel="time (s); dots: likeliest; empty columns: nobody speaks", xlim=(edges[0], edges[-1]))
     figure.colorbar(image, ax=bottom, label="probability")

@@ -8,6 +8,7 @@ Stopped at any time, the same command goes on where it was. A clip that cannot b
 """
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ from ser.parts import write_part
 MODEL = str(Path(__file__).parent.parent / "checkpoints/flagship-distilled")
 CHUNK_CLIPS, CHUNK_SECONDS = 512, 1800.0  # of one part: what is held in memory at a time
 BATCH_SECONDS = 30.0  # of one batch, padding included; larger ones are slower on a CPU
+LONGEST = 600.0  # seconds of one clip; the network takes 130 MB a minute
 LONGEST_WAIT = timedelta(days=30)  # of one process for the others
 
 
@@ -47,7 +49,12 @@ def read_clip(audio: dict | None, extractor: SERFeatureExtractor) -> tuple[dict,
     row = {"file": audio and audio["path"]}
     try:
         waveform = load_audio(audio, sampling_rate=extractor.sampling_rate)
-        row["duration"] = len(waveform) / extractor.sampling_rate
+        row["duration"] = duration = len(waveform) / extractor.sampling_rate
+        if duration > LONGEST:
+            raise ValueError(
+                f"the clip lasts {duration:,.0f} s, longer than {LONGEST:.0f} s: cut it into utterances, or hear it "
+                "window by window with ser.timeline.analyse"
+            )
         features = extractor(waveform, sampling_rate=extractor.sampling_rate)
     except (ValueError, OSError) as error:
         return row | {"error": str(error)}, None
@@ -119,6 +126,7 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="file, folder, pattern, or folder of save_to_disk")
     parser.add_argument("--dataset", help="in place of INPUT: id on the Hub, or folder that load_dataset reads")
+    parser.add_argument("--dataset_config", help="configuration of the dataset; needed if it has several")
     parser.add_argument("--split", help="of the dataset; needed if it has several")
     parser.add_argument("--audio_column", default="audio", help="of the dataset (default: audio)")
     parser.add_argument("--streaming", action="store_true", help="read the dataset without downloading it whole first")
@@ -140,7 +148,9 @@ def open_clips(options: argparse.Namespace) -> Clips:
     if not options.dataset:
         return find_clips(options.inputs)
     names = ("split", "streaming", "audio_column")
-    return open_dataset(options.dataset, **{name: getattr(options, name) for name in names})
+    return open_dataset(
+        options.dataset, config=options.dataset_config, **{name: getattr(options, name) for name in names}
+    )
 
 
 def describe_job(options: argparse.Namespace, clips: Clips, model: PreTrainedModel) -> dict:
@@ -173,7 +183,8 @@ def main(arguments: list[str] | None = None) -> None:
             rows, errors = merge_parts(parts, output, table_schema(labels_of(model)))
             print(f"{rows:,} clips, {errors:,} with errors: {output}")
     except OSError as error:
-        sys.exit(f"ser.predict: {error}; what is done is kept: make room, and run the same command again")
+        remedy = "make room, and " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        sys.exit(f"ser.predict: {error}; what is done is kept: {remedy}run the same command again")
     state.destroy_process_group()
 
 

@@ -141,9 +141,7 @@ def test_part(report: dict, data_dir: str, cache_dir: str | None) -> datasets.Da
         raise ValueError(f"the {report['protocol']} protocol has no test part of its own; take a model of another one")
     clips = fixed_share(corpora[report["corpus"]].load(data_dir, cache_dir=cache_dir), report["share_of_clips"])
     if drawn_from(clips, report["protocol"]) != report.get("drawn_from"):
-        raise ValueError(
-            "its parts were drawn from other clips than these, or in another order: no part is its test part"
-        )
+        raise ValueError("its parts were drawn from other clips than these, or in another order: take those")
     return split(clips, report["protocol"], fold=report["fold"], split_seed=report["split_seed"])["test"]
 
 

@@ -212,7 +212,7 @@ def summarize(runs: list[dict]) -> dict:
     return {
         **{name: np.mean([test[name] for test in tests]) for name in ("accuracy", "uar", "macro_f1")},
         "interval": np.mean([test["interval_95"]["accuracy"] for test in tests], axis=0),
-        "most_confused": tests[0]["most_confused"][0],
+        "most_confused": next(iter(tests[0]["most_confused"]), None),
         "parameters": first["parameters"],
         "listeners": None if None in listeners else np.mean(listeners),
         "runs": f"{len(tests)} seed{'s' * (len(tests) > 1)}"
@@ -513,7 +513,8 @@ def _too_often(figures: dict) -> str:
 
 
 def _confusion(summary: dict, printed: tuple[str, str] | None) -> str:
-    text = "{label} as {heard_as}".format(**summary["most_confused"])
+    pair = summary["most_confused"]
+    text = f"{pair['label']} as {pair['heard_as']}" if pair else "none"
     return f"{text} (source: {'/'.join(printed)})" if printed else text
 
 

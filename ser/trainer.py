@@ -71,16 +71,21 @@ class _HandingBack(TrainerCallback):
 class PatientStopping(EarlyStoppingCallback):
     """Stops after so many epochs without a better dev figure, those before an interruption included."""
 
+    def waited(self, args: TrainingArguments, state: TrainerState) -> int:
+        """Epochs since the best one of a training so far."""
+        metric = f"eval_{cast(str, args.metric_for_best_model).removeprefix('eval_')}"
+        figures = [entry[metric] for entry in state.log_history if metric in entry]
+        if not figures:
+            return 0
+        best = max(figures) if args.greater_is_better else min(figures)
+        return len(figures) - 1 - figures.index(best)
+
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Counts the epochs since the best one of a training that goes on."""
         super().on_train_begin(args, state, control, **kwargs)
-        metric = f"eval_{cast(str, args.metric_for_best_model).removeprefix('eval_')}"
-        figures = [entry[metric] for entry in state.log_history if metric in entry]
-        if figures:
-            best = max(figures) if args.greater_is_better else min(figures)
-            self.early_stopping_patience_counter = len(figures) - 1 - figures.index(best)
+        self.early_stopping_patience_counter = self.waited(args, state)
 
 
 class _ShuffledBatches(torch.utils.data.Sampler[int]):
@@ -244,12 +249,20 @@ class SERTrainer(Trainer):
             job = self.push_checkpoint(Path(checkpoint_folder), self.state)
             self.push_in_progress = PushInProgress([job])  # type: ignore[arg-type]  # it says one job, and takes a list
 
-    def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
-        """As `Trainer`; afterwards the model holds averaged weights, the best or the last, and nothing is swapped."""
+    def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> TrainOutput:
+        """As `Trainer`; afterwards the model holds averaged weights, the best or the last, and nothing is swapped.
+
+        A training that had run out of patience before it was interrupted goes on for no epoch.
+        """
+        if isinstance(resume_from_checkpoint, str):
+            state = TrainerState.load_from_json(str(Path(resume_from_checkpoint) / TRAINER_STATE_NAME))
+            patient = [each for each in self.callback_handler.callbacks if isinstance(each, PatientStopping)]
+            if any(each.waited(self.args, state) >= each.early_stopping_patience for each in patient):
+                self.args.max_steps = state.global_step
         self.last_log = time.time()
         if self.args.world_size > 1:
             seed_process(self.args.seed + self.args.process_index)
-        output = super().train(*args, **kwargs)
+        output = super().train(resume_from_checkpoint, *args, **kwargs)
         if self.averaged is not None and not self.args.load_best_model_at_end:
             self.model.load_state_dict(self.averaged.module.state_dict())
         self.averaged = None

@@ -147,6 +147,8 @@ def prepare(
         check_writable(folder)
     check_replaceable(model_folder(options, training), holding=REPORT)
     check_selection(training)
+    if training.label_smoothing_factor:
+        raise ValueError("--label_smoothing_factor is not used here; set --label_smoothing, which is")
     training.resume_from_checkpoint = find_checkpoint(training)
     if training.push_to_hub:
         check_token(training.hub_token)
@@ -264,6 +266,7 @@ def load_clips(data: DataArguments) -> datasets.Dataset:
         raise ValueError(f"expected a folder with your clips at {data.dataset_dir!r}; check --dataset_dir")
     return load_labelled_audio(
         cast(str, data.dataset_name or data.dataset_dir),  # one of three, as checked above
+        config=data.dataset_config,
         audio_column=data.audio_column,
         label_column=data.label_column,
         cache_dir=data.cache_dir,

@@ -71,6 +71,8 @@ def _mistaken(label: str, heard: str, results: dict) -> str:
 def describe_confusion(results: dict) -> str:
     """What a model mistakes for what."""
     pairs = results["most_confused"][:3]
+    if not pairs:
+        return "It mistakes none of its test clips."
     words = "; ".join(
         f"{pair['share']:.0%} of the {pair['label']} clips sound like {pair['heard_as']}" for pair in pairs
     )

@@ -60,6 +60,12 @@ def test_trimmed_silence_moves_it():
     plot_clip(clip, RATE, Activation(image, begin, end))
 
 
+def test_padding_is_no_part_of_a_clip():
+    classifier = classifier_of("crnn", max_duration=3.0, pad_to_max_duration=True)
+    image, _, end = class_activation(speech(1.0), classifier, "calm")
+    assert len(image) == 101 and end == pytest.approx(1.0, abs=0.02)
+
+
 def test_a_network_without_a_time_axis_has_none():
     statistics = CNN1DConfig(n_features=1, **SMALL)
     extractor = SERFeatureExtractor(features=["rms"], statistics=["mean"], n_fft=512, normalization="none")

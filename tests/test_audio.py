@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -64,6 +65,18 @@ def test_any_rate_becomes_the_wanted_one(rate):
     for key in ("array", "raw"):
         waveform = load_audio({key: voice(0.5, rate=rate), "sampling_rate": rate}, sampling_rate=RATE)
         assert len(waveform) == pytest.approx(RATE / 2, abs=2)
+
+
+def test_what_datasets_decodes_to_is_heard():
+    class Decoder:  # as torchcodec's AudioDecoder
+        def get_all_samples(self):
+            return SimpleNamespace(data=torch.from_numpy(np.stack(2 * [voice(rate=48000)])), sample_rate=48000)
+
+    np.testing.assert_allclose(
+        load_audio(Decoder(), sampling_rate=RATE),
+        load_audio(voice(rate=48000), source_rate=48000, sampling_rate=RATE),
+        atol=1e-6,
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import ser
 from ser.calibration import fit_temperature
 from ser.calibration import negative_log_likelihood
 from ser.calibration import reliability
+from ser.plots import plot_confusion
 from ser.plots import plot_reliability
 
 
@@ -29,6 +30,15 @@ def test_the_temperature_undoes_what_was_overdone(factor):
     assert (before["ece"] > 0.1) == (factor != 1.0)
     assert after["nll"] <= before["nll"]
     assert sum(each["clips"] for each in after["bins"]) == len(labels)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_few_clips_make_nothing_sure(right):
+    logits, labels = sure_by(1.0)
+    chosen = np.flatnonzero((logits.argmax(1) == labels) == right)
+    temperatures = [fit_temperature(logits[chosen[:count]], labels[chosen[:count]]) for count in (3, 12, 2000)]
+    assert sorted(temperatures, reverse=right) == temperatures  # the more clips, the further from 1
+    assert 0.5 < temperatures[0] < 2 and 0.2 < temperatures[1] < 5
 
 
 def test_errors_by_hand():
@@ -58,3 +68,9 @@ def test_the_picture_tells_both_errors():
     figure = plot_reliability({"before": reliability(logits, labels), "after": reliability(logits / 3, labels)}, "run")
     titles = [axes.get_title() for axes in figure.axes]
     assert [title.split(":")[0] for title in titles] == ["before calibration", "after calibration"]
+
+
+def test_labels_are_no_formulas(tmp_path):
+    names = ["a$x_$", r"\\alpha$", "b"]
+    figure = plot_confusion([[1, 0, 0], [0, 1, 0], [0, 0, 1]], names, "a run of $^$", normalized=True)
+    figure.savefig(tmp_path / "confusion.png")

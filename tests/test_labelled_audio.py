@@ -4,9 +4,14 @@ import logging
 
 import datasets
 import pytest
+import soundfile
+from conftest import RATE
+from conftest import voice
 from conftest import write_corpus
 
+from ser import SERFeatureExtractor
 from ser.audio_ser import load_audio
+from ser.clips import with_features
 from ser.corpora import load_labelled_audio
 from ser.corpora.splits import speakers_of
 
@@ -77,6 +82,22 @@ def test_a_folder_of_folders_is_read_by_its_names(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="named after their labels, or a metadata.csv"):
         load_labelled_audio(str(tmp_path / "empty"))
+
+
+def test_features_of_a_folder_are_cached_until_a_clip_is_another(tmp_path):
+    for label, name in (("calm", "a"), ("calm", "b"), ("cross", "c")):
+        write_corpus(tmp_path / "clips" / label, [name])
+
+    def features() -> tuple[list, set[str]]:
+        clips = load_labelled_audio(str(tmp_path / "clips"), cache_dir=str(tmp_path / "cache"))
+        found = with_features(clips, SERFeatureExtractor(features=["rms"]))["features"][:]
+        return found, {str(path) for path in (tmp_path / "cache").rglob("cache-*.arrow")}
+
+    first, files = features()
+    assert len(files) == 1 and features() == (first, files)
+    soundfile.write(tmp_path / "clips/calm/a.wav", voice(1.0, seed=7), RATE)
+    again, more = features()
+    assert len(more) == 2 and again[1:] == first[1:] and again[0] != first[0]
 
 
 def test_speakers_are_kept_and_misspelt_names_understood(tmp_path):

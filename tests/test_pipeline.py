@@ -85,6 +85,9 @@ def test_batches_and_single_clips_agree(model_folder):
 def test_fewer_labels_and_raw_logits_on_request(model_folder):
     classifier = pipeline("audio-classification", model=str(model_folder))
     assert len(classifier(voice(), top_k=2)) == 2
+    assert len(classifier(voice())) > 2
+    fewer = pipeline("audio-classification", model=str(model_folder), top_k=2)
+    assert len(fewer(voice())) == 2 and len(fewer(voice(), top_k=3)) == 3
     logits = scores(classifier(voice(), function_to_apply="none"))
     softmax = {label: np.exp(value) / sum(map(np.exp, logits.values())) for label, value in logits.items()}
     assert scores(classifier(voice())) == pytest.approx(softmax, rel=1e-4)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,25 @@ def test_figures_are_those_of_the_pipeline(clips, tmp_path):
             {entry["label"]: entry["score"] for entry in answer}, abs=1e-5
         )
         assert (row["label"], row["score"]) == (answer[0]["label"], row[answer[0]["label"]])
+
+
+def test_a_recording_that_is_no_clip_is_a_row_that_says_so(clips, tmp_path, monkeypatch):
+    monkeypatch.setattr(predict, "LONGEST", 1.8)
+    rows = {Path(row["file"]).stem: row for row in table(clips, output=tmp_path / "preds.parquet")}
+    assert rows["clip1"]["error"].startswith("the clip lasts 2 s, longer than 2 s: cut it")
+    assert rows["clip1"]["label"] is None
+    assert rows["clip5"]["error"] is None
+
+
+def test_one_of_several_configurations_is_asked_for_and_read(dataset, tmp_path):
+    for name in ("en", "de"):
+        dataset.select(range(2)).to_parquet(tmp_path / f"data/{name}.parquet")
+    rows = "".join(f"- config_name: {name}\n  data_files: {name}.parquet\n" for name in ("en", "de"))
+    (tmp_path / "data/README.md").write_text(f"---\nconfigs:\n{rows}---\n")
+    command = ("--dataset", tmp_path / "data", "--audio_column", "sound")
+    asked = r"Please pick one among the available configs: \['en', 'de'\]; name one with --dataset_config"
+    assert re.search(asked, refusal(*command, "--output", tmp_path / "preds.csv"))
+    assert len(table(*command, "--dataset_config", "de", output=tmp_path / "preds.csv")) == 2
 
 
 def test_rows_are_in_the_order_of_the_input_and_no_clip_is_there_twice(clips, tmp_path):

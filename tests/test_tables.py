@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+from ser.model_card import render_card
 from ser.plots import plot_side_by_side
 from ser.tables import Predictions
 from ser.tables import copies_figures
@@ -29,6 +30,11 @@ def changed(**fields) -> dict:
 
 def rows(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+
+
+def test_a_run_without_a_mistake_confuses_nothing():
+    assert rows(recipe_table([changed(most_confused=[])]))[0][-1] == "none"
+    assert "None of them is confused" in render_card(changed(most_confused=[]))
 
 
 def test_seeds_of_one_recipe_and_protocol_share_a_row():

@@ -141,6 +141,13 @@ def test_patience_counts_the_epochs_before_an_interruption(tmp_path):
     resumed = figures(build(tmp_path / "b", callbacks=[PatientStopping(early_stopping_patience=3)], **options), [0.4])
     resumed.train(resume_from_checkpoint=str(tmp_path / "b/checkpoint-12"))
     assert resumed.state.epoch == 5
+    best = weights(undisturbed)
+    for more in (0, 1):  # killed after its last epoch, before its report
+        patience = PatientStopping(early_stopping_patience=3 + more)
+        again = figures(build(tmp_path / "a", callbacks=[patience], **options), [0.4])
+        again.train(resume_from_checkpoint=str(tmp_path / "a/checkpoint-15"))
+        assert again.state.epoch == 5 + more
+        assert torch.equal(weights(again), best)
 
 
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])

@@ -347,6 +347,7 @@ def test_one_process_uses_one_gpu(monkeypatch, caplog):
         (["--metric_for_best_model", "f1"], "expected --metric_for_best_model out of loss, accuracy, uar"),
         (["--eval_strategy", "no", "--load_best_model_at_end", "False"], "add --early_stopping_patience 0"),
         (["--model_dir", "clips"], "would be replaced and holds other files; choose a new folder"),
+        (["--label_smoothing_factor", "0.1"], "set --label_smoothing, which is"),
         (["--resume_from_checkpoint", "nowhere"], "expected a checkpoint folder or 'last'"),
         (["--resume_from_checkpoint", "last"], "there is no checkpoint in"),
     ],

@@ -79,6 +79,7 @@ def test_models_claim_nothing_that_was_not_tested(changes, said):
 
 def test_confusions_of_model_and_people_are_told():
     assert words.describe_confusion(REPORT) == "To the model, 40% of the happy clips sound like anger."
+    assert words.describe_confusion(REPORT | {"most_confused": []}) == "It mistakes none of its test clips."
     text = words.describe_listeners(REPORT)
     assert "300 single votes" in text
     assert "they name happy in 90% and sad in 40%" in text

@@ -25,6 +25,13 @@ class SERPipeline(AudioClassificationPipeline):
         super().__init__(*args, top_k=top_k, **kwargs)
         check_fits(self.model, self.feature_extractor)
 
+    def _sanitize_parameters(self, top_k: Any = None, function_to_apply: Any = None, **kwargs: Any) -> Any:
+        """A call without `top_k` keeps that of the pipeline; the base class would take all labels."""
+        preprocess, forward, postprocess = super()._sanitize_parameters(top_k, function_to_apply, **kwargs)
+        if top_k is None and hasattr(self, "_postprocess_params"):
+            del postprocess["top_k"]
+        return preprocess, forward, postprocess
+
     def check_model_type(self, supported_models: list[str] | dict) -> None:
         """Any model that gives logits will do; the base class only knows those inside transformers."""
 

@@ -32,7 +32,7 @@ LONGEST = 3 * 3600.0  # seconds that ffmpeg writes
 MOST_VALUES = 2**29  # samples of all channels: three hours in mono at 48 kHz, 2 GiB
 ACCEPTED = (
     "a path, the bytes of an audio file, an open binary file, a 1-D or 2-D array with its sampling_rate, "
-    "or a dict with 'array' (or 'raw') and 'sampling_rate', or with 'path' or 'bytes'"
+    "a dict with 'array' (or 'raw') and 'sampling_rate', or with 'path' or 'bytes', or a torchcodec AudioDecoder"
 )
 
 
@@ -42,7 +42,8 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
     Args:
         source: A path, the bytes of an audio file, an open binary file, an array of shape `(samples,)`,
             `(samples, channels)` or `(channels, samples)`, a torch tensor of those shapes, or a dict as `datasets` and
-            `transformers` use them (`{"array" | "raw", "sampling_rate"}` or `{"path", "bytes"}`).
+            `transformers` use them (`{"array" | "raw", "sampling_rate"}` or `{"path", "bytes"}`), or what `datasets`
+            decodes to where torchcodec is installed.
             WAV, FLAC, Ogg Vorbis, Ogg Opus and MP3 files are read, and with the ffmpeg program M4A, MP4 and WebM.
         sampling_rate: Wanted rate in Hz.
         source_rate: Rate in Hz of an array, `sampling_rate` if not given; files know their own.
@@ -57,6 +58,9 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
     """
     if isinstance(source, dict):
         return _load_dict(source, sampling_rate)
+    if hasattr(source, "get_all_samples"):
+        decoded = source.get_all_samples()
+        source, source_rate = decoded.data, decoded.sample_rate
     if isinstance(source, torch.Tensor):
         source = to_numpy(source)
     if isinstance(source, np.ndarray):

@@ -1,14 +1,17 @@
 """Any clips with labels, from the Hub or from disk, in the form the rest of the library reads."""
 
 import csv
+import hashlib
 import logging
 import os
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import datasets
+import pyarrow as pa
 from datasets.exceptions import DatasetsError
 
 from ser.corpora.crema_d import EMOTION_OF_CODE
@@ -39,7 +42,12 @@ KNOWN = {
 
 
 def load_labelled_audio(
-    name: str, *, audio_column: str = "audio", label_column: str = "label", cache_dir: str | None = None
+    name: str,
+    *,
+    config: str | None = None,
+    audio_column: str = "audio",
+    label_column: str = "label",
+    cache_dir: str | None = None,
 ) -> datasets.Dataset:
     """All splits of a dataset as one, in the columns audio (undecoded), label, clip, duration and, if known, speaker.
 
@@ -51,15 +59,16 @@ def load_labelled_audio(
     Args:
         name: Id on the Hub, a folder written by `save_to_disk`, a folder with metadata.csv (columns file, label and,
             if known, speaker), or a folder with a subfolder of clips for each label.
+        config: Configuration of a dataset that has several.
         audio_column: Column with audio, in a dataset.
         label_column: Column with labels, as strings or `ClassLabel`.
-        cache_dir: Where `datasets` keeps what it downloads.
+        cache_dir: Where `datasets` keeps what it downloads, and tables of folders and their features.
 
     Raises:
         ValueError: A column is missing (the message lists those there are), a metadata.csv names a file outside of the
             folder, or no clip can be used.
     """
-    clips = _load(name, label_column, cache_dir)
+    clips = _load(name, config, label_column, cache_dir)
     for option, column in (("audio_column", audio_column), ("label_column", label_column)):
         if column not in clips.column_names:
             raise ValueError(f"{name} has no column {column!r}; set --{option} to one of {clips.column_names}")
@@ -98,25 +107,51 @@ def saved_to_disk(folder: str | Path) -> bool:
     return any((Path(folder) / marker).exists() for marker in ("dataset_info.json", "dataset_dict.json"))
 
 
-def _load(name: str, label_column: str, cache_dir: str | None) -> datasets.Dataset:
+def read_dataset(name: str, config: str | None, **options: Any) -> Any:
+    """What `load_from_disk` or `load_dataset` reads.
+
+    Raises:
+        ValueError: It cannot be read.
+    """
+    try:
+        return datasets.load_from_disk(name) if saved_to_disk(name) else datasets.load_dataset(name, config, **options)
+    except (OSError, ValueError, ImportError, RuntimeError, pa.ArrowException, DatasetsError) as error:
+        reason = str(error.__cause__ or error)  # RuntimeError: a loading script
+        several = "Config name is missing" in reason
+        hint = "; name one with --dataset_config" if several else ""
+        raise ValueError(
+            f"dataset {name!r} cannot be read: {reason.partition('Example of usage')[0].strip()}{hint}"
+        ) from error
+
+
+def _load(name: str, config: str | None, label_column: str, cache_dir: str | None) -> datasets.Dataset:
     """All splits as one, from wherever they are."""
     folder = Path(name)
-    if saved_to_disk(folder):
-        loaded = datasets.load_from_disk(name)
-    elif folder.is_dir():
+    if folder.is_dir() and not saved_to_disk(folder):
         tables = sorted(path for path in folder.rglob("metadata.*") if path.is_file())
         unread = [path.name for path in tables if path.suffix != ".csv"]
         if unread:
             raise ValueError(f"{unread[0]} in {name!r} is not read; write metadata.csv (columns file, label, speaker)")
         rows = [row for path in tables for row in _read_metadata(path, label_column)]
         _refuse_outside(rows, folder)
-        loaded = datasets.Dataset.from_list(_once(rows) if tables else _read_subfolders(folder, label_column))
+        loaded = _on_disk(_once(rows) if tables else _read_subfolders(folder, label_column), cache_dir)
     else:
-        try:
-            loaded = datasets.load_dataset(name, cache_dir=cache_dir)
-        except (RuntimeError, DatasetsError) as error:  # a loading script, or files that are damaged
-            raise ValueError(f"dataset {name!r} cannot be read: {error.__cause__ or error}") from error
+        loaded = read_dataset(name, config, cache_dir=cache_dir)
     return datasets.concatenate_datasets(list(loaded.values())) if isinstance(loaded, dict) else loaded
+
+
+def _on_disk(rows: list[dict], cache_dir: str | None) -> datasets.Dataset:
+    """Rows of strings as a table in the cache, beside which features will lie; another one when a clip was changed."""
+    columns = dict.fromkeys(name for row in rows for name in row)
+    rows = [{name: row.get(name) for name in columns} for row in rows]
+    clips = [Path(row["audio"]) for row in rows if row["audio"] and os.path.isfile(row["audio"])]
+    facts = rows, [(stat.st_size, stat.st_mtime_ns) for stat in map(Path.stat, clips)]
+    return datasets.Dataset.from_generator(
+        lambda: rows,
+        features=datasets.Features(dict.fromkeys(columns, datasets.Value("string"))),
+        cache_dir=cache_dir,
+        fingerprint=hashlib.sha256(repr(facts).encode()).hexdigest()[:16],
+    )
 
 
 def _read_subfolders(folder: Path, label_column: str) -> list[dict]:
@@ -233,4 +268,4 @@ def _metadata(clips: datasets.Dataset, stems: list[str]) -> dict:
     return columns
 
 
-__all__ = ["load_labelled_audio", "saved_to_disk"]
+__all__ = ["load_labelled_audio", "read_dataset", "saved_to_disk"]

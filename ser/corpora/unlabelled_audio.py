@@ -13,7 +13,7 @@ from datasets.exceptions import DatasetsError
 from ser.corpora.folder import SUFFIXES
 from ser.corpora.folder import audio_files
 from ser.corpora.folder import check_names
-from ser.corpora.labelled_audio import saved_to_disk
+from ser.corpora.labelled_audio import read_dataset
 
 UNDECODED = datasets.Audio(decode=False)
 
@@ -47,11 +47,14 @@ def _matches(pattern: str) -> list[Path]:
         return []
 
 
-def open_dataset(name: str, *, split: str | None, streaming: bool, audio_column: str) -> Clips:
+def open_dataset(
+    name: str, *, config: str | None = None, split: str | None, streaming: bool, audio_column: str
+) -> Clips:
     """The audio of one split of a dataset.
 
     Args:
         name: A folder written by `save_to_disk`, or what `load_dataset` takes: an id on the Hub or a folder.
+        config: Configuration of a dataset that has several.
         split: Its name; may be None if there is only one.
         streaming: Whether to read it where it is, instead of downloading it whole first.
         audio_column: Column with audio.
@@ -59,9 +62,8 @@ def open_dataset(name: str, *, split: str | None, streaming: bool, audio_column:
     Raises:
         ValueError: It cannot be read, or there is no such split or column (the message lists those there are).
     """
+    loaded = read_dataset(name, config, streaming=streaming)
     try:
-        saved = saved_to_disk(name)
-        loaded = datasets.load_from_disk(name) if saved else datasets.load_dataset(name, streaming=streaming)
         if isinstance(loaded, dict):
             split = next(iter(loaded)) if len(loaded) == 1 and split is None else split
             if split not in loaded:
