@@ -33,9 +33,10 @@ def main() -> None:
     if results is None:  # the first of several processes reports
         return
     low, high = results["interval_95"]["accuracy"]
+    narrow = ", too narrow to be trusted" if results["interval_too_narrow"] else ""
     print(
         f"{run.name}: {results['accuracy']:.1%} of {results['test_clips']} test clips "
-        f"(95 % interval over {results['interval_over']} {low:.1%} to {high:.1%}), UAR {results['uar']:.1%}\n"
+        f"(95 % interval over {results['interval_over']} {low:.1%} to {high:.1%}{narrow}), UAR {results['uar']:.1%}\n"
         f"model: {run.model_dir}\nreport: {run.results_dir}"
     )
     if run.training.push_to_hub:

@@ -36,6 +36,13 @@ def made_up_clips(actors: int = 12, each: int = 9) -> tuple[datasets.Dataset, np
     return clips.cast_column("label", datasets.ClassLabel(names=NAMES)), np.eye(3)[predicted] * 5
 
 
+@pytest.mark.parametrize(("actors", "right", "narrow"), [(12, False, False), (6, False, True), (12, True, True)])
+def test_an_interval_of_few_speakers_or_without_a_mistake_is_said_to_be_too_narrow(actors, right, narrow):
+    clips, logits = made_up_clips(actors)
+    report = report_on_test(clips, np.eye(3)[clips["label"][:]] if right else logits)
+    assert report["interval_too_narrow"] is narrow
+
+
 def test_unweighted_average_recall_weighs_classes_alike():
     figures = score(np.array([0] * 8 + [1] * 2), np.array([0] * 8 + [0, 1]))
     assert figures["accuracy"] == pytest.approx(0.9)

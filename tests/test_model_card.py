@@ -59,6 +59,11 @@ def test_a_corpus_without_speakers_groups_or_votes_still_gets_a_card():
     assert "None" not in card
 
 
+def test_a_card_says_where_its_interval_is_too_narrow():
+    for narrow in (True, False):
+        assert ("The interval is narrower than" in render_card(changed(interval_too_narrow=narrow))) == narrow
+
+
 def test_markers_must_be_there():
     with pytest.raises(ValueError, match="put them back"):
         replace_block("no markers", "results", "table")
