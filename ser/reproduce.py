@@ -30,6 +30,7 @@ SEEDS = {"class-1d": 3, "class-2d": 3, "mel-2d": 3, "zcr-energy-1d": 3}  # one f
 LEAKY = ("mel-2d", "zcr-energy-1d")
 EMODB_SPEAKERS = 10
 FOLDS = [*(("actor-5fold", fold) for fold in range(1, 6)), *(("new-sentences", fold) for fold in (1, 2, 3))]
+ON_EMODB = {"flagship": {"variant": "small-corpus"}}
 ON_FOLDS = {"cnn2d": {}, "flagship-distilled": {"variant": "labels-alone"}}  # whose teachers know another split
 
 
@@ -47,13 +48,16 @@ def plan(recipe: str) -> Iterator[dict]:
     yield from ({"recipe": recipe, "variant": variant, "seed": 0} for variant in load_recipe(recipe).variants)
     if recipe in ON_FOLDS:
         yield from ({"recipe": recipe, "protocol": name, "fold": fold} | ON_FOLDS[recipe] for name, fold in FOLDS)
+    if recipe in ON_EMODB:
+        run = {"recipe": recipe, "corpus": "emodb", "protocol": "loso"} | ON_EMODB[recipe]
+        yield from (run | {"fold": fold} for fold in range(1, EMODB_SPEAKERS + 1))
     if recipe in LEAKY:
         yield {"recipe": recipe, "protocol": "leaky", "seed": 0}
 
 
 def described(run: dict, corpora: dict[str, str | None]) -> tuple[list[str], SERTrainingArguments, Path] | None:
     """Arguments of `train.py` for a run, how it trains, and the folder of its report; None without its corpus."""
-    folder = corpora[load_recipe(run["recipe"]).corpus]
+    folder = corpora[run.get("corpus", load_recipe(run["recipe"]).corpus)]
     if folder is None:
         return None
     arguments = [f"--{name}={value}" for name, value in (run | {"data_dir": folder}).items()]
