@@ -32,6 +32,8 @@ SPELLINGS = (
     | {"angry": "anger", "disgusted": "disgust", "fearful": "fear", "happiness": "happy", "sadness": "sad"}
 )
 SPEAKERS = ("actor", "speaker", "speaker_id")
+# What `datasets` raises on data that cannot be read.
+UNREADABLE = (OSError, ValueError, ImportError, RuntimeError, pa.ArrowException, DatasetsError)
 FILES = ("file", "file_name", "path")  # of metadata.csv
 # What the corpora tell of their clips; a dataset that has such a column, of the same type, keeps it.
 KNOWN = {
@@ -115,7 +117,7 @@ def read_dataset(name: str, config: str | None, **options: Any) -> Any:
     """
     try:
         return datasets.load_from_disk(name) if saved_to_disk(name) else datasets.load_dataset(name, config, **options)
-    except (OSError, ValueError, ImportError, RuntimeError, pa.ArrowException, DatasetsError) as error:
+    except UNREADABLE as error:
         reason = str(error.__cause__ or error)  # RuntimeError: a loading script
         several = "Config name is missing" in reason
         hint = "; name one with --dataset_config" if several else ""
@@ -268,4 +270,4 @@ def _metadata(clips: datasets.Dataset, stems: list[str]) -> dict:
     return columns
 
 
-__all__ = ["load_labelled_audio", "read_dataset", "saved_to_disk"]
+__all__ = ["UNREADABLE", "load_labelled_audio", "read_dataset", "saved_to_disk"]

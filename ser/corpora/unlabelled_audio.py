@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 import datasets
-import pyarrow as pa
-from datasets.exceptions import DatasetsError
 
 from ser.corpora.folder import SUFFIXES
 from ser.corpora.folder import audio_files
 from ser.corpora.folder import check_names
+from ser.corpora.labelled_audio import UNREADABLE
 from ser.corpora.labelled_audio import read_dataset
 
 UNDECODED = datasets.Audio(decode=False)
@@ -75,7 +74,7 @@ def open_dataset(
             raise ValueError("it has no rows")
         clips = loaded.select_columns(audio_column).cast_column(audio_column, UNDECODED)
         next(iter(clips), None)  # so that audio in a form that is never readable is refused here
-    except (OSError, ValueError, ImportError, RuntimeError, pa.ArrowException, DatasetsError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"dataset {name!r} cannot be read: {error.__cause__ or error}") from error
     return clips
 
