@@ -69,6 +69,10 @@ class DataArguments:
         default=None, metadata={"help": "With --protocol actor-5fold (1 to 5), new-sentences (1 to 3) or loso."}
     )
     split_seed: int = field(default=0, metadata={"help": "With speakers and the random protocols."})
+    held_out: int | None = field(
+        default=None,
+        metadata={"help": "Leave this fifth (1 to 5) of the training speakers out, for a teacher to answer."},
+    )
     share_of_clips: float = field(
         default=1.0, metadata={"help": "Use a fixed share of the clips in all parts: a smaller budget, and marked so."}
     )
@@ -162,6 +166,8 @@ def run_name(data: DataArguments, options: ModelArguments, training: SERTraining
         prefix = f"split-{data.split_seed}-"
     if data.variant:
         prefix += f"{data.variant}-"
+    if data.held_out:
+        prefix += f"without-{data.held_out}-"
     if data.share_of_clips < 1:
         prefix += f"share-{data.share_of_clips}-"
     if options.model_name_or_path:

@@ -3,10 +3,14 @@
 Each teacher hears the whole clip as it was recorded, by its own front end, once before training; the student hears a
 piece of it in another room, line and noise (Hinton et al. 2015, arXiv:1503.02531; for what is noisy after what is
 clean, Li et al. 2017, arXiv:1708.05466). So networks of other kinds and features can teach, and an epoch costs no more.
+
+Of a clip that it was trained on, a teacher knows the label by heart. Those trained with `--held_out` can say what one
+hears who does not: where any of the teachers has never heard a clip's speaker, the others are not asked.
 """
 
 from collections.abc import Sequence
 from typing import Any
+from typing import NamedTuple
 
 import datasets
 import numpy as np
@@ -14,6 +18,7 @@ import torch
 
 from ser.clips import ClipDataset
 from ser.clips import with_features
+from ser.corpora.splits import fifth_of
 from ser.evaluation import predict_logits
 from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.loading import labels_of
@@ -21,7 +26,13 @@ from ser.loading import load_reported
 from ser.provenance import different
 from ser.provenance import heard_splits
 
-Teacher = tuple[Any, SERFeatureExtractor]  # a PreTrainedModel and its front end
+
+class Teacher(NamedTuple):
+    """A trained network, its front end, and the fifth of this run's training speakers that it never heard, if any."""
+
+    model: Any  # a PreTrainedModel
+    extractor: SERFeatureExtractor
+    held_out: int | None
 
 
 def load_teacher(folder: str, split: dict, labels: list[str]) -> Teacher:
@@ -43,26 +54,35 @@ def load_teacher(folder: str, split: dict, labels: list[str]) -> Teacher:
     if heard is None:
         raise ValueError(f"--teachers: nobody can tell what {folder!r} has heard before; take another one")
     for other in heard:
-        if difference := different(other, split):
+        if difference := different(other | {"held_out": None}, split):
             raise ValueError(
                 f"--teachers: {folder!r} was trained {difference}: take teachers that were trained on the very same "
                 "parts, as others may have heard this run's test part, or go without them: --teacher_share 0"
             )
     if labels_of(model) != labels:
         raise ValueError(f"--teachers: {folder!r} knows other labels than this run")
-    return model, extractor
+    return Teacher(model, extractor, report.get("held_out"))
 
 
 def teachers_say(teachers: Sequence[Teacher], clips: datasets.Dataset, device: torch.device) -> np.ndarray:
-    """Mean probabilities of the teachers, shape `(clips, num_labels)`."""
+    """Mean probabilities of the teachers that are asked, shape `(clips, num_labels)`.
+
+    Raises:
+        ValueError: Some were trained without a fifth of the speakers, and there are fewer than five.
+    """
     sources = clips.remove_columns(["features", "frames"])  # which are of the student
-    answers = [
-        predict_logits(
-            model.to(device), ClipDataset(with_features(sources, extractor), extractor), batch_size=16, desc="Asking"
-        )
-        for model, extractor in teachers
-    ]
-    return np.mean([torch.from_numpy(logits).softmax(1).numpy() for logits in answers], axis=0)
+    unheard = np.zeros((len(teachers), len(clips)), dtype=bool)
+    if any(teacher.held_out for teacher in teachers):
+        unheard = fifth_of(clips) == np.array([[teacher.held_out or 0] for teacher in teachers])
+    asked = unheard | ~unheard.any(0)
+    answers = np.zeros((len(clips), len(clips.features["label"].names)))
+    for (model, extractor, _), theirs in zip(teachers, asked, strict=True):
+        if not theirs.any():
+            continue
+        heard = with_features(sources.select(np.flatnonzero(theirs)), extractor)
+        logits = predict_logits(model.to(device), ClipDataset(heard, extractor), batch_size=16, desc="Asking")
+        answers[theirs] += torch.from_numpy(logits).softmax(1).numpy()
+    return answers / asked.sum(0)[:, None]
 
 
 __all__ = ["Teacher", "load_teacher", "teachers_say"]

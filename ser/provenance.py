@@ -10,7 +10,8 @@ from transformers.utils.hub import cached_file
 logger = logging.getLogger(__name__)
 
 REPORT = "results.json"
-SPLIT = ("corpus", "protocol", "fold", "split_seed", "share_of_clips", "drawn_from")  # in a report, tell its parts
+# In a report, tell its parts.
+SPLIT = ("corpus", "protocol", "fold", "split_seed", "share_of_clips", "drawn_from", "held_out")
 
 
 def git_commit() -> str | None:
@@ -77,10 +78,10 @@ def check_unheard(source: str, report: dict | None, split: dict) -> None:
 
 def different(heard: dict, split: dict) -> str:
     """In which field two splits differ first, in words; empty if in none."""
-    names = [name for name in SPLIT if heard[name] != split[name]]
+    names = [name for name in SPLIT if heard.get(name) != split[name]]
     if names == ["drawn_from"]:
         return "on parts that were drawn from other clips than these, though under the same name"
-    return f"with {names[0]} {heard[names[0]]}, this run has {split[names[0]]}" if names else ""
+    return f"with {names[0]} {heard.get(names[0])}, this run has {split[names[0]]}" if names else ""
 
 
 __all__ = ["REPORT", "SPLIT", "check_unheard", "different", "git_commit", "heard_splits", "report_of"]

@@ -48,6 +48,7 @@ from ser.corpora import load_labelled_audio
 from ser.corpora.splits import check_leakage
 from ser.corpora.splits import drawn_from
 from ser.corpora.splits import fixed_share
+from ser.corpora.splits import hold_out
 from ser.corpora.splits import split
 from ser.corpora.splits import with_copies
 from ser.distillation import Teacher
@@ -170,6 +171,8 @@ def prepare(
         teachers = load_teachers(training, facts, clips.features["label"].names)
         clips = hear(clips, data, augmentation, extractor)
     parts = split(clips, data.protocol, fold=data.fold, split_seed=data.split_seed)
+    if data.held_out is not None:
+        parts = hold_out(parts, data.held_out)
     if augmentation.vote_share and listeners_votes(parts["train"]) is None:
         raise ValueError("--vote_share needs clips with listeners' votes, as CREMA-D has them; set it to 0")
     labels = clips.features["label"].names
