@@ -33,7 +33,8 @@ LOCAL += ("push_to_hub", "disable_tqdm", "report_to", "run_name", "project", "lo
 FOLDERS = ("data_dir", "dataset_dir", "dataset_name", "model_name_or_path", "teachers")
 
 # Change nothing of what is learned, or stand in a report by themselves.
-BESIDE: tuple[str, ...] = ("seed", "dataloader_num_workers", "use_cpu", "bf16", "per_device_eval_batch_size", "license")
+BESIDE: tuple[str, ...] = ("seed", "use_cpu", "bf16", "per_device_eval_batch_size", "license")
+BESIDE += ("dataloader_num_workers", "dataloader_persistent_workers")
 BESIDE += ("model_name_or_path", "teachers", *LOCAL)
 
 
