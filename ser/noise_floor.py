@@ -81,7 +81,7 @@ def floors(clips: datasets.Dataset, extractor: SERFeatureExtractor, change: Call
     """Noise floor of each clip, perhaps of its changed image, shape `(clips, n_mels)`."""
     set_seed(0)
     images = ClipDataset(clips, extractor)
-    features = (images.raw_features(index) for index in range(len(images)))
+    features = images.raw_features(range(len(images)))
     return np.stack([noise_floor(change(image) if change else image) for image in features])
 
 

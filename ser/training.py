@@ -313,7 +313,7 @@ def new_model(
     """The recipe's network, untrained, once the front end has learned the normalisation of the training part."""
     if extractor.normalization == "corpus":
         train = ClipDataset(parts["train"], extractor)
-        extractor.fit_normalization(train.raw_features(index) for index in range(len(train)))
+        extractor.fit_normalization(train.raw_features(range(len(train))))
     labels = parts["train"].features["label"].names
     return build_model(recipe, _overrides(options.model, "model"), extractor, labels)
 
