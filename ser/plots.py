@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import get_font_names
 from transformers.audio_utils import hertz_to_mel
 from transformers.audio_utils import mel_to_hertz
 
@@ -14,6 +15,15 @@ from ser.feature_extraction_ser import SERFeatureExtractor
 MOST_POINTS = 20_000  # of a waveform; more cannot be seen
 FEWEST_CLIPS = 10  # whose share of right answers tells something
 INK = "#777777"  # as far from white as from the page at night
+# Of systems and their language packs: labels may be Chinese, Japanese or Korean, and matplotlib's own font is not.
+WIDE_FONTS: tuple[str, ...] = (
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei",
+    "Microsoft YaHei",
+)
+WIDE_FONTS += ("PingFang SC", "Hiragino Sans", "Yu Gothic", "Malgun Gothic", "Apple SD Gothic Neo", "Arial Unicode MS")
 TRAINING, DEV = "#1f6fb2", "#c8501e"
 
 
@@ -22,7 +32,7 @@ def plot_curves(history: list[dict], title: str) -> Figure:
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         _draw_curves(axes, history, name)
-    figure.suptitle(_plain(title))
+    figure.suptitle(_plain(title), fontfamily=_fonts())
     return figure
 
 
@@ -38,6 +48,12 @@ def plot_side_by_side(results: dict[str, dict]) -> Figure:
 def _plain(text: str) -> str:
     """Text that matplotlib takes for no formula."""
     return text.replace("$", r"\$")
+
+
+def _fonts() -> list[str]:
+    """Where the letters of a name are looked for: in matplotlib's own font, then in those installed that have more."""
+    installed = set(get_font_names())
+    return ["DejaVu Sans", *(name for name in WIDE_FONTS if name in installed)]
 
 
 def _draw_curves(axes: Axes, history: list[dict], name: str) -> None:
@@ -66,7 +82,8 @@ def plot_reliability(calibration: dict[str, dict], title: str) -> Figure:
         )
         axes.grid(alpha=0.3)
         axes.legend(loc="upper left")
-    figure.suptitle(f"{_plain(title)} (beside each point: clips; fewer than {FEWEST_CLIPS} are left out)")
+    note = f"(beside each point: clips; fewer than {FEWEST_CLIPS} are left out)"
+    figure.suptitle(f"{_plain(title)} {note}", fontfamily=_fonts())
     return figure
 
 
@@ -94,9 +111,10 @@ def plot_confusion(
     for (row, column), value in np.ndenumerate(share):
         text = f"{value:.0%}" if normalized else str(clips[row, column])
         axes.text(column, row, text, ha="center", va="center", color="white" if value > 0.5 else "black")
-    axes.set_xticks(range(len(names)), map(_plain, names), rotation=30, ha="right")
-    axes.set_yticks(range(len(names)), map(_plain, names))
-    axes.set(xlabel=f"heard by {listener}", ylabel="intended by the actor", title=_plain(title))
+    axes.set_xticks(range(len(names)), map(_plain, names), rotation=30, ha="right", fontfamily=_fonts())
+    axes.set_yticks(range(len(names)), map(_plain, names), fontfamily=_fonts())
+    axes.set(xlabel=f"heard by {listener}", ylabel="intended by the actor")
+    axes.set_title(_plain(title), fontfamily=_fonts())
     return figure
 
 
@@ -159,7 +177,7 @@ def plot_timeline(rows: list[dict]) -> Figure:
     image = bottom.pcolormesh(edges, np.arange(len(labels) + 1) - 0.5, probabilities, cmap="Blues", vmin=0, vmax=1)
     spoken = [(x, labels.index(row["emotion"])) for x, row in zip(centres, rows, strict=True) if row["speech"]]
     bottom.plot([x for x, _ in spoken], [y for _, y in spoken], ".", color=DEV)
-    bottom.set_yticks(range(len(labels)), map(_plain, labels))
+    bottom.set_yticks(range(len(labels)), map(_plain, labels), fontfamily=_fonts())
     bottom.invert_yaxis()
     bottom.set(xlabel="time (s); dots: likeliest; empty columns: nobody speaks", xlim=(edges[0], edges[-1]))
     figure.colorbar(image, ax=bottom, label="probability")

@@ -1,14 +1,18 @@
 """Temperatures against ones that are known, and a model whose probabilities follow its own."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
 
 import ser
+from ser import plots
 from ser.calibration import fit_temperature
 from ser.calibration import negative_log_likelihood
 from ser.calibration import reliability
 from ser.plots import plot_confusion
+from ser.plots import plot_curves
 from ser.plots import plot_reliability
 
 
@@ -74,3 +78,15 @@ def test_labels_are_no_formulas(tmp_path):
     names = ["a$x_$", r"\\alpha$", "b"]
     figure = plot_confusion([[1, 0, 0], [0, 1, 0], [0, 0, 1]], names, "a run of $^$", normalized=True)
     figure.savefig(tmp_path / "confusion.png")
+
+
+def test_letters_that_the_first_font_lacks_are_taken_from_another(monkeypatch, recwarn):
+    matrix, names = [[1, 0], [0, 1]], ["\u1d81", "a"]  # a letter that only one of matplotlib's own fonts has
+    for fonts, missing in (([], True), (["STIXGeneral", "a font that nobody has"], False)):
+        monkeypatch.setattr(plots, "WIDE_FONTS", fonts)
+        figure = plot_confusion(matrix, names, "\u1d81, tfds", normalized=True)
+        figure.savefig(io.BytesIO())
+        curves = plot_curves([], "\u1d81")
+        curves.savefig(io.BytesIO())
+        assert any("missing from font" in str(each.message) for each in recwarn.list) == missing
+        recwarn.clear()
