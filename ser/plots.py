@@ -16,14 +16,8 @@ MOST_POINTS = 20_000  # of a waveform; more cannot be seen
 FEWEST_CLIPS = 10  # whose share of right answers tells something
 INK = "#777777"  # as far from white as from the page at night
 # Of systems and their language packs: labels may be Chinese, Japanese or Korean, and matplotlib's own font is not.
-WIDE_FONTS: tuple[str, ...] = (
-    "Noto Sans CJK SC",
-    "Noto Sans SC",
-    "WenQuanYi Zen Hei",
-    "WenQuanYi Micro Hei",
-    "Microsoft YaHei",
-)
-WIDE_FONTS += ("PingFang SC", "Hiragino Sans", "Yu Gothic", "Malgun Gothic", "Apple SD Gothic Neo", "Arial Unicode MS")
+WIDE_FONTS = ["Noto Sans CJK SC", "Noto Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Microsoft YaHei"]
+WIDE_FONTS += ["PingFang SC", "Hiragino Sans", "Yu Gothic", "Malgun Gothic", "Apple SD Gothic Neo", "Arial Unicode MS"]
 TRAINING, DEV = "#1f6fb2", "#c8501e"
 
 
