@@ -17,6 +17,7 @@ import torch
 from ser.arguments import SERTrainingArguments
 from ser.arguments import parse_arguments
 from ser.arguments import run_name
+from ser.corpora.splits import FIFTHS
 from ser.files import write_text
 from ser.model_card import MEASURED
 from ser.provenance import REPORT
@@ -31,6 +32,7 @@ LEAKY = ("mel-2d", "zcr-energy-1d")
 EMODB_SPEAKERS = 10
 FOLDS = [*(("actor-5fold", fold) for fold in range(1, 6)), *(("new-sentences", fold) for fold in (1, 2, 3))]
 ON_EMODB = {"flagship": {"variant": "small-corpus"}}
+CROSS_FITTED = {"flagship-distilled": {"variant": "labels-alone"}}  # teachers of its variant of that name
 ON_FOLDS = {"cnn2d": {}, "flagship-distilled": {"variant": "labels-alone"}}  # whose teachers know another split
 
 
@@ -45,6 +47,8 @@ def plan(recipe: str) -> Iterator[dict]:
     for seed in range(SEEDS.get(recipe, 1)):
         for protocol in protocols:
             yield {"recipe": recipe, "protocol": protocol, "seed": seed} | budget
+    if recipe in CROSS_FITTED:
+        yield from ({"recipe": recipe, "held_out": fifth} | CROSS_FITTED[recipe] for fifth in range(1, FIFTHS + 1))
     yield from ({"recipe": recipe, "variant": variant, "seed": 0} for variant in load_recipe(recipe).variants)
     if recipe in ON_FOLDS:
         yield from ({"recipe": recipe, "protocol": name, "fold": fold} | ON_FOLDS[recipe] for name, fold in FOLDS)
@@ -81,10 +85,10 @@ def train(run: dict, corpora: dict[str, str | None]) -> bool:
 def hear_elsewhere(run: dict, corpora: dict[str, str | None]) -> bool:
     """Measure a variant in noise and on EmoDB, and keep the figures beside its report; False if nothing is to do.
 
-    Not its folds: what a change does elsewhere is compared on one split.
+    Not its folds, and no teacher that lacks speakers: what a change does elsewhere is compared on one training part.
     """
     found = described(run, corpora)
-    if "variant" not in run or "fold" in run or found is None:
+    if "variant" not in run or "fold" in run or "held_out" in run or found is None:
         return False
     _, training, report = found
     model = Path(training.output_dir) / "model"

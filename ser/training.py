@@ -384,11 +384,15 @@ def load_start(options: ModelArguments) -> Start:
 
 
 def trained_name(source: str) -> str:
-    """What a report calls the model that was gone on from: its id, or the recipe that it was trained by."""
+    """What a report calls a model that was gone on from, or learned from: its id, or the recipe of its training."""
     if on_the_hub(source):
         return source
     report = report_of(source)
-    return f"ser-{report['recipe']}" if report else Path(source).resolve().name
+    if report is None:
+        return Path(source).resolve().name
+    return f"ser-{report['recipe']}" + (
+        f" (without fifth {report['held_out']} of the speakers)" if report.get("held_out") else ""
+    )
 
 
 def fine_tuned_from(options: ModelArguments) -> str | None:

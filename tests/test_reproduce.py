@@ -36,6 +36,11 @@ def test_every_recipe_has_a_figure_for_the_same_and_for_unseen_speakers():
         ("emodb", "loso", fold) for fold in range(1, 11)
     ]
     assert {run["variant"] for run in distilled if "fold" in run} == {"labels-alone"}  # teachers know no fold
+    teachers = [run for run in distilled if "held_out" in run]
+    assert [run["held_out"] for run in teachers] == [1, 2, 3, 4, 5]
+    assert distilled.index(teachers[-1]) < distilled.index(
+        {"recipe": "flagship-distilled", "variant": "cross-fitted", "seed": 0}
+    )
     assert [run["fold"] for run in reproduce.plan("crnn-emodb") if "fold" in run] == list(range(1, 11))
 
 
