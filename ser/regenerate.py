@@ -30,6 +30,7 @@ from ser.tables import paired_differences
 from ser.tables import protocol_table
 from ser.tables import recipe_table
 from ser.tables import robustness_table
+from ser.tables import sentences_figures
 from ser.tables import variant_table
 
 ROOT = Path(__file__).parent.parent
@@ -134,6 +135,7 @@ def regenerate(root: Path) -> dict[Path, str]:
         "results": recipes,
         "pairs": paired_differences(*read_hits(root)),
         "folds": folds_figures(results, "actor-5fold"),
+        "sentences": sentences_figures(results),
         "emodb": folds_figures(results, "loso"),
         "copies": copies,
         "elsewhere": robustness_table(sturdy, SHOWN),

@@ -22,7 +22,7 @@ from ser.recipes import Recipe
 from ser.recipes import load_recipe
 
 CREMA_D = "CREMA-D"  # reports older than the second corpus do not name theirs
-UNSEEN, RANDOM, LEAKY = "tfds", "random-70-30", "leaky"
+UNSEEN, RANDOM, LEAKY, SENTENCES = "tfds", "random-70-30", "leaky", "new-sentences"
 RECIPE_COLUMNS = (
     "recipe",
     "printed by its authors",
@@ -287,11 +287,30 @@ def folds_figures(results: list[dict], protocol: str) -> str:
     """What recipes reach under a protocol whose folds test each speaker once, in words."""
     groups = _grouped(results).items()
     summaries = [(system.name, summarize(runs)) for system, runs in groups if system.protocol == protocol]
-    lines = [
-        f"- `{name}`: UAR {summary['uar']:.3f}, accuracy {_figure(summary)}"
-        for name, summary in sorted(summaries, key=lambda item: -item[1]["accuracy"])
-    ]
+    lines = [_in_words(name, summary) for name, summary in sorted(summaries, key=lambda item: -item[1]["accuracy"])]
     return "\n".join([*lines, ""])
+
+
+def sentences_figures(results: list[dict]) -> str:
+    """What recipes reach on sentences that nobody says in training, and where they are said there, in words."""
+    lines = []
+    for system, runs in _grouped(results).items():
+        if system.protocol != SENTENCES:
+            continue
+        lines.append(_in_words(system.name, summarize(runs)))
+        heard = [run for run in results if run["protocol"] == UNSEEN and _kin(run) == _kin(runs[0])]
+        if sum(run["test_clips"] for run in heard) == sum(run["test_clips"] for run in runs):  # the very same clips
+            lines.append(f"  (the same clips, their sentences heard in training: {summarize(heard)['accuracy']:.3f})")
+    return "\n".join([*lines, ""])
+
+
+def _kin(run: dict) -> tuple:
+    """What runs have in common that differ in their split and seed alone."""
+    return _name(run), run.get("variant"), run.get("share_of_clips", 1.0), _changed(run)
+
+
+def _in_words(name: str, summary: dict) -> str:
+    return f"- `{name}`: UAR {summary['uar']:.3f}, accuracy {_figure(summary)}"
 
 
 def copies_figures(runs: dict[str, Predictions]) -> str:
@@ -538,6 +557,7 @@ __all__ = [
     "protocol_table",
     "recipe_table",
     "robustness_table",
+    "sentences_figures",
     "variant_table",
     "summarize",
 ]

@@ -18,6 +18,7 @@ from ser.tables import paired_differences
 from ser.tables import protocol_table
 from ser.tables import recipe_table
 from ser.tables import robustness_table
+from ser.tables import sentences_figures
 from ser.tables import summarize
 from ser.tables import variant_table
 
@@ -134,6 +135,18 @@ def test_the_folds_of_a_variant_have_a_row_by_protocol_and_none_by_recipe():
     words = folds_figures([*runs, changed()], "actor-5fold")
     figures = f"UAR {RESULTS['uar']:.3f}, accuracy {RESULTS['accuracy']:.3f} ("
     assert words.startswith(f"- `cnn2d, votes`: {figures}") and words.endswith("); 1 seed, 5 folds\n")
+
+
+def test_unseen_sentences_stand_beside_the_same_clips_with_their_sentences_heard():
+    runs = changed(variant="votes")
+    clips = [645, 456, RESULTS["test_clips"] - 645 - 456]
+    folds = [runs | {"protocol": "new-sentences", "fold": n, "test_clips": clips[n - 1]} for n in (1, 2, 3)]
+    heard = [runs | {"accuracy": 0.75}, changed(accuracy=0.9), runs | {"protocol": "random"}]
+    assert "heard" not in sentences_figures([*folds[:2], *heard])  # other clips, as a fold is missing
+    line, beside = sentences_figures([*folds, *heard]).splitlines()
+    assert line.startswith("- `cnn2d, votes`: UAR 0.") and line.endswith("; 1 seed, 3 folds")
+    assert beside == "  (the same clips, their sentences heard in training: 0.750)"
+    assert "heard" not in sentences_figures([*folds, *heard[1:]])
 
 
 def test_a_distilled_network_has_a_row_of_its_own():
