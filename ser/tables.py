@@ -298,15 +298,10 @@ def sentences_figures(results: list[dict]) -> str:
         if system.protocol != SENTENCES:
             continue
         lines.append(_in_words(system.name, summarize(runs)))
-        heard = [run for run in results if run["protocol"] == UNSEEN and _kin(run) == _kin(runs[0])]
+        heard = [run for run in results if _system(run) == system._replace(protocol=UNSEEN)]
         if sum(run["test_clips"] for run in heard) == sum(run["test_clips"] for run in runs):  # the very same clips
             lines.append(f"  (the same clips, their sentences heard in training: {summarize(heard)['accuracy']:.3f})")
     return "\n".join([*lines, ""])
-
-
-def _kin(run: dict) -> tuple:
-    """What runs have in common that differ in their split and seed alone."""
-    return _name(run), run.get("variant"), run.get("share_of_clips", 1.0), _changed(run)
 
 
 def _in_words(name: str, summary: dict) -> str:
@@ -445,12 +440,14 @@ def _grouped(results: list[dict]) -> dict[System, list[dict]]:
     """Runs by what they have in common; where variants are compared on dev, they have a table of their own."""
     groups = defaultdict(list)
     for run in results:
-        variant = run.get("variant")
-        if variant and run["protocol"] == VARIANTS_PROTOCOL:
-            continue
-        name, corpus = ", ".join(filter(None, [_name(run), variant])), run.get("corpus", CREMA_D)
-        groups[System(corpus, run["protocol"], name, run.get("share_of_clips", 1.0), _changed(run))].append(run)
+        if not (run.get("variant") and run["protocol"] == VARIANTS_PROTOCOL):
+            groups[_system(run)].append(run)
     return groups
+
+
+def _system(run: dict) -> System:
+    name, corpus = ", ".join(filter(None, [_name(run), run.get("variant")])), run.get("corpus", CREMA_D)
+    return System(corpus, run["protocol"], name, run.get("share_of_clips", 1.0), _changed(run))
 
 
 def _name(run: dict) -> str:

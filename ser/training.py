@@ -390,9 +390,8 @@ def trained_name(source: str) -> str:
     report = report_of(source)
     if report is None:
         return Path(source).resolve().name
-    return f"ser-{report['recipe']}" + (
-        f" (without fifth {report['held_out']} of the speakers)" if report.get("held_out") else ""
-    )
+    lacking = f" (without fifth {report['held_out']} of the speakers)" if report.get("held_out") else ""
+    return f"ser-{report['recipe']}{lacking}"
 
 
 def fine_tuned_from(options: ModelArguments) -> str | None:

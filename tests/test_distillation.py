@@ -45,9 +45,8 @@ def test_a_clip_is_answered_by_the_teacher_that_never_heard_its_speaker(clips):
     teachers = [one_who_always_says(fifth - 1, held_out=fifth) for fifth in (3, 1, 5, 2, 4)]
     answers = teachers_say([*teachers, one_who_always_says(5, held_out=None)], clips, CPU)
     assert answers.shape == (12, 6)
-    assert answers == pytest.approx(
-        np.eye(6)[fifth_of(clips) - 1], abs=1e-6
-    )  # the last one, who heard all, is not asked
+    # The last one, who heard all, is not asked.
+    assert answers == pytest.approx(np.eye(6)[fifth_of(clips) - 1], abs=1e-6)
 
 
 def test_where_all_teachers_heard_a_clip_all_answer(clips):
