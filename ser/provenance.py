@@ -62,15 +62,17 @@ def check_unheard(source: str, report: dict | None, split: dict) -> None:
         split: Of the run, by the fields `SPLIT`.
 
     Raises:
-        ValueError: It was trained on the same corpus, but on other parts of it.
+        ValueError: It was trained on the same corpus, but on other parts of it, or on speakers left out here.
     """
     heard = heard_splits(report)
     if heard is None:
         logger.warning("%s has no %s: nobody can tell whether it heard clips of this run's test part", source, REPORT)
     for other in heard or ():
+        if split["held_out"] is None:
+            other = other | {"held_out": None}  # it heard no more than this run does
         if other["corpus"] == split["corpus"] and (difference := different(other, split)):
             raise ValueError(
-                f"{source!r} was trained {difference}: it may have heard this run's test part; "
+                f"{source!r} was trained {difference}: it may have heard what this run is not to hear; "
                 "take a model that was trained on the same parts, or on another corpus "
                 "(a folder of clips is known by its name: rename it if these are others)"
             )

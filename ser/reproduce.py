@@ -31,7 +31,13 @@ SEEDS = {"class-1d": 3, "class-2d": 3, "mel-2d": 3, "zcr-energy-1d": 3}  # one f
 LEAKY = ("mel-2d", "zcr-energy-1d")
 EMODB_SPEAKERS = 10
 FOLDS = [*(("actor-5fold", fold) for fold in range(1, 6)), *(("new-sentences", fold) for fold in (1, 2, 3))]
-ON_EMODB = {"flagship": {"variant": "small-corpus"}}
+ON_EMODB = {
+    "flagship": {"variant": "small-corpus"},
+    "flagship-distilled": {
+        "variant": "fine-tuning",
+        "model_name_or_path": str(ROOT / "checkpoints/flagship-distilled"),
+    },
+}
 CROSS_FITTED = {"flagship-distilled": {"variant": "labels-alone"}}  # teachers of its variant of that name
 ON_FOLDS = {"cnn2d": {}, "flagship-distilled": {"variant": "labels-alone"}}  # whose teachers know another split
 
@@ -49,7 +55,9 @@ def plan(recipe: str) -> Iterator[dict]:
             yield {"recipe": recipe, "protocol": protocol, "seed": seed} | budget
     if recipe in CROSS_FITTED:
         yield from ({"recipe": recipe, "held_out": fifth} | CROSS_FITTED[recipe] for fifth in range(1, FIFTHS + 1))
-    yield from ({"recipe": recipe, "variant": variant, "seed": 0} for variant in load_recipe(recipe).variants)
+    for variant in load_recipe(recipe).variants:
+        if variant != ON_EMODB.get(recipe, {}).get("variant"):
+            yield {"recipe": recipe, "variant": variant, "seed": 0}
     if recipe in ON_FOLDS:
         yield from ({"recipe": recipe, "protocol": name, "fold": fold} | ON_FOLDS[recipe] for name, fold in FOLDS)
     if recipe in ON_EMODB:

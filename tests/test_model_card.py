@@ -64,6 +64,11 @@ def test_a_card_says_where_its_interval_is_too_narrow():
         assert ("The interval is narrower than" in render_card(changed(interval_too_narrow=narrow))) == narrow
 
 
+def test_a_card_says_whom_training_left_out():
+    assert "A fifth of the training speakers (number 3 of five) was left out" in render_card(changed(held_out=3))
+    assert "was left out" not in render_card(changed(held_out=None))
+
+
 def test_markers_must_be_there():
     with pytest.raises(ValueError, match="put them back"):
         replace_block("no markers", "results", "table")

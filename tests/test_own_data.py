@@ -21,6 +21,7 @@ from ser.corpora.splits import speakers_of
 from ser.corpora.splits import split
 from ser.corpora.unlabelled_audio import open_dataset
 from ser.cross_corpus import other_clips
+from ser.provenance import SPLIT
 from ser.provenance import check_unheard
 from ser.provenance import heard_splits
 from ser.training import prepare
@@ -123,14 +124,24 @@ def test_another_set_of_emotions_gets_a_new_output_layer_and_the_same_one_keeps_
         write_corpus(tmp_path / "clips3" / label, [f"{actor}_DFA_{code}_XX" for actor in (1001, 1010, 1015)])
     copy = ["--recipe", "cnn1d", "--dataset_dir", str(tmp_path / "clips3"), "--model_name_or_path", source]
     copy += ["--cache_dir", str(tmp_path / "cache"), "--output_dir", str(tmp_path / "run4")]
-    with pytest.raises(ValueError, match="may have heard this run's test part"):
+    with pytest.raises(ValueError, match="may have heard what this run is not to hear"):
         prepare(*parse_arguments(copy))
     options = SimpleNamespace(corpus=None, dataset_dir=str(tmp_path / "clips3"), cache_dir=str(tmp_path / "cache"))
     with pytest.raises(ValueError, match="the model was trained on CREMA-D"):
         other_clips(options, json.loads((ROOT / "checkpoints/cnn1d/results.json").read_text()))
     for other in (("--protocol", "speakers"), ("--protocol", "actor-5fold", "--fold", "1")):
-        with pytest.raises(ValueError, match="may have heard this run's test part"):
+        with pytest.raises(ValueError, match="may have heard what this run is not to hear"):
             prepare(*parse_arguments([*arguments, *other]))
+
+
+def test_a_model_that_lacks_speakers_is_gone_on_from_and_none_lacks_whom_it_heard_before():
+    report = json.loads((ROOT / "checkpoints/cnn1d/results.json").read_text())
+    split = {name: report.get(name) for name in SPLIT}
+    assert check_unheard("x", report | {"held_out": 2}, split) is None
+    assert check_unheard("x", report | {"held_out": 2}, split | {"held_out": 2}) is None
+    for before in (None, 1):
+        with pytest.raises(ValueError, match=f"with held_out {before}, this run has 2: it may have heard what"):
+            check_unheard("x", report | {"held_out": before}, split | {"held_out": 2})
 
 
 def test_parts_drawn_from_other_clips_of_the_same_name_are_other_parts(tmp_path):

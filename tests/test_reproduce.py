@@ -30,12 +30,15 @@ def test_every_recipe_has_a_figure_for_the_same_and_for_unseen_speakers():
     assert len(list(reproduce.plan("mel-2d"))) == 7  # two protocols, three seeds, and leaky
     cnn2d, flagship, distilled = (list(reproduce.plan(name)) for name in ("cnn2d", "flagship", "flagship-distilled"))
     assert [run["fold"] for run in cnn2d if run.get("protocol") == "actor-5fold"] == [1, 2, 3, 4, 5]
-    on_crema_d, on_emodb = ([run for run in flagship if ("corpus" in run) == other] for other in (False, True))
-    assert [run["variant"] for run in on_crema_d if "variant" in run] == list(load_recipe("flagship").variants)
-    assert [(run["corpus"], run["protocol"], run["fold"]) for run in on_emodb] == [
-        ("emodb", "loso", fold) for fold in range(1, 11)
-    ]
-    assert {run["variant"] for run in distilled if "fold" in run} == {"labels-alone"}  # teachers know no fold
+    for runs, small in ((flagship, "small-corpus"), (distilled, "fine-tuning")):
+        on_crema_d, on_emodb = ([run for run in runs if ("corpus" in run) == other] for other in (False, True))
+        variants = [run["variant"] for run in on_crema_d if "variant" in run and not run.keys() & {"fold", "held_out"}]
+        assert [*variants, small] == list(load_recipe(runs[0]["recipe"]).variants)
+        assert [(run["variant"], run["corpus"], run["protocol"], run["fold"]) for run in on_emodb] == [
+            (small, "emodb", "loso", fold) for fold in range(1, 11)
+        ]
+    folds = [run for run in distilled if "fold" in run and "corpus" not in run]
+    assert {run["variant"] for run in folds} == {"labels-alone"}  # teachers know no fold
     teachers = [run for run in distilled if "held_out" in run]
     assert [run["held_out"] for run in teachers] == [1, 2, 3, 4, 5]
     assert distilled.index(teachers[-1]) < distilled.index(

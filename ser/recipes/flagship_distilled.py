@@ -25,6 +25,18 @@ VARIANTS: dict[str, dict[str, dict]] = {
     "other-voices": {"augmentation": {"frequency_shift": 4, "time_stretch": 0.2}},
     "no-mixup": {"augmentation": {"mixup_beta": 0.0}},
     "cross-fitted": {"training": {"teachers": CROSS_FITTED}},
+    # From a trained model, with --model_name_or_path: a corpus of some hundred clips has no dev part to choose by.
+    "fine-tuning": {
+        "training": {
+            "teachers": [],
+            "num_train_epochs": 40,
+            "per_device_train_batch_size": 16,
+            "learning_rate": 5e-4,
+            "ema_decay": 0.99,
+            "load_best_model_at_end": False,
+        },
+        "augmentation": {"label_smoothing": 0.05},
+    },
 }
 RECIPE = replace(
     FLAGSHIP,
