@@ -10,6 +10,7 @@ import argparse
 import functools
 import io
 import sys
+import warnings
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -49,9 +50,12 @@ from ser.model_card import record
 from ser.provenance import git_commit
 
 CODEC_RATE = 16000  # Hz
+VOICES = Path(__file__).parent / "examples"  # of the page: nobody of a corpus
 MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III", "compression_level": 0.95, "bitrate_mode": "CONSTANT"}
 PINK_DB = 3.01  # an octave, by which its spectrum falls
 OPUS = {"format": "OGG", "subtype": "OPUS", "compression_level": 0.96}
+
+warnings.filterwarnings("ignore", "(?s).*had to be resampled", UserWarning)  # once for each rate, and no harm
 
 
 def noise(snr_db: float, decay_db: float) -> Callable:
@@ -118,6 +122,7 @@ CONDITIONS: dict[str, Callable | None] = {
     CLEAN: None,
     **{f"white noise, {snr} dB": noise(snr, 0.0) for snr in (20, 10, 5)},
     **{f"pink noise, {snr} dB": noise(snr, PINK_DB) for snr in (20, 10, 5)},
+    "another voice, 10 dB": audiomentations.AddBackgroundNoise(VOICES, min_snr_db=10.0, max_snr_db=10.0, p=1.0),
     **{f"room, {time} s": functools.partial(room, reverberation_time=time) for time in (0.3, 0.6, 0.9)},
     "telephone band": telephone,
     "MP3, 16 kbit/s": functools.partial(codec, how=MP3),

@@ -53,6 +53,13 @@ def test_noise_is_as_loud_as_its_name_says(colour, snr):
     assert 10 * np.log10(np.square(waveform).mean() / np.square(noise).mean()) == pytest.approx(snr, abs=0.5)
 
 
+def test_another_voice_is_ten_decibels_softer_at_any_rate():
+    for rate in (16000, 44100):
+        waveform = (0.1 * voice(3.0, rate=rate)).astype(np.float32)
+        other = changed(waveform, CONDITIONS["another voice, 10 dB"], rate) - waveform
+        assert 10 * np.log10(np.square(waveform).mean() / np.square(other).mean()) == pytest.approx(10, abs=0.1)
+
+
 def test_a_telephone_passes_its_band_only():
     time = np.arange(RATE) / RATE
     for hertz, passes in ((100, False), (1000, True), (6000, False)):

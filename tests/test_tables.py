@@ -122,6 +122,11 @@ def test_variants_are_judged_on_dev_in_a_table_of_their_own():
         ["`cnn2d`", "as it is", "2", "0.610", "", ""],
         ["`cnn2d`", "`votes`", "1", "0.580 (-0.030)", "0.600", "mine 0.500 (0.400 to 0.600)"],
     ]
+    more = {
+        "cnn2d": {name: {"accuracy": accuracy} for name, accuracy in (("clean", 0.7), ("noise", 0.4), ("room", 0.2))}
+    }
+    changed_clips = [row[4] for row in rows(variant_table(runs, more, {}).partition("\n\n")[0])]
+    assert changed_clips == ["0.400", "0.600"]  # the mean over what was measured of both
     assert len(rows(protocol_table(runs))) == 2  # without the variant
     assert variant_table(runs[:2], {}, {}).startswith("None is trained yet.")
 
