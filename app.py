@@ -70,7 +70,7 @@ def find_models() -> dict[str, Path]:
     if names := [name.strip() for name in WANTED.split(",") if name.strip()]:
         folders = {name: Path(snapshot_download(name)) for name in names}
     else:
-        folders = {path.parent.name: path.parent for path in (HERE / "checkpoints").glob("*/results.json")}
+        folders = {path.parent.name: path.parent for path in (HERE / "checkpoints").glob("[!.]*/results.json")}
     return dict(sorted(folders.items(), key=lambda item: _place(item[1])))
 
 

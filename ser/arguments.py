@@ -16,6 +16,7 @@ from transformers import SchedulerType
 from transformers import TrainingArguments
 
 from ser.augmentation import AugmentationArguments
+from ser.augmentation import check_share
 from ser.corpora import CORPORA
 from ser.corpora import title_of
 from ser.corpora.crema_d import CremaD
@@ -36,6 +37,7 @@ FOLDERS = ("data_dir", "dataset_dir", "dataset_name", "model_name_or_path", "tea
 BESIDE: tuple[str, ...] = ("seed", "use_cpu", "bf16", "per_device_eval_batch_size", "license")
 BESIDE += ("dataloader_num_workers", "dataloader_persistent_workers")
 BESIDE += ("model_name_or_path", "teachers", *LOCAL)
+WHAT_IS_READ = ("dataset_config", "audio_column", "label_column")  # of a dataset: other clips or labels of one name
 
 
 @dataclass
@@ -146,6 +148,8 @@ class SERTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         """One GPU a process; a plateau of a figure that should grow is not one of a figure that should shrink."""
+        check_share("teacher_share", self.teacher_share)
+        check_share("ema_decay", self.ema_decay)
         if self.accelerator_config is None and not self.use_cpu:
             self.accelerator_config = {"non_blocking": True}  # copies a batch to the GPU while that is at work
         super().__post_init__()
@@ -241,7 +245,7 @@ def changes(command: str) -> dict[str, str]:
             options[name] = value
         else:
             options[name] = f"{options[name]} {word}".lstrip()
-    beside = {*DataArguments.__dataclass_fields__, *BESIDE}
+    beside = {*DataArguments.__dataclass_fields__, *BESIDE} - {*WHAT_IS_READ}
     return {name: value for name, value in options.items() if name not in beside}
 
 

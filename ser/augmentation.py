@@ -4,6 +4,7 @@ Random numbers come from numpy's global generator, which `Trainer` seeds, stores
 """
 
 import functools
+import math
 from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +17,16 @@ import torch
 from ser.channel import Channel
 from ser.feature_extraction_ser import SERFeatureExtractor
 
+SHARES = ("waveform_probability", "channel_probability", "floor_probability", "label_smoothing", "vote_share")
+
 
 @dataclass
 class AugmentationArguments:
-    """Strength of each augmentation; 0 switches it off."""
+    """Strength of each augmentation; 0 switches it off.
+
+    Raises:
+        ValueError: One is negative, or a share or probability above 1.
+    """
 
     crop_duration: float = field(default=0.0, metadata={"help": "Seconds of a random crop of longer training clips."})
     waveform_probability: float = field(
@@ -47,6 +54,18 @@ class AugmentationArguments:
     mixup_beta: float = field(default=0.0, metadata={"help": "Mixup: both parameters of the beta distribution."})
     label_smoothing: float = field(default=0.0, metadata={"help": "Share of the target spread over all labels."})
     vote_share: float = field(default=0.0, metadata={"help": "Share of the target that follows listeners' votes."})
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be done."""
+        for name, value in vars(self).items():
+            check_share(name, value, at_most=1.0 if name in SHARES else 0.5 if name == "time_stretch" else math.inf)
+
+
+def check_share(name: str, value: float, *, at_most: float = 1.0) -> None:
+    """Refuse the value of an option that is negative or above `at_most`."""
+    if not 0 <= value <= at_most:
+        limit = "" if at_most == math.inf else f" and at most {at_most:g}"
+        raise ValueError(f"expected --{name} of at least 0{limit}; got {value}")
 
 
 def waveform_augmentation(probability: float, sampling_rate: int) -> Callable:

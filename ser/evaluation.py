@@ -64,8 +64,13 @@ def bootstrap_interval(
 
 
 def mean_interval(values: np.ndarray, speakers: Sequence[str] | np.ndarray | None) -> list[float]:
-    """95 % interval of the mean of `values`, shape `(clips,)`, when whole speakers (or clips) are drawn again."""
-    _, speaker = np.unique(np.arange(len(values)) if speakers is None else speakers, return_inverse=True)
+    """95 % interval of the mean of `values`, shape `(clips,)`, when whole speakers are drawn again.
+
+    Clips are, where speakers are not known, or there is one only: drawing that one again and again would say nothing.
+    """
+    if speakers is None or len(set(speakers)) < 2:
+        speakers = np.arange(len(values))
+    _, speaker = np.unique(np.asarray(speakers), return_inverse=True)
     clips, sums = np.bincount(speaker), np.bincount(speaker, weights=values)
     drawn = np.random.default_rng(0).integers(len(clips), size=(RESAMPLES, len(clips)))
     return np.quantile(sums[drawn].sum(1) / clips[drawn].sum(1), [0.025, 0.975]).round(4).tolist()

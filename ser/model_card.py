@@ -24,7 +24,9 @@ PROTOCOLS = {
     "leaky": "copies of clips that the model was trained on and selected by",
     "random": "clips drawn at random, of the same speakers as the training part: not a figure for unseen speakers",
 }
-UNKNOWN_SPEAKERS = "clips drawn at random; who speaks is not known, so this is not a figure for unseen speakers"
+UNKNOWN_SPEAKERS = (
+    "clips drawn at random; it is not known of all who speaks, so this is not a figure for unseen speakers"
+)
 MEASURED = {"conditions": "robustness.json", "corpora": "cross_corpus.json"}  # in a model folder
 CLEAN = "clean"  # the condition in which nothing is changed
 TAGS = ["speech-emotion-recognition", "audio", "ser"]

@@ -32,14 +32,23 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def report_of(source: str) -> dict | None:
-    """The report that lies beside a model, in its folder or on the Hub; None if there is none."""
+    """The report that lies beside a model, in its folder or on the Hub; None if there is none.
+
+    Raises:
+        ValueError: A file of that name is something else.
+    """
     path = cached_file(
         source,
         REPORT,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
     )
-    return json.loads(Path(path).read_text(encoding="utf-8")) if path else None
+    if path is None:
+        return None
+    report = json.loads(Path(path).read_text(encoding="utf-8"))
+    if not isinstance(report, dict) or not {"recipe", "protocol"} <= report.keys():
+        raise ValueError(f"{REPORT} of {source!r} is no report of this project; take another model")
+    return report
 
 
 def heard_splits(report: dict | None) -> list[dict] | None:

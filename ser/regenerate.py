@@ -67,11 +67,12 @@ Accuracy, 95 % interval over the actors:
 def read_results(folder: Path) -> list[dict]:
     """The content of every `results.json` of a run below `folder`, with what was measured elsewhere of its model.
 
+    Names that begin with a dot are of folders that are being written.
     Teachers trained without a fifth of the speakers are left out: they know less than their recipe does.
     Folds of several actors bring their predictions, so that actors can be drawn again, and not folds.
     """
     results = []
-    for path in sorted(folder.glob("*/*/*/results.json")):
+    for path in sorted(folder.glob("[!.]*/[!.]*/[!.]*/results.json")):
         run = json.loads(path.read_text(encoding="utf-8"))
         if run.get("held_out"):
             continue
@@ -84,7 +85,7 @@ def read_results(folder: Path) -> list[dict]:
 
 def read_measured(folder: Path, what: str) -> dict[str, dict[str, dict]]:
     """What was measured of each model below `folder` (see `measured`), by the model's name; those without left out."""
-    models = {path.name: measured(path, what) for path in sorted(folder.iterdir())}
+    models = {path.name: measured(path, what) for path in sorted(folder.glob("[!.]*"))}
     return {name: figures for name, figures in models.items() if figures}
 
 
@@ -100,7 +101,7 @@ def read_hits(root: Path) -> tuple[dict[str, np.ndarray], Sequence[str]]:
     """Whether each bundled model, and the default one without teachers, was right, and the clips of the test part."""
     hits: dict[str, np.ndarray] = {}
     clips: Sequence[str] = []
-    names = sorted(path.parent.name for path in (root / "checkpoints").glob("*/results.json"))
+    names = sorted(path.parent.name for path in (root / "checkpoints").glob("[!.]*/results.json"))
     for name, run in ({name: f"{name}/{BUNDLED_RUN}" for name in names} | WITHOUT_TEACHERS).items():
         predictions = read_predictions(root / "results" / run)
         clips, hits[name] = predictions.clips, predictions.hits
@@ -129,7 +130,7 @@ def regenerate(root: Path) -> dict[Path, str]:
     recipes, protocols = recipe_table(results) + RECIPE_LEGEND, protocol_table(results) + PROTOCOL_LEGEND
     noise = json.loads((root / "results/noise_floor.json").read_text(encoding="utf-8"))
     copies = copies_figures(
-        {run.parts[-3]: read_predictions(run) for run in sorted((root / "results").glob("*/leaky/*"))}
+        {run.parts[-3]: read_predictions(run) for run in sorted((root / "results").glob("[!.]*/leaky/[!.]*"))}
     )
     blocks = {
         "results": recipes,
@@ -155,7 +156,7 @@ def regenerate(root: Path) -> dict[Path, str]:
         variants=variant_table(results, sturdy, abroad),
     )
     texts = {root / "results/README.md": text, readme: readme_text}
-    for folder in (path.parent for path in (root / "checkpoints").glob("*/results.json")):
+    for folder in (path.parent for path in (root / "checkpoints").glob("[!.]*/results.json")):
         texts[folder / "README.md"] = card_of(folder)
         for code in folder.glob("*_ser.py"):
             texts[code] = (root / "ser" / code.name).read_text(encoding="utf-8")

@@ -48,7 +48,7 @@ def draw(results: dict, name: str) -> dict[str, Figure]:
 
 
 def write_report(run: "Run", model: PreTrainedModel, results: dict, logits: np.ndarray) -> None:
-    """Write `RESULTS_DIR/RUN/` and the model folder, each at once.
+    """Write the model folder and `RESULTS_DIR/RUN/`, each at once; the report comes last, so that it tells of the end.
 
     Args:
         run: The run.
@@ -57,18 +57,17 @@ def write_report(run: "Run", model: PreTrainedModel, results: dict, logits: np.n
         logits: Of the test part, shape `(test_clips, num_labels)`.
     """
     pictures = draw(results, run.name)
-    with atomic_folder(run.results_dir) as folder:
-        (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        for name, figure in pictures.items():
-            figure.savefig(folder / name, dpi=110)
-        write_predictions(run, logits, folder / "predictions.csv")
     with atomic_folder(run.model_dir) as folder:
         model.save_pretrained(folder)
         run.extractor.save_pretrained(folder)
         (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(render_card(results), encoding="utf-8")
-        for name in pictures:
-            shutil.copy(run.results_dir / name, folder)
+        for name, figure in pictures.items():
+            figure.savefig(folder / name, dpi=110)
+    with atomic_folder(run.results_dir) as folder:
+        for name in ("results.json", *pictures):
+            shutil.copy(run.model_dir / name, folder)
+        write_predictions(run, logits, folder / "predictions.csv")
 
 
 def write_predictions(run: "Run", logits: np.ndarray, path: Path) -> None:

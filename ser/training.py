@@ -156,12 +156,9 @@ def prepare(
     recipe = load_recipe(data.recipe, data.variant)
     start = load_start(options) if options.model_name_or_path else None
     extractor, in_use = as_trained(start.extractor, recipe) if start else new_front_end(recipe, options)
-    if not training.resume_from_checkpoint:
-        report = Path(options.results_dir) / run_name(data, options, training)
-        refuse_to_overwrite(report, data.command, fine_tuned_from(options))
     for name in FOR_IMAGES:
-        if getattr(augmentation, name) and extractor.features != ["log_mel"]:
-            raise ValueError(f"{name} needs features of log_mel alone; set it to 0 for other features")
+        if getattr(augmentation, name) and (extractor.features != ["log_mel"] or extractor.statistics):
+            raise ValueError(f"{name} needs images of log_mel alone; set it to 0 for other features")
     with training.main_process_first(desc="reading the clips"):  # the other processes find them in the cache
         clips = fixed_share(load_clips(data), data.share_of_clips)
         facts = split_of(data, clips)
@@ -169,6 +166,9 @@ def prepare(
         if start:
             check_unheard(start.source, start.report, facts)
         teachers = load_teachers(training, facts, clips.features["label"].names)
+        if not training.resume_from_checkpoint:
+            report = Path(options.results_dir) / run_name(data, options, training)
+            refuse_to_overwrite(report, data.command, fine_tuned_from(options), taught_by(training))
         clips = hear(clips, data, augmentation, extractor)
     parts = split(clips, data.protocol, fold=data.fold, split_seed=data.split_seed)
     if data.held_out is not None:
@@ -208,14 +208,16 @@ def hear(
     return with_features(clips, extractor, augment_copy=augment_copy)
 
 
-def refuse_to_overwrite(folder: Path, command: str, tuned_from: str | None) -> None:
+def refuse_to_overwrite(folder: Path, command: str, tuned_from: str | None, taught_by: list[str]) -> None:
     """Keep the report of a run that said otherwise; a run may take the place of an earlier one of its own kind."""
     report = folder / REPORT
     if not report.is_file():
         return
     earlier = json.loads(report.read_text(encoding="utf-8"))
-    if changes(earlier["command"]) != changes(command) or earlier.get("fine_tuned_from") != tuned_from:
-        origin = f", from {earlier['fine_tuned_from']}" if earlier.get("fine_tuned_from") else ""
+    sources = earlier.get("fine_tuned_from"), earlier.get("teachers") or []  # older ones have none, or a number
+    if changes(earlier["command"]) != changes(command) or sources != (tuned_from, taught_by):
+        origin = f", from {sources[0]}" if sources[0] else ""
+        origin += f", taught by {', '.join(sources[1])}" if sources[1] else ""
         raise ValueError(
             f"{folder} holds the report of another run ({earlier['command']}{origin}); "
             "set another --results_dir, or remove that folder"
@@ -229,7 +231,7 @@ def model_folder(options: ModelArguments, training: SERTrainingArguments) -> Pat
 
 def check_selection(training: SERTrainingArguments) -> None:
     """Refuse to choose an epoch by a figure that there will not be."""
-    figures = ("loss", *score(np.zeros(1, int), np.zeros(1, int)))
+    figures = ("loss", *score(np.arange(2), np.arange(2)))
     if training.metric_for_best_model.removeprefix("eval_") not in figures:
         raise ValueError(
             f"expected --metric_for_best_model out of {', '.join(figures)}; got {training.metric_for_best_model!r}"
@@ -397,6 +399,11 @@ def trained_name(source: str) -> str:
 def fine_tuned_from(options: ModelArguments) -> str | None:
     """What a report calls the model that a run goes on from; None for a new network."""
     return trained_name(options.model_name_or_path) if options.model_name_or_path else None
+
+
+def taught_by(training: SERTrainingArguments) -> list[str]:
+    """What a report calls the teachers; none if they have no share in what is learned."""
+    return [trained_name(folder) for folder in training.teachers] if training.teacher_share else []
 
 
 def repeatable(run: Run) -> str:
@@ -582,7 +589,7 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
         "dataset_name": run.data.dataset_name if on_the_hub(run.data.dataset_name) else None,
         "fine_tuned_from": fine_tuned_from(run.options),
         "heard_before": run.heard_before,
-        "teachers": [trained_name(folder) for folder in run.training.teachers] if run.teachers else [],
+        "teachers": taught_by(run.training),
         "base_model": run.options.model_name_or_path if on_the_hub(run.options.model_name_or_path) else None,
         "license": run.options.license,
         "valid": run.data.protocol != "leaky",

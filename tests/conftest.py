@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -95,10 +96,11 @@ def small_corpus(crema_d, tmp_path_factory) -> Path:
 
 
 def write_corpus(folder: Path, names: list[str], suffix: str = ".wav") -> None:
-    """Made-up sound under official names."""
+    """Made-up sound under official names, another one for each name in each folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
-        soundfile.write(folder / f"{name}{suffix}", voice(0.4, pitch=100 + 5 * number, seed=number), RATE)
+        seed = zlib.crc32(str(Path(*folder.parts[-2:], name)).encode())
+        soundfile.write(folder / f"{name}{suffix}", voice(0.4, pitch=100 + 5 * number, seed=seed), RATE)
 
 
 def run_python(code: str, *arguments, cwd, path: str | Path = "") -> list:

@@ -30,6 +30,14 @@ def test_all_models_are_bundled_with_their_reports():
         assert conditions[CLEAN]["accuracy"] == round(json.loads((folder / "results.json").read_text())["accuracy"], 4)
 
 
+def test_a_report_that_is_being_written_is_no_run(tmp_path):
+    run = tmp_path / "results/cnn1d/tfds/seed-0"
+    shutil.copytree(ROOT / "results/cnn1d/tfds/seed-0", run)
+    for name in (".seed-0.unfinished", ".seed-0.previous"):
+        shutil.copytree(run, run.with_name(name))
+    assert len(results.read_results(tmp_path / "results")) == 1
+
+
 def test_the_flagships_hear_other_recordings_better_than_the_others():
     reports = {folder.name: measured(folder, "conditions") for folder in CHECKPOINTS}
     means = {name: np.mean([figure["accuracy"] for figure in figures.values()]) for name, figures in reports.items()}

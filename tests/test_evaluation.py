@@ -43,6 +43,11 @@ def test_an_interval_of_few_speakers_or_without_a_mistake_is_said_to_be_too_narr
     assert report["interval_too_narrow"] is narrow
 
 
+def test_one_speaker_drawn_again_and_again_is_no_interval():
+    values = np.array([0.0, 1, -1, 0, 1] * 4)
+    assert mean_interval(values, ["03"] * 20) == mean_interval(values, None) != [0.2, 0.2]
+
+
 def test_unweighted_average_recall_weighs_classes_alike():
     figures = score(np.array([0] * 8 + [1] * 2), np.array([0] * 8 + [0, 1]))
     assert figures["accuracy"] == pytest.approx(0.9)

@@ -73,6 +73,15 @@ def test_rows_without_label_or_sound_are_left_out_and_counted(tmp_path, caplog):
     assert said == ["left out 1 rows without audio or label", f"left out 1 clips: undecodable ({NAMES[2]})"]
 
 
+def test_a_clip_in_two_splits_counts_once(tmp_path, caplog):
+    table = datasets.load_from_disk(save(tmp_path, label=["anger", "happy", "neutral"]))
+    datasets.DatasetDict({"train": table.select([0, 2]), "full": table}).save_to_disk(tmp_path / "both")
+    with caplog.at_level(logging.WARNING):
+        clips = load_labelled_audio(str(tmp_path / "both"), audio_column="sound")
+    assert sorted(clips["clip"]) == NAMES
+    assert "left out 2 clips: copy of another clip" in caplog.text
+
+
 def test_a_folder_of_folders_is_read_by_its_names(tmp_path):
     for label, name in (("calm", "a"), ("calm", "b"), ("cross", "c")):
         write_corpus(tmp_path / "clips" / label, [name])

@@ -84,9 +84,8 @@ def test_unknown_speakers_are_warned_of(tmp_path, caplog):
     counts = [len(run.parts[part]) for part in ("train", "dev", "test")]
     assert sum(counts) == 36 and min(counts) >= 3
     train(run)
-    assert (
-        "who speaks is not known, so this is not a figure for unseen" in (tmp_path / "run/model/README.md").read_text()
-    )
+    card = (tmp_path / "run/model/README.md").read_text()
+    assert "it is not known of all who speaks, so this is not a figure for unseen" in card
 
 
 def test_another_set_of_emotions_gets_a_new_output_layer_and_the_same_one_keeps_its_own(tmp_path, caplog):
@@ -132,6 +131,16 @@ def test_another_set_of_emotions_gets_a_new_output_layer_and_the_same_one_keeps_
     for other in (("--protocol", "speakers"), ("--protocol", "actor-5fold", "--fold", "1")):
         with pytest.raises(ValueError, match="may have heard what this run is not to hear"):
             prepare(*parse_arguments([*arguments, *other]))
+
+
+@pytest.mark.parametrize("text", ["[]", '{"accuracy": 1}', "5"])
+def test_a_results_file_of_others_is_no_report(tmp_path, text):
+    model = shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "model")
+    (model / "results.json").write_text(text)
+    for option in ("--model_name_or_path", "--teachers"):
+        with pytest.raises(ValueError, match=f"{option}: results.json of .* is no report of this project"):
+            write_metadata(tmp_path / "clips", speakers=5)
+            prepare(*arguments_for(tmp_path, option, str(model)))
 
 
 def test_a_model_that_lacks_speakers_is_gone_on_from_and_none_lacks_whom_it_heard_before():
@@ -228,6 +237,36 @@ def test_empty_speakers_are_unknown_speakers(tmp_path, caplog):
     assert len(set(speakers)) == 6 + 2 and "None" not in speakers
     table.write_text(text.replace(",s0", ",").replace(",s1", ",").replace(",s2", ","))
     assert speakers_of(load_labelled_audio(str(tmp_path / "clips"))) is None
+
+
+def test_where_some_speakers_are_unknown_no_figure_is_one_for_unseen_speakers(tmp_path):
+    write_metadata(tmp_path / "clips")
+    table = tmp_path / "clips/metadata.csv"
+    table.write_text(table.read_text().replace(",s0", ","))
+    run = prepare(*arguments_for(tmp_path))
+    assert all(speakers_of(part) is None for part in run.parts.values())
+    results = train(run)
+    assert (results["test_actors"], results["interval_over"]) == (None, "clips")
+    card = (tmp_path / "run/model/README.md").read_text()
+    assert "it is not known of all who speaks" in card and "never heard" not in card
+    assert "95 % interval over clips |" in card and "over speakers" not in card
+
+
+def test_a_clip_that_is_there_twice_is_in_one_part_only(tmp_path, caplog):
+    write_metadata(tmp_path / "clips", speakers=3)
+    folder, table = tmp_path / "clips/0", tmp_path / "clips/metadata.csv"
+    shutil.copy(folder / "take-0-0.wav", folder / "again.wav")
+    shutil.copy(folder / "take-0-1.wav", folder / "otherwise.wav")
+    text = table.read_text()
+    table.write_text(text + "0/again.wav,calm,s1\n0/otherwise.wav,calm,s1\n")
+    with caplog.at_level(logging.WARNING):
+        clips = load_labelled_audio(str(tmp_path / "clips"))["clip"][:]
+    assert len(clips) == 17 and not {"again", "otherwise", "take-0-1"} & set(clips)
+    assert "left out 1 clips: copy of another clip (again)" in caplog.text
+    assert "left out 2 clips: the same file has two labels (otherwise, take-0-1)" in caplog.text
+    table.write_text(text + "0/take-0-0.wav,cross,\n")
+    with pytest.raises(ValueError, match="take-0-0.wav' has two labels or speakers; keep one of its rows"):
+        load_labelled_audio(str(tmp_path / "clips"))
 
 
 def test_repeated_rows_count_once_and_contradictions_are_refused(tmp_path, caplog):

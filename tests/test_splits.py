@@ -67,6 +67,12 @@ def test_every_sentence_is_new_once(clips):
         split(clips, "new-sentences")
 
 
+@pytest.mark.parametrize("protocol", ["tfds", "speakers", "random", "leaky"])
+def test_a_fold_of_a_protocol_without_folds_is_refused(clips, protocol):
+    with pytest.raises(ValueError, match=f"the {protocol} protocol has no folds; leave out --fold, or use actor-5fold"):
+        split(clips, protocol, fold=2)
+
+
 def test_leaving_one_speaker_out_selects_on_another(clips):
     parts = split(clips, "loso", fold=91)
     assert {name: sorted(set(part["actor"]))[:1] for name, part in parts.items()} == {

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 
@@ -24,12 +25,14 @@ from ser.corpora import load_crema_d
 from ser.corpora.crema_d import EMOTIONS
 from ser.corpora.splits import fixed_share
 from ser.distillation import load_teacher
+from ser.provenance import REPORT
 from ser.recipes import load_recipe
 from ser.recipes import recipe_names
 from ser.training import as_used
 from ser.training import build_extractor
 from ser.training import build_model
 from ser.training import prepare
+from ser.training import refuse_to_overwrite
 from ser.training import train as train_run
 from ser.training import training_targets
 
@@ -143,6 +146,11 @@ def test_a_student_learns_from_teachers_of_the_same_parts_only(finished, small_c
     more = (*arguments, *teachers, "--teacher_share", "0.2", "--output_dir", "runs/again")
     with pytest.raises(ValueError, match=r"distilled-seed-0 holds the report of another run \(python train.py .* 0.7"):
         prepare(*parse_arguments(list(more)))
+    another = shutil.copytree("runs/cnn1d/tfds/seed-3/model", folder / "another")
+    (another / REPORT).write_text(json.dumps(json.loads((another / REPORT).read_text()) | {"recipe": "cnn2d"}))
+    more = (*arguments, "--teachers", str(another), "--teacher_share", "0.7", "--output_dir", "runs/again")
+    with pytest.raises(ValueError, match="holds the report of another run .*, taught by ser-cnn1d"):
+        prepare(*parse_arguments(list(more)))
     student = prepare(*parse_arguments([*arguments[:-4], *teachers, "--seed", "1"]))  # it reads other features
     targets = training_targets(student)
     assert targets.shape == (163, 6)
@@ -209,6 +217,14 @@ def test_a_run_goes_on_from_its_last_checkpoint_and_never_mixes_with_another(fin
     assert "Extracting features" not in done.stderr  # cached
 
 
+def test_the_report_of_other_labels_of_one_dataset_is_kept(tmp_path):
+    command = "python train.py --recipe cnn1d --dataset_name DIR --label_column arousal"
+    (tmp_path / REPORT).write_text(json.dumps({"command": command, "teachers": []}))
+    assert refuse_to_overwrite(tmp_path, command, None, []) is None
+    with pytest.raises(ValueError, match="holds the report of another run"):
+        refuse_to_overwrite(tmp_path, command.replace("arousal", "valence"), None, [])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -217,7 +233,7 @@ def test_a_run_goes_on_from_its_last_checkpoint_and_never_mixes_with_another(fin
         (["--recipe", "cnn1d", "--data_dir", "clips"], "the tfds protocol leaves no clips for dev and test"),
         (["--recipe", "cnn1d", "--data_dir", "clips", "--protocol", "actor-5fold"], "expected --fold between 1 and 5"),
         (["--recipe", "cnn1d", "--data_dir", "clips", "--model", "{dropout}"], "expected --model as JSON"),
-        (["--recipe", "cnn1d", "--data_dir", "clips", "--gain_db", "3"], "gain_db needs features of log_mel"),
+        (["--recipe", "cnn1d", "--data_dir", "clips", "--gain_db", "3"], "gain_db needs images of log_mel"),
         (
             ["--recipe", "cnn1d", "--data_dir", "clips", "--feature_extractor", '{"nmels": 3}'],
             "--feature_extractor has unknown fields ['nmels']",
@@ -347,6 +363,14 @@ def test_one_process_uses_one_gpu(monkeypatch, caplog):
         (["--metric_for_best_model", "f1"], "expected --metric_for_best_model out of loss, accuracy, uar"),
         (["--eval_strategy", "no", "--load_best_model_at_end", "False"], "add --early_stopping_patience 0"),
         (["--model_dir", "clips"], "would be replaced and holds other files; choose a new folder"),
+        (["--frequency_shift", "-3"], "expected --frequency_shift of at least 0; got -3"),
+        (["--waveform_probability", "2"], "expected --waveform_probability of at least 0 and at most 1; got 2"),
+        (["--label_smoothing", "nan"], "expected --label_smoothing of at least 0 and at most 1; got nan"),
+        (["--time_stretch", "0.9"], "expected --time_stretch of at least 0 and at most 0.5; got 0.9"),
+        (["--teacher_share", "1.5"], "expected --teacher_share of at least 0 and at most 1; got 1.5"),
+        (["--ema_decay", "-1"], "expected --ema_decay of at least 0 and at most 1; got -1"),
+        (["--feature_extractor", '{"statistics": ["mean"]}'], "gain_db needs images of log_mel alone"),
+        (["--fold", "2"], "the tfds protocol has no folds; leave out --fold"),
         (["--label_smoothing_factor", "0.1"], "set --label_smoothing, which is"),
         (["--resume_from_checkpoint", "nowhere"], "expected a checkpoint folder or 'last'"),
         (["--resume_from_checkpoint", "last"], "there is no checkpoint in"),

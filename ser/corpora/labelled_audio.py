@@ -5,7 +5,10 @@ import hashlib
 import logging
 import os
 from collections import Counter
+from collections import defaultdict
+from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from ser.corpora.emodb import EmoDB
 from ser.corpora.folder import audio_files
 from ser.corpora.folder import inspect_clip
 from ser.corpora.folder import without_problems
+from ser.corpora.splits import NAMELESS
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +59,8 @@ def load_labelled_audio(
 
     Labels keep the names and the order that the data gives them (sorted, where they are plain text), unless they are
     spellings of the six of CREMA-D, which then get their usual names and order. Where all files have official CREMA-D
-    names, actor, sentence and level are read from them. Rows without audio or label, and clips that are missing, silent
-    or do not decode, are left out and counted.
+    names, actor, sentence and level are read from them. Rows without audio or label, and clips that are missing,
+    silent, do not decode or are there twice, are left out and counted.
 
     Args:
         name: Id on the Hub, a folder written by `save_to_disk`, a folder with metadata.csv (columns file, label and,
@@ -95,6 +99,7 @@ def load_labelled_audio(
     columns["label"] = [names.index(label) for label in labels]
     if "problem" not in columns or "duration" not in columns:
         columns["duration"], columns["problem"] = zip(*_inspect(clips, audio_column), strict=True)
+    columns["problem"] = _without_copies(columns["problem"], labels, _digests(clips, audio_column))
     features = {column: KNOWN.get(column, datasets.Value("string")) for column in columns}
     features["label"] = datasets.ClassLabel(names=names)
     table = datasets.Dataset.from_dict(columns, features=datasets.Features(features))
@@ -136,7 +141,7 @@ def _load(name: str, config: str | None, label_column: str, cache_dir: str | Non
             raise ValueError(f"{unread[0]} in {name!r} is not read; write metadata.csv (columns file, label, speaker)")
         rows = [row for path in tables for row in _read_metadata(path, label_column)]
         _refuse_outside(rows, folder)
-        loaded = _on_disk(_once(rows) if tables else _read_subfolders(folder, label_column), cache_dir)
+        loaded = _on_disk(_once(rows, label_column) if tables else _read_subfolders(folder, label_column), cache_dir)
     else:
         loaded = read_dataset(name, config, cache_dir=cache_dir)
     return datasets.concatenate_datasets(list(loaded.values())) if isinstance(loaded, dict) else loaded
@@ -207,12 +212,12 @@ def _refuse_outside(rows: list[dict], folder: Path) -> None:
             )
 
 
-def _once(rows: list[dict]) -> list[dict]:
+def _once(rows: list[dict], label_column: str) -> list[dict]:
     """Rows that are there once; the same clip under two labels is refused."""
     unique = [dict(items) for items in dict.fromkeys(tuple(row.items()) for row in rows)]
     if len(unique) < len(rows):
         logger.warning("left out %d repeated rows", len(rows) - len(unique))
-    clips = Counter(row["audio"] for row in unique if None not in row.values())
+    clips = Counter(row["audio"] for row in unique if row["audio"] and row[label_column])
     if clips and clips.most_common(1)[0][1] > 1:
         raise ValueError(f"{clips.most_common(1)[0][0]!r} has two labels or speakers; keep one of its rows")
     return unique
@@ -223,6 +228,33 @@ def _inspect(clips: datasets.Dataset, audio_column: str) -> Iterator[tuple[float
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(clips), 256):
             yield from pool.map(inspect_clip, clips[start : start + 256][audio_column])
+
+
+def _digests(clips: datasets.Dataset, audio_column: str) -> Iterator[bytes]:
+    """A hash of each clip's file; an empty one where there is no file."""
+    for start in range(0, len(clips), 256):
+        for audio in clips[start : start + 256][audio_column]:
+            content = audio["bytes"]
+            if content is None and os.path.isfile(audio["path"]):
+                content = Path(audio["path"]).read_bytes()
+            yield hashlib.sha256(content).digest() if content else b""
+
+
+def _without_copies(
+    problems: Sequence[str | None], labels: Sequence[str], digests: Iterable[bytes]
+) -> list[str | None]:
+    """Problems of clips, that of being there twice included: else both sides of a split could hold the same sound."""
+    found, meanings, seen = list(problems), defaultdict(set), set()
+    fit = [(i, digest) for i, digest in enumerate(digests) if problems[i] is None]
+    for i, digest in fit:
+        meanings[digest].add(labels[i])
+    for i, digest in fit:
+        if len(meanings[digest]) > 1:
+            found[i] = "the same file has two labels"
+        elif digest in seen:
+            found[i] = "copy of another clip"
+        seen.add(digest)
+    return found
 
 
 def _stems(clips: datasets.Dataset, audio_column: str) -> list[str]:
@@ -266,7 +298,7 @@ def _metadata(clips: datasets.Dataset, stems: list[str]) -> dict:
         if 0 < unknown < len(speakers):
             logger.warning("%d clips have no speaker: each counts as one of its own", unknown)
         if unknown < len(speakers):
-            columns["speaker"] = [s or f"unknown-{number}" for number, s in enumerate(speakers)]
+            columns["speaker"] = [s or f"{NAMELESS}{number}" for number, s in enumerate(speakers)]
     return columns
 
 

@@ -14,7 +14,9 @@ from ser.corpora.crema_d import SENTENCES
 logger = logging.getLogger(__name__)
 
 PROTOCOLS = ("tfds", "actor-5fold", "new-sentences", "loso", "speakers", "random", "random-70-30", "leaky")
+FOLDED = ("actor-5fold", "new-sentences", "loso")
 SPEAKER_COLUMNS = ("actor", "speaker")
+NAMELESS = "unknown-"  # and a number: a speaker who is not known, where others are
 TFDS_TEST = "1010 1013 1022 1026 1037 1038 1040 1045 1047 1048 1059 1065 1066 1068 1071 1073 1084 1086 1088".split()
 TFDS_DEV = "1015 1020 1021 1030 1050 1070 1079 1089 1090".split()
 TFDS_LEFT_OUT = {"1040_ITH_SAD_XX", "1006_TIE_NEU_XX", "1013_WSI_DIS_XX", "1017_IWW_FEA_XX"}
@@ -29,7 +31,7 @@ NEW_SENTENCES = [SENTENCES[start : start + 4] for start in range(0, len(SENTENCE
 def split(
     clips: datasets.Dataset, protocol: str, *, fold: int | None = None, split_seed: int = 0
 ) -> datasets.DatasetDict:
-    """Divide clips into the parts train, dev and test.
+    """Divide clips into the parts train, dev and test, without the column speaker where it is not known of each clip.
 
     Args:
         clips: Rows with label, and with actor (or speaker) and clip name for the protocols by speaker.
@@ -45,12 +47,15 @@ def split(
             - "random-70-30": the same with 30 % for test and 5 % of the rest for dev;
             - "leaky": rows of `with_copies` drawn at random, 30 % for test, the test part being the dev part too, as in
               several published notebooks. Its figure is invalid; it shows how such figures come about.
-        fold: For "actor-5fold" (1 to 5), "new-sentences" (1 to 3) and "loso" (1 to the number of speakers).
+        fold: For "actor-5fold" (1 to 5), "new-sentences" (1 to 3) and "loso" (1 to the number of speakers); None for
+            the others.
         split_seed: For "speakers" and the random ones.
 
     Raises:
         ValueError: The protocol is unknown, the fold is out of range, there are no speakers, or a part has no clips.
     """
+    if fold is not None and protocol in set(PROTOCOLS) - set(FOLDED):
+        raise ValueError(f"the {protocol} protocol has no folds; leave out --fold, or use {', '.join(FOLDED)}")
     if protocol == "random":
         parts = _random(clips, split_seed, test=0.1, dev=0.1)
     elif protocol == "random-70-30":
@@ -81,6 +86,8 @@ def split(
             f"the {protocol} protocol leaves no clips for {' and '.join(empty)}; "
             "add clips of more speakers, or use --protocol random"
         )
+    if any(name.startswith(NAMELESS) for name in speakers_of(clips) or ()):
+        parts = parts.remove_columns("speaker")  # somebody without a name may be in several parts
     return parts
 
 
@@ -219,6 +226,7 @@ def _random(clips: datasets.Dataset, split_seed: int, *, test: float, dev: float
 
 
 __all__ = [
+    "NAMELESS",
     "PROTOCOLS",
     "check_leakage",
     "drawn_from",
