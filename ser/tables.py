@@ -65,7 +65,8 @@ Training and most confused: of the run on unseen speakers where there is one, th
 pair that the source names. Times are those of a machine with other work to do: take them for orders of magnitude.
 """
 PROTOCOL_LEGEND = """
-Test part only; the epoch is chosen on the dev part, but for the variant `small-corpus`, which keeps the last one.
+Test part only; the epoch is chosen on the dev part, but for the variants `small-corpus` and `fine-tuning`, which keep
+the last one.
 Figures are means over seeds; the test parts of folds are put together first.
 The interval is the bootstrap over test actors (over clips where only one is tested, over folds where each is of one),
 drawn again 2,000 times, its ends averaged over the seeds.
