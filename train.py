@@ -30,6 +30,8 @@ def main() -> None:
         results = train(run)
     except OSError as error:
         sys.exit(f"train.py: {error}; what was finished is in {run.training.output_dir}, to go on from")
+    except KeyboardInterrupt:
+        sys.exit("train.py: stopped; the same command with --resume_from_checkpoint last goes on after the last epoch")
     if results is None:  # the first of several processes reports
         return
     low, high = results["interval_95"]["accuracy"]

@@ -148,6 +148,9 @@ class SERTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         """One GPU a process; a plateau of a figure that should grow is not one of a figure that should shrink."""
+        for name in ("per_device_train_batch_size", "per_device_eval_batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"expected --{name} of at least 1; got {getattr(self, name)}")
         check_share("teacher_share", self.teacher_share)
         check_share("ema_decay", self.ema_decay)
         if self.accelerator_config is None and not self.use_cpu:

@@ -7,21 +7,29 @@ Needs `pip install onnx onnxscript` (the extra `onnx`); to run the files, onnxru
 
 import argparse
 import json
+import logging
 import math
 import sys
 import warnings
 from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
 import numpy as np
-import onnx
-import onnxruntime
 import torch
 import torch.nn.functional as F
-from onnxruntime.quantization import CalibrationDataReader
-from onnxruntime.quantization import QuantType
-from onnxruntime.quantization import quantize_static
+
+try:
+    import onnx
+    import onnxruntime
+    import onnxscript  # noqa: F401  # torch's exporter needs it
+    from onnxruntime.quantization import CalibrationDataReader
+    from onnxruntime.quantization import QuantType
+    from onnxruntime.quantization import quantize_static
+except ImportError as error:
+    raise SystemExit(f"ser.export_onnx: {error}; it needs the extra: pip install -e '.[onnx]'") from error
 
 from ser.audio_ser import load_audio
 from ser.corpora.unlabelled_audio import find_clips
@@ -122,11 +130,23 @@ class WaveformClassifier(torch.nn.Module):
         return self.model(input_features=features, attention_mask=mask[None].long()).logits[0].softmax(0)
 
 
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without what the exporter and the quantizer say of their own code."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
 def export(model: CNNForAudioClassification, extractor: SERFeatureExtractor) -> onnx.ModelProto:
     """The graph, with `labels` (a JSON list) and `sampling_rate` (Hz) in its metadata."""
     second = torch.zeros(extractor.sampling_rate)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter's own code
+    with quietly():
         program = torch.onnx.export(
             WaveformClassifier(model, extractor).eval(),
             (second,),
@@ -156,15 +176,16 @@ def quantize(graph: onnx.ModelProto, waveforms: Iterable[np.ndarray], path: Path
     bare = onnx.ModelProto()
     bare.CopyFrom(graph)
     del bare.graph.value_info[:]  # the exporter's shapes, which the quantizer cannot follow
-    quantize_static(
-        bare,
-        str(path),
-        _Clips(waveforms),
-        op_types_to_quantize=QUANTIZED,
-        per_channel=True,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-    )
+    with quietly():
+        quantize_static(
+            bare,
+            str(path),
+            _Clips(waveforms),
+            op_types_to_quantize=QUANTIZED,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
 
 
 def write(source: str, folder: str | Path, calibration: list[str]) -> list[Path]:

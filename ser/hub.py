@@ -155,6 +155,9 @@ def push_dataset(folder: str, repo_id: str, *, corpus: str | None = None, token:
         ValueError: There are no such clips, or some are links to files outside of the folder.
         ConnectionError: The Hub cannot be reached or refuses.
     """
+    if not Path(folder).is_dir():
+        raise ValueError(f"expected a folder with clips at {folder!r}; check the path")
+    check_token(token)
     clips = CORPORA[corpus].table(folder) if corpus else load_labelled_audio(folder)
     refuse_outside(clips, folder)
     repo_id = claim_repository(repo_id, kind="dataset", token=token)

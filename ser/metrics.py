@@ -5,8 +5,8 @@
 
 import datasets
 import evaluate
-from sklearn.metrics import balanced_accuracy_score
 from sklearn.metrics import f1_score
+from sklearn.metrics import recall_score
 
 
 class SpeechEmotionMetric(evaluate.Metric):
@@ -31,7 +31,7 @@ class SpeechEmotionMetric(evaluate.Metric):
         hits = sum(p == r for p, r in zip(predictions, references, strict=True))
         return {
             "accuracy": hits / len(references),
-            "uar": float(balanced_accuracy_score(references, predictions)),
+            "uar": float(recall_score(references, predictions, labels=sorted(set(references)), average="macro")),
             "macro_f1": float(f1_score(references, predictions, average="macro", zero_division=0)),
             "weighted_f1": float(f1_score(references, predictions, average="weighted", zero_division=0)),
         }

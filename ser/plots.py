@@ -1,5 +1,6 @@
 """Pictures for reports and for the page; each function returns a matplotlib figure and touches no global state."""
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +19,7 @@ INK = "#777777"  # as far from white as from the page at night
 # Of systems and their language packs: labels may be Chinese, Japanese or Korean, and matplotlib's own font is not.
 WIDE_FONTS = ["Noto Sans CJK SC", "Noto Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Microsoft YaHei"]
 WIDE_FONTS += ["PingFang SC", "Hiragino Sans", "Yu Gothic", "Malgun Gothic", "Apple SD Gothic Neo", "Arial Unicode MS"]
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # of weights that one of these may lack
 TRAINING, DEV = "#1f6fb2", "#c8501e"
 
 

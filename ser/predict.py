@@ -4,7 +4,8 @@ python -m ser.predict clips --output preds.parquet                      # all au
 python -m ser.predict "clips/*.wav" other.mp3 --model runs/my/model --output preds.csv
 python -m ser.predict --dataset user/name --split test --streaming --output preds.parquet
 torchrun --nproc_per_node 2 -m ser.predict clips --output preds.parquet
-Stopped at any time, the same command goes on where it was. A clip that cannot be read is a row that says why.
+Stopped at any time, the same command goes on where it was. A clip that cannot be read, or is silent, is a
+row that says why. Whether anybody speaks in the others is not asked: noise gets an emotion, too (see ser.timeline).
 """
 
 import argparse
@@ -16,6 +17,7 @@ from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import torch
 from accelerate import PartialState
@@ -36,6 +38,7 @@ from ser.parts import merge_parts
 from ser.parts import open_parts
 from ser.parts import rows_done
 from ser.parts import write_part
+from ser.speech import SILENCE
 
 MODEL = str(Path(__file__).parent.parent / "checkpoints/flagship-distilled")
 CHUNK_CLIPS, CHUNK_SECONDS = 512, 1800.0  # of one part: what is held in memory at a time
@@ -55,6 +58,8 @@ def read_clip(audio: dict | None, extractor: SERFeatureExtractor) -> tuple[dict,
                 f"the clip lasts {duration:,.0f} s, longer than {LONGEST:.0f} s: cut it into utterances, or hear it "
                 "window by window with ser.timeline.analyse"
             )
+        if np.abs(waveform).max() < SILENCE:
+            raise ValueError("the clip is silent")
         features = extractor(waveform, sampling_rate=extractor.sampling_rate)
     except (ValueError, OSError) as error:
         return row | {"error": str(error)}, None
@@ -176,6 +181,7 @@ def main(arguments: list[str] | None = None) -> None:
         parts = open_parts(output, describe_job(options, clips, model))
     except ValueError as error:
         sys.exit(f"ser.predict: {error}")
+    kept = "what is done is kept"
     try:
         predict(clips, model.to(state.device), extractor, parts)
         state.wait_for_everyone()
@@ -184,7 +190,9 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"{rows:,} clips, {errors:,} with errors: {output}")
     except OSError as error:
         remedy = "make room, and " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        sys.exit(f"ser.predict: {error}; what is done is kept: {remedy}run the same command again")
+        sys.exit(f"ser.predict: {error}; {kept}: {remedy}run the same command again")
+    except KeyboardInterrupt:
+        sys.exit(f"ser.predict: stopped; {kept}: the same command goes on")
     state.destroy_process_group()
 
 

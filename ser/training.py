@@ -49,6 +49,7 @@ from ser.corpora.splits import check_leakage
 from ser.corpora.splits import drawn_from
 from ser.corpora.splits import fixed_share
 from ser.corpora.splits import hold_out
+from ser.corpora.splits import speakers_of
 from ser.corpora.splits import split
 from ser.corpora.splits import with_copies
 from ser.distillation import Teacher
@@ -155,6 +156,7 @@ def prepare(
         check_token(training.hub_token)
     recipe = load_recipe(data.recipe, data.variant)
     start = load_start(options) if options.model_name_or_path else None
+    overrides = _overrides(options.model, "model")
     extractor, in_use = as_trained(start.extractor, recipe) if start else new_front_end(recipe, options)
     for name in FOR_IMAGES:
         if getattr(augmentation, name) and (extractor.features != ["log_mel"] or extractor.statistics):
@@ -165,25 +167,44 @@ def prepare(
         check_same_split(training.resume_from_checkpoint, facts)
         if start:
             check_unheard(start.source, start.report, facts)
-        teachers = load_teachers(training, facts, clips.features["label"].names)
+        labels = clips.features["label"].names
+        teachers = load_teachers(training, facts, labels)
         if not training.resume_from_checkpoint:
             report = Path(options.results_dir) / run_name(data, options, training)
             refuse_to_overwrite(report, data.command, fine_tuned_from(options), taught_by(training))
+        parts = parts_of(data, clips)  # what is wrong with them is told before the features are made
+        if augmentation.vote_share and listeners_votes(parts["train"]) is None:
+            raise ValueError("--vote_share needs clips with listeners' votes, as CREMA-D has them; set it to 0")
+        model = replace_head(start.model, labels) if start else build_model(recipe, overrides, extractor, labels)
+        if training.push_to_hub and training.process_index == 0:  # before hours of training, not after
+            claim(data, options, training)
         clips = hear(clips, data, augmentation, extractor)
-    parts = split(clips, data.protocol, fold=data.fold, split_seed=data.split_seed)
-    if data.held_out is not None:
-        parts = hold_out(parts, data.held_out)
-    if augmentation.vote_share and listeners_votes(parts["train"]) is None:
-        raise ValueError("--vote_share needs clips with listeners' votes, as CREMA-D has them; set it to 0")
-    labels = clips.features["label"].names
-    model = replace_head(start.model, labels) if start else new_model(recipe, options, extractor, parts)
-    if training.push_to_hub and training.process_index == 0:  # before hours of training, not after
-        claim(data, options, training)
+    parts = parts_of(data, clips)
+    warn_of(parts, data.protocol)
+    if not start and extractor.normalization == "corpus":
+        train = ClipDataset(parts["train"], extractor)
+        extractor.fit_normalization(train.raw_features(range(len(train))))
     heard_before = heard_splits(start.report) if start else []
     commit = git_commit()
     return Run(
         data, options, augmentation, training, facts, parts, extractor, in_use, model, heard_before, teachers, commit
     )
+
+
+def parts_of(data: DataArguments, clips: datasets.Dataset) -> datasets.DatasetDict:
+    """Train, dev and test, as the arguments say."""
+    parts = split(clips, data.protocol, fold=data.fold, split_seed=data.split_seed)
+    return parts if data.held_out is None else hold_out(parts, data.held_out)
+
+
+def warn_of(parts: datasets.DatasetDict, protocol: str) -> None:
+    """Say what the figures of these parts will not be."""
+    if protocol == "speakers" and speakers_of(parts["train"]) is None:
+        logger.warning("speakers are not known: parts are drawn by clip, so the figures are not for unseen speakers")
+    for name, part in parts.items():
+        labels = part.features["label"]
+        if absent := set(range(labels.num_classes)) - set(part["label"]):
+            logger.warning("the %s part has no clip of %s", name, ", ".join(labels.int2str(sorted(absent))))
 
 
 def claim(data: DataArguments, options: ModelArguments, training: SERTrainingArguments) -> None:
@@ -307,17 +328,6 @@ def new_front_end(recipe: Recipe, options: ModelArguments) -> tuple[SERFeatureEx
     _refuse_unknown("model", _overrides(options.model, "model"), recipe.config_class())
     asked = _overrides(options.feature_extractor, "feature_extractor")
     return build_extractor(recipe, asked), {name: value for name, value in recipe.in_use.items() if name not in asked}
-
-
-def new_model(
-    recipe: Recipe, options: ModelArguments, extractor: SERFeatureExtractor, parts: datasets.DatasetDict
-) -> CNNForAudioClassification:
-    """The recipe's network, untrained, once the front end has learned the normalisation of the training part."""
-    if extractor.normalization == "corpus":
-        train = ClipDataset(parts["train"], extractor)
-        extractor.fit_normalization(train.raw_features(range(len(train))))
-    labels = parts["train"].features["label"].names
-    return build_model(recipe, _overrides(options.model, "model"), extractor, labels)
 
 
 def build_extractor(recipe: Recipe, overrides: dict) -> SERFeatureExtractor:

@@ -56,6 +56,11 @@ def test_unweighted_average_recall_weighs_classes_alike():
     assert figures["weighted_f1"] == pytest.approx(0.8 * 16 / 17 + 0.2 * 2 / 3)
 
 
+def test_a_label_that_no_clip_has_is_no_recall_and_no_warning(recwarn):
+    assert score(np.array([0, 0, 1]), np.array([0, 2, 1]))["uar"] == pytest.approx(0.75)
+    assert not recwarn.list
+
+
 def test_the_metric_loads_as_a_local_evaluate_module():
     module = evaluate.load(str(Path(__file__).parent.parent / "ser/metrics.py"))
     assert module.compute(predictions=[0, 1, 1], references=[0, 0, 1])["uar"] == 0.75

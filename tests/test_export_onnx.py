@@ -1,9 +1,11 @@
 """An exported model says what the model says, for any length, without torch."""
 
 import ast
+import logging
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from ser.audio_ser import load_audio
 from ser.configuration_ser import CNN2DConfig
 from ser.export_onnx import export
 from ser.export_onnx import main
+from ser.export_onnx import quietly
 from ser.export_onnx import write
 from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.loading import load_trained
@@ -110,6 +113,21 @@ def test_it_runs_without_torch_as_the_readme_says_and_knows_its_labels(exported,
     waveform = load_audio(examples[0], sampling_rate=RATE)
     expected = dict(zip(model.config.id2label.values(), probabilities_of(model, extractor, waveform), strict=True))
     assert ast.literal_eval(done.stdout) == pytest.approx(expected, abs=1e-4)
+
+
+def test_without_the_extra_its_name_is_told(tmp_path):
+    script = "import sys, runpy; sys.modules['onnx'] = None; runpy.run_module('ser.export_onnx', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr.strip().endswith("it needs the extra: pip install -e '.[onnx]'") and done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_the_exporter_says_nothing_of_its_own_code(caplog, recwarn):
+    with quietly():
+        logging.getLogger("torch.onnx").warning("torchvision is not installed")
+        warnings.warn("deprecated", stacklevel=1)
+    logging.getLogger("ser").warning("heard")
+    assert caplog.messages == ["heard"] and not recwarn.list
 
 
 def test_a_front_end_that_the_graph_does_not_know_is_refused(tmp_path):

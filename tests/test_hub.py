@@ -17,6 +17,7 @@ from conftest import voice
 from conftest import write_corpus
 from hub_server import TOKEN
 from hub_server import Hub
+from hub_server import Repository
 from hub_server import serve
 from hub_server import take_for_the_hub
 from huggingface_hub import SpaceCard
@@ -307,6 +308,28 @@ def test_a_corpus_comes_back_from_the_hub_as_it_was(hub, corpus, tmp_path):
     assert (results["corpus"], results["dataset_name"], results["test_actors"]) == ("CREMA-D", "user/crema-d", 1)
     card = (tmp_path / "runs/cnn1d/tfds/seed-0/model/README.md").read_text()
     assert "datasets:\n- user/crema-d\n" in card
+
+
+@pytest.mark.parametrize("streaming", [(), ("--streaming",)])
+def test_a_dataset_of_files_as_they_are_is_heard_without_torchcodec(hub, corpus, tmp_path, streaming):
+    paths = sorted(corpus.glob("*.wav"))
+    files = {f"{path.stem.split('_')[2]}/{path.name}": path.read_bytes() for path in paths}
+    hub.repositories["datasets", "user/raw"] = Repository({}, {"0" * 40: files})
+    command = ("-m", "ser.predict", "--dataset", "user/raw", *streaming, "--model", ROOT / "checkpoints/cnn1d")
+    done = run(*command, "--output", "preds.csv", cwd=tmp_path, hub=hub)
+    assert done.returncode == 0, done.stderr
+    assert f"{len(paths)} clips, 0 with errors" in done.stdout
+    if not streaming:
+        done = run(ROOT / "train.py", *TINY, "--dataset_name", "user/raw", "--protocol", "tfds", cwd=tmp_path, hub=hub)
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_dataset_to_push_is_a_folder_that_is_there_and_needs_a_token_first(here, hub, corpus, monkeypatch):
+    assert here(ser.hub.main, "dataset", "nodir", "user/x") == (
+        "ser.hub: expected a folder with clips at 'nodir'; check the path"
+    )
+    monkeypatch.setattr("ser.hub.load_labelled_audio", pytest.fail)
+    assert "needs a token" in here(ser.hub.main, "dataset", corpus, "user/x", token="")
 
 
 OPEN_PAGE = """

@@ -7,8 +7,10 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+import soundfile
 import torch
 from conftest import ROOT
+from conftest import voice
 from conftest import write_corpus
 from transformers import Wav2Vec2Config
 from transformers import Wav2Vec2FeatureExtractor
@@ -250,6 +252,26 @@ def test_where_some_speakers_are_unknown_no_figure_is_one_for_unseen_speakers(tm
     card = (tmp_path / "run/model/README.md").read_text()
     assert "it is not known of all who speaks" in card and "never heard" not in card
     assert "95 % interval over clips |" in card and "over speakers" not in card
+
+
+def test_files_of_every_kind_count_and_those_that_do_not_decode_are_named(tmp_path, caplog):
+    write_corpus(tmp_path / "calm", ["a", "b"])
+    write_corpus(tmp_path / "cross", ["c"], ".aiff")
+    soundfile.write(tmp_path / "cross/d.opus", voice(0.5, rate=48000), 48000, format="OGG", subtype="OPUS")
+    (tmp_path / "cross/e.m4a").write_bytes(b"torn")
+    with caplog.at_level(logging.WARNING):
+        assert load_labelled_audio(str(tmp_path))["clip"][:] == ["a", "b", "c", "d"]
+    assert "left out 1 clips: undecodable (e)" in caplog.text
+
+
+def test_a_part_without_a_clip_of_a_label_is_told(tmp_path, caplog):
+    write_metadata(tmp_path / "clips")
+    table = tmp_path / "clips/metadata.csv"
+    table.write_text(table.read_text().replace(",calm,s1", ",glad,s1", 1))
+    with caplog.at_level(logging.WARNING):
+        prepare(*arguments_for(tmp_path))
+    absent = [record.getMessage() for record in caplog.records if "has no clip of glad" in record.getMessage()]
+    assert len(absent) == 2  # it is in one of three parts
 
 
 def test_a_clip_that_is_there_twice_is_in_one_part_only(tmp_path, caplog):

@@ -297,12 +297,30 @@ def test_code_beside_a_model_is_not_run(clips, tmp_path):
     assert not (tmp_path / "trace").exists()
 
 
+def test_silence_has_no_emotion(tmp_path):
+    soundfile.write(tmp_path / "silence.wav", np.zeros(RATE), RATE)
+    (row,) = table(tmp_path / "silence.wav", output=tmp_path / "preds.parquet")
+    assert (row["label"], row["duration"], row["error"]) == (None, 1.0, "the clip is silent")
+
+
+def test_a_stop_by_hand_says_how_to_go_on(clips, tmp_path, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(predict, "predict_chunk", stopped)
+    answer = refusal(clips, "--model", MODEL, "--output", tmp_path / "preds.csv")
+    assert answer == "ser.predict: stopped; what is done is kept: the same command goes on"
+
+
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
         (["nowhere"], "there is no file, folder or match of 'nowhere'"),
         (["nothing*.wav"], "there is no file, folder or match of 'nothing*.wav'"),
-        (["silent"], "there is no audio file (.wav, .flac, .ogg, .mp3) below 'silent'"),
+        (
+            ["silent"],
+            "there is no audio file (.wav, .flac, .aiff, .aif, .ogg, .oga, .opus, .mp3, .m4a, .mp4, .webm) below",
+        ),
         (["{clips}", "--output", "preds.txt"], "expected --output to end in .csv or .parquet; got 'preds.txt'"),
         (["{clips}", "--output", "there.csv"], "'there.csv' is there already"),
         (["{clips}", "--output", "there.csv/preds.csv"], "cannot be written"),

@@ -67,6 +67,11 @@ def test_every_sentence_is_new_once(clips):
         split(clips, "new-sentences")
 
 
+def test_leaving_one_speaker_out_needs_speakers(clips):
+    with pytest.raises(ValueError, match=r"expected a column out of \('actor', 'speaker'\) to split by"):
+        split(clips.remove_columns("actor"), "loso", fold=1)
+
+
 @pytest.mark.parametrize("protocol", ["tfds", "speakers", "random", "leaky"])
 def test_a_fold_of_a_protocol_without_folds_is_refused(clips, protocol):
     with pytest.raises(ValueError, match=f"the {protocol} protocol has no folds; leave out --fold, or use actor-5fold"):

@@ -371,6 +371,7 @@ def test_one_process_uses_one_gpu(monkeypatch, caplog):
         (["--ema_decay", "-1"], "expected --ema_decay of at least 0 and at most 1; got -1"),
         (["--feature_extractor", '{"statistics": ["mean"]}'], "gain_db needs images of log_mel alone"),
         (["--fold", "2"], "the tfds protocol has no folds; leave out --fold"),
+        (["--per_device_train_batch_size", "0"], "expected --per_device_train_batch_size of at least 1; got 0"),
         (["--label_smoothing_factor", "0.1"], "set --label_smoothing, which is"),
         (["--resume_from_checkpoint", "nowhere"], "expected a checkpoint folder or 'last'"),
         (["--resume_from_checkpoint", "last"], "there is no checkpoint in"),
@@ -382,6 +383,24 @@ def test_wrong_values_end_in_one_sentence(options, message, tmp_path, monkeypatc
     arguments = ["--recipe", "cnn2d", "--data_dir", "clips", "--cache_dir", str(tmp_path / "cache")]
     with pytest.raises(ValueError, match=message):
         prepare(*parse_arguments([*arguments, *options]))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--protocol", "actor-5fold", "--fold", "6"), "expected --fold between 1 and 5"),
+        (("--held_out", "7"), "expected --held_out between 1 and 5"),
+        (("--vote_share", "0.2"), "--vote_share needs clips with listeners' votes"),
+        (("--model", '{"dropout": 4}'), "--model does not describe a network"),
+    ],
+)
+def test_what_needs_no_features_is_told_before_they_are_made(tmp_path, monkeypatch, options, message):
+    names = [f"{actor}_DFA_{code}_XX" for actor in (1001, 1010, 1015, 1020) for code in ("ANG", "HAP")]
+    write_corpus(tmp_path / "clips", names)
+    monkeypatch.setattr("ser.training.with_features", lambda *_, **__: pytest.fail("features were made"))
+    more = ("--cache_dir", str(tmp_path / "cache"), "--output_dir", str(tmp_path / "run"))
+    with pytest.raises(ValueError, match=message):
+        prepare(*parse_arguments(["--recipe", "cnn1d", "--data_dir", str(tmp_path / "clips"), *more, *options]))
 
 
 def test_help_shows_what_the_recipe_says(capsys):

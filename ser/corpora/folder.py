@@ -19,7 +19,8 @@ from ser.audio_ser import load_audio
 logger = logging.getLogger(__name__)
 
 SAMPLING_RATE = 16000  # Hz, of every corpus here
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")  # in order of preference, where a clip is there twice
+# In order of preference, where a clip is there twice; the last three are read where ffmpeg is installed.
+SUFFIXES = (".wav", ".flac", ".aiff", ".aif", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".webm")
 SILENCE = 1e-4  # peak amplitude below which a clip is digital silence, lossy coding aside
 COLUMNS = {
     "audio": datasets.Audio(sampling_rate=SAMPLING_RATE, decode=False),
@@ -153,7 +154,7 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
             raise ValueError(
                 f"expected {cls.TITLE} clips named like {cls.EXAMPLE} below {str(folder)!r}; found {len(audio)} audio "
                 f"files{f', none of them so named ({some(unknown)})' if audio else ''}; "
-                "point --data_dir at the folder with the clips or its parent"
+                "name the folder with the clips or its parent"
             )
         return dict(sorted(clips.items())), unknown
 

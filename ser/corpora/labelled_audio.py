@@ -26,6 +26,7 @@ from ser.corpora.folder import audio_files
 from ser.corpora.folder import inspect_clip
 from ser.corpora.folder import without_problems
 from ser.corpora.splits import NAMELESS
+from ser.corpora.undecoded import UNDECODED
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def load_labelled_audio(
     for option, column in (("audio_column", audio_column), ("label_column", label_column)):
         if column not in clips.column_names:
             raise ValueError(f"{name} has no column {column!r}; set --{option} to one of {clips.column_names}")
-    clips = clips.cast_column(audio_column, datasets.Audio(decode=False))
+    clips = clips.cast_column(audio_column, UNDECODED)
     given, names = _labels(clips, label_column)
     complete = [i for i, audio in enumerate(clips[audio_column]) if audio is not None and given[i] is not None]
     if len(complete) < len(clips):

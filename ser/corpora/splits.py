@@ -1,7 +1,8 @@
 """Protocols: which clips are for training, which for selection (dev) and which for the final figure (test)."""
 
 import hashlib
-import logging
+import warnings
+from collections import Counter
 from collections.abc import Sequence
 
 import datasets
@@ -10,8 +11,6 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.model_selection import train_test_split
 
 from ser.corpora.crema_d import SENTENCES
-
-logger = logging.getLogger(__name__)
 
 PROTOCOLS = ("tfds", "actor-5fold", "new-sentences", "loso", "speakers", "random", "random-70-30", "leaky")
 FOLDED = ("actor-5fold", "new-sentences", "loso")
@@ -42,7 +41,7 @@ def split(
             - "new-sentences": as "tfds", and the test part is of four of the twelve sentences, the others of the rest;
             - "loso": leave one speaker out, the next speaker is dev;
             - "speakers": about 80/10/10, the speakers of a part in no other; where speakers are not known, each clip
-              counts as one of its own, and a warning says so;
+              counts as one of its own, which a training warns of;
             - "random": 80/10/10 stratified by label, speakers on all sides, comparable with most class projects only;
             - "random-70-30": the same with 30 % for test and 5 % of the rest for dev;
             - "leaky": rows of `with_copies` drawn at random, 30 % for test, the test part being the dev part too, as in
@@ -75,7 +74,7 @@ def split(
     elif protocol in ("actor-5fold", "loso"):
         blocks = [[str(actor) for actor in block] for block in BLOCKS]
         if protocol == "loso":
-            blocks = [[speaker] for speaker in sorted(set(speakers_of(clips) or ()))]
+            blocks = [[speaker] for speaker in sorted(set(_known_speakers(clips)))]
         fold = _checked(fold, len(blocks), protocol)
         parts = _by_speaker(clips, dev=blocks[fold % len(blocks)], test=blocks[fold - 1])
     else:
@@ -178,15 +177,19 @@ def _column(clips: datasets.Dataset, name: str) -> Sequence:
     return clips[name][:]
 
 
-def _by_speaker(clips: datasets.Dataset, *, dev: Sequence[str], test: Sequence[str]) -> datasets.DatasetDict:
+def _known_speakers(clips: datasets.Dataset) -> list[str]:
     speakers = speakers_of(clips)
     if speakers is None:
         raise ValueError(
             f"expected a column out of {SPEAKER_COLUMNS} to split by; got {clips.column_names}; use --protocol random"
         )
+    return speakers
+
+
+def _by_speaker(clips: datasets.Dataset, *, dev: Sequence[str], test: Sequence[str]) -> datasets.DatasetDict:
     part_of = dict.fromkeys(dev, "dev") | dict.fromkeys(test, "test")
     indices: dict[str, list[int]] = {"train": [], "dev": [], "test": []}
-    for index, speaker in enumerate(speakers):
+    for index, speaker in enumerate(_known_speakers(clips)):
         indices[part_of.get(speaker, "train")].append(index)
     return datasets.DatasetDict({name: clips.select(chosen) for name, chosen in indices.items()})
 
@@ -195,16 +198,16 @@ def _by_any_speaker(clips: datasets.Dataset, split_seed: int) -> datasets.Datase
     """A tenth of the speakers each for dev and test (one of them each where there are few), labels in proportion."""
     speakers = speakers_of(clips)
     if speakers is None:
-        logger.warning("speakers are not known: parts are drawn by clip, so the figures are not for unseen speakers")
         speakers = [str(index) for index in range(len(clips))]
     folds = min(10, len(set(speakers)))
     if folds < 3:
         raise ValueError(f"expected clips of at least 3 speakers to split by; got {folds}; use --protocol random")
     folding = StratifiedGroupKFold(folds, shuffle=True, random_state=split_seed)
-    try:
+    if max(Counter(clips["label"]).values()) < folds:
+        raise ValueError(f"too few clips to split by speaker: add some until a label has {folds} of them")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")  # whoever trains is told which part lacks it
         blocks = [block.tolist() for _, block in folding.split(speakers, clips["label"][:], speakers)]
-    except ValueError as error:
-        raise ValueError(f"too few clips to split by speaker ({error}); add clips of each label") from error
     parts = {"train": sorted(sum(blocks[2:], [])), "dev": blocks[1], "test": blocks[0]}
     return datasets.DatasetDict({name: clips.select(chosen) for name, chosen in parts.items()})
 

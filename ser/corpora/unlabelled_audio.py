@@ -13,8 +13,8 @@ from ser.corpora.folder import audio_files
 from ser.corpora.folder import check_names
 from ser.corpora.labelled_audio import UNREADABLE
 from ser.corpora.labelled_audio import read_dataset
-
-UNDECODED = datasets.Audio(decode=False)
+from ser.corpora.undecoded import UNDECODED
+from ser.corpora.undecoded import fetched
 
 Clips: TypeAlias = datasets.Dataset | datasets.IterableDataset
 
@@ -91,7 +91,7 @@ def share(clips: Clips, rank: int, processes: int, *, done: int = 0) -> tuple[It
     else:
         processes = min(processes, clips.num_shards)
         rows, total = clips.shard(processes, rank).skip(done) if rank < processes else (), None
-    return (next(iter(row.values())) for row in rows), total
+    return (fetched(next(iter(row.values()))) for row in rows), total
 
 
 __all__ = ["Clips", "find_clips", "open_dataset", "share"]
