@@ -398,9 +398,9 @@ def test_what_needs_no_features_is_told_before_they_are_made(tmp_path, monkeypat
     names = [f"{actor}_DFA_{code}_XX" for actor in (1001, 1010, 1015, 1020) for code in ("ANG", "HAP")]
     write_corpus(tmp_path / "clips", names)
     monkeypatch.setattr("ser.training.with_features", lambda *_, **__: pytest.fail("features were made"))
-    more = ("--cache_dir", str(tmp_path / "cache"), "--output_dir", str(tmp_path / "run"))
+    monkeypatch.chdir(tmp_path)  # away from the bundled reports
     with pytest.raises(ValueError, match=message):
-        prepare(*parse_arguments(["--recipe", "cnn1d", "--data_dir", str(tmp_path / "clips"), *more, *options]))
+        prepare(*parse_arguments(["--recipe", "cnn1d", "--data_dir", "clips", "--cache_dir", "cache", *options]))
 
 
 def test_help_shows_what_the_recipe_says(capsys):

@@ -72,6 +72,8 @@ def open_dataset(
             raise ValueError(f"expected --audio_column to be one of {', '.join(loaded.column_names)}")
         if isinstance(loaded, datasets.Dataset) and len(loaded) == 0:
             raise ValueError("it has no rows")
+        if isinstance(loaded, datasets.IterableDataset):
+            loaded = loaded.decode(False)  # before all else: a column of files on the Hub would be decoded on its way
         clips = loaded.select_columns(audio_column).cast_column(audio_column, UNDECODED)
         next(iter(clips), None)  # so that audio in a form that is never readable is refused here
     except UNREADABLE as error:
