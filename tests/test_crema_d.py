@@ -102,7 +102,7 @@ def test_an_unusable_folder_is_refused_in_one_sentence(tmp_path):
     with pytest.raises(ValueError, match="there is none; check --data_dir"):
         load_crema_d(tmp_path / "nowhere", cache_dir=tmp_path / "cache")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="found 0 audio files; point --data_dir at the folder"):
+    with pytest.raises(ValueError, match="found 0 audio files; name the folder"):
         load_crema_d(tmp_path / "empty", cache_dir=tmp_path / "cache")
     write_corpus(tmp_path / "songs", ["one", "two"])
     with pytest.raises(ValueError, match=r"found 2 audio files, none of them so named \(one.wav, two.wav\)"):

@@ -64,7 +64,7 @@ def test_a_teacher_that_heard_fewer_speakers_is_taken_and_one_that_heard_more_is
     model, extractor, _ = one_who_always_says(0, held_out=2)
     model.save_pretrained(tmp_path)
     extractor.save_pretrained(tmp_path)
-    split = dict.fromkeys(SPLIT) | {"corpus": "CREMA-D", "protocol": "tfds"}
+    split = dict.fromkeys(SPLIT) | {"corpus": "CREMA-D", "protocol": "tfds", "recipe": "cnn1d"}
     (tmp_path / REPORT).write_text(json.dumps(split | {"held_out": 2}))
     assert load_teacher(str(tmp_path), split, LABELS).held_out == 2
     (tmp_path / REPORT).write_text(json.dumps(split))

@@ -53,7 +53,9 @@ def folder(tmp_path, monkeypatch):
     for label in ("calm", "cross"):
         (tmp_path / "clips" / label).mkdir(parents=True)
     for number, name in enumerate(NAMES):
-        soundfile.write(tmp_path / "clips" / ("calm", "cross")[number % 2] / name, speech(0.5), RATE, format="WAV")
+        path = tmp_path / "clips" / ("calm", "cross")[number % 2] / name
+        soundfile.write(path, speech(0.5), RATE, format="WAV")
+        path.write_bytes(path.read_bytes() + bytes([number]))  # else they would be copies of one clip
     return tmp_path / "clips"
 
 

@@ -238,7 +238,7 @@ def test_a_push_that_fails_does_not_tell_the_token(hub, here, corpus, capfd, cap
     ("command", "message"),
     [
         (("model", "nothing", "user/x"), "expected a model folder written by train.py at 'nothing'; it has no config"),
-        (("dataset", "nothing", "user/x", "--corpus", "crema-d"), "expected a folder with CREMA-D clips at"),
+        (("dataset", "nothing", "user/x", "--corpus", "crema-d"), "expected a folder with clips at"),
         (("model", str(ROOT / "checkpoints/cnn1d"), "a/b/c"), "a/b/c"),
         (("space", "user/page", "--model", "user/none"), "results.json on the Hub; user/none is none"),
     ],

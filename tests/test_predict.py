@@ -197,7 +197,7 @@ def test_what_was_stopped_goes_on_and_repeats_nothing(clips, tmp_path, monkeypat
     output, read = tmp_path / "preds.parquet", []
     with monkeypatch.context() as patch:
         stop_after(patch, chunks=1)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(SystemExit, match="stopped; what is done is kept"):
             table(clips, output=output)
     assert not output.exists()
     with monkeypatch.context() as patch:
@@ -220,7 +220,7 @@ def test_parts_of_another_job_are_refused(clips, tmp_path, monkeypatch):
         (model / name).write_bytes((Path(MODEL) / name).read_bytes())
     with monkeypatch.context() as patch:
         stop_after(patch, chunks=1)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(SystemExit, match="stopped; what is done is kept"):
             table(clips, output=output, model=str(model))
     parts = str(tmp_path / ".preds.csv.parts")
     for arguments in ((clips, "--model", MODEL), (clips / "more", "--model", model)):

@@ -220,7 +220,7 @@ def test_clips_known_from_training_are_told_from_the_others():
     words = copies_figures({"mel-2d": predictions})
     assert words.startswith("- `mel-2d`: 0.750 in all (its authors print 0.877), which is\n")
     assert "1.000 (1.000 to 1.000) on the 2 test clips whose copy is in the training part" in words
-    assert "and 0.500 (0.500 to 0.500) on the 2 others." in words
+    assert "and 0.500 (0.000 to 1.000) on the 2 others." in words
     words = copies_figures({"cnn2d": predictions})  # nobody printed a figure for it
     assert words.startswith("- `cnn2d`: 0.750 in all, which is\n")
 

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 SAMPLING_RATE = 16000  # Hz, of every corpus here
 # In order of preference, where a clip is there twice; the last three are read where ffmpeg is installed.
 SUFFIXES = (".wav", ".flac", ".aiff", ".aif", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".webm")
+NAMELESS = "unknown-"  # and a number: a speaker who is not known, where others are
 SILENCE = 1e-4  # peak amplitude below which a clip is digital silence, lossy coding aside
 COLUMNS = {
     "audio": datasets.Audio(sampling_rate=SAMPLING_RATE, decode=False),
@@ -223,4 +224,13 @@ def without_problems(clips: datasets.Dataset) -> datasets.Dataset:
     return clips.select(usable).remove_columns("problem")
 
 
-__all__ = ["COLUMNS", "FolderCorpus", "audio_files", "check_names", "inspect_clip", "some", "without_problems"]
+__all__ = [
+    "COLUMNS",
+    "NAMELESS",
+    "FolderCorpus",
+    "audio_files",
+    "check_names",
+    "inspect_clip",
+    "some",
+    "without_problems",
+]

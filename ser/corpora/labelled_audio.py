@@ -22,10 +22,10 @@ from ser.corpora.crema_d import EMOTIONS
 from ser.corpora.crema_d import CremaD
 from ser.corpora.crema_d import parse_name
 from ser.corpora.emodb import EmoDB
+from ser.corpora.folder import NAMELESS
 from ser.corpora.folder import audio_files
 from ser.corpora.folder import inspect_clip
 from ser.corpora.folder import without_problems
-from ser.corpora.splits import NAMELESS
 from ser.corpora.undecoded import UNDECODED
 
 logger = logging.getLogger(__name__)

@@ -11,11 +11,11 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.model_selection import train_test_split
 
 from ser.corpora.crema_d import SENTENCES
+from ser.corpora.folder import NAMELESS
 
 PROTOCOLS = ("tfds", "actor-5fold", "new-sentences", "loso", "speakers", "random", "random-70-30", "leaky")
 FOLDED = ("actor-5fold", "new-sentences", "loso")
 SPEAKER_COLUMNS = ("actor", "speaker")
-NAMELESS = "unknown-"  # and a number: a speaker who is not known, where others are
 TFDS_TEST = "1010 1013 1022 1026 1037 1038 1040 1045 1047 1048 1059 1065 1066 1068 1071 1073 1084 1086 1088".split()
 TFDS_DEV = "1015 1020 1021 1030 1050 1070 1079 1089 1090".split()
 TFDS_LEFT_OUT = {"1040_ITH_SAD_XX", "1006_TIE_NEU_XX", "1013_WSI_DIS_XX", "1017_IWW_FEA_XX"}
@@ -229,7 +229,6 @@ def _random(clips: datasets.Dataset, split_seed: int, *, test: float, dev: float
 
 
 __all__ = [
-    "NAMELESS",
     "PROTOCOLS",
     "check_leakage",
     "drawn_from",
