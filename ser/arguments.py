@@ -16,7 +16,7 @@ from transformers import SchedulerType
 from transformers import TrainingArguments
 
 from ser.augmentation import AugmentationArguments
-from ser.augmentation import check_share
+from ser.augmentation import check_range
 from ser.corpora import CORPORA
 from ser.corpora import title_of
 from ser.corpora.crema_d import CremaD
@@ -149,10 +149,9 @@ class SERTrainingArguments(TrainingArguments):
     def __post_init__(self) -> None:
         """One GPU a process; a plateau of a figure that should grow is not one of a figure that should shrink."""
         for name in ("per_device_train_batch_size", "per_device_eval_batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"expected --{name} of at least 1; got {getattr(self, name)}")
-        check_share("teacher_share", self.teacher_share)
-        check_share("ema_decay", self.ema_decay)
+            check_range(name, getattr(self, name), at_least=1)
+        for name in ("teacher_share", "ema_decay"):
+            check_range(name, getattr(self, name), at_most=1)
         if self.accelerator_config is None and not self.use_cpu:
             self.accelerator_config = {"non_blocking": True}  # copies a batch to the GPU while that is at work
         super().__post_init__()

@@ -18,6 +18,7 @@ from ser.channel import Channel
 from ser.feature_extraction_ser import SERFeatureExtractor
 
 SHARES = ("waveform_probability", "channel_probability", "floor_probability", "label_smoothing", "vote_share")
+MOST = dict.fromkeys(SHARES, 1.0) | {"time_stretch": 0.5}
 
 
 @dataclass
@@ -58,14 +59,14 @@ class AugmentationArguments:
     def __post_init__(self) -> None:
         """Refuse what cannot be done."""
         for name, value in vars(self).items():
-            check_share(name, value, at_most=1.0 if name in SHARES else 0.5 if name == "time_stretch" else math.inf)
+            check_range(name, value, at_most=MOST.get(name, math.inf))
 
 
-def check_share(name: str, value: float, *, at_most: float = 1.0) -> None:
-    """Refuse the value of an option that is negative or above `at_most`."""
-    if not 0 <= value <= at_most:
+def check_range(name: str, value: float, *, at_least: int = 0, at_most: float = math.inf) -> None:
+    """Refuse the value of an option that is below `at_least` or above `at_most`."""
+    if not at_least <= value <= at_most:
         limit = "" if at_most == math.inf else f" and at most {at_most:g}"
-        raise ValueError(f"expected --{name} of at least 0{limit}; got {value}")
+        raise ValueError(f"expected --{name} of at least {at_least}{limit}; got {value}")
 
 
 def waveform_augmentation(probability: float, sampling_rate: int) -> Callable:

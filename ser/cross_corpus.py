@@ -66,16 +66,13 @@ def measure(model: PreTrainedModel, extractor: SERFeatureExtractor, clips: datas
     references = np.array([known[label] for label in clips["label"]])
     logits = predict_logits(model, ClipDataset(clips, extractor), batch_size=16, desc="Hearing")
     predicted, speakers = logits.argmax(1), speakers_of(clips)
-    several = speakers if speakers and len(set(speakers)) > 1 else None  # drawing one again and again would say nothing
     return {
         "clips": len(clips),
         "speakers": speakers and len(set(speakers)),
         "labels": [labels[index] for index in sorted(set(known.values()))],
         "left_out": dict(left_out),
         **score(references, predicted),
-        "interval_95": bootstrap_interval(
-            references, predicted, several or [str(index) for index in kept], num_labels=len(labels)
-        ),
+        "interval_95": bootstrap_interval(references, predicted, speakers, num_labels=len(labels)),
         "confidence": float(softmax(logits, axis=1).max(1).mean()),
         "ece": reliability(logits, references)["ece"],
         "intended": {name: int((references == index).sum()) for index, name in enumerate(labels)},

@@ -40,18 +40,23 @@ def score(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
 
 
 def bootstrap_interval(
-    labels: np.ndarray, predicted: np.ndarray, groups: Sequence[str] | np.ndarray, *, num_labels: int, seed: int = 0
+    labels: np.ndarray,
+    predicted: np.ndarray,
+    speakers: Sequence[str] | np.ndarray | None,
+    *,
+    num_labels: int,
+    seed: int = 0,
 ) -> dict[str, list[float]]:
-    """95 % intervals of accuracy and UAR when whole groups (actors) are drawn again with replacement.
+    """95 % intervals of accuracy and UAR when whole speakers (see `_drawn`) are drawn again with replacement.
 
     Args:
         labels: Shape `(clips,)`.
         predicted: Shape `(clips,)`.
-        groups: The actor of each clip, or a name of its own for each clip where actors are unknown.
+        speakers: Of the clips; None where they are not known.
         num_labels: Number of classes.
         seed: Of the draws.
     """
-    _, group = np.unique(np.asarray(groups), return_inverse=True)
+    group = _drawn(speakers, len(labels))
     shape = (group.max() + 1, num_labels)
     clips, hits = np.zeros(shape), np.zeros(shape)
     np.add.at(clips, (group, labels), 1)
@@ -63,14 +68,19 @@ def bootstrap_interval(
     return {name: np.quantile(values, [0.025, 0.975]).round(4).tolist() for name, values in samples.items()}
 
 
-def mean_interval(values: np.ndarray, speakers: Sequence[str] | np.ndarray | None) -> list[float]:
-    """95 % interval of the mean of `values`, shape `(clips,)`, when whole speakers are drawn again.
+def _drawn(speakers: Sequence[str] | np.ndarray | None, clips: int) -> np.ndarray:
+    """What is drawn again for an interval, by its number, shape `(clips,)`: the speaker of each clip.
 
-    Clips are, where speakers are not known, or there is one only: drawing that one again and again would say nothing.
+    The clip itself, where speakers are not known, or there is one only: drawing that one would say nothing.
     """
     if speakers is None or len(set(speakers)) < 2:
-        speakers = np.arange(len(values))
-    _, speaker = np.unique(np.asarray(speakers), return_inverse=True)
+        speakers = [str(index) for index in range(clips)]
+    return np.unique(np.asarray(speakers), return_inverse=True)[1]
+
+
+def mean_interval(values: np.ndarray, speakers: Sequence[str] | np.ndarray | None) -> list[float]:
+    """95 % interval of the mean of `values`, shape `(clips,)`, when whole speakers (see `_drawn`) are drawn again."""
+    speaker = _drawn(speakers, len(values))
     clips, sums = np.bincount(speaker), np.bincount(speaker, weights=values)
     drawn = np.random.default_rng(0).integers(len(clips), size=(RESAMPLES, len(clips)))
     return np.quantile(sums[drawn].sum(1) / clips[drawn].sum(1), [0.025, 0.975]).round(4).tolist()
@@ -167,13 +177,12 @@ def report_on_test(clips: datasets.Dataset, logits: np.ndarray) -> dict:
     labels, predicted = np.asarray(clips["label"][:]), logits.argmax(1)
     matrix = confusion_matrix(labels, predicted, labels=range(len(names)))
     summary, votes, heard = describe_part(clips, logits), human_confusion(clips), listeners_votes(clips)
-    by_actor = (summary["actors"] or 0) > 1  # drawing one actor again and again would say nothing
-    groups = (speakers_of(clips) if by_actor else None) or [str(index) for index in range(len(clips))]
+    by_actor = (summary["actors"] or 0) > 1
     return {
         **{name: summary[name] for name in ("accuracy", "uar", "macro_f1", "weighted_f1")},
         "test_clips": summary["clips"],
         "test_actors": summary["actors"],
-        "interval_95": bootstrap_interval(labels, predicted, groups, num_labels=len(names)),
+        "interval_95": bootstrap_interval(labels, predicted, speakers_of(clips), num_labels=len(names)),
         "interval_over": "actors" if by_actor else "clips",
         "interval_too_narrow": by_actor and summary["actors"] < FEW_SPEAKERS or summary["accuracy"] in (0, 1),
         "labels": names,

@@ -29,6 +29,8 @@ try:
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization import quantize_static
 except ImportError as error:
+    if __name__ != "__main__":
+        raise
     raise SystemExit(f"ser.export_onnx: {error}; it needs the extra: pip install -e '.[onnx]'") from error
 
 from ser.audio_ser import load_audio

@@ -83,6 +83,11 @@ def read_results(folder: Path) -> list[dict]:
     return results
 
 
+def bundled_models(root: Path) -> list[Path]:
+    """The folders of the bundled models, in the order of their names."""
+    return sorted(path.parent for path in (root / "checkpoints").glob("[!.]*/results.json"))
+
+
 def read_measured(folder: Path, what: str) -> dict[str, dict[str, dict]]:
     """What was measured of each model below `folder` (see `measured`), by the model's name; those without left out."""
     models = {path.name: measured(path, what) for path in sorted(folder.glob("[!.]*"))}
@@ -101,8 +106,8 @@ def read_hits(root: Path) -> tuple[dict[str, np.ndarray], Sequence[str]]:
     """Whether each bundled model, and the default one without teachers, was right, and the clips of the test part."""
     hits: dict[str, np.ndarray] = {}
     clips: Sequence[str] = []
-    names = sorted(path.parent.name for path in (root / "checkpoints").glob("[!.]*/results.json"))
-    for name, run in ({name: f"{name}/{BUNDLED_RUN}" for name in names} | WITHOUT_TEACHERS).items():
+    bundled = {folder.name: f"{folder.name}/{BUNDLED_RUN}" for folder in bundled_models(root)}
+    for name, run in (bundled | WITHOUT_TEACHERS).items():
         predictions = read_predictions(root / "results" / run)
         clips, hits[name] = predictions.clips, predictions.hits
     return hits, clips
@@ -156,7 +161,7 @@ def regenerate(root: Path) -> dict[Path, str]:
         variants=variant_table(results, sturdy, abroad),
     )
     texts = {root / "results/README.md": text, readme: readme_text}
-    for folder in (path.parent for path in (root / "checkpoints").glob("[!.]*/results.json")):
+    for folder in bundled_models(root):
         texts[folder / "README.md"] = card_of(folder)
         for code in folder.glob("*_ser.py"):
             texts[code] = (root / "ser" / code.name).read_text(encoding="utf-8")

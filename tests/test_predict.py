@@ -319,7 +319,8 @@ def test_a_stop_by_hand_says_how_to_go_on(clips, tmp_path, monkeypatch):
         (["nothing*.wav"], "there is no file, folder or match of 'nothing*.wav'"),
         (
             ["silent"],
-            "there is no audio file (.wav, .flac, .aiff, .aif, .ogg, .oga, .opus, .mp3, .m4a, .mp4, .webm) below",
+            "there is no audio file (.wav, .flac, .aiff, .aif, .ogg, .oga, .opus, .mp3, .m4a, .mp4, .webm) below "
+            "'silent'",
         ),
         (["{clips}", "--output", "preds.txt"], "expected --output to end in .csv or .parquet; got 'preds.txt'"),
         (["{clips}", "--output", "there.csv"], "'there.csv' is there already"),

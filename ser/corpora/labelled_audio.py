@@ -6,7 +6,6 @@ import logging
 import os
 from collections import Counter
 from collections import defaultdict
-from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -100,7 +99,7 @@ def load_labelled_audio(
     columns["label"] = [names.index(label) for label in labels]
     if "problem" not in columns or "duration" not in columns:
         columns["duration"], columns["problem"] = zip(*_inspect(clips, audio_column), strict=True)
-    columns["problem"] = _without_copies(columns["problem"], labels, _digests(clips, audio_column))
+    columns["problem"] = _without_copies(columns["problem"], labels, clips.select_columns(audio_column))
     features = {column: KNOWN.get(column, datasets.Value("string")) for column in columns}
     features["label"] = datasets.ClassLabel(names=names)
     table = datasets.Dataset.from_dict(columns, features=datasets.Features(features))
@@ -231,30 +230,18 @@ def _inspect(clips: datasets.Dataset, audio_column: str) -> Iterator[tuple[float
             yield from pool.map(inspect_clip, clips[start : start + 256][audio_column])
 
 
-def _digests(clips: datasets.Dataset, audio_column: str) -> Iterator[bytes]:
-    """A hash of each clip's file; an empty one where there is no file."""
-    for start in range(0, len(clips), 256):
-        for audio in clips[start : start + 256][audio_column]:
-            content = audio["bytes"]
-            if content is None and os.path.isfile(audio["path"]):
-                content = Path(audio["path"]).read_bytes()
-            yield hashlib.sha256(content).digest() if content else b""
-
-
-def _without_copies(
-    problems: Sequence[str | None], labels: Sequence[str], digests: Iterable[bytes]
-) -> list[str | None]:
+def _without_copies(problems: Sequence[str | None], labels: Sequence[str], audio: datasets.Dataset) -> list[str | None]:
     """Problems of clips, that of being there twice included: else both sides of a split could hold the same sound."""
-    found, meanings, seen = list(problems), defaultdict(set), set()
-    fit = [(i, digest) for i, digest in enumerate(digests) if problems[i] is None]
-    for i, digest in fit:
-        meanings[digest].add(labels[i])
-    for i, digest in fit:
-        if len(meanings[digest]) > 1:
-            found[i] = "the same file has two labels"
-        elif digest in seen:
-            found[i] = "copy of another clip"
-        seen.add(digest)
+    found, places = list(problems), defaultdict(list)
+    for index, row in enumerate(audio):
+        cell = next(iter(row.values()))
+        if problems[index] is None and (content := cell["bytes"] or Path(cell["path"]).read_bytes()):
+            places[hashlib.sha256(content).digest()].append(index)
+    for first, *others in places.values():
+        if len({labels[index] for index in (first, *others)}) > 1:
+            found[first] = "the same file has two labels"
+        for index in others:
+            found[index] = found[first] or "copy of another clip"
     return found
 
 
