@@ -17,7 +17,8 @@ import torch
 from ser.channel import Channel
 from ser.feature_extraction_ser import SERFeatureExtractor
 
-SHARES = ("waveform_probability", "channel_probability", "floor_probability", "label_smoothing", "vote_share")
+SHARES = ("waveform_probability", "channel_probability", "floor_probability", "voice_probability")
+SHARES += ("label_smoothing", "vote_share")
 MOST = dict.fromkeys(SHARES, 1.0) | {"time_stretch": 0.5}
 
 
@@ -39,6 +40,9 @@ class AugmentationArguments:
     )
     floor_probability: float = field(
         default=0.0, metadata={"help": "Probability of another noise floor than the recording's own in log-mel images."}
+    )
+    voice_probability: float = field(
+        default=0.0, metadata={"help": "Probability of another clip of the batch behind the voice, in log-mel images."}
     )
     equalizer_db: float = field(
         default=0.0, metadata={"help": "Largest boost or cut of the bands of a log-mel image by a microphone, in dB."}
@@ -90,16 +94,17 @@ class FeatureAugmentation:
         self.arguments = arguments
         self.extractor = extractor
         self.channel = None
-        if arguments.channel_probability or arguments.floor_probability or arguments.equalizer_db:
-            self.channel = Channel(
-                extractor,
-                probability=arguments.channel_probability,
-                floor_probability=arguments.floor_probability,
-                equalizer_db=arguments.equalizer_db,
-            )
+        options = {
+            "probability": arguments.channel_probability,
+            "floor_probability": arguments.floor_probability,
+            "voice_probability": arguments.voice_probability,
+            "equalizer_db": arguments.equalizer_db,
+        }
+        if any(options.values()):
+            self.channel = Channel(extractor, **options)
 
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Augment features before normalisation."""
+    def __call__(self, features: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Augment features before normalisation; `other` are those of another clip, who may be heard behind."""
         arguments = self.arguments
         if arguments.time_stretch:
             features = stretch(features, 1 + np.random.uniform(-1, 1) * arguments.time_stretch)
@@ -107,7 +112,7 @@ class FeatureAugmentation:
             bands = np.random.randint(-arguments.frequency_shift, arguments.frequency_shift + 1)
             features = features[:, np.clip(np.arange(features.shape[1]) - bands, 0, features.shape[1] - 1)]
         if self.channel:
-            features = self.extractor.limit_range(self.channel(features))
+            features = self.extractor.limit_range(self.channel(features, other))
         if arguments.gain_db:
             features = features + np.float32(np.random.uniform(-1, 1) * arguments.gain_db)
         return features

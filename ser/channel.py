@@ -15,6 +15,7 @@ KNOTS = 6  # of a random curve over the mel bands
 QUIETEST = 0.05  # share of the frames, which hold nothing but noise
 FAINTEST = 1e-12  # power, relative to full scale
 SNR_DB = (0.0, 40.0)
+VOICE_SNR_DB = (5.0, 30.0)
 FLOOR_SNR_DB = (5.0, 50.0)
 OVERSUBTRACTION, RESIDUE_DB = 4.0, -30.0  # of the noise suppressor
 REVERBERATION_TIME = (0.15, 1.0)  # seconds to a fall by 60 dB
@@ -37,6 +38,7 @@ class Channel:
         extractor: Made the images; its features are `log_mel` alone.
         probability: Of each of a room, a background noise, a narrow band and margins of silence.
         floor_probability: Of another noise floor in place of the recording's own.
+        voice_probability: Of somebody else who speaks behind the voice.
         equalizer_db: Largest boost or cut by the microphone, in dB; 0 for none.
     """
 
@@ -46,10 +48,12 @@ class Channel:
         *,
         probability: float = 0.0,
         floor_probability: float = 0.0,
+        voice_probability: float = 0.0,
         equalizer_db: float = 0.0,
     ):
         self.probability = probability
         self.floor_probability = floor_probability
+        self.voice_probability = voice_probability
         self.equalizer_db = equalizer_db
         filters = extractor.mel_filters.to_dense().numpy().astype(np.float64)
         weights = filters / np.maximum(filters.sum(1, keepdims=True), FAINTEST)
@@ -61,13 +65,15 @@ class Channel:
         self.flicker = np.random.default_rng(0).gamma(parts, 1 / parts, (NOISE_FRAMES, len(parts)))
         self.seconds_a_frame = extractor.hop_length / extractor.sampling_rate
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        """The image of another recording; its level is not kept."""
+    def __call__(self, image: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """The image of another recording, whose level is not kept; `other` is the image of who may speak behind."""
         power = 10 ** (image / 10)
         if self._happens(self.floor_probability):
             power = self.add_noise(self.suppress_noise(power), _decibels(FLOOR_SNR_DB))
         if self._happens(self.probability):
             power = self.add_margins(power)
+        if self.voice_probability and self._happens(self.voice_probability):
+            power = self.add_voice(power, 10 ** (other / 10), _decibels(VOICE_SNR_DB))
         if self._happens(self.probability):
             power = self.reverberate(power, np.random.uniform(*REVERBERATION_TIME), _decibels(DIRECT_TO_REVERBERANT_DB))
         if self._happens(self.probability):
@@ -102,9 +108,17 @@ class Channel:
 
     def add_noise(self, power: np.ndarray, snr: float) -> np.ndarray:
         """Speech and noise together, the speech's power being `snr` times that of the noise."""
-        noise = self.noise(len(power))
-        loudness = (power @ self.bandwidths).mean() / (noise @ self.bandwidths).mean()
-        return power + noise * (loudness / snr)
+        return self.add(power, self.noise(len(power)), snr)
+
+    def add_voice(self, power: np.ndarray, other: np.ndarray, snr: float) -> np.ndarray:
+        """Speech and, `snr` times as faint, another clip from a random moment on, over again where it is shorter."""
+        start = np.random.randint(len(other))
+        return self.add(power, other.take(range(start, start + len(power)), axis=0, mode="wrap"), snr)
+
+    def add(self, power: np.ndarray, sound: np.ndarray, snr: float) -> np.ndarray:
+        """Two sounds together, the first one's power being `snr` times that of the second; silence adds nothing."""
+        loudness = (power @ self.bandwidths).mean() / max((sound @ self.bandwidths).mean(), FAINTEST)
+        return power + sound * (loudness / snr)
 
     def reverberate(self, power: np.ndarray, reverberation_time: float, direct_to_reverberant: float) -> np.ndarray:
         """Add an echo that falls by 60 dB in `reverberation_time` seconds."""

@@ -71,7 +71,8 @@ class ClipDataset(torch.utils.data.Dataset):
         extractor: Normalises, and extracts where the waveform is augmented.
         targets: Probabilities to learn instead of the labels, shape `(clips, num_labels)`.
         augment_waveform: `(samples,)` to `(samples,)`; given, the cached features are left aside.
-        augment_features: `(frames, n_features)` to the same before normalisation.
+        augment_features: `(frames, n_features)` of the clip and of another one of the batch, to those of the clip, before
+            normalisation.
         mask_features: The same after normalisation.
     """
 
@@ -110,17 +111,20 @@ class ClipDataset(torch.utils.data.Dataset):
 
     def __getitems__(self, indices: list[int]) -> list[dict]:
         """What a `DataLoader` asks for: a batch, which is read much faster than its clips one by one."""
+        batch = list(self.raw_features(indices))
+        others = [batch[-1], *batch]
         return [
-            self.example(features, index) for features, index in zip(self.raw_features(indices), indices, strict=True)
+            self.example(features, other, index)
+            for features, other, index in zip(batch, others[: len(batch)], indices, strict=True)
         ]
 
     def __getitem__(self, index: int) -> dict:
         return self.__getitems__([index])[0]
 
-    def example(self, features: np.ndarray, index: int) -> dict:
-        """What the network reads, and learns, of a clip."""
+    def example(self, features: np.ndarray, other: np.ndarray, index: int) -> dict:
+        """What the network reads, and learns, of a clip; another one may be heard behind it."""
         if self.augment_features:
-            features = self.augment_features(features)
+            features = self.augment_features(features, other)
         features = self.extractor.normalize(features)
         if self.mask_features:
             features = self.mask_features(features)

@@ -82,7 +82,7 @@ def floors(clips: datasets.Dataset, extractor: SERFeatureExtractor, change: Call
     set_seed(0)
     images = ClipDataset(clips, extractor)
     features = images.raw_features(range(len(images)))
-    return np.stack([noise_floor(change(image) if change else image) for image in features])
+    return np.stack([noise_floor(change(image, image) if change else image) for image in features])
 
 
 def named_by_noise(features: dict[str, np.ndarray], parts: datasets.DatasetDict) -> dict:

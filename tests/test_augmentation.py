@@ -1,5 +1,6 @@
 """What augmentation changes, and what it must leave alone."""
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -14,6 +15,7 @@ from ser.augmentation import mixup
 from ser.augmentation import soft_targets
 from ser.augmentation import stretch
 from ser.augmentation import waveform_augmentation
+from ser.clips import ClipDataset
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +30,7 @@ def ramp(frames: int = 100, bands: int = 20) -> np.ndarray:
 
 def changed(image: np.ndarray, **arguments: float) -> np.ndarray:
     """What `FeatureAugmentation` with these arguments makes of an image."""
-    return FeatureAugmentation(AugmentationArguments(**arguments), SERFeatureExtractor())(image)
+    return FeatureAugmentation(AugmentationArguments(**arguments), SERFeatureExtractor())(image, image)
 
 
 def test_nothing_switched_on_changes_nothing():
@@ -44,6 +46,20 @@ def test_the_waveform_changes_in_sound_and_in_length():
     assert all(waveform.dtype == np.float32 and np.isfinite(waveform).all() for waveform in changed)
     assert len({len(waveform) for waveform in changed}) > 1
     assert all(0.85 * RATE < len(waveform) < 1.15 * RATE for waveform in changed)
+
+
+def test_each_clip_of_a_batch_gets_another_one_to_be_heard_behind_it():
+    clips = datasets.Dataset.from_dict({"features": [[0.0], [1.0], [2.0]], "frames": [1, 1, 1], "label": [0, 0, 0]})
+    pairs = []
+    dataset = ClipDataset(
+        clips,
+        SERFeatureExtractor(),
+        augment_features=lambda own, other: pairs.append((own.item(), other.item())) or own,
+    )
+    dataset.__getitems__([2, 0, 1])
+    assert pairs == [(2, 1), (0, 2), (1, 0)]
+    dataset[1]
+    assert pairs[3:] == [(1, 1)]  # alone
 
 
 def test_gain_moves_the_whole_image_by_one_step():

@@ -43,6 +43,28 @@ def test_noise_is_as_loud_and_flickers_as_much_as_in_the_waveform(extractor, mon
     )
 
 
+def test_another_voice_is_as_faint_as_in_the_waveform_and_goes_on_to_the_end(extractor):
+    speech, other = 0.1 * voice(2.0), 0.3 * voice(0.7, pitch=180.0)
+    channel = Channel(extractor, voice_probability=1.0)
+    clean, behind = power_of(speech, extractor), power_of(other, extractor)
+    made = channel.add_voice(clean, behind, snr=10.0)
+    loops = np.tile(other, 4)[: len(speech)]
+    heard = power_of(speech + loops * np.sqrt(np.square(speech).mean() / np.square(loops).mean() / 10), extractor)
+    assert abs(in_db(made).mean() - in_db(heard).mean()) < 1.0
+    added = made - clean
+    np.testing.assert_allclose(added[len(behind) :], added[: len(added) - len(behind)], rtol=1e-3, atol=1e-9)
+
+
+def test_who_speaks_behind_is_heard_where_the_voice_is_silent(extractor):
+    speech, other = (0.1 * voice(1.0, pitch=pitch) for pitch in (110.0, 300.0))
+    image, another = extractor.extract(np.pad(speech, (0, RATE))), extractor.extract(other)
+    assert np.abs(Channel(extractor)(image, another) - image).max() < 0.01
+    louder = Channel(extractor, voice_probability=1.0)(image, another) - image
+    voiced = image[: RATE // extractor.hop_length].max() - 10 < image
+    assert louder[voiced].mean() < 1
+    assert louder[-RATE // extractor.hop_length // 2 :].mean() > 20
+
+
 def test_an_echo_falls_by_60_db_in_the_reverberation_time(extractor):
     click = np.zeros(2 * RATE)
     click[RATE // 2] = 1.0
@@ -72,7 +94,7 @@ def test_another_floor_hides_most_of_how_loud_a_voice_was(extractor):
         image = extractor.extract((np.pad(gain * voice(1.0), RATE // 2) + noise).astype(np.float32))
         for floor_probability in (0.0, 1.0):
             np.random.seed(0)
-            images = [Channel(extractor, floor_probability=floor_probability)(image) for _ in range(40)]
+            images = [Channel(extractor, floor_probability=floor_probability)(image, image) for _ in range(40)]
             levels[name, floor_probability] = np.mean([each[:20].mean() - each.max() for each in images])
     told = {floor: abs(levels["quiet", floor] - levels["loud", floor]) for floor in (0.0, 1.0)}
     assert told[0.0] > 15
@@ -106,15 +128,16 @@ def test_margins_are_no_louder_than_the_quietest_frames(extractor):
 
 def test_the_microphone_colours_all_frames_alike(extractor):
     image = extractor.extract(0.1 * voice(1.0))
-    change = Channel(extractor, equalizer_db=6.0)(image) - image
+    change = Channel(extractor, equalizer_db=6.0)(image, image) - image
     assert np.abs(change).max() <= 6.001
     assert np.ptp(change, axis=0).max() < 0.001
     assert np.ptp(change[0]) > 1
 
 
 def test_an_image_may_be_of_any_length_and_of_silence(extractor):
-    channel = Channel(extractor, probability=1.0, floor_probability=1.0, equalizer_db=6.0)
-    for samples in (1, RATE):
-        image = channel(extractor.extract(np.zeros(samples, dtype=np.float32)))
+    channel = Channel(extractor, probability=1.0, floor_probability=1.0, voice_probability=1.0, equalizer_db=6.0)
+    for samples, others in ((1, RATE), (RATE, 1)):
+        silent, other = (extractor.extract(np.zeros(size, dtype=np.float32)) for size in (samples, others))
+        image = channel(silent, other)
         assert image.dtype == np.float32
         assert np.isfinite(image).all()
