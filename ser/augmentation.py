@@ -17,7 +17,7 @@ import torch
 from ser.channel import Channel
 from ser.feature_extraction_ser import SERFeatureExtractor
 
-SHARES = ("waveform_probability", "channel_probability", "floor_probability", "voice_probability")
+SHARES: tuple[str, ...] = ("waveform_probability", "channel_probability", "floor_probability", "voice_probability")
 SHARES += ("label_smoothing", "vote_share")
 MOST = dict.fromkeys(SHARES, 1.0) | {"time_stretch": 0.5}
 

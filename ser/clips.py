@@ -71,8 +71,8 @@ class ClipDataset(torch.utils.data.Dataset):
         extractor: Normalises, and extracts where the waveform is augmented.
         targets: Probabilities to learn instead of the labels, shape `(clips, num_labels)`.
         augment_waveform: `(samples,)` to `(samples,)`; given, the cached features are left aside.
-        augment_features: `(frames, n_features)` of the clip and of another one of the batch, to those of the clip, before
-            normalisation.
+        augment_features: `(frames, n_features)` of a clip and of another one of the batch, to those of the clip,
+            before normalisation.
         mask_features: The same after normalisation.
     """
 

@@ -93,8 +93,8 @@ from ser.trainer import last_checkpoint
 logger = logging.getLogger(__name__)
 
 SPLIT_FILE = "split.json"  # beside the checkpoints
-FOR_IMAGES = ("gain_db", "frequency_shift", "channel_probability", "floor_probability", "voice_probability")
-FOR_IMAGES += ("equalizer_db",)
+FOR_IMAGES: tuple[str, ...] = ("gain_db", "frequency_shift", "equalizer_db")
+FOR_IMAGES += ("channel_probability", "floor_probability", "voice_probability")
 PACKAGES = ("torch", "transformers", "datasets", "numpy", "soundfile", "soxr", "audiomentations")
 
 
