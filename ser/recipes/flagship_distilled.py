@@ -24,6 +24,11 @@ VARIANTS: dict[str, dict[str, dict]] = {
     "clip-normalization": {"feature_extractor": {"normalization": "clip"}},
     "other-voices": {"augmentation": {"frequency_shift": 4, "time_stretch": 0.2}},
     "no-mixup": {"augmentation": {"mixup_beta": 0.0}},
+    "voices-behind": {"augmentation": {"voice_probability": 0.3}},
+    "labels-alone-voices-behind": {
+        "training": {"teachers": []},
+        "augmentation": {"label_smoothing": 0.05, "voice_probability": 0.3},
+    },
     "cross-fitted": {"training": {"teachers": CROSS_FITTED}},
     # From a trained model, with --model_name_or_path: a corpus of some hundred clips has no dev part to choose by.
     "fine-tuning": {
