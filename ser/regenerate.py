@@ -15,6 +15,7 @@ from ser.model_card import MEASURED
 from ser.model_card import card_of
 from ser.model_card import measured
 from ser.plots import plot_side_by_side
+from ser.recipes.flagship_distilled import RECIPE
 from ser.tables import PROTOCOL_LEGEND
 from ser.tables import RECIPE_LEGEND
 from ser.tables import ROBUSTNESS_LEGEND
@@ -35,7 +36,10 @@ from ser.tables import variant_table
 
 ROOT = Path(__file__).parent.parent
 BUNDLED_RUN = "tfds/seed-0"
-WITHOUT_TEACHERS = {"labels-alone": "flagship-distilled/tfds/labels-alone-seed-0"}
+BESIDE_BUNDLED = {
+    "its teachers together": [f"{Path(teacher).name}/{BUNDLED_RUN}" for teacher in RECIPE.training["teachers"]],
+    "`labels-alone`": ["flagship-distilled/tfds/labels-alone-seed-0"],
+}
 SIDE_BY_SIDE = ("zcr-energy-1d", "mel-2d")
 RESULTS = """# Results
 
@@ -94,21 +98,31 @@ def read_measured(folder: Path, what: str) -> dict[str, dict[str, dict]]:
     return {name: figures for name, figures in models.items() if figures}
 
 
-def read_predictions(run: Path) -> Predictions:
-    """What a run's model made of its test part."""
-    with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        (_, _, *names), *rows = csv.reader(file)
-    labels = np.array([names.index(row[1]) for row in rows])
-    return Predictions([row[0] for row in rows], labels, np.array([row[2:] for row in rows], dtype=float).argmax(1))
+def read_predictions(*runs: Path) -> Predictions:
+    """What a run's model made of its test part, or several with the same one by the mean of their probabilities.
+
+    Raises:
+        ValueError: They have other test parts.
+    """
+    answers = []
+    for run in runs:
+        with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
+            (_, _, *names), *rows = csv.reader(file)
+        answers.append(([row[:2] for row in rows], np.array([row[2:] for row in rows], dtype=float)))
+    clips, probabilities = zip(*answers, strict=True)
+    if any(each != clips[0] for each in clips):
+        raise ValueError(f"expected runs with the same test part, in one order; got {', '.join(map(str, runs))}")
+    labels = np.array([names.index(label) for _, label in clips[0]])
+    return Predictions([clip for clip, _ in clips[0]], labels, np.sum(probabilities, axis=0).argmax(1))
 
 
 def read_hits(root: Path) -> tuple[dict[str, np.ndarray], Sequence[str]]:
-    """Whether each bundled model, and the default one without teachers, was right, and the clips of the test part."""
+    """Who was right, and the clips of the test part: bundled models, the default one's teachers, it without them."""
+    runs = {f"`{folder.name}`": [f"{folder.name}/{BUNDLED_RUN}"] for folder in bundled_models(root)}
     hits: dict[str, np.ndarray] = {}
     clips: Sequence[str] = []
-    bundled = {folder.name: f"{folder.name}/{BUNDLED_RUN}" for folder in bundled_models(root)}
-    for name, run in (bundled | WITHOUT_TEACHERS).items():
-        predictions = read_predictions(root / "results" / run)
+    for name, several in (runs | BESIDE_BUNDLED).items():
+        predictions = read_predictions(*(root / "results" / run for run in several))
         clips, hits[name] = predictions.clips, predictions.hits
     return hits, clips
 

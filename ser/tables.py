@@ -282,18 +282,18 @@ def paired_differences(hits: dict[str, np.ndarray], clips: Sequence[str]) -> str
     """How much more often the default model is right than each other one on the same clips, in words.
 
     Args:
-        hits: By the name of a model, whether it was right, shape `(clips,)`.
+        hits: By the name of a model as Markdown, whether it was right, shape `(clips,)`.
         clips: Names of the clips of CREMA-D, which begin with the actor.
     """
-    name, actors = Path(MODEL).name, _actors(clips)
+    name, actors = f"`{Path(MODEL).name}`", _actors(clips)
     changes = {other: hits[name].astype(float) - right for other, right in hits.items() if other != name}
     parts = [
-        f"`{other}` {change.mean():+.3f} ({low:+.3f} to {high:+.3f})"
+        f"{other} {change.mean():+.3f} ({low:+.3f} to {high:+.3f})"
         for other, change in changes.items()
         for low, high in [mean_interval(change, actors)]
     ]
     return (
-        f"Accuracy of `{name}` less that of {', '.join(parts)}:\n"
+        f"Accuracy of {name} less that of {', '.join(parts)}:\n"
         f"the same {len(actors):,} clean clips (`tfds`), one seed each, 95 % interval over the actors.\n"
     )
 

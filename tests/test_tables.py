@@ -9,6 +9,7 @@ from conftest import ROOT
 
 from ser.model_card import render_card
 from ser.plots import plot_side_by_side
+from ser.regenerate import read_predictions
 from ser.tables import Predictions
 from ser.tables import copies_figures
 from ser.tables import corpora_table
@@ -208,10 +209,22 @@ def test_the_noise_is_told_of_the_loudest_and_the_quietest_emotion():
 
 
 def test_models_are_compared_on_the_same_clips():
-    hits = {"flagship-distilled": np.array([1, 1, 0, 1]) > 0, "cnn2d": np.array([0, 1, 0, 0]) > 0}
+    hits = {"`flagship-distilled`": np.array([1, 1, 0, 1]) > 0, "`cnn2d`": np.array([0, 1, 0, 0]) > 0}
     words = paired_differences(hits, ["a", "a", "b", "b"])
     assert words.startswith("Accuracy of `flagship-distilled` less that of `cnn2d` +0.500 (+0.500 to +0.500):\n")
     assert "the same 4 clean clips" in words
+
+
+def test_several_models_together_answer_by_their_mean_probability(tmp_path):
+    answers = {"one": ("a,sad,0.6,0.4", "b,anger,0.9,0.1"), "two": ("a,sad,0.1,0.9", "b,anger,0.2,0.8")}
+    for name, rows in (answers | {"other": answers["one"][::-1]}).items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "predictions.csv").write_text("\n".join(["clip,label,anger,sad", *rows, ""]))
+    assert read_predictions(tmp_path / "one").hits.tolist() == [False, True]
+    assert read_predictions(tmp_path / "two").hits.tolist() == [True, False]
+    assert read_predictions(tmp_path / "one", tmp_path / "two").hits.tolist() == [True, True]
+    with pytest.raises(ValueError, match="the same test part"):
+        read_predictions(tmp_path / "one", tmp_path / "other")
 
 
 def test_clips_known_from_training_are_told_from_the_others():
