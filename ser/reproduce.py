@@ -63,6 +63,7 @@ def plan(recipe: str) -> Iterator[dict]:
     if recipe in ON_EMODB:
         run = {"recipe": recipe, "corpus": "emodb", "protocol": "loso"} | ON_EMODB[recipe]
         yield from (run | {"fold": fold} for fold in range(1, EMODB_SPEAKERS + 1))
+        yield run | {"protocol": "random"}
     if recipe in LEAKY:
         yield {"recipe": recipe, "protocol": "leaky", "seed": 0}
 

@@ -22,7 +22,7 @@ from ser.recipes import Recipe
 from ser.recipes import load_recipe
 
 CREMA_D = "CREMA-D"  # reports older than the second corpus do not name theirs
-UNSEEN, RANDOM, LEAKY, SENTENCES = "tfds", "random-70-30", "leaky", "new-sentences"
+UNSEEN, RANDOM, LEAKY, SENTENCES, KNOWN = "tfds", "random-70-30", "leaky", "new-sentences", "random"
 RECIPE_COLUMNS = (
     "recipe",
     "printed by its authors",
@@ -299,10 +299,14 @@ def paired_differences(hits: dict[str, np.ndarray], clips: Sequence[str]) -> str
 
 
 def folds_figures(results: list[dict], protocol: str) -> str:
-    """What recipes reach under a protocol whose folds test each speaker once, in words."""
-    groups = _grouped(results).items()
-    summaries = [(system.name, summarize(runs)) for system, runs in groups if system.protocol == protocol]
-    lines = [_in_words(name, summary) for name, summary in sorted(summaries, key=lambda item: -item[1]["accuracy"])]
+    """What recipes reach under a protocol whose folds test each speaker once, and with known speakers, in words."""
+    groups = _grouped(results)
+    summaries = [(system, summarize(runs)) for system, runs in groups.items() if system.protocol == protocol]
+    lines = []
+    for system, summary in sorted(summaries, key=lambda item: -item[1]["accuracy"]):
+        lines.append(_in_words(system.name, summary))
+        if known := groups.get(system._replace(protocol=KNOWN)):
+            lines.append(f"  (the same speakers in training and test, `{KNOWN}`: {_figure(summarize(known))})")
     return "\n".join([*lines, ""])
 
 

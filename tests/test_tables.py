@@ -141,6 +141,10 @@ def test_the_folds_of_a_variant_have_a_row_by_protocol_and_none_by_recipe():
     words = folds_figures([*runs, changed()], "actor-5fold")
     figures = f"UAR {RESULTS['uar']:.3f}, accuracy {RESULTS['accuracy']:.3f} ("
     assert words.startswith(f"- `cnn2d, votes`: {figures}") and words.endswith("); 1 seed, 5 folds\n")
+    known = changed(variant="votes", protocol="random", accuracy=0.9)
+    with_known = folds_figures([*runs, known, changed(protocol="random")], "actor-5fold").splitlines()
+    assert with_known[0] == words.strip() and len(with_known) == 2
+    assert with_known[1].startswith("  (the same speakers in training and test, `random`: 0.900 (")
 
 
 def test_unseen_sentences_stand_beside_the_same_clips_with_their_sentences_heard():
