@@ -28,7 +28,7 @@ def plot_curves(history: list[dict], title: str) -> Figure:
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         _draw_curves(axes, history, name)
-    figure.suptitle(_plain(title), fontfamily=_fonts())
+    figure.suptitle(_plain(title), fontfamily=_fonts(), wrap=True)
     return figure
 
 
@@ -79,7 +79,7 @@ def plot_reliability(calibration: dict[str, dict], title: str) -> Figure:
         axes.grid(alpha=0.3)
         axes.legend(loc="upper left")
     note = f"(beside each point: clips; fewer than {FEWEST_CLIPS} are left out)"
-    figure.suptitle(f"{_plain(title)} {note}", fontfamily=_fonts())
+    figure.suptitle(f"{_plain(title)} {note}", fontfamily=_fonts(), wrap=True)
     return figure
 
 
@@ -110,7 +110,7 @@ def plot_confusion(
     axes.set_xticks(range(len(names)), map(_plain, names), rotation=30, ha="right", fontfamily=_fonts())
     axes.set_yticks(range(len(names)), map(_plain, names), fontfamily=_fonts())
     axes.set(xlabel=f"heard by {listener}", ylabel="intended by the actor")
-    axes.set_title(_plain(title), fontfamily=_fonts())
+    axes.set_title(_plain(title), fontfamily=_fonts(), wrap=True)
     return figure
 
 

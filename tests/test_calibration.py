@@ -80,6 +80,20 @@ def test_labels_are_no_formulas(tmp_path):
     figure.savefig(tmp_path / "confusion.png")
 
 
+def test_the_name_of_a_run_stays_within_its_picture():
+    name, report = ", ".join(["flagship-distilled", *12 * ["split-0"], "seed-0"]), reliability(*sure_by(3.0, clips=500))
+    confusion = plot_confusion([[1, 0], [0, 1]], ["a", "b"], name, normalized=True)
+    curves, calibration = plot_curves([], name), plot_reliability({"before": report, "after": report}, name)
+    for figure, title in (
+        (confusion, confusion.axes[0].title),
+        *((each, each._suptitle) for each in (curves, calibration)),
+    ):
+        figure.savefig(io.BytesIO())
+        extent = title.get_window_extent()
+        assert 0 <= extent.x0 and extent.x1 <= figure.bbox.width
+        assert 0 <= extent.y0 and extent.y1 <= figure.bbox.height
+
+
 def test_letters_that_the_first_font_lacks_are_taken_from_another(monkeypatch, recwarn):
     matrix, names = [[1, 0], [0, 1]], ["\u1d81", "a"]  # a letter that only one of matplotlib's own fonts has
     for fonts, missing in (([], True), (["STIXGeneral", "a font that nobody has"], False)):
