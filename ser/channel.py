@@ -72,6 +72,7 @@ class Channel:
             power = self.add_noise(self.suppress_noise(power), _decibels(FLOOR_SNR_DB))
         if self._happens(self.probability):
             power = self.add_margins(power)
+        # Draws no number where it is off, so that recipes older than it are repeated to the last digit.
         if self.voice_probability and self._happens(self.voice_probability):
             power = self.add_voice(power, 10 ** (other / 10), _decibels(VOICE_SNR_DB))
         if self._happens(self.probability):

@@ -112,11 +112,8 @@ class ClipDataset(torch.utils.data.Dataset):
     def __getitems__(self, indices: list[int]) -> list[dict]:
         """What a `DataLoader` asks for: a batch, which is read much faster than its clips one by one."""
         batch = list(self.raw_features(indices))
-        others = [batch[-1], *batch]
-        return [
-            self.example(features, other, index)
-            for features, other, index in zip(batch, others[: len(batch)], indices, strict=True)
-        ]
+        others = [batch[-1], *batch[:-1]]
+        return [self.example(*each) for each in zip(batch, others, indices, strict=True)]
 
     def __getitem__(self, index: int) -> dict:
         return self.__getitems__([index])[0]
