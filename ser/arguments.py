@@ -37,6 +37,7 @@ FOLDERS = ("data_dir", "dataset_dir", "dataset_name", "model_name_or_path", "tea
 BESIDE: tuple[str, ...] = ("seed", "use_cpu", "bf16", "per_device_eval_batch_size", "license")
 BESIDE += ("dataloader_num_workers", "dataloader_persistent_workers")
 BESIDE += ("model_name_or_path", "teachers", *LOCAL)
+WITHOUT_DEV: dict[str, Any] = {"eval_strategy": "no", "load_best_model_at_end": False, "early_stopping_patience": 0}
 WHAT_IS_READ = ("dataset_config", "audio_column", "label_column")  # of a dataset: other clips or labels of one name
 
 
@@ -75,6 +76,13 @@ class DataArguments:
     held_out: int | None = field(
         default=None,
         metadata={"help": "Leave this fifth (1 to 5) of the training speakers out, for a teacher to answer."},
+    )
+    refit: bool = field(
+        default=False,
+        metadata={
+            "help": "After the same command without it: train on the dev part, too, keep the last epoch and take the "
+            "temperature that the dev part gave."
+        },
     )
     share_of_clips: float = field(
         default=1.0, metadata={"help": "Use a fixed share of the clips in all parts: a smaller budget, and marked so."}
@@ -175,6 +183,8 @@ def run_name(data: DataArguments, options: ModelArguments, training: SERTraining
         prefix += f"{data.variant}-"
     if data.held_out:
         prefix += f"without-{data.held_out}-"
+    if data.refit:
+        prefix += "refit-"
     if data.share_of_clips < 1:
         prefix += f"share-{data.share_of_clips}-"
     if options.model_name_or_path:
@@ -200,6 +210,8 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple:
         known: Any = parser.parse_known_args(arguments)[0]  # has the fields of all four
         output_dir = Path("runs") / run_name(known, known, known)
         parser.set_defaults(bf16=has_bf16(known.use_cpu), output_dir=str(output_dir))
+        if known.refit:
+            parser.set_defaults(**WITHOUT_DEV)
     parsed = parser.parse_args_into_dataclasses(arguments)
     given, recipe_alone = (vars(parser.parse_known_args(a)[0]) for a in (arguments, ["--recipe", peeked.recipe]))
     changed = {name: value for name, value in given.items() if value != recipe_alone[name]}
@@ -265,6 +277,7 @@ def on_the_hub(name: str | None) -> bool:
 
 
 __all__ = [
+    "WITHOUT_DEV",
     "DataArguments",
     "ModelArguments",
     "SERTrainingArguments",

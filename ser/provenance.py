@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 REPORT = "results.json"
 # In a report, tell its parts.
-SPLIT = ("corpus", "protocol", "fold", "split_seed", "share_of_clips", "drawn_from", "held_out")
+SPLIT = ("corpus", "protocol", "fold", "split_seed", "share_of_clips", "drawn_from", "held_out", "refit")
 
 
 def git_commit() -> str | None:
@@ -77,8 +77,8 @@ def check_unheard(source: str, report: dict | None, split: dict) -> None:
     if heard is None:
         logger.warning("%s has no %s: nobody can tell whether it heard clips of this run's test part", source, REPORT)
     for other in heard or ():
-        if split["held_out"] is None:
-            other = other | {"held_out": None}  # it heard no more than this run does
+        if split["held_out"] is None:  # it heard no more than this run does
+            other = other | {"held_out": None} | ({"refit": True} if split["refit"] else {})
         if other["corpus"] == split["corpus"] and (difference := different(other, split)):
             raise ValueError(
                 f"{source!r} was trained {difference}: it may have heard what this run is not to hear; "
@@ -89,7 +89,7 @@ def check_unheard(source: str, report: dict | None, split: dict) -> None:
 
 def different(heard: dict, split: dict) -> str:
     """In which field two splits differ first, in words; empty if in none."""
-    names = [name for name in SPLIT if heard.get(name) != split[name]]
+    names = [name for name in SPLIT if (heard.get(name) or None) != (split[name] or None)]  # older reports lack some
     if names == ["drawn_from"]:
         return "on parts that were drawn from other clips than these, though under the same name"
     return f"with {names[0]} {heard.get(names[0])}, this run has {split[names[0]]}" if names else ""

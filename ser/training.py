@@ -24,6 +24,7 @@ from transformers import PreTrainedModel
 from transformers import TrainerState
 from transformers import set_seed
 
+from ser.arguments import WITHOUT_DEV
 from ser.arguments import DataArguments
 from ser.arguments import ModelArguments
 from ser.arguments import SERTrainingArguments
@@ -49,6 +50,7 @@ from ser.corpora.splits import check_leakage
 from ser.corpora.splits import drawn_from
 from ser.corpora.splits import fixed_share
 from ser.corpora.splits import hold_out
+from ser.corpora.splits import join_dev
 from ser.corpora.splits import speakers_of
 from ser.corpora.splits import split
 from ser.corpora.splits import with_copies
@@ -113,6 +115,7 @@ class Run:
     model: PreTrainedModel
     heard_before: list[dict] | None  # splits that the model to go on from was trained on; None: not known
     teachers: Sequence[Teacher]
+    temperature: float | None  # where the dev part is trained on; else it gives one
     git_commit: str | None
 
     @property
@@ -149,7 +152,7 @@ def prepare(
     for folder in (training.output_dir, options.results_dir):
         check_writable(folder)
     check_replaceable(model_folder(options, training), holding=REPORT)
-    check_selection(training)
+    check_selection(training, refit=data.refit)
     if training.label_smoothing_factor:
         raise ValueError("--label_smoothing_factor is not used here; set --label_smoothing, which is")
     training.resume_from_checkpoint = find_checkpoint(training)
@@ -170,6 +173,7 @@ def prepare(
             check_unheard(start.source, start.report, facts)
         labels = clips.features["label"].names
         teachers = load_teachers(training, facts, labels)
+        temperature = temperature_before(data, options, training) if data.refit else None
         if not training.resume_from_checkpoint:
             report = Path(options.results_dir) / run_name(data, options, training)
             refuse_to_overwrite(report, data.command, fine_tuned_from(options), taught_by(training))
@@ -188,13 +192,27 @@ def prepare(
     heard_before = heard_splits(start.report) if start else []
     commit = git_commit()
     return Run(
-        data, options, augmentation, training, facts, parts, extractor, in_use, model, heard_before, teachers, commit
+        data=data,
+        options=options,
+        augmentation=augmentation,
+        training=training,
+        split=facts,
+        parts=parts,
+        extractor=extractor,
+        in_use=in_use,
+        model=model,
+        heard_before=heard_before,
+        teachers=teachers,
+        temperature=temperature,
+        git_commit=commit,
     )
 
 
 def parts_of(data: DataArguments, clips: datasets.Dataset) -> datasets.DatasetDict:
-    """Train, dev and test, as the arguments say."""
+    """Train, dev and test, as the arguments say; without dev where that is trained on."""
     parts = split(clips, data.protocol, fold=data.fold, split_seed=data.split_seed)
+    if data.refit:
+        parts = join_dev(parts)
     return parts if data.held_out is None else hold_out(parts, data.held_out)
 
 
@@ -230,6 +248,19 @@ def hear(
     return with_features(clips, extractor, augment_copy=augment_copy)
 
 
+def temperature_before(data: DataArguments, options: ModelArguments, training: SERTrainingArguments) -> float:
+    """The temperature that the dev part gave the run whose dev part is now trained on."""
+    if data.protocol == "leaky":
+        raise ValueError("--refit would train on the test part, which is the dev part of leaky; leave it out")
+    report = Path(options.results_dir) / run_name(replace(data, refit=False), options, training) / REPORT
+    if not report.is_file():
+        raise ValueError(f"--refit follows a run that has chosen on the dev part: run this without it first ({report})")
+    earlier = json.loads(report.read_text(encoding="utf-8"))
+    if changes(earlier["command"]) != changes(data.command):
+        raise ValueError(f"--refit expects the settings of the run before it; that was {earlier['command']}")
+    return earlier["temperature"]
+
+
 def refuse_to_overwrite(folder: Path, command: str, tuned_from: str | None, taught_by: list[str]) -> None:
     """Keep the report of a run that said otherwise; a run may take the place of an earlier one of its own kind."""
     report = folder / REPORT
@@ -251,8 +282,10 @@ def model_folder(options: ModelArguments, training: SERTrainingArguments) -> Pat
     return Path(options.model_dir or Path(training.output_dir) / "model")
 
 
-def check_selection(training: SERTrainingArguments) -> None:
+def check_selection(training: SERTrainingArguments, *, refit: bool) -> None:
     """Refuse to choose an epoch by a figure that there will not be."""
+    if refit and any(getattr(training, name) != value for name, value in WITHOUT_DEV.items()):
+        raise ValueError(f"--refit leaves no dev part to look at: leave out --{', --'.join(WITHOUT_DEV)}")
     figures = ("loss", *score(np.arange(2), np.arange(2)))
     if training.metric_for_best_model.removeprefix("eval_") not in figures:
         raise ValueError(
@@ -521,7 +554,7 @@ def build_trainer(run: Run) -> SERTrainer:
             augment_features=FeatureAugmentation(augmentation, extractor),
             mask_features=FeatureMasking(augmentation, crop_frames),
         ),
-        eval_dataset=ClipDataset(run.parts["dev"], extractor),
+        eval_dataset=None if run.data.refit else ClipDataset(run.parts["dev"], extractor),
         processing_class=extractor,
         data_collator=functools.partial(extractor.pad, return_tensors="pt"),
         compute_metrics=lambda output: score(output.label_ids, output.predictions.argmax(1)),
@@ -578,7 +611,10 @@ def as_used(run: Run) -> Run:
 
 
 def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
-    """Calibrate on dev; figures of the three parts and the test part's logits, in float32, without augmentation."""
+    """Calibrate on dev, unless that was trained on; figures of all parts and the test part's logits.
+
+    In float32, without augmentation.
+    """
     logits = {
         name: predict_logits(
             model,
@@ -589,7 +625,7 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
         for name, clips in run.parts.items()
     }
     labels = {name: np.asarray(clips["label"][:]) for name, clips in run.parts.items()}
-    temperature = fit_temperature(logits["dev"], labels["dev"])
+    temperature = run.temperature or fit_temperature(logits["dev"], labels["dev"])
     before = reliability(logits["test"], labels["test"])
     model.config.calibration_temperature = temperature
     logits = {name: values / temperature for name, values in logits.items()}

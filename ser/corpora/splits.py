@@ -1,6 +1,7 @@
 """Protocols: which clips are for training, which for selection (dev) and which for the final figure (test)."""
 
 import hashlib
+import itertools
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -125,6 +126,12 @@ def hold_out(parts: datasets.DatasetDict, fifth: int) -> datasets.DatasetDict:
     return datasets.DatasetDict(parts | {"train": parts["train"].select(kept)})
 
 
+def join_dev(parts: datasets.DatasetDict) -> datasets.DatasetDict:
+    """The parts train, which takes the dev part in, and test."""
+    train = datasets.concatenate_datasets([parts["train"], parts["dev"]])
+    return datasets.DatasetDict(train=train, test=parts["test"])
+
+
 def _checked(fold: int | None, folds: int, protocol: str) -> int:
     if fold is None or not 1 <= fold <= folds:
         raise ValueError(f"expected --fold between 1 and {folds} with {protocol}; got {fold}")
@@ -159,11 +166,12 @@ def check_leakage(parts: datasets.DatasetDict) -> dict[str, dict[str, int]]:
         parts: Any table of splits, with whichever of the columns actor or speaker, clip, and sentence or text it has.
 
     Returns:
-        For "train and dev", "train and test" and "dev and test", counts of "speakers", "clips" and "sentences".
+        For each pair of the parts, "train and dev", "train and test" and "dev and test" as a rule, counts of
+        "speakers", "clips" and "sentences".
     """
     columns = {"speakers": SPEAKER_COLUMNS, "clips": ("clip",), "sentences": ("sentence", "text")}
     shared: dict[str, dict[str, int]] = {}
-    for first, second in (("train", "dev"), ("train", "test"), ("dev", "test")):
+    for first, second in itertools.combinations(parts, 2):
         counts = shared.setdefault(f"{first} and {second}", {})
         for what, names in columns.items():
             for name in set(names) & set(parts[first].column_names):
@@ -235,6 +243,7 @@ __all__ = [
     "fifth_of",
     "fixed_share",
     "hold_out",
+    "join_dev",
     "speakers_of",
     "split",
     "with_copies",
