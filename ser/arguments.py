@@ -80,8 +80,8 @@ class DataArguments:
     refit: bool = field(
         default=False,
         metadata={
-            "help": "After the same command without it: train on the dev part, too, keep the last epoch and take the "
-            "temperature that the dev part gave."
+            "help": "After the same command without it: train on the dev part, too, for as many epochs as were best on "
+            "it then, and with the temperature that it gave."
         },
     )
     share_of_clips: float = field(

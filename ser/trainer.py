@@ -80,12 +80,34 @@ class PatientStopping(EarlyStoppingCallback):
         best = max(figures) if args.greater_is_better else min(figures)
         return len(figures) - 1 - figures.index(best)
 
+    def finished(self, args: TrainingArguments, state: TrainerState) -> bool:
+        """Whether a training has run out of patience."""
+        return self.waited(args, state) >= self.early_stopping_patience
+
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Counts the epochs since the best one of a training that goes on."""
         super().on_train_begin(args, state, control, **kwargs)
         self.early_stopping_patience_counter = self.waited(args, state)
+
+
+class StoppingAfter(TrainerCallback):
+    """Stops after an epoch, at that point of a schedule which may be longer."""
+
+    def __init__(self, epoch: float):
+        self.epoch = epoch
+
+    def finished(self, args: TrainingArguments, state: TrainerState) -> bool:
+        """Whether a training has got there."""
+        return round(state.epoch or 0.0, 3) >= self.epoch
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Stops there."""
+        if self.finished(args, state):
+            control.should_training_stop = True
 
 
 class _ShuffledBatches(torch.utils.data.Sampler[int]):
@@ -252,12 +274,13 @@ class SERTrainer(Trainer):
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> TrainOutput:
         """As `Trainer`; afterwards the model holds averaged weights, the best or the last, and nothing is swapped.
 
-        A training that had run out of patience before it was interrupted goes on for no epoch.
+        A training that had stopped early before it was interrupted goes on for no epoch.
         """
         if isinstance(resume_from_checkpoint, str):
             state = TrainerState.load_from_json(str(Path(resume_from_checkpoint) / TRAINER_STATE_NAME))
-            patient = [each for each in self.callback_handler.callbacks if isinstance(each, PatientStopping)]
-            if any(each.waited(self.args, state) >= each.early_stopping_patience for each in patient):
+            early = (PatientStopping, StoppingAfter)
+            stopping = [each for each in self.callback_handler.callbacks if isinstance(each, early)]
+            if any(each.finished(self.args, state) for each in stopping):
                 self.args.max_steps = state.global_step
         self.last_log = time.time()
         if self.args.world_size > 1:
@@ -304,4 +327,4 @@ def has_bf16(use_cpu: bool) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-__all__ = ["PatientStopping", "SERTrainer", "has_bf16", "last_checkpoint"]
+__all__ = ["PatientStopping", "SERTrainer", "StoppingAfter", "has_bf16", "last_checkpoint"]

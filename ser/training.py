@@ -21,6 +21,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoModelForAudioClassification
 from transformers import PreTrainedModel
+from transformers import TrainerCallback
 from transformers import TrainerState
 from transformers import set_seed
 
@@ -90,6 +91,7 @@ from ser.recipes import load_recipe
 from ser.report import write_report
 from ser.trainer import PatientStopping
 from ser.trainer import SERTrainer
+from ser.trainer import StoppingAfter
 from ser.trainer import last_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -115,7 +117,7 @@ class Run:
     model: PreTrainedModel
     heard_before: list[dict] | None  # splits that the model to go on from was trained on; None: not known
     teachers: Sequence[Teacher]
-    temperature: float | None  # where the dev part is trained on; else it gives one
+    before: dict | None  # report of the run that has chosen on the dev part, where that is trained on
     git_commit: str | None
 
     @property
@@ -173,7 +175,7 @@ def prepare(
             check_unheard(start.source, start.report, facts)
         labels = clips.features["label"].names
         teachers = load_teachers(training, facts, labels)
-        temperature = temperature_before(data, options, training) if data.refit else None
+        before = report_before(data, options, training) if data.refit else None
         if not training.resume_from_checkpoint:
             report = Path(options.results_dir) / run_name(data, options, training)
             refuse_to_overwrite(report, data.command, fine_tuned_from(options), taught_by(training))
@@ -203,7 +205,7 @@ def prepare(
         model=model,
         heard_before=heard_before,
         teachers=teachers,
-        temperature=temperature,
+        before=before,
         git_commit=commit,
     )
 
@@ -248,8 +250,8 @@ def hear(
     return with_features(clips, extractor, augment_copy=augment_copy)
 
 
-def temperature_before(data: DataArguments, options: ModelArguments, training: SERTrainingArguments) -> float:
-    """The temperature that the dev part gave the run whose dev part is now trained on."""
+def report_before(data: DataArguments, options: ModelArguments, training: SERTrainingArguments) -> dict:
+    """The report of the run with the same settings, whose dev part is now trained on."""
     if data.protocol == "leaky":
         raise ValueError("--refit would train on the test part, which is the dev part of leaky; leave it out")
     report = Path(options.results_dir) / run_name(replace(data, refit=False), options, training) / REPORT
@@ -258,7 +260,7 @@ def temperature_before(data: DataArguments, options: ModelArguments, training: S
     earlier = json.loads(report.read_text(encoding="utf-8"))
     if changes(earlier["command"]) != changes(data.command):
         raise ValueError(f"--refit expects the settings of the run before it; that was {earlier['command']}")
-    return earlier["temperature"]
+    return earlier
 
 
 def refuse_to_overwrite(folder: Path, command: str, tuned_from: str | None, taught_by: list[str]) -> None:
@@ -540,7 +542,9 @@ def build_trainer(run: Run) -> SERTrainer:
     """Datasets with augmentation on the training part only, and the loop."""
     extractor, augmentation, training = run.extractor, run.augmentation, run.training
     crop_frames = round(augmentation.crop_duration * extractor.sampling_rate / extractor.hop_length)
-    callbacks = []
+    callbacks: list[TrainerCallback] = []
+    if run.before and run.before["best_epoch"]:
+        callbacks.append(StoppingAfter(run.before["best_epoch"]))
     if training.early_stopping_patience:
         callbacks.append(PatientStopping(early_stopping_patience=training.early_stopping_patience))
     return SERTrainer(
@@ -554,7 +558,7 @@ def build_trainer(run: Run) -> SERTrainer:
             augment_features=FeatureAugmentation(augmentation, extractor),
             mask_features=FeatureMasking(augmentation, crop_frames),
         ),
-        eval_dataset=None if run.data.refit else ClipDataset(run.parts["dev"], extractor),
+        eval_dataset=None if run.before else ClipDataset(run.parts["dev"], extractor),
         processing_class=extractor,
         data_collator=functools.partial(extractor.pad, return_tensors="pt"),
         compute_metrics=lambda output: score(output.label_ids, output.predictions.argmax(1)),
@@ -625,7 +629,7 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
         for name, clips in run.parts.items()
     }
     labels = {name: np.asarray(clips["label"][:]) for name, clips in run.parts.items()}
-    temperature = run.temperature or fit_temperature(logits["dev"], labels["dev"])
+    temperature = run.before["temperature"] if run.before else fit_temperature(logits["dev"], labels["dev"])
     before = reliability(logits["test"], labels["test"])
     model.config.calibration_temperature = temperature
     logits = {name: values / temperature for name, values in logits.items()}
