@@ -172,7 +172,7 @@ def regenerate(root: Path) -> dict[Path, str]:
         protocols=protocols,
         copies=copies,
         conditions=robustness_table(sturdy) + ROBUSTNESS_LEGEND,
-        variants=variant_table(results, sturdy, abroad),
+        variants=variant_table(results),
     )
     texts = {root / "results/README.md": text, readme: readme_text}
     for folder in bundled_models(root):

@@ -49,7 +49,8 @@ PROTOCOL_COLUMNS = (
     "most confused",
 )
 RECIPE_LEGEND = """
-CREMA-D. Accuracy on the test part; the epoch is chosen on the dev part. 95 % interval: bootstrap over the test
+CREMA-D. Accuracy on the test part; the epoch is chosen on the dev part. Refit: the same settings, then trained on the
+training and the dev part together, for as many epochs (`--refit`). 95 % interval: bootstrap over the test
 actors; what another seed of the training would change is not in it.
 Printed: in the reports of the class projects that the recipe follows, under protocols of their own.
 Clean random: 30 % of the clips for the test, 66.5 % for training and
@@ -66,7 +67,8 @@ pair that the source names. Times are those of a machine with other work to do: 
 """
 PROTOCOL_LEGEND = """
 Test part only; the epoch is chosen on the dev part, but for the variants `small-corpus` and `fine-tuning`, which keep
-the last one.
+the last one. Refit: the same settings, then trained on the training and the dev part together, for as many epochs as
+the run before it kept.
 Figures are means over seeds; the test parts of folds are put together first.
 The interval is the bootstrap over test actors (over clips where only one is tested, over folds where each is of one),
 drawn again 2,000 times, its ends averaged over the seeds.
@@ -163,21 +165,20 @@ def protocol_table(results: list[dict]) -> str:
     return _markdown(PROTOCOL_COLUMNS, [_protocol_row(system, summary) for system, summary in summaries])
 
 
-def variant_table(results: list[dict], sturdy: dict[str, dict[str, dict]], abroad: dict[str, dict[str, dict]]) -> str:
+def variant_table(results: list[dict]) -> str:
     """One Markdown row for each recipe with variants and for each of these: what a single change does.
 
     Args:
         results: Of all runs, with the "conditions" and "corpora" that were measured of their models, if any.
-        sturdy: The conditions of the bundled models, by recipe.
-        abroad: Their corpora.
     """
     groups = defaultdict(list)
     for run in results:
-        if run["protocol"] == VARIANTS_PROTOCOL and _name(run) == run["recipe"] and not _changed(run):
+        judged = run["protocol"] == VARIANTS_PROTOCOL and not run.get("refit")
+        if judged and _name(run) == run["recipe"] and not _changed(run):
             groups[run["recipe"], run.get("variant")].append(run)
     shown = [key for key in groups if key[1] or any(recipe == key[0] and variant for recipe, variant in groups)]
     shown.sort(key=lambda key: (key[0], key[1] or ""))
-    conditions = {key: _measured(groups[key], "conditions", sturdy) for key in shown}
+    conditions = {key: _measured(groups[key], "conditions") for key in shown}
     measured = [set(each) for each in conditions.values() if each]
     shared = set.intersection(*measured) if measured else set()
     rows = [
@@ -185,18 +186,16 @@ def variant_table(results: list[dict], sturdy: dict[str, dict[str, dict]], abroa
             groups[key],
             groups.get((key[0], None), []),
             {name: figures for name, figures in conditions[key].items() if name in shared},
-            _measured(groups[key], "corpora", abroad),
+            _measured(groups[key], "corpora"),
         )
         for key in shown
     ]
     return (_markdown(VARIANT_COLUMNS, rows) if rows else "None is trained yet.\n") + VARIANT_LEGEND
 
 
-def _measured(runs: list[dict], what: str, bundled: dict[str, dict]) -> dict:
-    """What was measured of the model of a variant, or of the bundled one of a recipe as it is."""
-    if runs[0].get("variant"):
-        return next((run[what] for run in runs if run.get(what)), {})
-    return bundled.get(runs[0]["recipe"], {})
+def _measured(runs: list[dict], what: str) -> dict:
+    """What was measured of the model of one of the runs."""
+    return next((run[what] for run in runs if run.get(what)), {})
 
 
 def _variant_row(runs: list[dict], base: list[dict], conditions: dict, corpora: dict) -> list[str]:
@@ -465,7 +464,8 @@ def _grouped(results: list[dict]) -> dict[System, list[dict]]:
 
 
 def _system(run: dict) -> System:
-    name, corpus = ", ".join(filter(None, [_name(run), run.get("variant")])), run.get("corpus", CREMA_D)
+    name = ", ".join(filter(None, [_name(run), run.get("variant"), "refit" if run.get("refit") else None]))
+    corpus = run.get("corpus", CREMA_D)
     return System(corpus, run["protocol"], name, run.get("share_of_clips", 1.0), _changed(run))
 
 

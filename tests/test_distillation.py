@@ -71,3 +71,26 @@ def test_a_teacher_that_heard_fewer_speakers_is_taken_and_one_that_heard_more_is
     assert load_teacher(str(tmp_path), split, LABELS).held_out is None
     with pytest.raises(ValueError, match="was trained with held_out None, this run has 1"):
         load_teacher(str(tmp_path), split | {"held_out": 1}, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("of_teacher", "of_student", "refused"),
+    [
+        ({}, {"refit": True}, False),  # it chose on clips that the student trains on
+        ({"refit": True}, {"refit": True}, False),
+        ({"refit": True}, {"refit": False}, True),  # it trained on clips that the student chooses on
+        ({"held_out": 2}, {"refit": True}, True),  # its fifths are of other speakers
+        ({"held_out": 2, "refit": True}, {"refit": True}, False),
+    ],
+)
+def test_a_teacher_has_trained_on_no_clip_that_its_student_chooses_on(tmp_path, of_teacher, of_student, refused):
+    model, extractor, _ = one_who_always_says(0, held_out=None)
+    model.save_pretrained(tmp_path)
+    extractor.save_pretrained(tmp_path)
+    split = dict.fromkeys(SPLIT) | {"corpus": "CREMA-D", "protocol": "tfds", "recipe": "cnn1d"}
+    (tmp_path / REPORT).write_text(json.dumps({**split, **of_teacher}))
+    if refused:
+        with pytest.raises(ValueError, match="was trained with refit .* take teachers that were trained on the very"):
+            load_teacher(str(tmp_path), split | of_student, LABELS)
+    else:
+        assert load_teacher(str(tmp_path), split | of_student, LABELS).held_out == of_teacher.get("held_out")

@@ -69,6 +69,15 @@ def test_a_card_says_whom_training_left_out():
     assert "was left out" not in render_card(changed(held_out=None))
 
 
+def test_a_card_says_that_the_dev_part_was_trained_on():
+    parts = {name: part for name, part in RESULTS["parts"].items() if name != "dev"}
+    card = render_card(changed(refit=True, parts=parts, best_epoch=None))
+    assert "trained on the training and the dev part of that run together" in card
+    assert "fitted on the dev part of the run before this one" in card
+    assert "dev clips" not in card and "on the dev part 0." not in card and "best dev" not in card
+    assert "of that run together" not in render_card(changed(refit=False))
+
+
 def test_markers_must_be_there():
     with pytest.raises(ValueError, match="put them back"):
         replace_block("no markers", "results", "table")

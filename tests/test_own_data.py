@@ -155,6 +155,15 @@ def test_a_model_that_lacks_speakers_is_gone_on_from_and_none_lacks_whom_it_hear
             check_unheard("x", report | {"held_out": before}, split | {"held_out": 2})
 
 
+def test_a_model_that_trained_on_the_dev_part_is_gone_on_from_only_where_that_is_trained_on_again():
+    report = json.loads((ROOT / "checkpoints/cnn1d/results.json").read_text()) | {"refit": False}
+    split = {name: report.get(name) for name in SPLIT}
+    assert check_unheard("x", report, split | {"refit": True}) is None
+    assert check_unheard("x", report | {"refit": True}, split | {"refit": True}) is None
+    with pytest.raises(ValueError, match="with refit True, this run has False: it may have heard what"):
+        check_unheard("x", report | {"refit": True}, split)
+
+
 def test_parts_drawn_from_other_clips_of_the_same_name_are_other_parts(tmp_path):
     write_metadata(tmp_path / "clips", speakers=6)
     report = train(prepare(*arguments_for(tmp_path, *SMALL)))

@@ -9,6 +9,7 @@ from ser.corpora.crema_d import parse_name
 from ser.corpora.splits import check_leakage
 from ser.corpora.splits import drawn_from
 from ser.corpora.splits import hold_out
+from ser.corpora.splits import join_dev
 from ser.corpora.splits import split
 from ser.corpora.splits import with_copies
 
@@ -114,6 +115,15 @@ def test_each_training_actor_is_held_out_in_one_fifth(clips):
     for part, count in ((few, 4), (few.remove_columns("actor"), 0)):
         with pytest.raises(ValueError, match=f"at least 5 known speakers to hold some out; got {count}"):
             hold_out(datasets.DatasetDict(train=part), 1)
+
+
+def test_the_dev_part_joins_the_training_part_and_the_test_part_stays(clips):
+    parts = split(clips, "tfds")
+    joined = join_dev(parts)
+    assert set(joined) == {"train", "test"} and joined["test"]["clip"] == parts["test"]["clip"]
+    assert sorted(joined["train"]["clip"]) == sorted([*parts["train"]["clip"], *parts["dev"]["clip"]])
+    assert list(check_leakage(joined)) == ["train and test"]
+    assert check_leakage(joined)["train and test"]["speakers"] == 0
 
 
 @pytest.mark.parametrize("protocol", ["speakers", "random", "random-70-30", "leaky"])

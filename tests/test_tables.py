@@ -118,18 +118,18 @@ def test_variants_are_judged_on_dev_in_a_table_of_their_own():
     elsewhere = {"conditions": {"clean": {"accuracy": 0.7}, "noise": {"accuracy": 0.6}}, "corpora": {"mine": figures}}
     votes = on_dev(0.58, variant="votes", **elsewhere)
     runs = [on_dev(0.60), on_dev(0.62, seed=1), votes, on_dev(0.9, recipe="cnn1d")]
-    table = variant_table(runs, {}, {}).partition("\n\n")[0]
+    table = variant_table(runs).partition("\n\n")[0]
     assert [row[:6] for row in rows(table)] == [
         ["`cnn2d`", "as it is", "2", "0.610", "", ""],
         ["`cnn2d`", "`votes`", "1", "0.580 (-0.030)", "0.600", "mine 0.500 (0.400 to 0.600)"],
     ]
-    more = {
-        "cnn2d": {name: {"accuracy": accuracy} for name, accuracy in (("clean", 0.7), ("noise", 0.4), ("room", 0.2))}
-    }
-    changed_clips = [row[4] for row in rows(variant_table(runs, more, {}).partition("\n\n")[0])]
+    more = {name: {"accuracy": accuracy} for name, accuracy in (("clean", 0.7), ("noise", 0.4), ("room", 0.2))}
+    refit = changed(refit=True, parts={}, conditions=more)
+    runs[1] |= {"conditions": more}
+    changed_clips = [row[4] for row in rows(variant_table([refit, *runs]).partition("\n\n")[0])]
     assert changed_clips == ["0.400", "0.600"]  # the mean over what was measured of both
     assert len(rows(protocol_table(runs))) == 2  # without the variant
-    assert variant_table(runs[:2], {}, {}).startswith("None is trained yet.")
+    assert variant_table(runs[:2]).startswith("None is trained yet.")
 
 
 def test_the_folds_of_a_variant_have_a_row_by_protocol_and_none_by_recipe():
@@ -137,7 +137,7 @@ def test_the_folds_of_a_variant_have_a_row_by_protocol_and_none_by_recipe():
     (row,) = rows(protocol_table(runs))
     assert (row[0], row[2], row[3]) == ("`cnn2d, votes`", "`actor-5fold`", "1 seed, 5 folds")
     assert rows(recipe_table([*runs, changed()]))[0][0] == "`cnn2d`" and not rows(recipe_table(runs))
-    assert variant_table(runs, {}, {}).startswith("None is trained yet.")
+    assert variant_table(runs).startswith("None is trained yet.")
     words = folds_figures([*runs, changed()], "actor-5fold")
     figures = f"UAR {RESULTS['uar']:.3f}, accuracy {RESULTS['accuracy']:.3f} ("
     assert words.startswith(f"- `cnn2d, votes`: {figures}") and words.endswith("); 1 seed, 5 folds\n")
@@ -169,6 +169,13 @@ def test_a_fine_tuned_network_has_a_row_of_its_own_and_is_no_fold_of_another():
     first, second = rows(recipe_table([changed(), tuned]))
     assert first[0] == "`cnn2d, fine-tuned from ser-flagship`" and first[3].startswith("**0.750**")
     assert second[0] == "`cnn2d`" and second[3].endswith("; 1 seed")
+
+
+def test_what_was_trained_on_the_dev_part_too_has_a_row_of_its_own():
+    refit = changed(refit=True, accuracy=0.75)
+    assert [row[0] for row in rows(recipe_table([changed(refit=False), refit]))] == ["`cnn2d, refit`", "`cnn2d`"]
+    folds = [changed(variant="votes", refit=True, protocol="actor-5fold", fold=fold) for fold in range(1, 6)]
+    assert folds_figures(folds, "actor-5fold").startswith("- `cnn2d, votes, refit`: UAR ")
 
 
 def test_a_run_that_says_otherwise_than_its_recipe_is_marked_and_gives_way_to_one_that_does_not():

@@ -16,6 +16,7 @@ from conftest import RATE
 from conftest import ROOT
 from conftest import voice
 from conftest import write_corpus
+from transformers import AutoModelForAudioClassification
 from transformers import TrainingArguments
 from transformers import pipeline
 
@@ -122,6 +123,33 @@ def test_the_model_folder_is_loadable_and_holds_no_pickle(finished):
     assert str(finished[0]) not in (folder / "config.json").read_text() + card
     assert "library_name: transformers" in card
     assert "82 test clips" in card
+
+
+def test_a_run_is_repeated_with_its_dev_part_to_train_on(finished, small_corpus, monkeypatch):
+    folder, _ = finished
+    arguments = ["--recipe", "cnn1d", "--data_dir", str(small_corpus), "--num_train_epochs", "2", "--refit"]
+    arguments += ["--model", '{"channels": [8, 16, 16]}', "--feature_extractor", '{"hop_length": 512}']
+    done = train(*arguments, "--seed", "3", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    before = json.loads((folder / "results/cnn1d/tfds/seed-3/results.json").read_text())
+    report = folder / "results/cnn1d/tfds/refit-seed-3"
+    results = json.loads((report / "results.json").read_text())
+    assert {name: part["clips"] for name, part in results["parts"].items()} == {"train": 163 + 82, "test": 82}
+    assert results["temperature"] == before["temperature"] and results["best_epoch"] is None
+    assert results["history"][-1]["epoch"] == before["best_epoch"]
+    assert not any("eval_uar" in entry for entry in results["history"])
+    assert (report / "curves.png").read_bytes().startswith(b"\x89PNG")
+    model = AutoModelForAudioClassification.from_pretrained(folder / "runs/cnn1d/tfds/refit-seed-3/model")
+    assert model.config.calibration_temperature == before["temperature"]
+    monkeypatch.chdir(folder)
+    for other, message in (
+        (["--seed", "4"], r"run this without it first \(results/cnn1d/tfds/seed-4/results.json\)"),
+        (["--seed", "3", "--learning_rate", "0.1"], "expects the settings of the run before it; that was python train"),
+        (["--protocol", "leaky"], "--refit would train on the test part"),
+        (["--seed", "3", "--eval_strategy", "epoch"], "--refit leaves no dev part to look at: leave out --eval_strat"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            prepare(*parse_arguments([*arguments, *other, "--output_dir", "runs/again"]))
 
 
 def test_a_student_learns_from_teachers_of_the_same_parts_only(finished, small_corpus, monkeypatch):
