@@ -16,6 +16,7 @@ from ser import trainer as trainer_module
 from ser.memory import keep_freed_memory
 from ser.trainer import PatientStopping
 from ser.trainer import SERTrainer
+from ser.trainer import StoppingAfter
 from ser.trainer import last_checkpoint
 
 
@@ -39,14 +40,6 @@ class SoftToy(Toy):
     def __getitem__(self, index):
         item = super().__getitem__(index)
         return item | {"labels": np.eye(2, dtype=np.float32)[item["labels"]] * 0.9 + 0.05}
-
-
-class StopAfter(TrainerCallback):
-    def __init__(self, epochs):
-        self.epochs = epochs
-
-    def on_epoch_end(self, args, state, control, **kwargs):
-        control.should_training_stop = state.epoch >= self.epochs
 
 
 class Keep(TrainerCallback):
@@ -137,7 +130,7 @@ def test_patience_counts_the_epochs_before_an_interruption(tmp_path):
     undisturbed = figures(build(tmp_path / "a", callbacks=[patience], **options), [0.5, 0.6, *[0.4] * 7])
     undisturbed.train()
     assert undisturbed.state.epoch == 5
-    figures(build(tmp_path / "b", callbacks=[StopAfter(4), patience], **options), [0.5, 0.6, 0.4, 0.4]).train()
+    figures(build(tmp_path / "b", callbacks=[StoppingAfter(4), patience], **options), [0.5, 0.6, 0.4, 0.4]).train()
     resumed = figures(build(tmp_path / "b", callbacks=[PatientStopping(early_stopping_patience=3)], **options), [0.4])
     resumed.train(resume_from_checkpoint=str(tmp_path / "b/checkpoint-12"))
     assert resumed.state.epoch == 5
@@ -150,12 +143,29 @@ def test_patience_counts_the_epochs_before_an_interruption(tmp_path):
         assert torch.equal(weights(again), best)
 
 
+def test_a_schedule_is_left_after_an_epoch_and_not_gone_on_with(tmp_path):
+    whole, part = (
+        build(tmp_path / name, num_train_epochs=4, callbacks=stop)
+        for name, stop in (("a", []), ("b", [StoppingAfter(2.0)]))
+    )
+    for trainer in (whole, part):
+        trainer.train()
+    assert (whole.state.epoch, part.state.epoch) == (4, 2)
+    rates = [
+        [entry["learning_rate"] for entry in trainer.state.log_history if "loss" in entry] for trainer in (whole, part)
+    ]
+    assert rates[1] == rates[0][:2]
+    again = build(tmp_path / "b", num_train_epochs=4, callbacks=[StoppingAfter(2.0)])
+    again.train(resume_from_checkpoint=str(tmp_path / "b/checkpoint-6"))
+    assert again.state.epoch == 2 and torch.equal(weights(again), weights(part))
+
+
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
 def test_an_interrupted_training_ends_where_an_undisturbed_one_does(tmp_path, ema_decay):
     undisturbed = build(tmp_path / "a", ema_decay=ema_decay)
     average = undisturbed.averaged
     undisturbed.train()
-    build(tmp_path / "b", ema_decay=ema_decay, callbacks=[StopAfter(1)]).train()
+    build(tmp_path / "b", ema_decay=ema_decay, callbacks=[StoppingAfter(1)]).train()
     resumed = build(tmp_path / "b", ema_decay=ema_decay)
     resumed_average = resumed.averaged
     resumed.train(resume_from_checkpoint=str(tmp_path / "b/checkpoint-3"))
@@ -226,7 +236,7 @@ def test_no_clip_is_a_batch_by_itself(tmp_path, strategy):
     trainer = build(tmp_path / "a", network=network, **lone)
     trainer.train()
     assert trainer.state.global_step == 8
-    build(tmp_path / "b", network=network, callbacks=[StopAfter(4)], **lone).train()
+    build(tmp_path / "b", network=network, callbacks=[StoppingAfter(4)], **lone).train()
     resumed = build(tmp_path / "b", network=network, **lone)
     resumed.train(resume_from_checkpoint=str(tmp_path / "b/checkpoint-4"))
     assert resumed.state.global_step == 8
