@@ -27,7 +27,12 @@ PROTOCOLS = {
 UNKNOWN_SPEAKERS = (
     "clips drawn at random; it is not known of all who speaks, so this is not a figure for unseen speakers"
 )
-MEASURED = {"conditions": "robustness.json", "corpora": "cross_corpus.json"}  # in a model folder
+# In a model folder.
+MEASURED = {
+    "conditions": "robustness.json",
+    "conditions_on_dev": "robustness_dev.json",
+    "corpora": "cross_corpus.json",
+}
 CLEAN = "clean"  # the condition in which nothing is changed
 TAGS = ["speech-emotion-recognition", "audio", "ser"]
 METRICS = {"accuracy": "Accuracy", "uar": "Unweighted average recall", "macro_f1": "Macro F1"}
@@ -97,7 +102,7 @@ def card_of(folder: Path) -> str:
 
 
 def measured(folder: Path, what: str) -> dict[str, dict]:
-    """What `ser.robustness` ("conditions") or `ser.cross_corpus` ("corpora") measured of a model so far, by name."""
+    """What was measured of a model so far, by name: by `ser.robustness` ("conditions") or `ser.cross_corpus`."""
     path = folder / MEASURED[what]
     return json.loads(path.read_text(encoding="utf-8"))[what] if path.is_file() else {}
 

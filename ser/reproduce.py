@@ -39,7 +39,13 @@ ON_EMODB = {
     },
 }
 CROSS_FITTED = {"flagship-distilled": {"variant": "labels-alone"}}  # teachers of its variant of that name
+REFIT = ("cnn1d", "flagship", "flagship-distilled")
 ON_FOLDS = {"cnn2d": {}, "flagship-distilled": {"variant": "labels-alone"}}  # whose teachers know another split
+
+
+def variants(recipe: str) -> list[str]:
+    """Those that are compared with the recipe as it is, on CREMA-D."""
+    return [name for name in load_recipe(recipe).variants if name != ON_EMODB.get(recipe, {}).get("variant")]
 
 
 def plan(recipe: str) -> Iterator[dict]:
@@ -53,11 +59,11 @@ def plan(recipe: str) -> Iterator[dict]:
     for seed in range(SEEDS.get(recipe, 1)):
         for protocol in protocols:
             yield {"recipe": recipe, "protocol": protocol, "seed": seed} | budget
+    if recipe in REFIT:
+        yield {"recipe": recipe, "protocol": "tfds", "refit": True}
     if recipe in CROSS_FITTED:
         yield from ({"recipe": recipe, "held_out": fifth} | CROSS_FITTED[recipe] for fifth in range(1, FIFTHS + 1))
-    for variant in load_recipe(recipe).variants:
-        if variant != ON_EMODB.get(recipe, {}).get("variant"):
-            yield {"recipe": recipe, "variant": variant, "seed": 0}
+    yield from ({"recipe": recipe, "variant": variant, "seed": 0} for variant in variants(recipe))
     if recipe in ON_FOLDS:
         yield from ({"recipe": recipe, "protocol": name, "fold": fold} | ON_FOLDS[recipe] for name, fold in FOLDS)
     if recipe in ON_EMODB:
@@ -92,18 +98,19 @@ def train(run: dict, corpora: dict[str, str | None]) -> bool:
 
 
 def hear_elsewhere(run: dict, corpora: dict[str, str | None]) -> bool:
-    """Measure a variant in noise and on EmoDB, and keep the figures beside its report; False if nothing is to do.
+    """Measure a variant, or what it is compared with, in noise and on EmoDB; False if nothing is to do.
 
-    Not its folds, and no teacher that lacks speakers: what a change does elsewhere is compared on one training part.
+    The figures are kept beside its report. Not of folds, nor of another training part: there, nothing is compared.
     """
-    found = described(run, corpora)
-    if "variant" not in run or "fold" in run or "held_out" in run or found is None:
+    found, elsewhere = described(run, corpora), {"fold", "held_out", "refit", "corpus"} & run.keys()
+    if found is None or elsewhere or run.get("protocol", "tfds") != "tfds" or not variants(run["recipe"]):
         return False
     _, training, report = found
     model = Path(training.output_dir) / "model"
     if not model.is_dir():  # the report came with the project, its model did not
         return False
-    commands = {"conditions": ["ser.robustness", str(model), f"--data_dir={corpora['crema-d']}"]}
+    in_noise = ["ser.robustness", str(model), f"--data_dir={corpora['crema-d']}"]
+    commands = {"conditions": in_noise, "conditions_on_dev": [*in_noise, "--part=dev"]}
     if corpora["emodb"]:
         commands["corpora"] = ["ser.cross_corpus", str(model), "--corpus=emodb", f"--data_dir={corpora['emodb']}"]
     lacking = [what for what in commands if not (report / MEASURED[what]).exists()]

@@ -4,6 +4,7 @@ python -m ser.robustness checkpoints/flagship-distilled --data_dir data/crema-d
 writes robustness.json into the model folder, and its model card anew, after each condition. The folder's results.json
 tells which clips were its test part. A condition changes every clip, with fixed seeds; none of them chooses an epoch
 or is heard in training as it is here. What was measured before stays: remove the file to measure it again.
+To choose between models by such figures, measure them with --part dev, into robustness_dev.json.
 """
 
 import argparse
@@ -137,17 +138,19 @@ CONDITIONS: dict[str, Callable | None] = {
 }
 
 
-def test_part(report: dict, data_dir: str, cache_dir: str | None) -> datasets.Dataset:
-    """The clips that a model's report calls its test part."""
+def own_part(report: dict, data_dir: str, cache_dir: str | None, *, name: str) -> datasets.Dataset:
+    """The clips that a model's report calls its test or dev part."""
     corpora = {corpus.TITLE: corpus for corpus in CORPORA.values()}
     if report["corpus"] not in corpora:
         raise ValueError(f"expected a model trained on {' or '.join(corpora)}; this one was on {report['corpus']}")
+    if name not in report["parts"]:
+        raise ValueError("this model was trained on its dev part, too: take the model of the run before --refit")
     if not report["valid"]:
         raise ValueError(f"the {report['protocol']} protocol has no test part of its own; take a model of another one")
     clips = fixed_share(corpora[report["corpus"]].load(data_dir, cache_dir=cache_dir), report["share_of_clips"])
     if drawn_from(clips, report["protocol"]) != report.get("drawn_from"):
         raise ValueError("its parts were drawn from other clips than these, or in another order: take those")
-    return split(clips, report["protocol"], fold=report["fold"], split_seed=report["split_seed"])["test"]
+    return split(clips, report["protocol"], fold=report["fold"], split_seed=report["split_seed"])[name]
 
 
 def changed(waveform: np.ndarray, change: Callable, sampling_rate: int) -> np.ndarray:
@@ -196,23 +199,22 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("model", help="model folder with its results.json")
     parser.add_argument("--data_dir", required=True, help="folder with the corpus that the model was trained on")
+    parser.add_argument("--part", choices=("test", "dev"), default="test", help="which of its parts (default: test)")
     parser.add_argument("--cache_dir", help="where tables and features are cached")
     options = parser.parse_args(arguments)
-    folder = Path(options.model)
+    folder, what = Path(options.model), "conditions" if options.part == "test" else "conditions_on_dev"
     try:
         model, extractor, report = load_reported(options.model)
         check_writable(folder)
-        known = measured(folder, "conditions")
+        known = measured(folder, what)
         missing = [name for name in CONDITIONS if name not in known]
-        clips = test_part(report, options.data_dir, options.cache_dir)
+        clips = own_part(report, options.data_dir, options.cache_dir, name=options.part)
         for name, figures in measure(model, extractor, clips, missing) if missing else ():
             known = {name: figures} | known
-            record(folder, "conditions", {name: known[name] for name in CONDITIONS if name in known})
+            record(folder, what, {name: known[name] for name in CONDITIONS if name in known})
     except (ValueError, OSError) as error:
         sys.exit(f"ser.robustness: {error}")
-    print(
-        f"measured {', '.join(missing) or 'nothing new'}; {len(known)} conditions in {folder / MEASURED['conditions']}"
-    )
+    print(f"measured {', '.join(missing) or 'nothing new'}; {len(known)} conditions in {folder / MEASURED[what]}")
 
 
 __all__ = ["CONDITIONS", "measure"]

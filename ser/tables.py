@@ -85,7 +85,8 @@ VARIANT_COLUMNS = (
     "variant",
     "seeds",
     "UAR on dev",
-    "changed clips",
+    "changed dev clips",
+    "changed test clips",
     "other corpora",
     "parameters",
     "training",
@@ -94,9 +95,9 @@ VARIANT_LEGEND = """
 One change at a time (`python train.py --recipe RECIPE --variant VARIANT`), judged on the dev part alone: 738 clips
 of nine actors, so that differences of less than about 0.03 may be chance. The best epoch of each run.
 Changed clips: mean accuracy over the conditions of the next table, but for the clean one and those that were not
-measured of each row, on the test part. That and the other corpora tell what a change does elsewhere (`ser.robustness`
-and `ser.cross_corpus` on the run's model folder); no row of this table was chosen by them. What the recipe owes to them
-stands below the next table.
+measured of each row (`ser.robustness`; of dev clips with `--part dev`). Those of test clips and the other corpora
+(`ser.cross_corpus`) tell what a change does elsewhere; no row of this table was chosen by them. What the recipe owes to
+them stands below the next table.
 """
 SHOWN = (
     "clean",
@@ -178,14 +179,12 @@ def variant_table(results: list[dict]) -> str:
             groups[run["recipe"], run.get("variant")].append(run)
     shown = [key for key in groups if key[1] or any(recipe == key[0] and variant for recipe, variant in groups)]
     shown.sort(key=lambda key: (key[0], key[1] or ""))
-    conditions = {key: _measured(groups[key], "conditions") for key in shown}
-    measured = [set(each) for each in conditions.values() if each]
-    shared = set.intersection(*measured) if measured else set()
+    changed = {what: _measured_of_all(groups, shown, what) for what in ("conditions_on_dev", "conditions")}
     rows = [
         _variant_row(
             groups[key],
             groups.get((key[0], None), []),
-            {name: figures for name, figures in conditions[key].items() if name in shared},
+            [conditions[key] for conditions in changed.values()],
             _measured(groups[key], "corpora"),
         )
         for key in shown
@@ -198,7 +197,15 @@ def _measured(runs: list[dict], what: str) -> dict:
     return next((run[what] for run in runs if run.get(what)), {})
 
 
-def _variant_row(runs: list[dict], base: list[dict], conditions: dict, corpora: dict) -> list[str]:
+def _measured_of_all(groups: dict, keys: list, what: str) -> dict:
+    """What was measured of each of the groups of runs of which anything was, by their keys."""
+    figures = {key: _measured(groups[key], what) for key in keys}
+    measured = [set(each) for each in figures.values() if each]
+    shared = set.intersection(*measured) if measured else set()
+    return {key: {name: each[name] for name in each if name in shared} for key, each in figures.items()}
+
+
+def _variant_row(runs: list[dict], base: list[dict], conditions: list[dict], corpora: dict) -> list[str]:
     recipe, variant = runs[0]["recipe"], runs[0].get("variant")
     uar, of_base = (np.mean([run["parts"]["dev"]["uar"] for run in each]) for each in (runs, base or runs))
     return [
@@ -206,7 +213,7 @@ def _variant_row(runs: list[dict], base: list[dict], conditions: dict, corpora: 
         f"`{variant}`" if variant else "as it is",
         f"{len(runs)}",
         f"{uar:.3f}" + (f" ({uar - of_base:+.3f})" if variant and base else ""),
-        f"{mean_when_changed(conditions):.3f}" if conditions else "",
+        *("" if (mean := mean_when_changed(each)) is None else f"{mean:.3f}" for each in conditions),
         ", ".join(f"{name} {_with_interval(figures)}" for name, figures in corpora.items()),
         f"{runs[0]['parameters']:,}",
         f"{np.mean([run['wall_time_seconds'] for run in runs]) / 60:.0f} min",

@@ -438,8 +438,8 @@ def trained_name(source: str) -> str:
     report = report_of(source)
     if report is None:
         return Path(source).resolve().name
-    lacking = f" (without fifth {report['held_out']} of the speakers)" if report.get("held_out") else ""
-    return f"ser-{report['recipe']}{lacking}"
+    parts = f" (without fifth {report['held_out']} of the speakers)" if report.get("held_out") else ""
+    return f"ser-{report['recipe']}{' (refit)' if report.get('refit') else ''}{parts}"
 
 
 def fine_tuned_from(options: ModelArguments) -> str | None:

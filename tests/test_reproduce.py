@@ -27,6 +27,8 @@ def test_every_recipe_has_a_figure_for_the_same_and_for_unseen_speakers():
             {"tfds"} if load_recipe(recipe).has_teachers else {"tfds", "random-70-30"},
             {"loso", "random"},
         ), recipe
+    refit = {"recipe": "cnn1d", "protocol": "tfds", "refit": True}
+    assert list(reproduce.plan("cnn1d")).index(refit) > 0  # after the run that chose on dev
     assert len(list(reproduce.plan("mel-2d"))) == 7  # two protocols, three seeds, and leaky
     cnn2d, flagship, distilled = (list(reproduce.plan(name)) for name in ("cnn2d", "flagship", "flagship-distilled"))
     assert [run["fold"] for run in cnn2d if run.get("protocol") == "actor-5fold"] == [1, 2, 3, 4, 5]
@@ -64,7 +66,8 @@ def commands(monkeypatch):
         ran.append(list(command[1:]))
         if command[1] == "-m":
             name = {"ser.robustness": "robustness.json", "ser.cross_corpus": "cross_corpus.json"}[command[2]]
-            (Path(command[3]) / name).write_text(command[2])
+            name = "robustness_dev.json" if command[-1] == "--part=dev" else name
+            (Path(command[3]) / name).write_text(" ".join(command[2:]))
 
     monkeypatch.setattr(reproduce.subprocess, "run", run)
     return ran
@@ -95,21 +98,30 @@ def test_what_has_results_is_skipped_and_what_was_started_goes_on(project, comma
 
 
 def test_what_is_measured_of_a_variant_is_kept_beside_its_report(project, commands):
-    run, corpora = {"recipe": "flagship", "variant": "no-mixup", "seed": 0}, {"crema-d": "clips", "emodb": None}
-    report = project / "results/flagship/tfds/no-mixup-seed-0"
+    name, model = "flagship-distilled", "runs/flagship-distilled/tfds/no-mixup-seed-0/model"
+    run, corpora = {"recipe": name, "variant": "no-mixup", "seed": 0}, {"crema-d": "clips", "emodb": None}
+    report = project / "results/flagship-distilled/tfds/no-mixup-seed-0"
     assert not reproduce.hear_elsewhere(run, corpora)  # there is no model
-    (project / "runs/flagship/tfds/no-mixup-seed-0/model").mkdir(parents=True)
+    (project / model).mkdir(parents=True)
     assert reproduce.hear_elsewhere(run, corpora)
-    assert [command[1] for command in commands] == ["ser.robustness"]
-    assert (report / "robustness.json").read_text() == "ser.robustness"
+    assert [command[1] for command in commands] == ["ser.robustness"] * 2
+    for file, part in (("robustness.json", ""), ("robustness_dev.json", " --part=dev")):
+        assert (report / file).read_text() == f"ser.robustness {model} --data_dir=clips{part}"
     assert reproduce.hear_elsewhere(run, corpora | {"emodb": "more"})
-    assert commands[1:] == [
-        ["-m", "ser.cross_corpus", "runs/flagship/tfds/no-mixup-seed-0/model", "--corpus=emodb", "--data_dir=more"]
-    ]
-    assert (report / "cross_corpus.json").read_text() == "ser.cross_corpus"
+    assert commands[2:] == [["-m", "ser.cross_corpus", model, "--corpus=emodb", "--data_dir=more"]]
+    assert (report / "cross_corpus.json").exists()
     assert not reproduce.hear_elsewhere(run, corpora | {"emodb": "more"})
-    (project / "runs/flagship/actor-5fold/fold-1-no-mixup-seed-0/model").mkdir(parents=True)
-    assert not reproduce.hear_elsewhere(run | {"protocol": "actor-5fold", "fold": 1}, corpora)
+    for other, folder in (
+        ({"protocol": "actor-5fold", "fold": 1}, "actor-5fold/fold-1-no-mixup"),
+        ({"held_out": 1}, "tfds/no-mixup-without-1"),
+        ({"refit": True}, "tfds/no-mixup-refit"),
+        ({"corpus": "emodb", "protocol": "random"}, "emodb-random/split-0-no-mixup"),
+    ):
+        (project / f"runs/flagship-distilled/{folder}-seed-0/model").mkdir(parents=True)
+        assert not reproduce.hear_elsewhere(run | other, corpora)
+    as_it_is = project / "runs/flagship-distilled/tfds/seed-0/model"
+    as_it_is.mkdir(parents=True)
+    assert reproduce.hear_elsewhere({"recipe": name, "protocol": "tfds", "seed": 0}, corpora)
 
 
 def test_failed_runs_are_named_and_the_others_still_tried(project, monkeypatch):

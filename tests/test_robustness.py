@@ -90,10 +90,15 @@ def test_the_command_measures_the_models_own_test_part(small_corpus, tmp_path, m
     assert [figures["git_commit"] for figures in report["conditions"].values()] == ["1", "2"]  # what is there stays
     softer = report["conditions"]["20 dB softer"]
     assert f"| 20 dB softer | {softer['accuracy']:.3f} |" in (model / "README.md").read_text()
+    before = (model / "README.md").read_text()
+    main([str(model), "--data_dir", str(small_corpus), "--cache_dir", str(tmp_path), "--part", "dev"])
+    on_dev = json.loads((model / "robustness_dev.json").read_text())["conditions_on_dev"]
+    assert list(on_dev) == list(report["conditions"]) and on_dev[CLEAN] != report["conditions"][CLEAN]
+    assert (model / "README.md").read_text() == before  # a card tells of test clips
     assert softer["change"] == pytest.approx(softer["accuracy"] - report["conditions"][CLEAN]["accuracy"], abs=2e-4)
 
 
-def test_the_test_part_is_that_of_the_run_and_no_other(small_corpus, tmp_path):
+def test_parts_are_those_of_the_run_and_no_others(small_corpus, tmp_path):
     run = {
         "corpus": "CREMA-D",
         "protocol": "random",
@@ -101,16 +106,21 @@ def test_the_test_part_is_that_of_the_run_and_no_other(small_corpus, tmp_path):
         "split_seed": 1,
         "share_of_clips": 0.5,
         "valid": True,
+        "parts": ["train", "dev", "test"],
     }
     clips = fixed_share(load_crema_d(small_corpus, cache_dir=tmp_path), 0.5)
-    expected = split(clips, "random", split_seed=1)["test"]["clip"][:]
+    expected = split(clips, "random", split_seed=1)
     for drawn in ({}, {"drawn_from": drawn_from(clips.select(range(1, len(clips))), "random")}):
         with pytest.raises(ValueError, match="drawn from other clips than these, or in another order: take those"):
-            robustness.test_part(run | drawn, str(small_corpus), str(tmp_path))
+            robustness.own_part(run | drawn, str(small_corpus), str(tmp_path), name="test")
     run["drawn_from"] = drawn_from(clips, "random")
-    assert robustness.test_part(run, str(small_corpus), str(tmp_path))["clip"][:] == expected
+    for name in ("dev", "test"):
+        part = robustness.own_part(run, str(small_corpus), str(tmp_path), name=name)
+        assert part["clip"][:] == expected[name]["clip"][:]
+    with pytest.raises(ValueError, match="was trained on its dev part, too: take the model of the run before"):
+        robustness.own_part(run | {"parts": ["train", "test"]}, str(small_corpus), str(tmp_path), name="dev")
     with pytest.raises(ValueError, match="the leaky protocol has no test part of its own"):
-        robustness.test_part(run | {"protocol": "leaky", "valid": False}, str(small_corpus), str(tmp_path))
+        robustness.own_part(run | {"protocol": "leaky", "valid": False}, str(small_corpus), str(tmp_path), name="test")
 
 
 def test_a_model_that_orders_its_labels_otherwise_is_not_scored(small_corpus, tmp_path):

@@ -116,17 +116,18 @@ def test_variants_are_judged_on_dev_in_a_table_of_their_own():
 
     figures = {"accuracy": 0.5, "interval_95": {"accuracy": [0.4, 0.6]}}
     elsewhere = {"conditions": {"clean": {"accuracy": 0.7}, "noise": {"accuracy": 0.6}}, "corpora": {"mine": figures}}
+    elsewhere["conditions_on_dev"] = {"clean": {"accuracy": 0.7}, "noise": {"accuracy": 0.55}}
     votes = on_dev(0.58, variant="votes", **elsewhere)
     runs = [on_dev(0.60), on_dev(0.62, seed=1), votes, on_dev(0.9, recipe="cnn1d")]
     table = variant_table(runs).partition("\n\n")[0]
-    assert [row[:6] for row in rows(table)] == [
-        ["`cnn2d`", "as it is", "2", "0.610", "", ""],
-        ["`cnn2d`", "`votes`", "1", "0.580 (-0.030)", "0.600", "mine 0.500 (0.400 to 0.600)"],
+    assert [row[:7] for row in rows(table)] == [
+        ["`cnn2d`", "as it is", "2", "0.610", "", "", ""],
+        ["`cnn2d`", "`votes`", "1", "0.580 (-0.030)", "0.550", "0.600", "mine 0.500 (0.400 to 0.600)"],
     ]
     more = {name: {"accuracy": accuracy} for name, accuracy in (("clean", 0.7), ("noise", 0.4), ("room", 0.2))}
     refit = changed(refit=True, parts={}, conditions=more)
     runs[1] |= {"conditions": more}
-    changed_clips = [row[4] for row in rows(variant_table([refit, *runs]).partition("\n\n")[0])]
+    changed_clips = [row[5] for row in rows(variant_table([refit, *runs]).partition("\n\n")[0])]
     assert changed_clips == ["0.400", "0.600"]  # the mean over what was measured of both
     assert len(rows(protocol_table(runs))) == 2  # without the variant
     assert variant_table(runs[:2]).startswith("None is trained yet.")
