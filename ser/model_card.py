@@ -192,10 +192,11 @@ def unfinished_card(name: str, history: list[dict], *, license: str | None = Non
     dev = next((entry for entry in reversed(history) if "eval_uar" in entry), None)
     figures = ""
     if dev:
-        figures = f"After epoch {dev['epoch']:.0f}, {dev['eval_accuracy']:.1%} of the dev clips are named as intended. "
+        figures = f"After epoch {dev['epoch']:.0f}, {dev['eval_accuracy']:.1%} of the dev clips are named as intended; "
+        figures += "the dev part chooses the epoch. "
     return (
         f"---\n{data.to_yaml()}\n---\n\n# {name}\n\n> **Training is not finished.** {figures}"
-        "The dev part chooses the epoch; the test part has not been looked at, so there is no figure to cite.\n"
+        "The test part has not been looked at, so there is no figure to cite.\n"
     )
 
 

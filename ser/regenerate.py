@@ -35,9 +35,8 @@ from ser.tables import sentences_figures
 from ser.tables import variant_table
 
 ROOT = Path(__file__).parent.parent
-BUNDLED_RUN = "tfds/seed-0"
 BESIDE_BUNDLED = {
-    "its teachers together": [f"{Path(teacher).name}/{BUNDLED_RUN}" for teacher in RECIPE.training["teachers"]],
+    "its teachers together": [f"{Path(teacher).name}/tfds/seed-0" for teacher in RECIPE.training["teachers"]],
     "`labels-alone`": ["flagship-distilled/tfds/labels-alone-seed-0"],
 }
 SIDE_BY_SIDE = ("zcr-energy-1d", "mel-2d")
@@ -92,6 +91,12 @@ def bundled_models(root: Path) -> list[Path]:
     return sorted(path.parent for path in (root / "checkpoints").glob("[!.]*/results.json"))
 
 
+def bundled_run(folder: Path) -> str:
+    """The folder below `results/` that holds the report of a bundled model."""
+    report = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    return f"{report['recipe']}/{report['protocol']}/{'refit-' if report.get('refit') else ''}seed-{report['seed']}"
+
+
 def read_measured(folder: Path, what: str) -> dict[str, dict[str, dict]]:
     """What was measured of each model below `folder` (see `measured`), by the model's name; those without left out."""
     models = {path.name: measured(path, what) for path in sorted(folder.glob("[!.]*"))}
@@ -118,7 +123,7 @@ def read_predictions(*runs: Path) -> Predictions:
 
 def read_hits(root: Path) -> tuple[dict[str, np.ndarray], Sequence[str]]:
     """Who was right, and the clips of the test part: bundled models, the default one's teachers, it without them."""
-    runs = {f"`{folder.name}`": [f"{folder.name}/{BUNDLED_RUN}"] for folder in bundled_models(root)}
+    runs = {f"`{folder.name}`": [bundled_run(folder)] for folder in bundled_models(root)}
     hits: dict[str, np.ndarray] = {}
     clips: Sequence[str] = []
     for name, several in (runs | BESIDE_BUNDLED).items():

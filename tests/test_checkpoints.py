@@ -14,6 +14,7 @@ from transformers import pipeline
 from ser import load_audio
 from ser import regenerate as results
 from ser.model_card import measured
+from ser.regenerate import bundled_run
 from ser.regenerate import regenerate
 from ser.robustness import CLEAN
 from ser.robustness import CONDITIONS
@@ -60,7 +61,7 @@ def test_the_default_model_does_not_hear_anger_where_noise_is_suppressed():
 @pytest.mark.parametrize("folder", CHECKPOINTS, ids=lambda folder: folder.name)
 def test_the_report_of_a_checkpoint_is_that_of_a_run(folder):
     results = json.loads((folder / "results.json").read_text())
-    report = ROOT / "results" / results["recipe"] / results["protocol"] / f"seed-{results['seed']}"
+    report = ROOT / "results" / bundled_run(folder)
     assert json.loads((report / "results.json").read_text()) == results
     assert (results["protocol"], results["test_actors"], results["test_clips"]) == ("tfds", 19, 1556)
     assert results["accuracy"] >= LEAST[folder.name]
@@ -71,7 +72,7 @@ def test_the_report_of_a_checkpoint_is_that_of_a_run(folder):
 @pytest.mark.parametrize("folder", CHECKPOINTS, ids=lambda folder: folder.name)
 def test_the_figures_follow_from_the_predictions(folder):
     results = json.loads((folder / "results.json").read_text())
-    report = ROOT / "results" / results["recipe"] / results["protocol"] / f"seed-{results['seed']}"
+    report = ROOT / "results" / bundled_run(folder)
     with (report / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     predicted = [max(results["labels"], key=lambda label: float(row[label])) for row in rows]
@@ -83,7 +84,7 @@ def test_the_figures_follow_from_the_predictions(folder):
 @pytest.mark.parametrize("folder", CHECKPOINTS, ids=lambda folder: folder.name)
 def test_a_checkpoint_gives_its_reported_predictions(folder, crema_d):
     results = json.loads((folder / "results.json").read_text())
-    report = ROOT / "results" / results["recipe"] / results["protocol"] / f"seed-{results['seed']}"
+    report = ROOT / "results" / bundled_run(folder)
     with (report / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))[::25]
     classifier = pipeline("audio-classification", model=str(folder))
