@@ -14,6 +14,7 @@ import torch
 from transformers import HfArgumentParser
 from transformers import SchedulerType
 from transformers import TrainingArguments
+from transformers.trainer_utils import IntervalStrategy
 
 from ser.augmentation import AugmentationArguments
 from ser.augmentation import check_range
@@ -37,7 +38,6 @@ FOLDERS = ("data_dir", "dataset_dir", "dataset_name", "model_name_or_path", "tea
 BESIDE: tuple[str, ...] = ("seed", "use_cpu", "bf16", "per_device_eval_batch_size", "license")
 BESIDE += ("dataloader_num_workers", "dataloader_persistent_workers")
 BESIDE += ("model_name_or_path", "teachers", *LOCAL)
-WITHOUT_DEV: dict[str, Any] = {"eval_strategy": "no", "load_best_model_at_end": False, "early_stopping_patience": 0}
 WHAT_IS_READ = ("dataset_config", "audio_column", "label_column")  # of a dataset: other clips or labels of one name
 
 
@@ -210,11 +210,12 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple:
         known: Any = parser.parse_known_args(arguments)[0]  # has the fields of all four
         output_dir = Path("runs") / run_name(known, known, known)
         parser.set_defaults(bf16=has_bf16(known.use_cpu), output_dir=str(output_dir))
-        if known.refit:
-            parser.set_defaults(**WITHOUT_DEV)
     parsed = parser.parse_args_into_dataclasses(arguments)
     given, recipe_alone = (vars(parser.parse_known_args(a)[0]) for a in (arguments, ["--recipe", peeked.recipe]))
     changed = {name: value for name, value in given.items() if value != recipe_alone[name]}
+    if parsed[0].refit:  # whatever the command says, for it is that of the run before
+        parsed[3].eval_strategy, parsed[3].load_best_model_at_end = IntervalStrategy.NO, False
+        parsed[3].early_stopping_patience = 0
     parsed[0].command = command_line({"recipe": peeked.recipe} | changed)
     return parsed
 
@@ -277,7 +278,6 @@ def on_the_hub(name: str | None) -> bool:
 
 
 __all__ = [
-    "WITHOUT_DEV",
     "DataArguments",
     "ModelArguments",
     "SERTrainingArguments",

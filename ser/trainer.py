@@ -93,18 +93,16 @@ class PatientStopping(EarlyStoppingCallback):
 
 
 class StoppingAfter(TrainerCallback):
-    """Stops after an epoch, at that point of a schedule which may be longer."""
+    """Stops after so many epochs, at that point of a schedule which may be longer."""
 
     def __init__(self, epoch: float):
         self.epoch = epoch
 
     def finished(self, args: TrainingArguments, state: TrainerState) -> bool:
         """Whether a training has got there."""
-        return round(state.epoch or 0.0, 3) >= self.epoch
+        return round(state.epoch or 0.0, 3) >= round(self.epoch, 3)
 
-    def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Stops there."""
         if self.finished(args, state):
             control.should_training_stop = True

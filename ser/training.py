@@ -21,11 +21,11 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoModelForAudioClassification
 from transformers import PreTrainedModel
+from transformers import SchedulerType
 from transformers import TrainerCallback
 from transformers import TrainerState
 from transformers import set_seed
 
-from ser.arguments import WITHOUT_DEV
 from ser.arguments import DataArguments
 from ser.arguments import ModelArguments
 from ser.arguments import SERTrainingArguments
@@ -175,7 +175,7 @@ def prepare(
             check_unheard(start.source, start.report, facts)
         labels = clips.features["label"].names
         teachers = load_teachers(training, facts, labels)
-        before = report_before(data, options, training) if data.refit else None
+        before = report_before(data, options, training, facts) if data.refit else None
         if not training.resume_from_checkpoint:
             report = Path(options.results_dir) / run_name(data, options, training)
             refuse_to_overwrite(report, data.command, fine_tuned_from(options), taught_by(training))
@@ -250,7 +250,7 @@ def hear(
     return with_features(clips, extractor, augment_copy=augment_copy)
 
 
-def report_before(data: DataArguments, options: ModelArguments, training: SERTrainingArguments) -> dict:
+def report_before(data: DataArguments, options: ModelArguments, training: SERTrainingArguments, facts: dict) -> dict:
     """The report of the run with the same settings, whose dev part is now trained on."""
     if data.protocol == "leaky":
         raise ValueError("--refit would train on the test part, which is the dev part of leaky; leave it out")
@@ -258,8 +258,10 @@ def report_before(data: DataArguments, options: ModelArguments, training: SERTra
     if not report.is_file():
         raise ValueError(f"--refit follows a run that has chosen on the dev part: run this without it first ({report})")
     earlier = json.loads(report.read_text(encoding="utf-8"))
-    if changes(earlier["command"]) != changes(data.command):
-        raise ValueError(f"--refit expects the settings of the run before it; that was {earlier['command']}")
+    if difference := different(earlier, facts | {"refit": None}):
+        raise ValueError(f"--refit: the run before it was trained {difference}; run it again")
+    if not alike(earlier, data.command, fine_tuned_from(options), taught_by(training)):
+        raise ValueError(f"--refit expects the settings of the run before it; that was {told(earlier)}")
     return earlier
 
 
@@ -269,14 +271,24 @@ def refuse_to_overwrite(folder: Path, command: str, tuned_from: str | None, taug
     if not report.is_file():
         return
     earlier = json.loads(report.read_text(encoding="utf-8"))
-    sources = earlier.get("fine_tuned_from"), earlier.get("teachers") or []  # older ones have none, or a number
-    if changes(earlier["command"]) != changes(command) or sources != (tuned_from, taught_by):
-        origin = f", from {sources[0]}" if sources[0] else ""
-        origin += f", taught by {', '.join(sources[1])}" if sources[1] else ""
+    if not alike(earlier, command, tuned_from, taught_by):
         raise ValueError(
-            f"{folder} holds the report of another run ({earlier['command']}{origin}); "
+            f"{folder} holds the report of another run ({told(earlier)}); "
             "set another --results_dir, or remove that folder"
         )
+
+
+def alike(report: dict, command: str, tuned_from: str | None, taught_by: list[str]) -> bool:
+    """Whether a report is of a run with these settings, data, split and seed aside."""
+    sources = report.get("fine_tuned_from"), report.get("teachers") or []  # older ones have none, or a number
+    return changes(report["command"]) == changes(command) and sources == (tuned_from, taught_by)
+
+
+def told(report: dict) -> str:
+    """The command of a run, and where its weights and targets came from."""
+    origin = f", from {report['fine_tuned_from']}" if report.get("fine_tuned_from") else ""
+    origin += f", taught by {', '.join(report['teachers'])}" if report.get("teachers") else ""
+    return f"{report['command']}{origin}"
 
 
 def model_folder(options: ModelArguments, training: SERTrainingArguments) -> Path:
@@ -286,8 +298,8 @@ def model_folder(options: ModelArguments, training: SERTrainingArguments) -> Pat
 
 def check_selection(training: SERTrainingArguments, *, refit: bool) -> None:
     """Refuse to choose an epoch by a figure that there will not be."""
-    if refit and any(getattr(training, name) != value for name, value in WITHOUT_DEV.items()):
-        raise ValueError(f"--refit leaves no dev part to look at: leave out --{', --'.join(WITHOUT_DEV)}")
+    if refit and training.lr_scheduler_type == SchedulerType.REDUCE_ON_PLATEAU:
+        raise ValueError("--refit leaves no dev part to lower the learning rate by; set another --lr_scheduler_type")
     figures = ("loss", *score(np.arange(2), np.arange(2)))
     if training.metric_for_best_model.removeprefix("eval_") not in figures:
         raise ValueError(

@@ -173,8 +173,24 @@ def test_parts_drawn_from_other_clips_of_the_same_name_are_other_parts(tmp_path)
     with pytest.raises(ValueError, match=r"checkpoint-2 was trained on parts that were drawn from other clips .* anew"):
         prepare(*arguments_for(tmp_path, *SMALL, *AGAIN))
     (tmp_path / "run").rename(tmp_path / "before")
+    with pytest.raises(ValueError, match="--refit: the run before it was trained on parts that were drawn from other"):
+        prepare(*arguments_for(tmp_path, *SMALL, "--refit", "True"))
     with pytest.raises(ValueError, match=r"drawn from other clips .* it may have heard .* rename it if these are oth"):
         prepare(*arguments_for(tmp_path, "--model_name_or_path", str(tmp_path / "before/model")))
+
+
+def test_the_same_command_trains_on_the_dev_part_too_and_stops_at_the_step_that_was_best(tmp_path):
+    write_metadata(tmp_path / "clips")
+    stops = ("--max_steps", "4", "--per_device_train_batch_size", "4", "--early_stopping_patience", "1")
+    before = train(prepare(*arguments_for(tmp_path, *SMALL, *stops)))
+    again = prepare(
+        *arguments_for(tmp_path, *SMALL, *stops, "--refit", "True", "--output_dir", str(tmp_path / "again"))
+    )
+    assert set(again.parts) == {"train", "test"} and again.before["best_epoch"] == before["best_epoch"] < 1
+    results = train(again)
+    last = results["history"][-1]
+    assert last["epoch"] >= before["best_epoch"] > last["epoch"] * (1 - 1 / last["step"])
+    assert results["temperature"] == before["temperature"]
 
 
 def test_what_a_model_without_a_report_has_heard_is_not_known(tmp_path, caplog):

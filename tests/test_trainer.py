@@ -155,6 +155,9 @@ def test_a_schedule_is_left_after_an_epoch_and_not_gone_on_with(tmp_path):
         [entry["learning_rate"] for entry in trainer.state.log_history if "loss" in entry] for trainer in (whole, part)
     ]
     assert rates[1] == rates[0][:2]
+    middle = build(tmp_path / "c", num_train_epochs=4, callbacks=[StoppingAfter(1.3333333)])
+    middle.train()
+    assert middle.state.global_step == 4
     again = build(tmp_path / "b", num_train_epochs=4, callbacks=[StoppingAfter(2.0)])
     again.train(resume_from_checkpoint=str(tmp_path / "b/checkpoint-6"))
     assert again.state.epoch == 2 and torch.equal(weights(again), weights(part))

@@ -142,11 +142,13 @@ def test_a_run_is_repeated_with_its_dev_part_to_train_on(finished, small_corpus,
     model = AutoModelForAudioClassification.from_pretrained(folder / "runs/cnn1d/tfds/refit-seed-3/model")
     assert model.config.calibration_temperature == before["temperature"]
     monkeypatch.chdir(folder)
+    teacher = "runs/cnn1d/tfds/seed-3/model"
     for other, message in (
         (["--seed", "4"], r"run this without it first \(results/cnn1d/tfds/seed-4/results.json\)"),
         (["--seed", "3", "--learning_rate", "0.1"], "expects the settings of the run before it; that was python train"),
+        (["--seed", "3", "--teachers", teacher], "run this without it first .*/distilled-seed-3/results.json"),
         (["--protocol", "leaky"], "--refit would train on the test part"),
-        (["--seed", "3", "--eval_strategy", "epoch"], "--refit leaves no dev part to look at: leave out --eval_strat"),
+        (["--seed", "3", "--lr_scheduler_type", "reduce_lr_on_plateau"], "no dev part to lower the learning rate by"),
     ):
         with pytest.raises(ValueError, match=message):
             prepare(*parse_arguments([*arguments, *other, "--output_dir", "runs/again"]))
