@@ -15,6 +15,7 @@ from transformers import HfArgumentParser
 from transformers import SchedulerType
 from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
+from transformers.trainer_utils import SaveStrategy
 
 from ser.augmentation import AugmentationArguments
 from ser.augmentation import check_range
@@ -80,8 +81,8 @@ class DataArguments:
     refit: bool = field(
         default=False,
         metadata={
-            "help": "After the same command without it: train on the dev part, too, for as many epochs as were best on "
-            "it then, and with the temperature that it gave."
+            "help": "After the same command without it (but for folders and repositories that it names): train on the "
+            "dev part, too, for as many epochs as were best on it then, and with the temperature that it gave."
         },
     )
     share_of_clips: float = field(
@@ -214,8 +215,10 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple:
     given, recipe_alone = (vars(parser.parse_known_args(a)[0]) for a in (arguments, ["--recipe", peeked.recipe]))
     changed = {name: value for name, value in given.items() if value != recipe_alone[name]}
     if parsed[0].refit:  # whatever the command says, for it is that of the run before
-        parsed[3].eval_strategy, parsed[3].load_best_model_at_end = IntervalStrategy.NO, False
-        parsed[3].early_stopping_patience = 0
+        parsed[3].eval_strategy, parsed[3].eval_on_start = IntervalStrategy.NO, False
+        parsed[3].load_best_model_at_end, parsed[3].early_stopping_patience = False, 0
+        if parsed[3].save_strategy == SaveStrategy.BEST:
+            parsed[3].save_strategy = SaveStrategy.EPOCH
     parsed[0].command = command_line({"recipe": peeked.recipe} | changed)
     return parsed
 

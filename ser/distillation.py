@@ -53,9 +53,12 @@ def load_teacher(folder: str, split: dict, labels: list[str]) -> Teacher:
     heard = heard_splits(report)
     if heard is None:
         raise ValueError(f"--teachers: nobody can tell what {folder!r} has heard before; take another one")
+    may_differ: dict = {"held_out": None}
+    if split["refit"]:
+        if report.get("held_out"):
+            raise ValueError(f"--teachers: {folder!r} lacks a fifth of other speakers than a run with --refit has")
+        may_differ |= {"refit": True}  # it may have chosen on clips that are now trained on
     for other in heard:
-        # Fifths are of one training part; a teacher that lacks none may have chosen on clips that are now trained on.
-        may_differ = {"refit": True} if split["refit"] and not other["held_out"] else {"held_out": None}
         if difference := different(other | may_differ, split):
             raise ValueError(
                 f"--teachers: {folder!r} was trained {difference}: take teachers that were trained on the very same "

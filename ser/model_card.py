@@ -196,7 +196,7 @@ def unfinished_card(name: str, history: list[dict], *, license: str | None = Non
         figures += "the dev part chooses the epoch. "
     return (
         f"---\n{data.to_yaml()}\n---\n\n# {name}\n\n> **Training is not finished.** {figures}"
-        "The test part has not been looked at, so there is no figure to cite.\n"
+        "It has not been tested yet, so there is no figure to cite.\n"
     )
 
 

@@ -56,7 +56,8 @@ def _draw_curves(axes: Axes, history: list[dict], name: str) -> None:
     training = [entry for entry in history if "loss" in entry and "accuracy" in entry]
     dev = [entry for entry in history if "eval_loss" in entry]
     axes.plot([e["epoch"] for e in training], [e[name] for e in training], color=TRAINING, label="training batches")
-    axes.plot([e["epoch"] for e in dev], [e[f"eval_{name}"] for e in dev], color=DEV, ls="--", label="dev")
+    if dev:
+        axes.plot([e["epoch"] for e in dev], [e[f"eval_{name}"] for e in dev], color=DEV, ls="--", label="dev")
     axes.set(xlabel="epoch", ylabel=name)
     axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]  # known to the default locator
     axes.grid(alpha=0.3)

@@ -94,10 +94,10 @@ VARIANT_COLUMNS = (
 VARIANT_LEGEND = """
 One change at a time (`python train.py --recipe RECIPE --variant VARIANT`), judged on the dev part alone: 738 clips
 of nine actors, so that differences of less than about 0.03 may be chance. The best epoch of each run.
-Changed clips: mean accuracy over the conditions of the next table, but for the clean one and those that were not
-measured of each row (`ser.robustness`; of dev clips with `--part dev`). Those of test clips and the other corpora
-(`ser.cross_corpus`) tell what a change does elsewhere; no row of this table was chosen by them. What the recipe owes to
-them stands below the next table.
+Changed clips: mean accuracy over the conditions of the next table, but for the clean one and, in each column, those
+that were not measured of all its rows (`ser.robustness`; of dev clips with `--part dev`). Changed test clips and the
+other corpora (`ser.cross_corpus`) tell what a change does elsewhere; no row of this table was chosen by them. What the
+recipe owes to them stands below the next table.
 """
 SHOWN = (
     "clean",
@@ -465,7 +465,7 @@ def _grouped(results: list[dict]) -> dict[System, list[dict]]:
     """Runs by what they have in common; where variants are compared on dev, they have a table of their own."""
     groups = defaultdict(list)
     for run in results:
-        if not (run.get("variant") and run["protocol"] == VARIANTS_PROTOCOL):
+        if run.get("refit") or not (run.get("variant") and run["protocol"] == VARIANTS_PROTOCOL):
             groups[_system(run)].append(run)
     return groups
 

@@ -3,6 +3,7 @@
 import functools
 import json
 import logging
+import math
 import platform
 import shlex
 from collections.abc import Callable
@@ -155,6 +156,8 @@ def prepare(
         check_writable(folder)
     check_replaceable(model_folder(options, training), holding=REPORT)
     check_selection(training, refit=data.refit)
+    if data.refit:
+        check_kept(model_folder(options, training))
     if training.label_smoothing_factor:
         raise ValueError("--label_smoothing_factor is not used here; set --label_smoothing, which is")
     training.resume_from_checkpoint = find_checkpoint(training)
@@ -187,6 +190,8 @@ def prepare(
             claim(data, options, training)
         clips = hear(clips, data, augmentation, extractor)
     parts = parts_of(data, clips)
+    if before and training.max_steps > 0:  # an epoch has more of them now
+        training.max_steps = math.ceil(training.max_steps * len(parts["train"]) / before["parts"]["train"]["clips"])
     warn_of(parts, data.protocol)
     if not start and extractor.normalization == "corpus":
         train = ClipDataset(parts["train"], extractor)
@@ -258,6 +263,10 @@ def report_before(data: DataArguments, options: ModelArguments, training: SERTra
     if not report.is_file():
         raise ValueError(f"--refit follows a run that has chosen on the dev part: run this without it first ({report})")
     earlier = json.loads(report.read_text(encoding="utf-8"))
+    if "temperature" not in earlier:
+        raise ValueError(f"--refit: {report} is an older report, without a temperature; run that command again")
+    if (earlier["processes"] or 1) != training.world_size:
+        raise ValueError(f"--refit expects as many processes as the run before it had: {earlier['processes'] or 1}")
     if difference := different(earlier, facts | {"refit": None}):
         raise ValueError(f"--refit: the run before it was trained {difference}; run it again")
     if not alike(earlier, data.command, fine_tuned_from(options), taught_by(training)):
@@ -298,7 +307,7 @@ def model_folder(options: ModelArguments, training: SERTrainingArguments) -> Pat
 
 def check_selection(training: SERTrainingArguments, *, refit: bool) -> None:
     """Refuse to choose an epoch by a figure that there will not be."""
-    if refit and training.lr_scheduler_type == SchedulerType.REDUCE_ON_PLATEAU:
+    if refit and training.lr_scheduler_type in (SchedulerType.REDUCE_ON_PLATEAU, SchedulerType.GREEDY):
         raise ValueError("--refit leaves no dev part to lower the learning rate by; set another --lr_scheduler_type")
     figures = ("loss", *score(np.arange(2), np.arange(2)))
     if training.metric_for_best_model.removeprefix("eval_") not in figures:
@@ -307,6 +316,13 @@ def check_selection(training: SERTrainingArguments, *, refit: bool) -> None:
         )
     if training.eval_strategy == "no" and training.early_stopping_patience:
         raise ValueError("--eval_strategy no leaves nothing to stop early by; add --early_stopping_patience 0")
+
+
+def check_kept(folder: Path) -> None:
+    """Refuse to let a model take the place of that of the run before it."""
+    report = folder / REPORT
+    if report.is_file() and not json.loads(report.read_text(encoding="utf-8")).get("refit"):
+        raise ValueError(f"{folder} holds the model of the run before --refit; set another --model_dir")
 
 
 def find_checkpoint(training: SERTrainingArguments) -> str | None:
@@ -507,7 +523,7 @@ def train(run: Run) -> dict | None:
     results["peak_memory_gib"] = peak_memory()
     results["history"] = trainer.state.log_history
     results["best_epoch"] = best_epoch(trainer.state) if run.training.load_best_model_at_end else None
-    results["selected_by"] = run.training.metric_for_best_model.removeprefix("eval_")
+    results["selected_by"] = None if run.before else run.training.metric_for_best_model.removeprefix("eval_")
     write_report(run, model, results, predictions)
     return results
 
@@ -555,8 +571,8 @@ def build_trainer(run: Run) -> SERTrainer:
     extractor, augmentation, training = run.extractor, run.augmentation, run.training
     crop_frames = round(augmentation.crop_duration * extractor.sampling_rate / extractor.hop_length)
     callbacks: list[TrainerCallback] = []
-    if run.before and run.before["best_epoch"]:
-        callbacks.append(StoppingAfter(run.before["best_epoch"]))
+    if run.before:
+        callbacks.append(StoppingAfter(run.before["best_epoch"] or run.before["history"][-1]["epoch"]))
     if training.early_stopping_patience:
         callbacks.append(PatientStopping(early_stopping_patience=training.early_stopping_patience))
     return SERTrainer(

@@ -77,10 +77,8 @@ def test_a_teacher_that_heard_fewer_speakers_is_taken_and_one_that_heard_more_is
     ("of_teacher", "of_student", "refused"),
     [
         ({}, {"refit": True}, False),  # it chose on clips that the student trains on
-        ({"refit": True}, {"refit": True}, False),
         ({"refit": True}, {"refit": False}, True),  # it trained on clips that the student chooses on
         ({"held_out": 2}, {"refit": True}, True),  # its fifths are of other speakers
-        ({"held_out": 2, "refit": True}, {"refit": True}, False),
     ],
 )
 def test_a_teacher_has_trained_on_no_clip_that_its_student_chooses_on(tmp_path, of_teacher, of_student, refused):
@@ -90,7 +88,7 @@ def test_a_teacher_has_trained_on_no_clip_that_its_student_chooses_on(tmp_path, 
     split = dict.fromkeys(SPLIT) | {"corpus": "CREMA-D", "protocol": "tfds", "recipe": "cnn1d"}
     (tmp_path / REPORT).write_text(json.dumps({**split, **of_teacher}))
     if refused:
-        with pytest.raises(ValueError, match="was trained with refit .* take teachers that were trained on the very"):
+        with pytest.raises(ValueError, match="was trained with refit True, this run has False|lacks a fifth of other"):
             load_teacher(str(tmp_path), split | of_student, LABELS)
     else:
         assert load_teacher(str(tmp_path), split | of_student, LABELS).held_out == of_teacher.get("held_out")

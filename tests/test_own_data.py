@@ -159,7 +159,6 @@ def test_a_model_that_trained_on_the_dev_part_is_gone_on_from_only_where_that_is
     report = json.loads((ROOT / "checkpoints/cnn1d/results.json").read_text()) | {"refit": False}
     split = {name: report.get(name) for name in SPLIT}
     assert check_unheard("x", report, split | {"refit": True}) is None
-    assert check_unheard("x", report | {"refit": True}, split | {"refit": True}) is None
     with pytest.raises(ValueError, match="with refit True, this run has False: it may have heard what"):
         check_unheard("x", report | {"refit": True}, split)
 
@@ -191,6 +190,18 @@ def test_the_same_command_trains_on_the_dev_part_too_and_stops_at_the_step_that_
     last = results["history"][-1]
     assert last["epoch"] >= before["best_epoch"] > last["epoch"] * (1 - 1 / last["step"])
     assert results["temperature"] == before["temperature"]
+    with pytest.raises(ValueError, match="holds the model of the run before --refit; set another --model_dir"):
+        prepare(*arguments_for(tmp_path, *SMALL, *stops, "--refit", "True"))
+    report = tmp_path / "results/cnn1d/clips-speakers/split-0-seed-0/results.json"
+    for fields, message in (
+        ({"processes": 2}, "--refit expects as many processes as the run before it had: 2"),
+        ({"temperature": None}, "is an older report, without a temperature; run that command again"),
+        ({"command": before["command"] + " --learning_rate 0.5"}, "expects the settings of the run before it; that"),
+    ):
+        changed = {name: value for name, value in (before | fields).items() if value is not None}
+        report.write_text(json.dumps(changed))
+        with pytest.raises(ValueError, match=message):
+            prepare(*arguments_for(tmp_path, *SMALL, *stops, "--refit", "True", "--output_dir", str(tmp_path / "new")))
 
 
 def test_what_a_model_without_a_report_has_heard_is_not_known(tmp_path, caplog):

@@ -175,6 +175,7 @@ def test_a_fine_tuned_network_has_a_row_of_its_own_and_is_no_fold_of_another():
 def test_what_was_trained_on_the_dev_part_too_has_a_row_of_its_own():
     refit = changed(refit=True, accuracy=0.75)
     assert [row[0] for row in rows(recipe_table([changed(refit=False), refit]))] == ["`cnn2d, refit`", "`cnn2d`"]
+    assert [row[0] for row in rows(protocol_table([changed(variant="votes", refit=True)]))] == ["`cnn2d, votes, refit`"]
     folds = [changed(variant="votes", refit=True, protocol="actor-5fold", fold=fold) for fold in range(1, 6)]
     assert folds_figures(folds, "actor-5fold").startswith("- `cnn2d, votes, refit`: UAR ")
 
