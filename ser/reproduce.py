@@ -40,6 +40,7 @@ ON_EMODB = {
 }
 CROSS_FITTED = {"flagship-distilled": {"variant": "labels-alone"}}  # teachers of its variant of that name
 REFIT = ("cnn1d", "flagship", "flagship-distilled")
+REFIT_ON_EMODB = ("flagship-distilled",)
 ON_FOLDS = {"cnn2d": {}, "flagship-distilled": {"variant": "labels-alone"}}  # whose teachers know another split
 
 
@@ -68,7 +69,8 @@ def plan(recipe: str) -> Iterator[dict]:
         yield from ({"recipe": recipe, "protocol": name, "fold": fold} | ON_FOLDS[recipe] for name, fold in FOLDS)
     if recipe in ON_EMODB:
         run = {"recipe": recipe, "corpus": "emodb", "protocol": "loso"} | ON_EMODB[recipe]
-        yield from (run | {"fold": fold} for fold in range(1, EMODB_SPEAKERS + 1))
+        for again in ({}, {"refit": True}) if recipe in REFIT_ON_EMODB else ({},):
+            yield from (run | {"fold": fold} | again for fold in range(1, EMODB_SPEAKERS + 1))
         yield run | {"protocol": "random"}
     if recipe in LEAKY:
         yield {"recipe": recipe, "protocol": "leaky", "seed": 0}
