@@ -37,6 +37,7 @@ from ser.tables import variant_table
 ROOT = Path(__file__).parent.parent
 BESIDE_BUNDLED = {
     "its teachers together": [f"{Path(teacher).name}/tfds/seed-0" for teacher in RECIPE.training["teachers"]],
+    "the run before `--refit`": ["flagship-distilled/tfds/seed-0"],
     "`labels-alone`": ["flagship-distilled/tfds/labels-alone-seed-0"],
 }
 SIDE_BY_SIDE = ("zcr-energy-1d", "mel-2d")
