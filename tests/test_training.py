@@ -216,7 +216,10 @@ def test_a_front_end_may_be_another_in_use_than_in_training(tmp_path):
     assert as_used(plain) is plain
 
     for name, trims in (("flagship-distilled", True), ("cnn2d", False)):  # a trained model is gone on from likewise
-        tuned = [*arguments[4:], "--model_name_or_path", str(ROOT / "checkpoints" / name), "--protocol", "tfds"]
+        model = shutil.copytree(ROOT / "checkpoints" / name, tmp_path / "models" / name)
+        report = json.loads((model / REPORT).read_text())
+        (model / REPORT).write_text(json.dumps(report | {"refit": False}))  # as it was before it heard the dev part
+        tuned = [*arguments[4:], "--model_name_or_path", str(model), "--protocol", "tfds"]
         run = prepare(*parse_arguments(["--recipe", "flagship-distilled", "--teacher_share", "0", *tuned]))
         assert run.extractor.trim_db is None
         assert as_used(run).extractor.trim_db == (35.0 if trims else None)
