@@ -214,12 +214,13 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple:
     parsed = parser.parse_args_into_dataclasses(arguments)
     given, recipe_alone = (vars(parser.parse_known_args(a)[0]) for a in (arguments, ["--recipe", peeked.recipe]))
     changed = {name: value for name, value in given.items() if value != recipe_alone[name]}
-    if parsed[0].refit:  # whatever the command says, for it is that of the run before
-        parsed[3].eval_strategy, parsed[3].eval_on_start = IntervalStrategy.NO, False
-        parsed[3].load_best_model_at_end, parsed[3].early_stopping_patience = False, 0
-        if parsed[3].save_strategy == SaveStrategy.BEST:
-            parsed[3].save_strategy = SaveStrategy.EPOCH
-    parsed[0].command = command_line({"recipe": peeked.recipe} | changed)
+    data, _, _, training = parsed
+    if data.refit:  # whatever the command says, for it is that of the run before
+        training.eval_strategy, training.eval_on_start = IntervalStrategy.NO, False
+        training.load_best_model_at_end, training.early_stopping_patience = False, 0
+        if training.save_strategy == SaveStrategy.BEST:
+            training.save_strategy = SaveStrategy.EPOCH
+    data.command = command_line({"recipe": peeked.recipe} | changed)
     return parsed
 
 

@@ -177,8 +177,8 @@ def prepare(
         if start:
             check_unheard(start.source, start.report, facts)
         labels = clips.features["label"].names
-        teachers = load_teachers(training, facts, labels)
         before = report_before(data, options, training, facts) if data.refit else None
+        teachers = load_teachers(training, facts, labels)
         if not training.resume_from_checkpoint:
             report = Path(options.results_dir) / run_name(data, options, training)
             refuse_to_overwrite(report, data.command, fine_tuned_from(options), taught_by(training))
@@ -259,14 +259,14 @@ def report_before(data: DataArguments, options: ModelArguments, training: SERTra
     """The report of the run with the same settings, whose dev part is now trained on."""
     if data.protocol == "leaky":
         raise ValueError("--refit would train on the test part, which is the dev part of leaky; leave it out")
-    report = Path(options.results_dir) / run_name(replace(data, refit=False), options, training) / REPORT
-    if not report.is_file():
-        raise ValueError(f"--refit follows a run that has chosen on the dev part: run this without it first ({report})")
-    earlier = json.loads(report.read_text(encoding="utf-8"))
+    folder = Path(options.results_dir) / run_name(replace(data, refit=False), options, training)
+    earlier, place = read_report(folder), folder / REPORT
+    if earlier is None:
+        raise ValueError(f"--refit follows a run that has chosen on the dev part: run this without it first ({place})")
     if "temperature" not in earlier:
-        raise ValueError(f"--refit: {report} is an older report, without a temperature; run that command again")
-    if (earlier["processes"] or 1) != training.world_size:
-        raise ValueError(f"--refit expects as many processes as the run before it had: {earlier['processes'] or 1}")
+        raise ValueError(f"--refit: {place} is an older report, without a temperature; run that command again")
+    if earlier["processes"] != training.world_size:
+        raise ValueError(f"--refit expects as many processes as the run before it had: {earlier['processes']}")
     if difference := different(earlier, facts | {"refit": None}):
         raise ValueError(f"--refit: the run before it was trained {difference}; run it again")
     if not alike(earlier, data.command, fine_tuned_from(options), taught_by(training)):
@@ -276,15 +276,18 @@ def report_before(data: DataArguments, options: ModelArguments, training: SERTra
 
 def refuse_to_overwrite(folder: Path, command: str, tuned_from: str | None, taught_by: list[str]) -> None:
     """Keep the report of a run that said otherwise; a run may take the place of an earlier one of its own kind."""
-    report = folder / REPORT
-    if not report.is_file():
-        return
-    earlier = json.loads(report.read_text(encoding="utf-8"))
-    if not alike(earlier, command, tuned_from, taught_by):
+    earlier = read_report(folder)
+    if earlier is not None and not alike(earlier, command, tuned_from, taught_by):
         raise ValueError(
             f"{folder} holds the report of another run ({told(earlier)}); "
             "set another --results_dir, or remove that folder"
         )
+
+
+def read_report(folder: Path) -> dict | None:
+    """The report in a folder of this machine; None if there is none."""
+    path = folder / REPORT
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def alike(report: dict, command: str, tuned_from: str | None, taught_by: list[str]) -> bool:
@@ -320,8 +323,8 @@ def check_selection(training: SERTrainingArguments, *, refit: bool) -> None:
 
 def check_kept(folder: Path) -> None:
     """Refuse to let a model take the place of that of the run before it."""
-    report = folder / REPORT
-    if report.is_file() and not json.loads(report.read_text(encoding="utf-8")).get("refit"):
+    earlier = read_report(folder)
+    if earlier is not None and not earlier.get("refit"):
         raise ValueError(f"{folder} holds the model of the run before --refit; set another --model_dir")
 
 
