@@ -5,6 +5,7 @@ python -m ser.regenerate    # or: make results
 
 import csv
 import json
+from collections.abc import Iterator
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from ser.tables import page_figures
 from ser.tables import paired_differences
 from ser.tables import protocol_table
 from ser.tables import recipe_table
+from ser.tables import refit_table
 from ser.tables import robustness_table
 from ser.tables import sentences_figures
 from ser.tables import variant_table
@@ -59,6 +61,9 @@ Accuracy, 95 % interval over the actors:
 ## Variants
 
 {variants}
+## With the dev part, too
+
+{refits}
 ## The bundled models in noise, rooms and lines
 
 {conditions}
@@ -133,6 +138,22 @@ def read_hits(root: Path) -> tuple[dict[str, np.ndarray], Sequence[str]]:
     return hits, clips
 
 
+def read_refits(folder: Path) -> Iterator[tuple[dict, Predictions, Predictions]]:
+    """The report of each run below `folder` with `--refit`, and what the run before it and it made of the test part.
+
+    Raises:
+        ValueError: They have other test parts.
+    """
+    for path in sorted(folder.glob("[!.]*/[!.]*/[!.]*/results.json")):
+        before = path.parent.with_name(path.parent.name.replace("refit-", "", 1))
+        if before == path.parent or not (before / "predictions.csv").exists():
+            continue
+        predictions = [read_predictions(run) for run in (before, path.parent)]
+        if predictions[0].clips != predictions[1].clips:
+            raise ValueError(f"expected the same test part in {before} and {path.parent}")
+        yield json.loads(path.read_text(encoding="utf-8")), *predictions
+
+
 def replace_block(text: str, name: str, block: str) -> str:
     """`text` with what stands between the two markers of a block replaced.
 
@@ -179,6 +200,7 @@ def regenerate(root: Path) -> dict[Path, str]:
         copies=copies,
         conditions=robustness_table(sturdy) + ROBUSTNESS_LEGEND,
         variants=variant_table(results),
+        refits=refit_table(read_refits(root / "results")),
     )
     texts = {root / "results/README.md": text, readme: readme_text}
     for folder in bundled_models(root):

@@ -39,8 +39,7 @@ ON_EMODB = {
     },
 }
 CROSS_FITTED = {"flagship-distilled": {"variant": "labels-alone"}}  # teachers of its variant of that name
-REFIT = ("cnn1d", "flagship", "flagship-distilled")
-REFIT_ON_EMODB = ("flagship-distilled",)
+REFIT = ("cnn1d", "flagship", "flagship-distilled")  # on unseen speakers
 ON_FOLDS = {"cnn2d": {}, "flagship-distilled": {"variant": "labels-alone"}}  # whose teachers know another split
 
 
@@ -52,6 +51,7 @@ def variants(recipe: str) -> list[str]:
 def plan(recipe: str) -> Iterator[dict]:
     """Arguments of `train.py`, corpus folders aside, for each run of a recipe."""
     budget = {} if torch.cuda.is_available() else load_recipe(recipe).budget_without_gpu
+    again = ({}, {"refit": True}) if recipe in REFIT else ({},)
     if load_recipe(recipe).corpus == "emodb":
         yield {"recipe": recipe, "protocol": "random"}
         yield from ({"recipe": recipe, "fold": fold} for fold in range(1, EMODB_SPEAKERS + 1))
@@ -66,11 +66,12 @@ def plan(recipe: str) -> Iterator[dict]:
         yield from ({"recipe": recipe, "held_out": fifth} | CROSS_FITTED[recipe] for fifth in range(1, FIFTHS + 1))
     yield from ({"recipe": recipe, "variant": variant, "seed": 0} for variant in variants(recipe))
     if recipe in ON_FOLDS:
-        yield from ({"recipe": recipe, "protocol": name, "fold": fold} | ON_FOLDS[recipe] for name, fold in FOLDS)
+        for name, fold in FOLDS:
+            yield from ({"recipe": recipe, "protocol": name, "fold": fold} | ON_FOLDS[recipe] | more for more in again)
     if recipe in ON_EMODB:
         run = {"recipe": recipe, "corpus": "emodb", "protocol": "loso"} | ON_EMODB[recipe]
-        for again in ({}, {"refit": True}) if recipe in REFIT_ON_EMODB else ({},):
-            yield from (run | {"fold": fold} | again for fold in range(1, EMODB_SPEAKERS + 1))
+        for fold in range(1, EMODB_SPEAKERS + 1):
+            yield from (run | {"fold": fold} | more for more in again)
         yield run | {"protocol": "random"}
     if recipe in LEAKY:
         yield {"recipe": recipe, "protocol": "leaky", "seed": 0}

@@ -99,6 +99,12 @@ that were not measured of all its rows (`ser.robustness`; of dev clips with `--p
 other corpora (`ser.cross_corpus`) tell what a change does elsewhere; no row of this table was chosen by them. What the
 recipe owes to them stands below the next table.
 """
+REFIT_COLUMNS = ("recipe", "corpus", "protocol", "runs", "before", "refit", "difference")
+REFIT_LEGEND = """
+Accuracy on the very same test clips before and after `--refit`: the same settings, then trained on the training and
+the dev part together. Difference: with its 95 % interval, the bootstrap over the test actors (over folds where each
+is of one).
+"""
 SHOWN = (
     "clean",
     "pink noise, 10 dB",
@@ -220,6 +226,33 @@ def _variant_row(runs: list[dict], base: list[dict], conditions: list[dict], cor
     ]
 
 
+def refit_table(refits: Iterable[tuple[dict, Predictions, Predictions]]) -> str:
+    """One Markdown row for what was trained on the dev part, too: accuracy before and after, and the difference.
+
+    Args:
+        refits: Of each such run its report, and what the run before it and itself made of the test part.
+    """
+    groups = defaultdict(list)
+    for run, before, after in refits:
+        groups[_system(run | {"refit": None})].append((run, before.hits, after.hits, _drawn_again(run, after)))
+    rows = []
+    for system, folds in groups.items():
+        runs, *parts = zip(*folds, strict=True)
+        first, second, drawn = map(np.concatenate, parts)
+        low, high = mean_interval(second.astype(float) - first, drawn)
+        rows.append([f"`{system.name}`", system.corpus, f"`{system.protocol}`", summarize(list(runs))["runs"]])
+        rows[-1] += [f"{hits.mean():.3f}" for hits in (first, second)]
+        rows[-1].append(f"{second.mean() - first.mean():+.3f} ({low:+.3f} to {high:+.3f})")
+    return _markdown(REFIT_COLUMNS, rows) + REFIT_LEGEND
+
+
+def _drawn_again(run: dict, predictions: Predictions) -> np.ndarray:
+    """What the bootstrap draws, of each clip: its actor, or its fold where that has only one."""
+    if run["interval_over"] == "actors":
+        return _actors(predictions.clips)
+    return np.full(len(predictions.clips), run["fold"]) if run["fold"] else np.asarray(predictions.clips)
+
+
 def summarize(runs: list[dict]) -> dict:
     """Runs of one recipe under one protocol as one: folds put together, then the mean over seeds."""
     seeds = defaultdict(list)
@@ -236,14 +269,21 @@ def summarize(runs: list[dict]) -> dict:
         "most_confused": next(iter(tests[0]["most_confused"]), None),
         "parameters": first["parameters"],
         "listeners": None if None in listeners else np.mean(listeners),
-        "runs": f"{len(tests)} seed{'s' * (len(tests) > 1)}"
-        + (f", {len(runs) // len(tests)} folds" if len(runs) > len(tests) else ""),
+        "runs": f"{len(tests)} seed{'s' * (len(tests) > 1)}{_folds(runs)}",
         "training": f"{np.mean(times) / 60:.0f} min, {first['device']}"
         + (f", {first['threads']} thread{'s' * (first['threads'] > 1)}" if first["device"] == "cpu" else ""),
         "peak_memory": max((run["peak_memory_gib"] for run in runs if run["peak_memory_gib"]), default=None),
         "reduced": f"reduced: {share:.0%} of the clips, {max(epochs):.0f} epochs" if share < 1 else "",
         "changed": _changed(first),
     }
+
+
+def _folds(runs: list[dict]) -> str:
+    """How many folds there are of a figure; which ones, if some before the last of them are missing."""
+    numbers = sorted({run["fold"] for run in runs if run["fold"]})
+    if len(numbers) > 1 and numbers[-1] == len(numbers):
+        return f", {len(numbers)} folds"
+    return f", fold{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}" if numbers else ""
 
 
 def _pooled(folds: list[dict]) -> dict:
@@ -579,6 +619,7 @@ __all__ = [
     "paired_differences",
     "protocol_table",
     "recipe_table",
+    "refit_table",
     "robustness_table",
     "sentences_figures",
     "variant_table",

@@ -38,14 +38,14 @@ def test_every_recipe_has_a_figure_for_the_same_and_for_unseen_speakers():
         variants = [run["variant"] for run in on_crema_d if "variant" in run and not run.keys() & {"fold", "held_out"}]
         assert [*variants, small] == list(load_recipe(runs[0]["recipe"]).variants)
         chosen = [run for run in on_emodb if "refit" not in run]
-        again = [run["fold"] for run in on_emodb if "refit" in run]
-        assert again == (list(range(1, 11)) if runs is distilled else [])
+        assert [run["fold"] for run in on_emodb if "refit" in run] == list(range(1, 11))
         assert [(run["variant"], run["corpus"], run["protocol"], run.get("fold")) for run in chosen] == [
             *((small, "emodb", "loso", fold) for fold in range(1, 11)),
             (small, "emodb", "random", None),
         ]
     folds = [run for run in distilled if "fold" in run and "corpus" not in run]
     assert {run["variant"] for run in folds} == {"labels-alone"}  # teachers know no fold
+    assert all(run | {"refit": True} == again for run, again in zip(folds[::2], folds[1::2], strict=True))
     teachers = [run for run in distilled if "held_out" in run]
     assert [run["held_out"] for run in teachers] == [1, 2, 3, 4, 5]
     assert distilled.index(teachers[-1]) < distilled.index(

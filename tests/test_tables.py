@@ -10,6 +10,7 @@ from conftest import ROOT
 from ser.model_card import render_card
 from ser.plots import plot_side_by_side
 from ser.regenerate import read_predictions
+from ser.regenerate import read_refits
 from ser.tables import Predictions
 from ser.tables import copies_figures
 from ser.tables import corpora_table
@@ -18,6 +19,7 @@ from ser.tables import noise_floor_figures
 from ser.tables import paired_differences
 from ser.tables import protocol_table
 from ser.tables import recipe_table
+from ser.tables import refit_table
 from ser.tables import robustness_table
 from ser.tables import sentences_figures
 from ser.tables import summarize
@@ -63,6 +65,8 @@ def test_folds_are_put_together_before_the_figure():
     assert summary["uar"] == pytest.approx(0.25)
     assert summary["interval"].tolist() == [0, 1]  # over folds: both drawn wrong, or both right
     assert summary["runs"] == "1 seed, 2 folds"
+    assert summarize([runs[0] | {"fold": fold} for fold in (1, 3)])["runs"] == "1 seed, folds 1, 3"
+    assert summarize([runs[0] | {"fold": 2, "seed": seed} for seed in (0, 1)])["runs"] == "2 seeds, fold 2"
 
 
 def test_where_actors_are_known_they_are_drawn_again_and_not_folds():
@@ -180,6 +184,19 @@ def test_what_was_trained_on_the_dev_part_too_has_a_row_of_its_own():
     assert folds_figures(folds, "actor-5fold").startswith("- `cnn2d, votes, refit`: UAR ")
 
 
+def test_training_on_the_dev_part_too_is_judged_on_the_same_clips():
+    clips, labels = [f"100{actor}_{clip}" for actor in (1, 2) for clip in (0, 1)], np.zeros(4, dtype=int)
+    before, after = (Predictions(clips, labels, np.array(guesses)) for guesses in ([0, 1, 0, 1], [0, 0, 0, 1]))
+    run = changed(variant="votes", refit=True, protocol="actor-5fold")
+    refits = [(run | {"fold": 1}, before, after), (run | {"fold": 2}, after, after)]
+    (row,) = rows(refit_table([*refits]).partition("\n\n")[0])
+    assert row[:4] == ["`cnn2d, votes`", "CREMA-D", "`actor-5fold`", "1 seed, 2 folds"]
+    assert row[4:] == ["0.625", "0.750", "+0.125 (+0.000 to +0.250)"]  # actor 1001 alone is drawn twice, or not at all
+    loso = [({**run, "protocol": "loso", "fold": fold, "interval_over": "clips"}, before, after) for fold in (1, 2)]
+    (row,) = rows(refit_table(loso).partition("\n\n")[0])
+    assert row[6] == "+0.250 (+0.250 to +0.250)"  # folds are drawn, which are alike
+
+
 def test_a_run_that_says_otherwise_than_its_recipe_is_marked_and_gives_way_to_one_that_does_not():
     shorter = changed(command=RESULTS["command"] + " --num_train_epochs 5.0 --disable_tqdm True", accuracy=0.3)
     (row,) = rows(recipe_table([shorter]))
@@ -238,6 +255,21 @@ def test_several_models_together_answer_by_their_mean_probability(tmp_path):
     assert read_predictions(tmp_path / "one", tmp_path / "two").hits.tolist() == [True, True]
     with pytest.raises(ValueError, match="the same test part"):
         read_predictions(tmp_path / "one", tmp_path / "other")
+
+
+def test_a_refit_is_found_beside_the_run_before_it(tmp_path):
+    folder = tmp_path / "cnn2d/actor-5fold"
+    runs = {"fold-1-seed-0": "0.6,0.4", "fold-1-refit-seed-0": "0.1,0.9", "fold-2-refit-seed-0": "1,0"}
+    for name, guesses in runs.items():
+        (folder / name).mkdir(parents=True)
+        (folder / name / "predictions.csv").write_text(f"clip,label,anger,sad\na,sad,{guesses}\n")
+        (folder / name / "results.json").write_text(json.dumps({"seed": name}))
+    ((run, before, after),) = read_refits(tmp_path)  # of the second fold, the run before it is missing
+    assert run == {"seed": "fold-1-refit-seed-0"}
+    assert (before.hits.tolist(), after.hits.tolist()) == ([False], [True])
+    (folder / "fold-1-seed-0/predictions.csv").write_text("clip,label,anger,sad\nb,sad,0,1\n")
+    with pytest.raises(ValueError, match="expected the same test part"):
+        list(read_refits(tmp_path))
 
 
 def test_clips_known_from_training_are_told_from_the_others():
