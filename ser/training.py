@@ -459,7 +459,7 @@ def load_start(options: ModelArguments) -> Start:
     except ValueError as error:
         raise ValueError(f"--model_name_or_path: {error}") from error
     model.config.calibration_temperature = 1.0  # of the old weights
-    return Start(source, extractor, model.to(memory_format=torch.channels_last), report)
+    return Start(source, extractor, model, report)
 
 
 def trained_name(source: str) -> str:
