@@ -12,28 +12,28 @@ from pathlib import Path
 import numpy as np
 
 from ser.files import write_text
+from ser.in_words import benchmark_figures
+from ser.in_words import copies_figures
+from ser.in_words import folds_figures
+from ser.in_words import noise_floor_figures
+from ser.in_words import page_figures
+from ser.in_words import paired_differences
+from ser.in_words import sentences_figures
 from ser.model_card import MEASURED
 from ser.model_card import card_of
 from ser.model_card import measured
 from ser.plots import plot_side_by_side
 from ser.recipes.flagship_distilled import RECIPE
+from ser.summaries import Predictions
 from ser.tables import PROTOCOL_LEGEND
 from ser.tables import RECIPE_LEGEND
 from ser.tables import ROBUSTNESS_LEGEND
 from ser.tables import SHOWN
-from ser.tables import Predictions
-from ser.tables import benchmark_figures
-from ser.tables import copies_figures
 from ser.tables import corpora_table
-from ser.tables import folds_figures
-from ser.tables import noise_floor_figures
-from ser.tables import page_figures
-from ser.tables import paired_differences
 from ser.tables import protocol_table
 from ser.tables import recipe_table
 from ser.tables import refit_table
 from ser.tables import robustness_table
-from ser.tables import sentences_figures
 from ser.tables import variant_table
 
 ROOT = Path(__file__).parent.parent

@@ -1,28 +1,29 @@
-"""Tables of results: one row for each recipe, and one for each recipe and protocol."""
+"""Tables of figures, as Markdown, and what stands below them."""
 
-from collections import Counter
 from collections import defaultdict
 from collections.abc import Iterable
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from sklearn.metrics import f1_score
 
-from ser.arguments import changes
 from ser.corpora.splits import PROTOCOLS
-from ser.evaluation import bootstrap_interval
 from ser.evaluation import mean_interval
-from ser.evaluation import most_confused
 from ser.model_card import CLEAN
 from ser.model_card import mean_when_changed
-from ser.predict import MODEL
 from ser.recipes import Recipe
 from ser.recipes import load_recipe
+from ser.summaries import CREMA_D
+from ser.summaries import LEAKY
+from ser.summaries import RANDOM
+from ser.summaries import UNSEEN
+from ser.summaries import VARIANTS_PROTOCOL
+from ser.summaries import Predictions
+from ser.summaries import System
+from ser.summaries import actors_of
+from ser.summaries import grouped
+from ser.summaries import summarize
+from ser.summaries import system_of
 
-CREMA_D = "CREMA-D"  # reports older than the second corpus do not name theirs
-UNSEEN, RANDOM, LEAKY, SENTENCES, KNOWN = "tfds", "random-70-30", "leaky", "new-sentences", "random"
 RECIPE_COLUMNS = (
     "recipe",
     "printed by its authors",
@@ -79,7 +80,6 @@ Peak memory: of the process on its machine; beside a GPU, that of the GPU is not
 ([short trainings of each recipe on a CPU](benchmarks.md#memory)).
 Listeners: share of single audio-only votes of CREMA-D's raters that name the intended emotion, on the same test clips.
 """
-VARIANTS_PROTOCOL = "tfds"
 VARIANT_COLUMNS = (
     "recipe",
     "variant",
@@ -138,26 +138,13 @@ whole.
 """
 
 
-class Predictions(NamedTuple):
-    """What a model made of the test part: names of its clips, their labels and its guesses, `(clips,)`."""
-
-    clips: Sequence[str]
-    labels: np.ndarray
-    guesses: np.ndarray
-
-    @property
-    def hits(self) -> np.ndarray:
-        """Whether it was right, shape `(clips,)`."""
-        return self.labels == self.guesses
-
-
 def recipe_table(results: list[dict]) -> str:
     """One Markdown row for each recipe on CREMA-D: what was printed, what clean, honest and leaky splits give.
 
     The most accurate on unseen speakers comes first, those with a reduced budget last.
     """
     groups: defaultdict[str, dict[str, dict]] = defaultdict(dict)
-    for system, runs in sorted(_grouped(results).items(), key=lambda item: (item[0].share, not item[0].changed)):
+    for system, runs in sorted(grouped(results).items(), key=lambda item: (item[0].share, not item[0].changed)):
         if system.corpus == CREMA_D and system.protocol in (UNSEEN, RANDOM, LEAKY):  # folds stand in the other table
             groups[system.name][system.protocol] = summarize(runs)  # the full, unchanged run last: it takes the place
     rows = [(group.get(UNSEEN), name, group) for name, group in groups.items()]
@@ -165,11 +152,45 @@ def recipe_table(results: list[dict]) -> str:
     return _markdown(RECIPE_COLUMNS, [_recipe_row(name, unseen, group) for unseen, name, group in rows])
 
 
+def _recipe_row(name: str, unseen: dict | None, group: dict[str, dict]) -> list[str]:
+    recipe, any_protocol = _recipe_of(name), next(iter(group.values()))
+    leaky = group.get(LEAKY)
+    return [
+        f"`{name}`",
+        f"{recipe.printed_accuracy:.3f}" if recipe.printed_accuracy else "",
+        figure(group.get(RANDOM)),
+        figure(unseen, bold=True),
+        f"invalid: {figure(leaky)}" if leaky else "",
+        f"{(unseen or any_protocol)['parameters']:,}",
+        (unseen or any_protocol)["training"],
+        _confusion(unseen or any_protocol, recipe.printed_confusion),
+    ]
+
+
 def protocol_table(results: list[dict]) -> str:
     """One Markdown row for each recipe and protocol, the most accurate recipe of a protocol first."""
-    summaries = [(system, summarize(runs)) for system, runs in _grouped(results).items()]
+    summaries = [(system, summarize(runs)) for system, runs in grouped(results).items()]
     summaries.sort(key=lambda item: (item[0].corpus, PROTOCOLS.index(item[0].protocol), -item[1]["accuracy"]))
     return _markdown(PROTOCOL_COLUMNS, [_protocol_row(system, summary) for system, summary in summaries])
+
+
+def _protocol_row(system: System, summary: dict) -> list[str]:
+    low, high = summary["interval"]
+    return [
+        f"`{system.name}`",
+        system.corpus,
+        f"`{system.protocol}`",
+        _rests_on(summary),
+        ("invalid: {:.3f}" if system.protocol == LEAKY else "**{:.3f}**").format(summary["accuracy"]),
+        f"{low:.3f} to {high:.3f}",
+        f"{summary['uar']:.3f}",
+        f"{summary['macro_f1']:.3f}",
+        "" if summary["listeners"] is None else f"{summary['listeners']:.3f}",
+        f"{summary['parameters']:,}",
+        f"{summary['peak_memory']:.1f} GiB" if summary["peak_memory"] else "",
+        summary["training"],
+        _confusion(summary, _recipe_of(system.name).printed_confusion),
+    ]
 
 
 def variant_table(results: list[dict]) -> str:
@@ -180,8 +201,8 @@ def variant_table(results: list[dict]) -> str:
     """
     groups = defaultdict(list)
     for run in results:
-        judged = run["protocol"] == VARIANTS_PROTOCOL and not run.get("refit")
-        if judged and _name(run) == run["recipe"] and not _changed(run):
+        system = system_of(run | {"variant": None})
+        if system.protocol == VARIANTS_PROTOCOL and (system.name, system.changed) == (run["recipe"], ""):
             groups[run["recipe"], run.get("variant")].append(run)
     shown = [key for key in groups if key[1] or any(recipe == key[0] and variant for recipe, variant in groups)]
     shown.sort(key=lambda key: (key[0], key[1] or ""))
@@ -220,7 +241,7 @@ def _variant_row(runs: list[dict], base: list[dict], conditions: list[dict], cor
         f"{len(runs)}",
         f"{uar:.3f}" + (f" ({uar - of_base:+.3f})" if variant and base else ""),
         *("" if (mean := mean_when_changed(each)) is None else f"{mean:.3f}" for each in conditions),
-        ", ".join(f"{name} {_with_interval(figures)}" for name, figures in corpora.items()),
+        ", ".join(f"{name} {with_interval(figures)}" for name, figures in corpora.items()),
         f"{runs[0]['parameters']:,}",
         f"{np.mean([run['wall_time_seconds'] for run in runs]) / 60:.0f} min",
     ]
@@ -234,7 +255,7 @@ def refit_table(refits: Iterable[tuple[dict, Predictions, Predictions]]) -> str:
     """
     groups = defaultdict(list)
     for run, before, after in refits:
-        groups[_system(run | {"refit": None})].append((run, before.hits, after.hits, _drawn_again(run, after)))
+        groups[system_of(run | {"refit": None})].append((run, before.hits, after.hits, _drawn_again(run, after)))
     rows = []
     for system, folds in groups.items():
         runs, *parts = zip(*folds, strict=True)
@@ -249,60 +270,8 @@ def refit_table(refits: Iterable[tuple[dict, Predictions, Predictions]]) -> str:
 def _drawn_again(run: dict, predictions: Predictions) -> np.ndarray:
     """What the bootstrap draws, of each clip: its actor, or its fold where that has only one."""
     if run["interval_over"] == "actors":
-        return _actors(predictions.clips)
+        return actors_of(predictions.clips)
     return np.full(len(predictions.clips), run["fold"]) if run["fold"] else np.asarray(predictions.clips)
-
-
-def summarize(runs: list[dict]) -> dict:
-    """Runs of one recipe under one protocol as one: folds put together, then the mean over seeds."""
-    seeds = defaultdict(list)
-    for run in runs:
-        seeds[run["seed"], run["split_seed"]].append(run)
-    tests = [_pooled(folds) if len(folds) > 1 else folds[0] for folds in seeds.values()]
-    first, epochs = runs[0], [run["history"][-1]["epoch"] for run in runs]
-    share = first.get("share_of_clips", 1.0)
-    listeners = [run["human_single_vote_accuracy"] for run in runs]
-    times = [run["wall_time_seconds"] for run in runs if run["device"] == first["device"]]
-    return {
-        **{name: np.mean([test[name] for test in tests]) for name in ("accuracy", "uar", "macro_f1")},
-        "interval": np.mean([test["interval_95"]["accuracy"] for test in tests], axis=0),
-        "most_confused": next(iter(tests[0]["most_confused"]), None),
-        "parameters": first["parameters"],
-        "listeners": None if None in listeners else np.mean(listeners),
-        "runs": f"{len(tests)} seed{'s' * (len(tests) > 1)}{_folds(runs)}",
-        "training": f"{np.mean(times) / 60:.0f} min, {first['device']}"
-        + (f", {first['threads']} thread{'s' * (first['threads'] > 1)}" if first["device"] == "cpu" else ""),
-        "peak_memory": max((run["peak_memory_gib"] for run in runs if run["peak_memory_gib"]), default=None),
-        "reduced": f"reduced: {share:.0%} of the clips, {max(epochs):.0f} epochs" if share < 1 else "",
-        "changed": _changed(first),
-    }
-
-
-def _folds(runs: list[dict]) -> str:
-    """How many folds there are of a figure; which ones, if some before the last of them are missing."""
-    numbers = sorted({run["fold"] for run in runs if run["fold"]})
-    if len(numbers) > 1 and numbers[-1] == len(numbers):
-        return f", {len(numbers)} folds"
-    return f", fold{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}" if numbers else ""
-
-
-def _pooled(folds: list[dict]) -> dict:
-    """Figures of several test parts put together, with the bootstrap over their actors, or over folds of one each."""
-    matrices = np.array([run["confusion_matrix"] for run in folds])  # (folds, labels, labels)
-    names, matrix = folds[0]["labels"], matrices.sum(0)
-    if all("predictions" in run for run in folds):
-        clips, label, heard_as = map(np.concatenate, zip(*(run["predictions"] for run in folds), strict=True))
-        group = _actors(clips)
-    else:
-        indices = np.indices(matrices.shape).reshape(3, -1)
-        group, label, heard_as = (np.repeat(index, matrices.ravel()) for index in indices)
-    return {
-        "accuracy": np.trace(matrix) / matrix.sum(),
-        "uar": np.mean(np.diag(matrix) / matrix.sum(1)),
-        "macro_f1": f1_score(label, heard_as, average="macro"),
-        "interval_95": bootstrap_interval(label, heard_as, group, num_labels=len(names)),
-        "most_confused": most_confused(matrix, names),
-    }
 
 
 def robustness_table(models: dict[str, dict[str, dict]], conditions: Sequence[str] | None = None) -> str:
@@ -324,85 +293,6 @@ def robustness_table(models: dict[str, dict[str, dict]], conditions: Sequence[st
     return _markdown(("condition", *(f"`{name}`" for name in models)), rows)
 
 
-def paired_differences(hits: dict[str, np.ndarray], clips: Sequence[str]) -> str:
-    """How much more often the default model is right than each other one on the same clips, in words.
-
-    Args:
-        hits: By the name of a model as Markdown, whether it was right, shape `(clips,)`.
-        clips: Names of the clips of CREMA-D, which begin with the actor.
-    """
-    name, actors = f"`{Path(MODEL).name}`", _actors(clips)
-    changes = {other: hits[name].astype(float) - right for other, right in hits.items() if other != name}
-    parts = [
-        f"{other} {change.mean():+.3f} ({low:+.3f} to {high:+.3f})"
-        for other, change in changes.items()
-        for low, high in [mean_interval(change, actors)]
-    ]
-    return (
-        f"Accuracy of {name} less that of {', '.join(parts)}:\n"
-        f"the same {len(actors):,} clean clips (`tfds`), one seed each, 95 % interval over the actors.\n"
-    )
-
-
-def folds_figures(results: list[dict], protocol: str) -> str:
-    """What recipes reach under a protocol whose folds test each speaker once, and with known speakers, in words."""
-    groups = _grouped(results)
-    summaries = [(system, summarize(runs)) for system, runs in groups.items() if system.protocol == protocol]
-    lines = []
-    for system, summary in sorted(summaries, key=lambda item: -item[1]["accuracy"]):
-        lines.append(_in_words(system.name, summary))
-        if known := groups.get(system._replace(protocol=KNOWN)):
-            lines.append(f"  (the same speakers in training and test, `{KNOWN}`: {_figure(summarize(known))})")
-    return "\n".join([*lines, ""])
-
-
-def sentences_figures(results: list[dict]) -> str:
-    """What recipes reach on sentences that nobody says in training, and where they are said there, in words."""
-    lines = []
-    for system, runs in _grouped(results).items():
-        if system.protocol != SENTENCES:
-            continue
-        lines.append(_in_words(system.name, summarize(runs)))
-        heard = [run for run in results if _system(run) == system._replace(protocol=UNSEEN)]
-        if sum(run["test_clips"] for run in heard) == sum(run["test_clips"] for run in runs):  # the very same clips
-            lines.append(f"  (the same clips, their sentences heard in training: {summarize(heard)['accuracy']:.3f})")
-    return "\n".join([*lines, ""])
-
-
-def _in_words(name: str, summary: dict) -> str:
-    return f"- `{name}`: UAR {summary['uar']:.3f}, accuracy {_figure(summary)}"
-
-
-def copies_figures(runs: dict[str, Predictions]) -> str:
-    """How a leaky split inflates the figures of a recipe: clips that training had a copy of, and the others, in words.
-
-    Args:
-        runs: By recipe, on the test part, where a clip stands twice if neither of its copies is in training.
-    """
-    lines = []
-    for name, predictions in runs.items():
-        clips, hits = predictions.clips, predictions.hits
-        times, actors = Counter(clips), _actors(clips)
-        known, printed = np.array([times[clip] == 1 for clip in clips]), _recipe_of(name).printed_accuracy
-        beside = f" (its authors print {printed:.3f})" if printed else ""
-        of_known, of_others = (_share_right(hits, actors, chosen) for chosen in (known, ~known))
-        lines += [
-            f"- `{name}`: {hits.mean():.3f} in all{beside}, which is",
-            f"  {of_known} on the {known.sum():,} test clips whose copy is in the training part",
-            f"  and {of_others} on the {(~known).sum():,} others.",
-        ]
-    return "\n".join([*lines, ""])
-
-
-def _share_right(hits: np.ndarray, actors: np.ndarray, chosen: np.ndarray) -> str:
-    interval = mean_interval(hits[chosen].astype(float), actors[chosen])
-    return _with_interval({"accuracy": hits[chosen].mean(), "interval_95": {"accuracy": interval}})
-
-
-def _actors(clips: Iterable[str]) -> np.ndarray:
-    return np.array([clip.split("_")[0] for clip in clips])
-
-
 def corpora_table(models: dict[str, dict[str, dict]]) -> str:
     """Three Markdown rows for each corpus that no model was trained on: accuracy, a simple baseline, what is overheard.
 
@@ -415,7 +305,7 @@ def corpora_table(models: dict[str, dict[str, dict]]) -> str:
         one = next(each for each in measured if each)
         clips, speakers = one["clips"], one["speakers"]
         rows.append([corpus, f"{clips:,}", f"{speakers or 'unknown'}"])
-        rows[-1] += [f"{_with_interval(each)}, UAR {each['uar']:.3f}" if each else "" for each in measured]
+        rows[-1] += [f"{with_interval(each)}, UAR {each['uar']:.3f}" if each else "" for each in measured]
         (label, most), labels = max(one["intended"].items(), key=lambda item: item[1]), len(one["labels"])
         always = f"{most / clips:.3f}, UAR {1 / labels:.3f}"
         rows.append([f"always {label}", "", "", *(always if each else "" for each in measured)])
@@ -423,153 +313,15 @@ def corpora_table(models: dict[str, dict[str, dict]]) -> str:
     return _markdown(("corpus", "clips", "speakers", *(f"`{name}`" for name in models)), rows)
 
 
-def noise_floor_figures(report: dict) -> str:
-    """What `ser.noise_floor` measured, in words."""
-    own, other = (_with_interval(report[name]) for name in ("own_noise", "other_noise"))
-    medians = sorted((levels["0.5"], name) for name, levels in report["below_the_voice_db"].items())
-    (loud, loudest), (quiet, quietest) = medians[0], medians[-1]
-    lines = [
-        f"Between the words, the noise of the room lies {-loud:.0f} dB below the voice in a clip of {loudest}, and",
-        f"{-quiet:.0f} dB below it in one of {quietest} (medians). A linear classifier that sees only these frames",
-        f"names the emotion of unseen actors with an accuracy of {own} (`{report['protocol']}`,",
-        f"{report['own_noise']['test_clips']:,} clips, six emotions); with another noise in its place, of {other};",
-        f"always naming the commonest emotion has {report['always_the_commonest']:.3f}",
-        "([noise_floor.json](results/noise_floor.json)).",
-    ]
-    return "\n".join([*lines, ""])
+def _too_often(figures: dict) -> str:
+    """The label that a model answers most in excess, and how often it should have."""
+    excess = {name: count - figures["intended"][name] for name, count in figures["answered"].items()}
+    name = max(excess, key=excess.__getitem__)
+    answered, intended = (100 * figures[what][name] / figures["clips"] for what in ("answered", "intended"))
+    return f"{name}: {answered:.0f} %, intended {intended:.0f} %"
 
 
-def page_figures(page: dict, load: dict) -> str:
-    """What `benchmarks/page.py` and `benchmarks/load.py` measured, in words."""
-    grown = load["memory_end_mib"] - load["memory_after_30_s_mib"]
-    lines = [
-        f"From the end of a recording of 3 s to the bars it takes {page['clip_3s_ms_p50']} ms",
-        f"(`{page['model']}`, median; browser and server on the same {page['cores']} cores),",
-        f"half an hour of speech {page['file_30min_s']:.0f} s,",
-        f"and the page is ready {page['ready_s']:.1f} s after the libraries' imports.",
-        f"{load['clients']} clients at once for {load['seconds']} s asked {load['requests']:,} times:",
-        f"{load['wrong']} wrong answers, {load['lost']} lost, half of them within {load['p50_ms'] / 1000:.1f} s;",
-        f"memory changed by {grown:+d} MiB after the first 30 s",
-        "([page.json](results/benchmarks/page.json), [load.json](results/benchmarks/load.json)).",
-    ]
-    return "\n".join([*lines, ""])
-
-
-def benchmark_figures(features: dict, training: dict, inference: dict, one_core: dict) -> str:
-    """What `benchmarks/features.py`, `training.py`, `inference.py` and `one_core.py` measured, in words."""
-    mel = features["threads"]["1"]["log-mel (cnn2d)"]["ratios"]["librosa"]["median"]
-    epochs = {name: run["ratios"] for name, run in training["recipes"].items()}
-    plain, fast, same, fresh = (
-        "{median:.1f} ({min:.1f} to {max:.1f})".format(**epochs[recipe][side]["later_epoch"])
-        for recipe, side in (
-            ("mel-2d", "ours, fp32"),
-            ("mel-2d", "ours, bf16"),
-            ("zcr-energy-1d", "ours, fp32, not augmented"),
-            ("zcr-energy-1d", "ours, fp32"),
-        )
-    )
-    sizes = training["recipes"]["mel-2d"]["sizes"]
-    ratios = inference["pipeline"]["wav2vec2-base"]["latency_ratios"]
-    small, large = (ratios[name]["median"] for name in ("cnn1d", "cnn2d"))
-    name = Path(MODEL).name
-    default = one_core["models"][name]
-    low, high = default["accuracy"]["change_interval_95"]
-    milliseconds = {way: times["median"] for way, times in default["milliseconds"].items()}
-    lines = [
-        f"Beside what else one would run, on the same {training['cores']} cores:",
-        f"log-mel features of {mel:.1f} times as many clips a second as librosa (one process);",
-        f"an epoch of `mel-2d` over {sizes['train']} clips {plain} times as fast as Keras (both in float32; ours in",
-        f"bfloat16 {fast}), one of `zcr-energy-1d` {same} times on the same work, and {fresh} times",
-        "where each epoch augments every clip anew and Keras did it once;",
-        f"a clip of 3 s heard {small:.0f} (`cnn1d`) and {large:.0f} (`cnn2d`) times as fast as by wav2vec2-base.",
-        f"`{name}` hears such a clip in {milliseconds['pipeline']:.0f} ms on one core, as an ONNX file in",
-        f"{milliseconds['onnx']:.0f} ms, and in 8 bits ({default['megabytes']['onnx, 8 bits']} MB) in "
-        f"{milliseconds['onnx, 8 bits']:.0f} ms, which changes its accuracy by",
-        f"{100 * default['accuracy']['change']:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}).",
-        "[All figures](results/benchmarks.md).",
-    ]
-    return "\n".join([*lines, ""])
-
-
-class System(NamedTuple):
-    """What the runs of one figure have in common."""
-
-    corpus: str
-    protocol: str
-    name: str
-    share: float
-    changed: str
-
-
-def _grouped(results: list[dict]) -> dict[System, list[dict]]:
-    """Runs by what they have in common; where variants are compared on dev, they have a table of their own."""
-    groups = defaultdict(list)
-    for run in results:
-        if run.get("refit") or not (run.get("variant") and run["protocol"] == VARIANTS_PROTOCOL):
-            groups[_system(run)].append(run)
-    return groups
-
-
-def _system(run: dict) -> System:
-    name = ", ".join(filter(None, [_name(run), run.get("variant"), "refit" if run.get("refit") else None]))
-    corpus = run.get("corpus", CREMA_D)
-    return System(corpus, run["protocol"], name, run.get("share_of_clips", 1.0), _changed(run))
-
-
-def _name(run: dict) -> str:
-    """The recipe of a run; after a comma, where its weights or targets come from if not from there."""
-    taught = run.get("teachers") and not load_recipe(run["recipe"]).has_teachers
-    tuned = run.get("fine_tuned_from")
-    return run["recipe"] + (", distilled" if taught else "") + (f", fine-tuned from {tuned}" if tuned else "")
-
-
-def _changed(run: dict) -> str:
-    """What a run did otherwise than its recipe, as tables tell it; fewer epochs are part of a reduced budget."""
-    changed = changes(run["command"])
-    if run.get("share_of_clips", 1.0) < 1:
-        changed.pop("num_train_epochs", None)
-    return "changed: " + ", ".join(f"{name} {value}" for name, value in changed.items()) if changed else ""
-
-
-def _recipe_of(name: str) -> Recipe:
-    return load_recipe(name.partition(",")[0])
-
-
-def _recipe_row(name: str, unseen: dict | None, group: dict[str, dict]) -> list[str]:
-    recipe, any_protocol = _recipe_of(name), next(iter(group.values()))
-    leaky = group.get(LEAKY)
-    return [
-        f"`{name}`",
-        f"{recipe.printed_accuracy:.3f}" if recipe.printed_accuracy else "",
-        _figure(group.get(RANDOM)),
-        _figure(unseen, bold=True),
-        f"invalid: {_figure(leaky)}" if leaky else "",
-        f"{(unseen or any_protocol)['parameters']:,}",
-        (unseen or any_protocol)["training"],
-        _confusion(unseen or any_protocol, recipe.printed_confusion),
-    ]
-
-
-def _protocol_row(system: System, summary: dict) -> list[str]:
-    low, high = summary["interval"]
-    return [
-        f"`{system.name}`",
-        system.corpus,
-        f"`{system.protocol}`",
-        _rests_on(summary),
-        ("invalid: {:.3f}" if system.protocol == LEAKY else "**{:.3f}**").format(summary["accuracy"]),
-        f"{low:.3f} to {high:.3f}",
-        f"{summary['uar']:.3f}",
-        f"{summary['macro_f1']:.3f}",
-        "" if summary["listeners"] is None else f"{summary['listeners']:.3f}",
-        f"{summary['parameters']:,}",
-        f"{summary['peak_memory']:.1f} GiB" if summary["peak_memory"] else "",
-        summary["training"],
-        _confusion(summary, _recipe_of(system.name).printed_confusion),
-    ]
-
-
-def _figure(summary: dict | None, *, bold: bool = False) -> str:
+def figure(summary: dict | None, *, bold: bool = False) -> str:
     """Accuracy, interval and what it rests on; a reduced budget is never bold."""
     if summary is None:
         return ""
@@ -581,17 +333,9 @@ def _rests_on(summary: dict) -> str:
     return "; ".join(filter(None, [summary["runs"], summary["reduced"], summary["changed"]]))
 
 
-def _with_interval(figures: dict) -> str:
+def with_interval(figures: dict) -> str:
     """Accuracy and its interval, of what was measured of a trained model."""
     return "{accuracy:.3f} ({interval_95[accuracy][0]:.3f} to {interval_95[accuracy][1]:.3f})".format(**figures)
-
-
-def _too_often(figures: dict) -> str:
-    """The label that a model answers most in excess, and how often it should have."""
-    excess = {name: count - figures["intended"][name] for name, count in figures["answered"].items()}
-    name = max(excess, key=excess.__getitem__)
-    answered, intended = (100 * figures[what][name] / figures["clips"] for what in ("answered", "intended"))
-    return f"{name}: {answered:.0f} %, intended {intended:.0f} %"
 
 
 def _confusion(summary: dict, printed: tuple[str, str] | None) -> str:
@@ -600,28 +344,25 @@ def _confusion(summary: dict, printed: tuple[str, str] | None) -> str:
     return f"{text} (source: {'/'.join(printed)})" if printed else text
 
 
+def _recipe_of(name: str) -> Recipe:
+    return load_recipe(name.partition(",")[0])
+
+
 def _markdown(columns: tuple[str, ...], rows: list[list[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in [columns, ["---"] * len(columns), *rows])
 
 
 __all__ = [
-    "SHOWN",
     "PROTOCOL_LEGEND",
     "RECIPE_LEGEND",
     "ROBUSTNESS_LEGEND",
-    "Predictions",
-    "benchmark_figures",
-    "copies_figures",
-    "folds_figures",
-    "noise_floor_figures",
+    "SHOWN",
     "corpora_table",
-    "page_figures",
-    "paired_differences",
+    "figure",
     "protocol_table",
     "recipe_table",
     "refit_table",
     "robustness_table",
-    "sentences_figures",
     "variant_table",
-    "summarize",
+    "with_interval",
 ]

@@ -7,22 +7,22 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+from ser.in_words import copies_figures
+from ser.in_words import folds_figures
+from ser.in_words import noise_floor_figures
+from ser.in_words import paired_differences
+from ser.in_words import sentences_figures
 from ser.model_card import render_card
 from ser.plots import plot_side_by_side
 from ser.regenerate import read_predictions
 from ser.regenerate import read_refits
-from ser.tables import Predictions
-from ser.tables import copies_figures
+from ser.summaries import Predictions
+from ser.summaries import summarize
 from ser.tables import corpora_table
-from ser.tables import folds_figures
-from ser.tables import noise_floor_figures
-from ser.tables import paired_differences
 from ser.tables import protocol_table
 from ser.tables import recipe_table
 from ser.tables import refit_table
 from ser.tables import robustness_table
-from ser.tables import sentences_figures
-from ser.tables import summarize
 from ser.tables import variant_table
 
 RESULTS = json.loads((ROOT / "results/cnn2d/tfds/seed-0/results.json").read_text())
