@@ -42,9 +42,14 @@ def paired_differences(hits: dict[str, np.ndarray], clips: Sequence[str]) -> str
 
 
 def folds_figures(results: list[dict], protocol: str) -> str:
-    """What recipes reach under a protocol whose folds test each speaker once, and with known speakers, in words."""
+    """What recipes reach under a protocol whose folds test each speaker once, and with known speakers, in words.
+
+    Those of which folds are missing that another one has are left out: they cannot be compared.
+    """
     groups = grouped(results)
-    summaries = [(system, summarize(runs)) for system, runs in groups.items() if system.protocol == protocol]
+    folds = {system: {run["fold"] for run in runs} for system, runs in groups.items() if system.protocol == protocol}
+    whole = [system for system in folds if len(folds[system]) == max(map(len, folds.values()))]
+    summaries = [(system, summarize(groups[system])) for system in whole]
     lines = []
     for system, summary in sorted(summaries, key=lambda item: -item[1]["accuracy"]):
         lines.append(_in_words(system.name, summary))
