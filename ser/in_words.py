@@ -17,6 +17,7 @@ from ser.summaries import actors_of
 from ser.summaries import grouped
 from ser.summaries import summarize
 from ser.summaries import system_of
+from ser.tables import difference
 from ser.tables import figure
 from ser.tables import with_interval
 
@@ -29,12 +30,7 @@ def paired_differences(hits: dict[str, np.ndarray], clips: Sequence[str]) -> str
         clips: Names of the clips of CREMA-D, which begin with the actor.
     """
     name, actors = f"`{Path(MODEL).name}`", actors_of(clips)
-    changes = {other: hits[name].astype(float) - right for other, right in hits.items() if other != name}
-    parts = [
-        f"{other} {change.mean():+.3f} ({low:+.3f} to {high:+.3f})"
-        for other, change in changes.items()
-        for low, high in [mean_interval(change, actors)]
-    ]
+    parts = [f"{other} {difference(hits[name], hits[other], actors)}" for other in hits if other != name]
     return (
         f"Accuracy of {name} less that of {', '.join(parts)}:\n"
         f"the same {len(actors):,} clean clips (`tfds`), one seed each, 95 % interval over the actors.\n"

@@ -88,7 +88,7 @@ def summarize(runs: list[dict]) -> dict:
         "most_confused": next(iter(tests[0]["most_confused"]), None),
         "parameters": first["parameters"],
         "listeners": None if None in listeners else np.mean(listeners),
-        "runs": f"{len(tests)} seed{'s' * (len(tests) > 1)}{_folds(runs)}",
+        "runs": count(runs),
         "training": f"{np.mean(times) / 60:.0f} min, {first['device']}"
         + (f", {first['threads']} thread{'s' * (first['threads'] > 1)}" if first["device"] == "cpu" else ""),
         "peak_memory": max((run["peak_memory_gib"] for run in runs if run["peak_memory_gib"]), default=None),
@@ -97,12 +97,14 @@ def summarize(runs: list[dict]) -> dict:
     }
 
 
-def _folds(runs: list[dict]) -> str:
-    """How many folds there are of a figure; which ones, if some before the last of them are missing."""
+def count(runs: list[dict]) -> str:
+    """How many seeds and folds there are of a figure; which folds, if some before the last of them are missing."""
+    seeds = len({(run["seed"], run["split_seed"]) for run in runs})
     numbers = sorted({run["fold"] for run in runs if run["fold"]})
+    text = f"{seeds} seed{'s' * (seeds > 1)}"
     if len(numbers) > 1 and numbers[-1] == len(numbers):
-        return f", {len(numbers)} folds"
-    return f", fold{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}" if numbers else ""
+        return f"{text}, {len(numbers)} folds"
+    return f"{text}, fold{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}" if numbers else text
 
 
 def _pooled(folds: list[dict]) -> dict:
@@ -140,6 +142,7 @@ __all__ = [
     "Predictions",
     "System",
     "actors_of",
+    "count",
     "grouped",
     "summarize",
     "system_of",

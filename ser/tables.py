@@ -20,6 +20,7 @@ from ser.summaries import VARIANTS_PROTOCOL
 from ser.summaries import Predictions
 from ser.summaries import System
 from ser.summaries import actors_of
+from ser.summaries import count
 from ser.summaries import grouped
 from ser.summaries import summarize
 from ser.summaries import system_of
@@ -260,10 +261,8 @@ def refit_table(refits: Iterable[tuple[dict, Predictions, Predictions]]) -> str:
     for system, folds in groups.items():
         runs, *parts = zip(*folds, strict=True)
         first, second, drawn = map(np.concatenate, parts)
-        low, high = mean_interval(second.astype(float) - first, drawn)
-        rows.append([f"`{system.name}`", system.corpus, f"`{system.protocol}`", summarize(list(runs))["runs"]])
-        rows[-1] += [f"{hits.mean():.3f}" for hits in (first, second)]
-        rows[-1].append(f"{second.mean() - first.mean():+.3f} ({low:+.3f} to {high:+.3f})")
+        rows.append([f"`{system.name}`", system.corpus, f"`{system.protocol}`", count(list(runs))])
+        rows[-1] += [f"{first.mean():.3f}", f"{second.mean():.3f}", difference(second, first, drawn)]
     return _markdown(REFIT_COLUMNS, rows) + REFIT_LEGEND
 
 
@@ -338,6 +337,13 @@ def with_interval(figures: dict) -> str:
     return "{accuracy:.3f} ({interval_95[accuracy][0]:.3f} to {interval_95[accuracy][1]:.3f})".format(**figures)
 
 
+def difference(hits: np.ndarray, others: np.ndarray, speakers: np.ndarray) -> str:
+    """How much more often one is right than another on the same clips, all `(clips,)`; the interval over speakers."""
+    change = hits.astype(float) - others
+    low, high = mean_interval(change, speakers)
+    return f"{change.mean():+.3f} ({low:+.3f} to {high:+.3f})"
+
+
 def _confusion(summary: dict, printed: tuple[str, str] | None) -> str:
     pair = summary["most_confused"]
     text = f"{pair['label']} as {pair['heard_as']}" if pair else "none"
@@ -358,6 +364,7 @@ __all__ = [
     "ROBUSTNESS_LEGEND",
     "SHOWN",
     "corpora_table",
+    "difference",
     "figure",
     "protocol_table",
     "recipe_table",
