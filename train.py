@@ -13,6 +13,7 @@ import os
 import sys
 
 from ser.arguments import parse_arguments
+from ser.trainer import last_checkpoint
 from ser.training import prepare
 from ser.training import push
 from ser.training import train
@@ -26,11 +27,15 @@ def main() -> None:
         run = prepare(*parse_arguments())
     except (ValueError, OSError) as error:
         sys.exit(f"train.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit("train.py: stopped before the training began; the same command starts anew")
     try:
         results = train(run)
     except OSError as error:
         sys.exit(f"train.py: {error}; what was finished is in {run.training.output_dir}, to go on from")
     except KeyboardInterrupt:
+        if last_checkpoint(run.training.output_dir, averaged=run.training.ema_decay > 0) is None:
+            sys.exit("train.py: stopped before a checkpoint was written; the same command starts anew")
         sys.exit("train.py: stopped; the same command with --resume_from_checkpoint last goes on after the last epoch")
     if results is None:  # the first of several processes reports
         return

@@ -209,6 +209,8 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple:
         own_data = {"protocol": "speakers"} if peeked.dataset_name or peeked.dataset_dir else {}
         parser.set_defaults(**recipe.data | own_data, **recipe.augmentation, **recipe.training)
         known: Any = parser.parse_known_args(arguments)[0]  # has the fields of all four
+        if known.lr_scheduler_type != parser.get_default("lr_scheduler_type"):
+            parser.set_defaults(lr_scheduler_kwargs=None)  # those of the recipe are for its own
         output_dir = Path("runs") / run_name(known, known, known)
         parser.set_defaults(bf16=has_bf16(known.use_cpu), output_dir=str(output_dir))
     parsed = parser.parse_args_into_dataclasses(arguments)

@@ -3,9 +3,7 @@
 Random numbers come from numpy's global generator, which `Trainer` seeds, stores in checkpoints and restores.
 """
 
-import functools
 import math
-from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
@@ -73,18 +71,25 @@ def check_range(name: str, value: float, *, at_least: int = 0, at_most: float = 
         raise ValueError(f"expected --{name} of at least {at_least}{limit}; got {value}")
 
 
-def waveform_augmentation(probability: float, sampling_rate: int) -> Callable:
-    """Noise, shift, pitch, tempo and volume, each with the given probability: `(samples,)` to `(samples,)`."""
-    transforms = audiomentations.Compose(
-        [
-            audiomentations.AddGaussianSNR(min_snr_db=10.0, max_snr_db=40.0, p=probability),
-            audiomentations.Shift(min_shift=-0.1, max_shift=0.1, rollover=False, p=probability),
-            audiomentations.PitchShift(min_semitones=-2.0, max_semitones=2.0, p=probability),
-            audiomentations.TimeStretch(min_rate=0.9, max_rate=1.1, leave_length_unchanged=False, p=probability),
-            audiomentations.Gain(min_gain_db=-6.0, max_gain_db=6.0, p=probability),
-        ]
-    )
-    return functools.partial(transforms, sample_rate=sampling_rate)
+class WaveformAugmentation:
+    """Noise, shift, pitch, tempo and volume, each with the given probability."""
+
+    def __init__(self, probability: float, sampling_rate: int):
+        self.probability = probability
+        self.sampling_rate = sampling_rate
+        self.transforms = audiomentations.Compose(
+            [
+                audiomentations.AddGaussianSNR(min_snr_db=10.0, max_snr_db=40.0, p=probability),
+                audiomentations.Shift(min_shift=-0.1, max_shift=0.1, rollover=False, p=probability),
+                audiomentations.PitchShift(min_semitones=-2.0, max_semitones=2.0, p=probability),
+                audiomentations.TimeStretch(min_rate=0.9, max_rate=1.1, leave_length_unchanged=False, p=probability),
+                audiomentations.Gain(min_gain_db=-6.0, max_gain_db=6.0, p=probability),
+            ]
+        )
+
+    def __call__(self, waveform: np.ndarray) -> np.ndarray:
+        """`(samples,)` to `(samples,)`."""
+        return self.transforms(waveform, sample_rate=self.sampling_rate)
 
 
 class FeatureAugmentation:
@@ -202,8 +207,8 @@ __all__ = [
     "AugmentationArguments",
     "FeatureAugmentation",
     "FeatureMasking",
+    "WaveformAugmentation",
     "mixup",
     "soft_targets",
     "stretch",
-    "waveform_augmentation",
 ]

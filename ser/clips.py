@@ -16,6 +16,7 @@ from ser import augmentation
 from ser import feature_extraction_ser
 from ser import features_ser
 from ser.audio_ser import load_audio
+from ser.augmentation import WaveformAugmentation
 from ser.feature_extraction_ser import SERFeatureExtractor
 
 # What is applied after the cache, so that changing it keeps the cache valid.
@@ -24,7 +25,7 @@ READ_AT_ONCE = 64  # clips
 
 
 def with_features(
-    clips: datasets.Dataset, extractor: SERFeatureExtractor, *, augment_copy: Callable | None = None
+    clips: datasets.Dataset, extractor: SERFeatureExtractor, *, augment_copy: WaveformAugmentation | None = None
 ) -> datasets.Dataset:
     """Add the columns `features`, not yet normalised, flattened from `(frames, n_features)`, and `frames`.
 
@@ -34,11 +35,12 @@ def with_features(
     Args:
         clips: Rows with audio and, perhaps, copy (see `with_copies`).
         extractor: Makes the features.
-        augment_copy: `(samples,)` to `(samples,)`, applied to the copies; each copy has a seed of its own.
+        augment_copy: Applied to the copies; each copy has a seed of its own.
     """
     settings = {name: value for name, value in extractor.to_dict().items() if name not in NOT_IN_CACHE}
     code = [inspect.getsource(module) for module in (audio_ser, feature_extraction_ser, features_ser)]
-    facts = clips._fingerprint, sorted(settings.items()), code, augment_copy and inspect.getsource(augmentation)
+    copying = augment_copy and (inspect.getsource(augmentation), augment_copy.probability)
+    facts = clips._fingerprint, sorted(settings.items()), code, copying
     key = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
     def extract(row: dict, index: int) -> dict:

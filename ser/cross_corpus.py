@@ -21,6 +21,7 @@ from ser.calibration import reliability
 from ser.clips import ClipDataset
 from ser.clips import with_features
 from ser.corpora import CORPORA
+from ser.corpora import corpora_within
 from ser.corpora import corpus_of
 from ser.corpora import load_labelled_audio
 from ser.corpora import title_of
@@ -35,6 +36,7 @@ from ser.loading import labels_of
 from ser.loading import load_reported
 from ser.model_card import measured
 from ser.model_card import record
+from ser.provenance import corpora_of
 from ser.provenance import git_commit
 from ser.provenance import heard_splits
 
@@ -89,10 +91,14 @@ def other_clips(options: argparse.Namespace, report: dict) -> tuple[str, dataset
     title, heard = title_of(options.corpus or options.dataset_dir), heard_splits(report)
     if heard is None:
         raise ValueError("nobody can tell what this model has heard before; take another one")
-    trained_on = [split["corpus"] for split in heard]
+    trained_on = set[str]().union(*map(corpora_of, heard))
     if title not in trained_on:
         clips = _load(options)
         title = corpus_of(clips, title)
+        if title not in trained_on and (known := trained_on.intersection(corpora_within(clips))):
+            raise ValueError(
+                f"the model was trained on {min(known)}, of which there are clips in {title}: take them out"
+            )
     if title in trained_on:
         raise ValueError(
             f"the model was trained on {title}; its results.json has the figures of its test part "

@@ -11,9 +11,10 @@ from pathlib import Path
 def atomic_folder(folder: str | Path) -> Iterator[Path]:
     """Yield an empty folder beside `folder` that takes its name and place if the block ends without an error.
 
-    What a process that was killed left there is removed by the next one that writes the same folder.
+    What a process that was killed left there is removed by the next one that writes the same folder. Where `folder` is
+    a link, what it leads to is replaced.
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()
     temporary, previous = (folder.with_name(f".{folder.name}.{what}") for what in ("unfinished", "previous"))
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)

@@ -27,6 +27,9 @@ PROTOCOLS = {
 UNKNOWN_SPEAKERS = (
     "clips drawn at random; it is not known of all who speaks, so this is not a figure for unseen speakers"
 )
+HEARD_BEFORE_UNKNOWN = (
+    "; that is, in this training: nobody can tell what the model that it went on from had heard, these clips perhaps"
+)
 # In a model folder.
 MEASURED = {
     "conditions": "robustness.json",
@@ -134,8 +137,10 @@ def render_card(
     name, corpus_name = f"ser-{results['recipe']}", results.get("corpus", "CREMA-D")
     corpus = CORPORA.get(corpus_name, Corpus(speech=f"the speech of {in_markdown(corpus_name)}"))
     protocol = PROTOCOLS[results["protocol"].removesuffix("-70-30")].format(actors=results["test_actors"])
-    if results["protocol"] == "speakers" and results["test_actors"] is None:
+    if results["protocol"] in ("speakers", "loso") and results["test_actors"] is None:
         protocol = UNKNOWN_SPEAKERS
+    if results.get("heard_before", []) is None:
+        protocol += HEARD_BEFORE_UNKNOWN
     intervals = {metric: {"interval_95": interval} for metric, interval in results["interval_95"].items()}
     data = ModelCardData(
         language=corpus.language,

@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 REPORT = "results.json"
 # In a report, tell its parts.
-SPLIT = ("corpus", "protocol", "fold", "split_seed", "share_of_clips", "drawn_from", "held_out", "refit")
+SPLIT = ("corpus", "protocol", "fold", "split_seed", "share_of_clips", "drawn_from", "held_out", "refit", "contains")
 
 
 def git_commit() -> str | None:
@@ -62,6 +62,11 @@ def heard_splits(report: dict | None) -> list[dict] | None:
     return [*before, {name: report.get(name) for name in SPLIT}]
 
 
+def corpora_of(split: dict) -> set[str]:
+    """The corpora whose clips are in a split: the one that it is called by, and known ones within that."""
+    return {split["corpus"], *(split.get("contains") or ())}  # older reports do not tell
+
+
 def check_unheard(source: str, report: dict | None, split: dict) -> None:
     """Refuse a model to go on from that may have heard the dev or test part of a run; warn where nobody can tell.
 
@@ -71,7 +76,7 @@ def check_unheard(source: str, report: dict | None, split: dict) -> None:
         split: Of the run, by the fields `SPLIT`.
 
     Raises:
-        ValueError: It was trained on the same corpus, but on other parts of it, or on speakers left out here.
+        ValueError: It was trained on a corpus that is here, too, but on other parts, or on speakers left out here.
     """
     heard = heard_splits(report)
     if heard is None:
@@ -79,11 +84,14 @@ def check_unheard(source: str, report: dict | None, split: dict) -> None:
     for other in heard or ():
         if split["held_out"] is None:  # it heard no more than this run does
             other = other | {"held_out": None} | ({"refit": True} if split["refit"] else {})
-        if other["corpus"] == split["corpus"] and (difference := different(other, split)):
+        shared = corpora_of(other) & corpora_of(split)
+        if shared and (difference := different(other, split)):
+            same = other["corpus"] == split["corpus"]
+            hint = "a folder of clips is known by its name: rename it if these are others"
             raise ValueError(
                 f"{source!r} was trained {difference}: it may have heard what this run is not to hear; "
                 "take a model that was trained on the same parts, or on another corpus "
-                "(a folder of clips is known by its name: rename it if these are others)"
+                f"({hint if same else f'clips of {min(shared)} are in both: take them out'})"
             )
 
 
@@ -95,4 +103,4 @@ def different(heard: dict, split: dict) -> str:
     return f"with {names[0]} {heard.get(names[0])}, this run has {split[names[0]]}" if names else ""
 
 
-__all__ = ["REPORT", "SPLIT", "check_unheard", "different", "git_commit", "heard_splits", "report_of"]
+__all__ = ["REPORT", "SPLIT", "check_unheard", "corpora_of", "different", "git_commit", "heard_splits", "report_of"]

@@ -73,11 +73,17 @@ def _changed(run: dict) -> str:
 
 
 def summarize(runs: list[dict]) -> dict:
-    """Runs of one recipe under one protocol as one: folds put together, then the mean over seeds."""
+    """Runs of one recipe under one protocol as one: folds put together, then the mean over seeds.
+
+    Of seeds that lack folds which another one has, there is no mean: they are left out.
+    """
     seeds = defaultdict(list)
     for run in runs:
         seeds[run["seed"], run["split_seed"]].append(run)
-    tests = [_pooled(folds) if len(folds) > 1 else folds[0] for folds in seeds.values()]
+    most = max(({run["fold"] for run in folds} for folds in seeds.values()), key=len)
+    whole = [folds for folds in seeds.values() if {run["fold"] for run in folds} == most]
+    runs = [run for folds in whole for run in folds]
+    tests = [_pooled(folds) if len(folds) > 1 else folds[0] for folds in whole]
     first, epochs = runs[0], [run["history"][-1]["epoch"] for run in runs]
     share = first.get("share_of_clips", 1.0)
     listeners = [run["human_single_vote_accuracy"] for run in runs]

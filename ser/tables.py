@@ -104,7 +104,7 @@ REFIT_COLUMNS = ("recipe", "corpus", "protocol", "runs", "before", "refit", "dif
 REFIT_LEGEND = """
 Accuracy on the very same test clips before and after `--refit`: the same settings, then trained on the training and
 the dev part together. Difference: with its 95 % interval, the bootstrap over the test actors (over folds where each
-is of one).
+is of one; over clips where their names do not tell who speaks).
 """
 SHOWN = (
     "clean",
@@ -267,8 +267,8 @@ def refit_table(refits: Iterable[tuple[dict, Predictions, Predictions]]) -> str:
 
 
 def _drawn_again(run: dict, predictions: Predictions) -> np.ndarray:
-    """What the bootstrap draws, of each clip: its actor, or its fold where that has only one."""
-    if run["interval_over"] == "actors":
+    """What the bootstrap draws, of each clip: its actor where its name tells, else its fold or, without one, itself."""
+    if run["interval_over"] == "actors" and run.get("corpus", CREMA_D) == CREMA_D:
         return actors_of(predictions.clips)
     return np.full(len(predictions.clips), run["fold"]) if run["fold"] else np.asarray(predictions.clips)
 

@@ -1,12 +1,12 @@
 """From arguments to a model folder and a report: the run that `train.py` starts."""
 
 import functools
+import itertools
 import json
 import logging
 import math
 import platform
 import shlex
-from collections.abc import Callable
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ from transformers import SchedulerType
 from transformers import TrainerCallback
 from transformers import TrainerState
 from transformers import set_seed
+from transformers.integrations.integration_utils import get_available_reporting_integrations
 
 from ser.arguments import DataArguments
 from ser.arguments import ModelArguments
@@ -37,14 +38,15 @@ from ser.arguments import run_name
 from ser.augmentation import AugmentationArguments
 from ser.augmentation import FeatureAugmentation
 from ser.augmentation import FeatureMasking
+from ser.augmentation import WaveformAugmentation
 from ser.augmentation import soft_targets
-from ser.augmentation import waveform_augmentation
 from ser.calibration import fit_temperature
 from ser.calibration import reliability
 from ser.clips import ClipDataset
 from ser.clips import with_features
 from ser.configuration_ser import SERConfig
 from ser.corpora import CORPORA
+from ser.corpora import corpora_within
 from ser.corpora import corpus_of
 from ser.corpora import load_crema_d
 from ser.corpora import load_labelled_audio
@@ -87,6 +89,7 @@ from ser.provenance import different
 from ser.provenance import git_commit
 from ser.provenance import heard_splits
 from ser.provenance import report_of
+from ser.recipes import FINE_TUNING
 from ser.recipes import Recipe
 from ser.recipes import load_recipe
 from ser.report import write_report
@@ -97,7 +100,7 @@ from ser.trainer import last_checkpoint
 
 logger = logging.getLogger(__name__)
 
-SPLIT_FILE = "split.json"  # beside the checkpoints
+RUN_FILE = "run.json"  # beside the checkpoints: which run they are of
 FOR_IMAGES: tuple[str, ...] = ("gain_db", "frequency_shift", "equalizer_db")
 FOR_IMAGES += ("channel_probability", "floor_probability", "voice_probability")
 PACKAGES = ("torch", "transformers", "datasets", "numpy", "soundfile", "soxr", "audiomentations")
@@ -111,7 +114,7 @@ class Run:
     options: ModelArguments
     augmentation: AugmentationArguments
     training: SERTrainingArguments
-    split: dict  # what tells which clip is in which part, by the fields `SPLIT`
+    identity: dict  # what makes it the run that it is, by the fields of its report
     parts: datasets.DatasetDict
     extractor: SERFeatureExtractor
     in_use: dict  # of its fields, those that are others once the network is trained
@@ -155,7 +158,9 @@ def prepare(
     for folder in (training.output_dir, options.results_dir):
         check_writable(folder)
     check_replaceable(model_folder(options, training), holding=REPORT)
+    check_apart(data, options, training)
     check_selection(training, refit=data.refit)
+    check_reporting(cast(list, training.report_to))  # a list by now
     if data.refit:
         check_kept(model_folder(options, training))
     if training.label_smoothing_factor:
@@ -164,6 +169,8 @@ def prepare(
     if training.push_to_hub:
         check_token(training.hub_token)
     recipe = load_recipe(data.recipe, data.variant)
+    if data.variant == FINE_TUNING and not options.model_name_or_path:
+        raise ValueError(f"--variant {FINE_TUNING} goes on from a trained model: name one with --model_name_or_path")
     start = load_start(options) if options.model_name_or_path else None
     overrides = _overrides(options.model, "model")
     extractor, in_use = as_trained(start.extractor, recipe) if start else new_front_end(recipe, options)
@@ -173,15 +180,15 @@ def prepare(
     with training.main_process_first(desc="reading the clips"):  # the other processes find them in the cache
         clips = fixed_share(load_clips(data), data.share_of_clips)
         facts = split_of(data, clips)
-        check_same_split(training.resume_from_checkpoint, facts)
         if start:
             check_unheard(start.source, start.report, facts)
         labels = clips.features["label"].names
-        before = report_before(data, options, training, facts) if data.refit else None
         teachers = load_teachers(training, facts, labels)
-        if not training.resume_from_checkpoint:
-            report = Path(options.results_dir) / run_name(data, options, training)
-            refuse_to_overwrite(report, data.command, fine_tuned_from(options), taught_by(training))
+        this = identity(data, options, training, facts)
+        if training.resume_from_checkpoint:
+            check_same_run(training.resume_from_checkpoint, this)
+        before = report_before(data, options, training, this) if data.refit else None
+        refuse_to_overwrite(Path(options.results_dir) / run_name(data, options, training), this | {"labels": labels})
         parts = parts_of(data, clips)  # what is wrong with them is told before the features are made
         if augmentation.vote_share and listeners_votes(parts["train"]) is None:
             raise ValueError("--vote_share needs clips with listeners' votes, as CREMA-D has them; set it to 0")
@@ -203,7 +210,7 @@ def prepare(
         options=options,
         augmentation=augmentation,
         training=training,
-        split=facts,
+        identity=this,
         parts=parts,
         extractor=extractor,
         in_use=in_use,
@@ -255,7 +262,28 @@ def hear(
     return with_features(clips, extractor, augment_copy=augment_copy)
 
 
-def report_before(data: DataArguments, options: ModelArguments, training: SERTrainingArguments, facts: dict) -> dict:
+def identity(data: DataArguments, options: ModelArguments, training: SERTrainingArguments, facts: dict) -> dict:
+    """What makes a run the one that it is, by the fields of its report.
+
+    Args:
+        data: As given.
+        options: As given.
+        training: As given.
+        facts: Of its split, by the fields `SPLIT`.
+    """
+    return {
+        "recipe": data.recipe,
+        "variant": data.variant,
+        **facts,
+        "fine_tuned_from": fine_tuned_from(options),
+        "teachers": taught_by(training),
+        "seed": training.seed,
+        "processes": training.world_size,
+        "command": repeatable(data.command, training.world_size),
+    }
+
+
+def report_before(data: DataArguments, options: ModelArguments, training: SERTrainingArguments, this: dict) -> dict:
     """The report of the run with the same settings, whose dev part is now trained on."""
     if data.protocol == "leaky":
         raise ValueError("--refit would train on the test part, which is the dev part of leaky; leave it out")
@@ -265,19 +293,19 @@ def report_before(data: DataArguments, options: ModelArguments, training: SERTra
         raise ValueError(f"--refit follows a run that has chosen on the dev part: run this without it first ({place})")
     if "temperature" not in earlier:
         raise ValueError(f"--refit: {place} is an older report, without a temperature; run that command again")
-    if earlier["processes"] != training.world_size:
+    if earlier["processes"] != this["processes"]:
         raise ValueError(f"--refit expects as many processes as the run before it had: {earlier['processes']}")
-    if difference := different(earlier, facts | {"refit": None}):
+    if difference := different(earlier, this | {"refit": None}):
         raise ValueError(f"--refit: the run before it was trained {difference}; run it again")
-    if not alike(earlier, data.command, fine_tuned_from(options), taught_by(training)):
+    if not alike(earlier, this):
         raise ValueError(f"--refit expects the settings of the run before it; that was {told(earlier)}")
     return earlier
 
 
-def refuse_to_overwrite(folder: Path, command: str, tuned_from: str | None, taught_by: list[str]) -> None:
+def refuse_to_overwrite(folder: Path, this: dict) -> None:
     """Keep the report of a run that said otherwise; a run may take the place of an earlier one of its own kind."""
     earlier = read_report(folder)
-    if earlier is not None and not alike(earlier, command, tuned_from, taught_by):
+    if earlier is not None and (not alike(earlier, this) or earlier["labels"] != this["labels"]):
         raise ValueError(
             f"{folder} holds the report of another run ({told(earlier)}); "
             "set another --results_dir, or remove that folder"
@@ -290,10 +318,14 @@ def read_report(folder: Path) -> dict | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def alike(report: dict, command: str, tuned_from: str | None, taught_by: list[str]) -> bool:
-    """Whether a report is of a run with these settings, data, split and seed aside."""
-    sources = report.get("fine_tuned_from"), report.get("teachers") or []  # older ones have none, or a number
-    return changes(report["command"]) == changes(command) and sources == (tuned_from, taught_by)
+def alike(earlier: dict, this: dict) -> bool:
+    """Whether two runs have the same settings, data, split and seed aside."""
+    one, other = (
+        # Older reports have no teachers, or their number.
+        (changes(run["command"]), run.get("fine_tuned_from"), run.get("teachers") or [])
+        for run in (earlier, this)
+    )
+    return one == other
 
 
 def told(report: dict) -> str:
@@ -319,6 +351,25 @@ def check_selection(training: SERTrainingArguments, *, refit: bool) -> None:
         )
     if training.eval_strategy == "no" and training.early_stopping_patience:
         raise ValueError("--eval_strategy no leaves nothing to stop early by; add --early_stopping_patience 0")
+
+
+def check_reporting(names: Sequence[str]) -> None:
+    """Refuse to show the training where it could not be."""
+    if missing := set(names) - set(get_available_reporting_integrations()):
+        raise ValueError(f"--report_to {', '.join(sorted(missing))} is not installed here; install it, or leave it out")
+
+
+def check_apart(data: DataArguments, options: ModelArguments, training: SERTrainingArguments) -> None:
+    """Refuse to replace a folder, with all that it holds, that another one of the run is, or lies in."""
+    report = Path(options.results_dir) / run_name(data, options, training)
+    replaced = {"the model": model_folder(options, training), "the report": report}
+    folders = replaced | {"--output_dir": Path(training.output_dir), "--results_dir": Path(options.results_dir)}
+    for (name, folder), (other, inside) in itertools.product(replaced.items(), folders.items()):
+        if name != other and inside.resolve().is_relative_to(folder.resolve()):
+            raise ValueError(
+                f"{name} takes the place of the folder {str(folder)!r}, in which {other} is; set another --model_dir, "
+                "--output_dir or --results_dir"
+            )
 
 
 def check_kept(folder: Path) -> None:
@@ -368,16 +419,25 @@ def load_clips(data: DataArguments) -> datasets.Dataset:
 
 def split_of(data: DataArguments, clips: datasets.Dataset) -> dict:
     """Which clips are in which part, as reports tell it."""
-    found = {"corpus": corpus_of(clips, corpus_title(data)), "drawn_from": drawn_from(clips, data.protocol)}
+    corpus = corpus_of(clips, corpus_title(data))
+    within = [title for title in corpora_within(clips) if title != corpus]
+    found = {"corpus": corpus, "drawn_from": drawn_from(clips, data.protocol), "contains": within}
     return {name: found[name] if name in found else getattr(data, name) for name in SPLIT}
 
 
-def check_same_split(checkpoint: str | None, split: dict) -> None:
-    """Refuse to go on from a checkpoint that may have heard this run's test part."""
-    if checkpoint is None or not (file := Path(checkpoint).parent / SPLIT_FILE).is_file():
+def check_same_run(checkpoint: str, this: dict) -> None:
+    """Refuse to go on from a checkpoint that may have heard this run's test part, or was trained by another command."""
+    if not (file := Path(checkpoint).parent / RUN_FILE).is_file():
         return
-    if difference := different(json.loads(file.read_text(encoding="utf-8")), split):
+    earlier = json.loads(file.read_text(encoding="utf-8"))
+    if difference := different(earlier, this):
         raise ValueError(f"{checkpoint} was trained {difference}: start anew, with another --output_dir")
+    same = all(earlier[name] == this[name] for name in ("recipe", "variant", "seed", "processes"))
+    if not same or not alike(earlier, this):
+        raise ValueError(
+            f"{checkpoint} is of another run ({told(earlier)}), which would not be what the report tells: go on with "
+            "that command, or start anew, with another --output_dir"
+        )
 
 
 def _overrides(text: str, name: str) -> dict:
@@ -483,11 +543,10 @@ def taught_by(training: SERTrainingArguments) -> list[str]:
     return [trained_name(folder) for folder in training.teachers] if training.teacher_share else []
 
 
-def repeatable(run: Run) -> str:
-    """The command that repeats the run, in as many processes."""
-    processes = run.training.world_size
+def repeatable(command: str, processes: int) -> str:
+    """The command that repeats a run in as many processes."""
     launcher = f"torchrun --nproc_per_node {processes}" if processes > 1 else "python"
-    return run.data.command.replace("python", launcher, 1)
+    return command.replace("python", launcher, 1)
 
 
 def replace_head(model: CNNForAudioClassification, labels: list[str]) -> CNNForAudioClassification:
@@ -515,7 +574,7 @@ def train(run: Run) -> dict | None:
         keep_freed_memory()
     trainer = build_trainer(run)
     if trainer.is_world_process_zero():
-        write_text(Path(run.training.output_dir) / SPLIT_FILE, json.dumps(run.split) + "\n")
+        write_text(Path(run.training.output_dir) / RUN_FILE, json.dumps(run.identity) + "\n")
     trainer.train(resume_from_checkpoint=run.training.resume_from_checkpoint)
     model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # else it stays in bf16
     if not trainer.is_world_process_zero():
@@ -613,11 +672,13 @@ def training_targets(run: Run) -> np.ndarray:
     return soft_targets(labels, num_labels, smoothing=augmentation.label_smoothing, opinions=opinions)
 
 
-def augment_waveform(augmentation: AugmentationArguments, extractor: SERFeatureExtractor) -> Callable | None:
+def augment_waveform(
+    augmentation: AugmentationArguments, extractor: SERFeatureExtractor
+) -> WaveformAugmentation | None:
     """`(samples,)` to `(samples,)`, or None where waveforms are left alone."""
     if not augmentation.waveform_probability:
         return None
-    return waveform_augmentation(augmentation.waveform_probability, extractor.sampling_rate)
+    return WaveformAugmentation(augmentation.waveform_probability, extractor.sampling_rate)
 
 
 def as_trained(extractor: SERFeatureExtractor, recipe: Recipe) -> tuple[SERFeatureExtractor, dict]:
@@ -665,17 +726,12 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
     model.config.calibration_temperature = temperature
     logits = {name: values / temperature for name, values in logits.items()}
     results = {
-        "recipe": run.data.recipe,
-        "variant": run.data.variant,
-        **run.split,
+        **run.identity,
         "dataset_name": run.data.dataset_name if on_the_hub(run.data.dataset_name) else None,
-        "fine_tuned_from": fine_tuned_from(run.options),
         "heard_before": run.heard_before,
-        "teachers": taught_by(run.training),
         "base_model": run.options.model_name_or_path if on_the_hub(run.options.model_name_or_path) else None,
         "license": run.options.license,
         "valid": run.data.protocol != "leaky",
-        "seed": run.training.seed,
         "parameters": model.num_parameters(),
         **report_on_test(run.parts["test"], logits["test"]),
         "temperature": temperature,
@@ -684,9 +740,7 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
         "parts": {name: describe_part(clips, logits[name]) for name, clips in run.parts.items()},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "git_commit": run.git_commit,
-        "command": repeatable(run),
         "device": torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type,
-        "processes": run.training.world_size,
         "threads": torch.get_num_threads(),
         "bf16_training": run.training.bf16,
     }

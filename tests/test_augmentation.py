@@ -11,10 +11,10 @@ from ser import SERFeatureExtractor
 from ser.augmentation import AugmentationArguments
 from ser.augmentation import FeatureAugmentation
 from ser.augmentation import FeatureMasking
+from ser.augmentation import WaveformAugmentation
 from ser.augmentation import mixup
 from ser.augmentation import soft_targets
 from ser.augmentation import stretch
-from ser.augmentation import waveform_augmentation
 from ser.clips import ClipDataset
 
 
@@ -37,11 +37,11 @@ def test_nothing_switched_on_changes_nothing():
     arguments = AugmentationArguments()
     np.testing.assert_array_equal(changed(ramp()), ramp())
     np.testing.assert_array_equal(FeatureMasking(arguments, crop_frames=0)(ramp()), ramp())
-    np.testing.assert_array_equal(waveform_augmentation(0.0, RATE)(voice()), voice())
+    np.testing.assert_array_equal(WaveformAugmentation(0.0, RATE)(voice()), voice())
 
 
 def test_the_waveform_changes_in_sound_and_in_length():
-    augment = waveform_augmentation(1.0, RATE)
+    augment = WaveformAugmentation(1.0, RATE)
     changed = [augment(voice()) for _ in range(5)]
     assert all(waveform.dtype == np.float32 and np.isfinite(waveform).all() for waveform in changed)
     assert len({len(waveform) for waveform in changed}) > 1

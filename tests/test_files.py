@@ -17,6 +17,16 @@ def test_a_folder_appears_whole_and_replaces_the_old_one(tmp_path):
     assert [path.name for path in target.parent.iterdir()] == ["report"]
 
 
+def test_what_a_link_leads_to_is_replaced_and_the_link_stays(tmp_path):
+    (tmp_path / "disk/model").mkdir(parents=True)
+    (tmp_path / "model").symlink_to("disk/model")
+    for text in ("old", "new", "newest"):
+        with atomic_folder(tmp_path / "model") as folder:
+            (folder / text).write_text(text)
+    assert (tmp_path / "model").is_symlink() and (tmp_path / "model/newest").exists()
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["model"]
+
+
 def test_an_error_leaves_the_old_folder_and_no_litter(tmp_path):
     with atomic_folder(tmp_path / "report") as folder:
         (folder / "results.json").write_text("{}")

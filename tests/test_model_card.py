@@ -28,6 +28,21 @@ def test_every_protocol_is_named_for_what_it_is(protocol):
     assert ("The figures of this model are invalid" in card) == (protocol == "leaky")
 
 
+def test_what_listeners_are_compared_with_is_told_as_it_is():
+    def shared(**counts) -> dict:
+        return changed(leakage={"train and test": {"speakers": 0, "clips": 0, "sentences": 12} | counts})
+
+    assert "what other actors intended, in the same sentences and the same room" in render_card(shared())
+    assert "what other actors intended, in the same room" in render_card(shared(sentences=0))
+    assert "what the same actors intended, in the same sentences" in render_card(shared(speakers=91))
+
+
+def test_whoever_is_not_known_is_not_called_unheard():
+    for protocol in ("speakers", "loso"):
+        card = render_card(changed(protocol=protocol, test_actors=None))
+        assert "it is not known of all who speaks" in card and "never heard" not in card
+
+
 def test_the_metadata_carries_the_figures():
     data = ModelCard(render_card(changed(accuracy=0.123456))).data
     assert data["library_name"] == "transformers"

@@ -135,6 +135,24 @@ def test_another_set_of_emotions_gets_a_new_output_layer_and_the_same_one_keeps_
             prepare(*parse_arguments([*arguments, *other]))
 
 
+def test_clips_of_a_known_corpus_among_others_are_still_of_it(tmp_path):
+    for label, code in (("anger", "ANG"), ("sad", "SAD")):
+        names = [f"{actor}_DFA_{code}_XX" for actor in (1001, 1010, 1015)]
+        write_corpus(tmp_path / "mixed" / label, [*names, *(f"{label}-{number}" for number in range(8))])
+    trained_on_it = ROOT / "checkpoints/cnn1d"
+    given = ["--recipe", "cnn1d", "--dataset_dir", str(tmp_path / "mixed"), "--cache_dir", str(tmp_path / "cache")]
+    given += ["--output_dir", str(tmp_path / "run"), "--results_dir", str(tmp_path / "results")]
+    with pytest.raises(ValueError, match=r"may have heard .*clips of CREMA-D are in both: take them out"):
+        prepare(*parse_arguments([*given, "--model_name_or_path", str(trained_on_it)]))
+    options = SimpleNamespace(corpus=None, dataset_dir=str(tmp_path / "mixed"), cache_dir=str(tmp_path / "cache"))
+    with pytest.raises(ValueError, match="trained on CREMA-D, of which there are clips in mixed: take them out"):
+        other_clips(options, json.loads((trained_on_it / "results.json").read_text()))
+    mixed = prepare(*parse_arguments([*given, *SMALL])).identity | {"heard_before": []}
+    assert (mixed["corpus"], mixed["contains"]) == ("mixed", ["CREMA-D"])
+    with pytest.raises(ValueError, match="the model was trained on CREMA-D"):
+        other_clips(SimpleNamespace(corpus="crema-d", data_dir="x"), mixed)
+
+
 @pytest.mark.parametrize("text", ["[]", '{"accuracy": 1}', "5"])
 def test_a_results_file_of_others_is_no_report(tmp_path, text):
     model = shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "model")
@@ -167,7 +185,7 @@ def test_parts_drawn_from_other_clips_of_the_same_name_are_other_parts(tmp_path)
     write_metadata(tmp_path / "clips", speakers=6)
     report = train(prepare(*arguments_for(tmp_path, *SMALL)))
     model = str(tmp_path / "run/model")
-    assert check_unheard(model, report, prepare(*arguments_for(tmp_path, *SMALL, *AGAIN)).split) is None
+    assert check_unheard(model, report, prepare(*arguments_for(tmp_path, *SMALL, *AGAIN)).identity) is None
     write_metadata(tmp_path / "clips", speakers=7)  # of whom some are tested now that were heard before
     with pytest.raises(ValueError, match=r"checkpoint-2 was trained on parts that were drawn from other clips .* anew"):
         prepare(*arguments_for(tmp_path, *SMALL, *AGAIN))
@@ -211,6 +229,11 @@ def test_what_a_model_without_a_report_has_heard_is_not_known(tmp_path, caplog):
         run = prepare(*arguments_for(tmp_path, "--model_name_or_path", str(tmp_path / "bare")))
     assert "nobody can tell whether it heard clips of this run's test part" in caplog.text
     assert run.heard_before is None
+    train(run)
+    assert (
+        "nobody can tell what the model that it went on from had heard"
+        in (tmp_path / "run/model/README.md").read_text()
+    )
     assert heard_splits({"heard_before": None}) is None
     with pytest.raises(ValueError, match="nobody can tell what this model has heard"):
         other_clips(SimpleNamespace(corpus="emodb", data_dir="x"), {"heard_before": None})
@@ -224,6 +247,7 @@ def test_what_a_model_without_a_report_has_heard_is_not_known(tmp_path, caplog):
         (("--protocol", "tfds"), "use --protocol random"),
         (("--label_column", "mood"), "expected the columns file, mood and, if known, speaker (commas between) in"),
         (("--data_dir", "x"), "give one of them"),
+        (("--recipe", "flagship-distilled", "--variant", "fine-tuning"), "name one with --model_name_or_path"),
         (("--vote_share", "0.2"), "--vote_share needs clips with listeners' votes"),
     ],
 )

@@ -196,6 +196,14 @@ def test_training_on_the_dev_part_too_is_judged_on_the_same_clips():
     loso = [({**run, "protocol": "loso", "fold": fold, "interval_over": "clips"}, before, after) for fold in (1, 2)]
     (row,) = rows(refit_table(loso).partition("\n\n")[0])
     assert row[6] == "+0.250 (+0.250 to +0.250)"  # folds are drawn, which are alike
+    (row,) = rows(refit_table([(run | {"corpus": "mine", "fold": None}, before, after)]).partition("\n\n")[0])
+    assert row[6].startswith("+0.250 (+0.000 to +0.")  # clips are, whose names do not tell who speaks
+
+
+def test_a_seed_that_lacks_folds_is_not_averaged_with_whole_ones():
+    whole = [changed(protocol="actor-5fold", fold=fold) for fold in range(1, 6)]
+    more = changed(protocol="actor-5fold", fold=1, seed=1, confusion_matrix=np.eye(6, dtype=int).tolist(), accuracy=1.0)
+    assert rows(protocol_table([*whole, more])) == rows(protocol_table(whole))
 
 
 def test_a_run_that_says_otherwise_than_its_recipe_is_marked_and_gives_way_to_one_that_does_not():

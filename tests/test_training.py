@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,15 +45,15 @@ def train(*arguments: str, cwd) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 
+FINISHED = ("--recipe", "cnn1d", "--num_train_epochs", "2", "--seed", "3", "--model", '{"channels": [8, 16, 16]}')
+FINISHED += ("--feature_extractor", '{"hop_length": 512}')
+
+
 @pytest.fixture(scope="module")
 def finished(small_corpus, tmp_path_factory):
     """A folder in which two epochs of `cnn1d` were trained."""
     folder = tmp_path_factory.mktemp("run")
-    done = train(
-        *("--recipe", "cnn1d", "--data_dir", str(small_corpus), "--num_train_epochs", "2", "--seed", "3"),
-        *("--model", '{"channels": [8, 16, 16]}', "--feature_extractor", '{"hop_length": 512}'),
-        cwd=folder,
-    )
+    done = train(*FINISHED, "--data_dir", str(small_corpus), cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder, done
 
@@ -189,7 +190,7 @@ def test_a_student_learns_from_teachers_of_the_same_parts_only(finished, small_c
     assert targets.sum(1) == pytest.approx(1, abs=1e-5)
     assert len(np.unique(targets.round(4))) > 100  # no longer two values, of labels and their smoothing
     with pytest.raises(ValueError, match="knows other labels than this run"):
-        load_teacher(teachers[1], student.split, ["calm", "angry"])
+        load_teacher(teachers[1], student.identity, ["calm", "angry"])
     with pytest.raises(ValueError, match="--teachers: expected a model folder with its results.json; got 'nowhere'"):
         prepare(*parse_arguments([*arguments, "--teachers", "nowhere", "--seed", "1"]))
 
@@ -232,32 +233,46 @@ def enumerate_as_text(names):
     return [(str(index), name) for index, name in enumerate(names)]
 
 
-def test_a_run_goes_on_from_its_last_checkpoint_and_never_mixes_with_another(finished, small_corpus):
+def test_a_run_goes_on_from_its_last_checkpoint_and_never_mixes_with_another(finished, small_corpus, monkeypatch):
     folder, _ = finished
-    again = train("--recipe", "cnn1d", "--data_dir", str(small_corpus), "--seed", "3", cwd=folder)
-    assert again.returncode == 1
-    assert "holds the checkpoints of an earlier run; go on from them with --resume_from" in again.stderr
-    before = json.loads((folder / "results/cnn1d/tfds/seed-3/results.json").read_text())
-    done = train(
-        *("--recipe", "cnn1d", "--data_dir", str(small_corpus), "--num_train_epochs", "3", "--seed", "3"),
-        *("--model", '{"channels": [8, 16, 16]}', "--feature_extractor", '{"hop_length": 512}'),
-        *("--resume_from_checkpoint", "last"),
-        cwd=folder,
-    )
+    monkeypatch.chdir(folder)
+    command = (*FINISHED, "--data_dir", str(small_corpus))
+    with pytest.raises(ValueError, match="holds the checkpoints of an earlier run; go on from them with --resume_from"):
+        prepare(*parse_arguments([*command]))
+    command += ("--resume_from_checkpoint", "last")
+    output = Path("runs/cnn1d/tfds/seed-3")
+    for other in (
+        ("--num_train_epochs", "3"),
+        ("--learning_rate", "0.01"),
+        ("--seed", "4", "--output_dir", str(output)),
+    ):
+        with pytest.raises(
+            ValueError, match=r"checkpoint-\d+ is of another run \(python train.py --recipe cnn1d .* anew"
+        ):
+            prepare(*parse_arguments([*command, *other]))
+    before = json.loads(Path("results/cnn1d/tfds/seed-3/results.json").read_text())
+    done = train(*command, cwd=folder)
     assert done.returncode == 0, done.stderr
-    after = json.loads((folder / "results/cnn1d/tfds/seed-3/results.json").read_text())
+    after = json.loads(Path("results/cnn1d/tfds/seed-3/results.json").read_text())
     epochs = [[entry["epoch"] for entry in results["history"] if "eval_uar" in entry] for results in (before, after)]
-    assert epochs == [[1, 2], [1, 2, 3]]
-    assert after["wall_time_seconds"] > before["wall_time_seconds"]
+    assert epochs == [[1, 2], [1, 2]]
+    assert (after["accuracy"], after["command"]) == (before["accuracy"], before["command"])
     assert "Extracting features" not in done.stderr  # cached
+    slower = shutil.copytree(output, Path("runs/slower"))
+    run = json.loads((slower / "run.json").read_text())
+    (slower / "run.json").write_text(json.dumps(run | {"command": run["command"] + " --learning_rate 0.01"}))
+    with pytest.raises(ValueError, match="holds the report of another run"):
+        prepare(*parse_arguments([*command, "--learning_rate", "0.01", "--output_dir", str(slower)]))
 
 
 def test_the_report_of_other_labels_of_one_dataset_is_kept(tmp_path):
-    command = "python train.py --recipe cnn1d --dataset_name DIR --label_column arousal"
-    (tmp_path / REPORT).write_text(json.dumps({"command": command, "teachers": []}))
-    assert refuse_to_overwrite(tmp_path, command, None, []) is None
-    with pytest.raises(ValueError, match="holds the report of another run"):
-        refuse_to_overwrite(tmp_path, command.replace("arousal", "valence"), None, [])
+    this = {"command": "python train.py --recipe cnn1d --dataset_name DIR --label_column arousal", "labels": ["a", "b"]}
+    this |= {"fine_tuned_from": None, "teachers": []}
+    (tmp_path / REPORT).write_text(json.dumps(this))
+    assert refuse_to_overwrite(tmp_path, this) is None
+    for other in ({"command": this["command"].replace("arousal", "valence")}, {"labels": ["a", "c"]}):
+        with pytest.raises(ValueError, match="holds the report of another run"):
+            refuse_to_overwrite(tmp_path, this | other)
 
 
 @pytest.mark.parametrize(
@@ -309,20 +324,23 @@ def test_waveform_augmentation_plateau_and_another_dataset(small_corpus, tmp_pat
     assert json.loads((run.results_dir / "results.json").read_text())["split_seed"] == 1
 
 
-def test_leaky_copies_are_augmented_once_before_the_split_and_called_invalid(small_corpus, tmp_path):
-    run = prepare(
-        *parse_arguments(
-            [
-                *("--recipe", "zcr-energy-1d", "--data_dir", str(small_corpus), "--protocol", "leaky"),
-                *("--model", '{"channels": [4, 4]}', "--max_steps", "1", "--cache_dir", str(tmp_path / "cache")),
-                *("--output_dir", str(tmp_path / "run"), "--results_dir", str(tmp_path / "results")),
-                *("--eval_strategy", "steps", "--eval_steps", "1", "--save_strategy", "steps", "--save_steps", "1"),
-            ]
-        )
-    )
+def changed_copies(run) -> float:
+    """The share of the clips whose copy is another sound."""
     rows = {(row["clip"], row["copy"]): row["features"] for part in ("train", "test") for row in run.parts[part]}
-    changed = [rows[clip, 0] != rows[clip, 1] for clip, copy in rows if copy]
-    assert 0.9 < np.mean(changed) <= 1  # five changes, each with probability a half, rarely leave a clip alone
+    return np.mean([rows[clip, 0] != rows[clip, 1] for clip, copy in rows if copy])
+
+
+def test_leaky_copies_are_augmented_once_before_the_split_and_called_invalid(small_corpus, tmp_path):
+    arguments = [
+        *("--recipe", "zcr-energy-1d", "--data_dir", str(small_corpus), "--protocol", "leaky"),
+        *("--model", '{"channels": [4, 4]}', "--max_steps", "1", "--cache_dir", str(tmp_path / "cache")),
+        *("--output_dir", str(tmp_path / "run"), "--results_dir", str(tmp_path / "results")),
+        *("--eval_strategy", "steps", "--eval_steps", "1", "--save_strategy", "steps", "--save_steps", "1"),
+    ]
+    run = prepare(*parse_arguments(arguments))
+    assert 0.9 < changed_copies(run) <= 1  # five changes, each with probability a half, rarely leave a clip alone
+    rarely = prepare(*parse_arguments([*arguments, "--waveform_probability", "0.01"]))
+    assert changed_copies(rarely) < 0.2  # and not those of before, out of the cache
     assert run.augmentation.waveform_probability == 0
     results = train_run(run)
     assert results["valid"] is False
@@ -410,6 +428,10 @@ def test_one_process_uses_one_gpu(monkeypatch, caplog):
         (["--label_smoothing_factor", "0.1"], "set --label_smoothing, which is"),
         (["--resume_from_checkpoint", "nowhere"], "expected a checkpoint folder or 'last'"),
         (["--resume_from_checkpoint", "last"], "there is no checkpoint in"),
+        (["--report_to", "smoke_signals"], "--report_to smoke_signals is not installed here"),
+        (["--model_dir", "results"], "the model takes the place of the folder 'results', in which the report is"),
+        (["--output_dir", "all", "--model_dir", "all"], "the folder 'all', in which --output_dir is"),
+        (["--model_dir", "results/cnn2d/tfds/seed-0/model"], "the report takes the place .* in which the model is"),
     ],
 )
 def test_wrong_values_end_in_one_sentence(options, message, tmp_path, monkeypatch):
@@ -418,6 +440,14 @@ def test_wrong_values_end_in_one_sentence(options, message, tmp_path, monkeypatc
     arguments = ["--recipe", "cnn2d", "--data_dir", "clips", "--cache_dir", str(tmp_path / "cache")]
     with pytest.raises(ValueError, match=message):
         prepare(*parse_arguments([*arguments, *options]))
+
+
+def test_another_schedule_leaves_the_settings_of_the_one_in_the_recipe():
+    assert "factor" in parse_arguments(["--recipe", "class-1d"])[3].lr_scheduler_kwargs
+    *_, training = parse_arguments(["--recipe", "class-1d", "--lr_scheduler_type", "cosine"])
+    assert not training.lr_scheduler_kwargs
+    given = ["--lr_scheduler_type", "cosine_with_restarts", "--lr_scheduler_kwargs", '{"num_cycles": 2}']
+    assert parse_arguments(["--recipe", "class-1d", *given])[3].lr_scheduler_kwargs == {"num_cycles": 2}
 
 
 @pytest.mark.parametrize(

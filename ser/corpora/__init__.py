@@ -29,4 +29,10 @@ def corpus_of(clips: datasets.Dataset, title: str) -> str:
     return CremaD.TITLE if "actor" in clips.column_names else title
 
 
-__all__ = ["CORPORA", "corpus_of", "load_crema_d", "load_emodb", "load_labelled_audio", "title_of"]
+def corpora_within(clips: datasets.Dataset) -> list[str]:
+    """The known corpora of which there are clips, by their official names, among others perhaps."""
+    names = {name.partition("-")[0] for name in clips["clip"]}  # one that is there twice has a number behind it
+    return [corpus.TITLE for corpus in CORPORA.values() if any(map(corpus.is_official, names))]
+
+
+__all__ = ["CORPORA", "corpora_within", "corpus_of", "load_crema_d", "load_emodb", "load_labelled_audio", "title_of"]

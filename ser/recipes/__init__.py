@@ -8,6 +8,8 @@ from dataclasses import replace
 
 from ser.configuration_ser import SERConfig
 
+FINE_TUNING = "fine-tuning"  # the variant that needs a trained model
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -74,4 +76,4 @@ def load_recipe(name: str, variant: str | None = None) -> Recipe:
     return replace(recipe, **{part: getattr(recipe, part) | new for part, new in recipe.variants[variant].items()})
 
 
-__all__ = ["Recipe", "load_recipe", "recipe_names"]
+__all__ = ["FINE_TUNING", "Recipe", "load_recipe", "recipe_names"]

@@ -12,6 +12,7 @@ For another split, give `--teachers` that were trained on it; `--teacher_share 0
 from dataclasses import replace
 from pathlib import Path
 
+from ser.recipes import FINE_TUNING
 from ser.recipes.flagship import RECIPE as FLAGSHIP
 
 BUNDLED = Path(__file__).parents[2] / "checkpoints"
@@ -31,7 +32,7 @@ VARIANTS: dict[str, dict[str, dict]] = {
     },
     "cross-fitted": {"training": {"teachers": CROSS_FITTED}},
     # From a trained model, with --model_name_or_path: a corpus of some hundred clips has no dev part to choose by.
-    "fine-tuning": {
+    FINE_TUNING: {
         "training": {
             "teachers": [],
             "num_train_epochs": 40,
