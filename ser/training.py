@@ -31,8 +31,6 @@ from transformers.integrations.integration_utils import get_available_reporting_
 from ser.arguments import DataArguments
 from ser.arguments import ModelArguments
 from ser.arguments import SERTrainingArguments
-from ser.arguments import changes
-from ser.arguments import corpus_title
 from ser.arguments import on_the_hub
 from ser.arguments import run_name
 from ser.augmentation import AugmentationArguments
@@ -46,12 +44,9 @@ from ser.clips import ClipDataset
 from ser.clips import with_features
 from ser.configuration_ser import SERConfig
 from ser.corpora import CORPORA
-from ser.corpora import corpora_within
-from ser.corpora import corpus_of
 from ser.corpora import load_crema_d
 from ser.corpora import load_labelled_audio
 from ser.corpora.splits import check_leakage
-from ser.corpora.splits import drawn_from
 from ser.corpora.splits import fixed_share
 from ser.corpora.splits import hold_out
 from ser.corpora.splits import join_dev
@@ -75,6 +70,13 @@ from ser.hub import check_token
 from ser.hub import claim_repository
 from ser.hub import commit_model
 from ser.hub import push_model
+from ser.identity import RUN_FILE
+from ser.identity import check_same_run
+from ser.identity import identity
+from ser.identity import read_report
+from ser.identity import refuse_to_overwrite
+from ser.identity import report_before
+from ser.identity import split_of
 from ser.loading import check_own
 from ser.loading import labels_of
 from ser.loading import load_trained
@@ -83,9 +85,7 @@ from ser.memory import peak_memory
 from ser.model_card import unfinished_card
 from ser.modeling_ser import CNNForAudioClassification
 from ser.provenance import REPORT
-from ser.provenance import SPLIT
 from ser.provenance import check_unheard
-from ser.provenance import different
 from ser.provenance import git_commit
 from ser.provenance import heard_splits
 from ser.provenance import report_of
@@ -100,7 +100,6 @@ from ser.trainer import last_checkpoint
 
 logger = logging.getLogger(__name__)
 
-RUN_FILE = "run.json"  # beside the checkpoints: which run they are of
 FOR_IMAGES: tuple[str, ...] = ("gain_db", "frequency_shift", "equalizer_db")
 FOR_IMAGES += ("channel_probability", "floor_probability", "voice_probability")
 PACKAGES = ("torch", "transformers", "datasets", "numpy", "soundfile", "soxr", "audiomentations")
@@ -262,79 +261,6 @@ def hear(
     return with_features(clips, extractor, augment_copy=augment_copy)
 
 
-def identity(data: DataArguments, options: ModelArguments, training: SERTrainingArguments, facts: dict) -> dict:
-    """What makes a run the one that it is, by the fields of its report.
-
-    Args:
-        data: As given.
-        options: As given.
-        training: As given.
-        facts: Of its split, by the fields `SPLIT`.
-    """
-    return {
-        "recipe": data.recipe,
-        "variant": data.variant,
-        **facts,
-        "fine_tuned_from": fine_tuned_from(options),
-        "teachers": taught_by(training),
-        "seed": training.seed,
-        "processes": training.world_size,
-        "command": repeatable(data.command, training.world_size),
-    }
-
-
-def report_before(data: DataArguments, options: ModelArguments, training: SERTrainingArguments, this: dict) -> dict:
-    """The report of the run with the same settings, whose dev part is now trained on."""
-    if data.protocol == "leaky":
-        raise ValueError("--refit would train on the test part, which is the dev part of leaky; leave it out")
-    folder = Path(options.results_dir) / run_name(replace(data, refit=False), options, training)
-    earlier, place = read_report(folder), folder / REPORT
-    if earlier is None:
-        raise ValueError(f"--refit follows a run that has chosen on the dev part: run this without it first ({place})")
-    if "temperature" not in earlier:
-        raise ValueError(f"--refit: {place} is an older report, without a temperature; run that command again")
-    if earlier["processes"] != this["processes"]:
-        raise ValueError(f"--refit expects as many processes as the run before it had: {earlier['processes']}")
-    if difference := different(earlier, this | {"refit": None}):
-        raise ValueError(f"--refit: the run before it was trained {difference}; run it again")
-    if not alike(earlier, this):
-        raise ValueError(f"--refit expects the settings of the run before it; that was {told(earlier)}")
-    return earlier
-
-
-def refuse_to_overwrite(folder: Path, this: dict) -> None:
-    """Keep the report of a run that said otherwise; a run may take the place of an earlier one of its own kind."""
-    earlier = read_report(folder)
-    if earlier is not None and (not alike(earlier, this) or earlier["labels"] != this["labels"]):
-        raise ValueError(
-            f"{folder} holds the report of another run ({told(earlier)}); "
-            "set another --results_dir, or remove that folder"
-        )
-
-
-def read_report(folder: Path) -> dict | None:
-    """The report in a folder of this machine; None if there is none."""
-    path = folder / REPORT
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
-def alike(earlier: dict, this: dict) -> bool:
-    """Whether two runs have the same settings, data, split and seed aside."""
-    one, other = (
-        # Older reports have no teachers, or their number.
-        (changes(run["command"]), run.get("fine_tuned_from"), run.get("teachers") or [])
-        for run in (earlier, this)
-    )
-    return one == other
-
-
-def told(report: dict) -> str:
-    """The command of a run, and where its weights and targets came from."""
-    origin = f", from {report['fine_tuned_from']}" if report.get("fine_tuned_from") else ""
-    origin += f", taught by {', '.join(report['teachers'])}" if report.get("teachers") else ""
-    return f"{report['command']}{origin}"
-
-
 def model_folder(options: ModelArguments, training: SERTrainingArguments) -> Path:
     """Where the finished model goes."""
     return Path(options.model_dir or Path(training.output_dir) / "model")
@@ -417,29 +343,6 @@ def load_clips(data: DataArguments) -> datasets.Dataset:
     )
 
 
-def split_of(data: DataArguments, clips: datasets.Dataset) -> dict:
-    """Which clips are in which part, as reports tell it."""
-    corpus = corpus_of(clips, corpus_title(data))
-    within = [title for title in corpora_within(clips) if title != corpus]
-    found = {"corpus": corpus, "drawn_from": drawn_from(clips, data.protocol), "contains": within}
-    return {name: found[name] if name in found else getattr(data, name) for name in SPLIT}
-
-
-def check_same_run(checkpoint: str, this: dict) -> None:
-    """Refuse to go on from a checkpoint that may have heard this run's test part, or was trained by another command."""
-    if not (file := Path(checkpoint).parent / RUN_FILE).is_file():
-        return
-    earlier = json.loads(file.read_text(encoding="utf-8"))
-    if difference := different(earlier, this):
-        raise ValueError(f"{checkpoint} was trained {difference}: start anew, with another --output_dir")
-    same = all(earlier[name] == this[name] for name in ("recipe", "variant", "seed", "processes"))
-    if not same or not alike(earlier, this):
-        raise ValueError(
-            f"{checkpoint} is of another run ({told(earlier)}), which would not be what the report tells: go on with "
-            "that command, or start anew, with another --output_dir"
-        )
-
-
 def _overrides(text: str, name: str) -> dict:
     try:
         overrides = json.loads(text)
@@ -520,33 +423,6 @@ def load_start(options: ModelArguments) -> Start:
         raise ValueError(f"--model_name_or_path: {error}") from error
     model.config.calibration_temperature = 1.0  # of the old weights
     return Start(source, extractor, model, report)
-
-
-def trained_name(source: str) -> str:
-    """What a report calls a model that was gone on from, or learned from: its id, or the recipe of its training."""
-    if on_the_hub(source):
-        return source
-    report = report_of(source)
-    if report is None:
-        return Path(source).resolve().name
-    parts = f" (without fifth {report['held_out']} of the speakers)" if report.get("held_out") else ""
-    return f"ser-{report['recipe']}{' (refit)' if report.get('refit') else ''}{parts}"
-
-
-def fine_tuned_from(options: ModelArguments) -> str | None:
-    """What a report calls the model that a run goes on from; None for a new network."""
-    return trained_name(options.model_name_or_path) if options.model_name_or_path else None
-
-
-def taught_by(training: SERTrainingArguments) -> list[str]:
-    """What a report calls the teachers; none if they have no share in what is learned."""
-    return [trained_name(folder) for folder in training.teachers] if training.teacher_share else []
-
-
-def repeatable(command: str, processes: int) -> str:
-    """The command that repeats a run in as many processes."""
-    launcher = f"torchrun --nproc_per_node {processes}" if processes > 1 else "python"
-    return command.replace("python", launcher, 1)
 
 
 def replace_head(model: CNNForAudioClassification, labels: list[str]) -> CNNForAudioClassification:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,12 +22,14 @@ from transformers import AutoModelForAudioClassification
 from transformers import TrainingArguments
 from transformers import pipeline
 
+import train as script
 from ser.arguments import parse_arguments
 from ser.arguments import run_name
 from ser.corpora import load_crema_d
 from ser.corpora.crema_d import EMOTIONS
 from ser.corpora.splits import fixed_share
 from ser.distillation import load_teacher
+from ser.identity import refuse_to_overwrite
 from ser.provenance import REPORT
 from ser.recipes import load_recipe
 from ser.recipes import recipe_names
@@ -34,7 +37,6 @@ from ser.training import as_used
 from ser.training import build_extractor
 from ser.training import build_model
 from ser.training import prepare
-from ser.training import refuse_to_overwrite
 from ser.training import train as train_run
 from ser.training import training_targets
 
@@ -246,9 +248,7 @@ def test_a_run_goes_on_from_its_last_checkpoint_and_never_mixes_with_another(fin
         ("--learning_rate", "0.01"),
         ("--seed", "4", "--output_dir", str(output)),
     ):
-        with pytest.raises(
-            ValueError, match=r"checkpoint-\d+ is of another run \(python train.py --recipe cnn1d .* anew"
-        ):
+        with pytest.raises(ValueError, match=r"checkpoint-\d+ was trained by another command \(python .* start anew"):
             prepare(*parse_arguments([*command, *other]))
     before = json.loads(Path("results/cnn1d/tfds/seed-3/results.json").read_text())
     done = train(*command, cwd=folder)
@@ -263,6 +263,25 @@ def test_a_run_goes_on_from_its_last_checkpoint_and_never_mixes_with_another(fin
     (slower / "run.json").write_text(json.dumps(run | {"command": run["command"] + " --learning_rate 0.01"}))
     with pytest.raises(ValueError, match="holds the report of another run"):
         prepare(*parse_arguments([*command, "--learning_rate", "0.01", "--output_dir", str(slower)]))
+
+
+def test_an_interruption_says_how_to_go_on(monkeypatch, tmp_path):
+    def interrupt(*_) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", ["train.py", "--recipe", "cnn1d"])
+    monkeypatch.setattr(script, "prepare", interrupt)
+    with pytest.raises(SystemExit, match="stopped before the training began; the same command starts anew"):
+        script.main()
+    arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+    arguments.ema_decay = 0.0
+    monkeypatch.setattr(script, "prepare", lambda *_: SimpleNamespace(training=arguments))
+    monkeypatch.setattr(script, "train", interrupt)
+    with pytest.raises(SystemExit, match="stopped before a checkpoint was written; the same command starts anew"):
+        script.main()
+    monkeypatch.setattr(script, "last_checkpoint", lambda *_, **__: "checkpoint-1")
+    with pytest.raises(SystemExit, match="the same command with --resume_from_checkpoint last goes on"):
+        script.main()
 
 
 def test_the_report_of_other_labels_of_one_dataset_is_kept(tmp_path):
