@@ -23,6 +23,22 @@ def test_a_batch_equals_its_clips_one_by_one():
         assert not batch["input_features"][row, len(single) :].any()
 
 
+@pytest.mark.parametrize("return_tensors", ["np", "pt"])
+def test_what_was_padded_in_one_batch_is_collated_to_another(return_tensors):
+    """As after `dataset.map(extractor, batched=True)`."""
+    clips, extractor = [voice(1.0), voice(0.2), voice(0.6)], SERFeatureExtractor()
+    mapped = extractor(clips, sampling_rate=RATE, return_tensors=return_tensors)
+    items = [{name: values[row] for name, values in mapped.items()} for row in range(3)]
+    for collated, expected in (
+        (extractor.pad(items[1:]), extractor(clips[1:], sampling_rate=RATE)),
+        (extractor.pad(mapped), extractor(clips, sampling_rate=RATE)),
+        (extractor.pad({name: values[1:] for name, values in mapped.items()}), extractor(clips[1:], RATE)),
+    ):
+        assert collated.keys() == expected.keys()
+        for name in expected:
+            np.testing.assert_array_equal(collated[name], expected[name])
+
+
 @pytest.mark.parametrize("features", [["rms"], ["log_mel"]])
 def test_lists_tensors_and_doubles_give_the_same(features):
     clip = voice(0.3)

@@ -317,13 +317,21 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         self.std = np.sqrt(np.maximum(squares / count - mean**2, 0.0)).tolist()
 
     def pad(  # type: ignore[override]  # the arguments left out, all about how far to pad, are accepted and ignored
-        self, processed_features: Sequence[Mapping[str, Any]], return_tensors: str | None = None, **kwargs: Any
+        self,
+        processed_features: Mapping[str, Sequence] | Sequence[Mapping[str, Any]],
+        return_tensors: str | None = None,
+        **kwargs: Any,
     ) -> BatchFeature:
         """Collate items with `input_features` of shape `(frames, n_features)` to the longest of them.
 
-        Other keys (labels) are stacked. Unlike the base class this also pads features of a single column.
+        Items with an `attention_mask` of shape `(frames,)` were padded before and are cut to it; other keys (labels)
+        are stacked. A mapping of one list for each key, as a batch is, will do for the items. Unlike the base class
+        this also pads features of a single column.
         """
-        arrays = [np.asarray(item["input_features"], dtype=np.float32) for item in processed_features]
+        if isinstance(processed_features, Mapping):
+            rows = zip(*processed_features.values(), strict=True)
+            processed_features = [dict(zip(processed_features, row, strict=True)) for row in rows]
+        arrays = [_real_frames(item) for item in processed_features]
         if not arrays:
             raise ValueError("expected at least one waveform; got an empty list")
         shape = (len(arrays), max(map(len, arrays)))
@@ -346,6 +354,12 @@ def settings_of(extractor_class: type[SERFeatureExtractor]) -> list[str]:
 
 def _is_number(value: Any, kind: Any) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool) and abs(value) < 1e38  # fits into float32
+
+
+def _real_frames(item: Mapping[str, Any]) -> np.ndarray:
+    """`input_features` of an item, shape `(frames, n_features)`, without the padding that its mask tells of."""
+    features, mask = np.asarray(item["input_features"], dtype=np.float32), item.get("attention_mask")
+    return features if mask is None else features[np.asarray(mask, dtype=bool)]
 
 
 def _as_waveform(waveform: np.ndarray | torch.Tensor | list[float]) -> np.ndarray:
