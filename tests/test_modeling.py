@@ -79,6 +79,16 @@ def test_a_reloaded_model_is_the_same(name, tmp_path):
     assert not list(tmp_path.glob("*.bin"))
 
 
+def test_numbers_of_labels_may_be_text_as_in_the_hubs_guide(tmp_path):
+    build(MINIATURES["1d-plain-max"]).save_pretrained(tmp_path)
+    labels = list("abcdef")
+    as_text = {"id2label": {str(n): label for n, label in enumerate(labels)}}
+    as_text |= {"label2id": {label: n for n, label in as_text["id2label"].items()}}
+    AutoModelForAudioClassification.from_pretrained(tmp_path, **as_text).save_pretrained(tmp_path / "again")
+    config = AutoModelForAudioClassification.from_pretrained(tmp_path / "again").config
+    assert config.label2id == {label: n for n, label in enumerate(labels)}
+
+
 def test_pickled_weights_are_not_read(tmp_path):
     model = build(MINIATURES["1d-plain-max"])
     model.save_pretrained(tmp_path)

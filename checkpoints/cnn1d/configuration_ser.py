@@ -98,8 +98,10 @@ class SERConfig(PreTrainedConfig):
         if self.id2label is not None and not _is_numbered(self.id2label):
             raise ValueError(f"expected id2label to name the classes 0, 1, 2, ...; got {self.id2label!r}")
         super().__post_init__(**kwargs)
-        if self.label2id is None:
-            self.label2id = self._numbers_of_labels()
+        numbers = self._numbers_of_labels()
+        as_text = {label: str(number) for label, number in numbers.items()}  # as the Hub's guide has them
+        if self.label2id in (None, as_text):
+            self.label2id = numbers
 
     def validate_labels(self) -> None:
         """Raise unless each class has a name of its own and `label2id` knows it by that."""
