@@ -12,6 +12,7 @@ from ser import CNN2DConfig
 from ser import CNN2DForAudioClassification
 from ser import CRNNConfig
 from ser.modeling_ser import POOLING
+from ser.modeling_ser import SqueezeExcitation
 
 SMALL = {"channels": [8, 12, 16], "hidden_sizes": [10], "num_labels": 6}
 MINIATURES = {
@@ -123,6 +124,21 @@ def test_soft_labels_generalise_hard_ones():
     hard = model(features, labels=labels).loss
     soft = model(features, labels=nn.functional.one_hot(labels, 6).float()).loss
     torch.testing.assert_close(hard, soft)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float16", 0.02), ("bfloat16", 0.2), ("float64", 1e-5)])
+@pytest.mark.parametrize("name", MINIATURES)
+def test_weights_of_other_precision_say_nearly_the_same(name, dtype, tolerance):
+    model, features = build(MINIATURES[name]), torch.randn(2, 60, MINIATURES[name].n_features)
+    expected = model(features).logits
+    dtype = getattr(torch, dtype)
+    torch.testing.assert_close(model.to(dtype)(features.to(dtype)).logits, expected, rtol=0, atol=tolerance)
+
+
+def test_the_gates_of_a_long_clip_are_no_trouble_in_half_precision():
+    gates, maps, lengths = SqueezeExcitation(8, 2), torch.full((1, 8, 70_000), 2.0), torch.tensor([70_000])
+    expected = gates(maps, lengths)
+    torch.testing.assert_close(gates.half()(maps.half(), lengths).float(), expected, rtol=0, atol=0.01)
 
 
 @pytest.mark.parametrize("shape", [(2, 50), (2, 50, 7), (2, 1, 50, 3)])

@@ -102,7 +102,9 @@ class SqueezeExcitation(nn.Module):
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Same shape in and out: `(batch, channels, frames[, bands])`."""
         bands = x.shape[3] if x.ndim == 4 else 1
-        mean = (x * frame_mask(x, lengths)).flatten(2).sum(2) / (lengths * bands)[:, None]  # (batch, channels)
+        wide = torch.float32 if x.dtype == torch.float16 else None  # float16 ends at 65,504
+        total = (x * frame_mask(x, lengths)).flatten(2).sum(2, dtype=wide)  # (batch, channels)
+        mean = (total / (lengths * bands)[:, None]).to(x.dtype)
         gate = torch.sigmoid(self.excite(F.relu(self.squeeze(mean))))
         return x * gate.view(*gate.shape, *[1] * (x.ndim - 2)).to(x.dtype)
 
@@ -178,7 +180,7 @@ class AttentiveStatisticsPooling(nn.Module):
         weights = scores.masked_fill(frame_mask(x, lengths) == 0, float("-inf")).softmax(2)
         mean = (x * weights).sum(2)
         variance = (x.float().square() * weights).sum(2) - mean.square()
-        return torch.cat([mean, variance.clamp(min=1e-6).sqrt()], dim=1)
+        return torch.cat([mean, variance.clamp(min=1e-6).sqrt()], dim=1).to(self.score.weight.dtype)
 
 
 class LSTMPooling(nn.Module):
@@ -191,9 +193,10 @@ class LSTMPooling(nn.Module):
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Each direction reads a clip from its first to its last real frame."""
+        x = x.to(self.lstm.all_weights[0][0].dtype)
         with torch.autocast(x.device.type, enabled=False):
             packed = nn.utils.rnn.pack_padded_sequence(
-                x.float().transpose(1, 2), lengths.cpu(), batch_first=True, enforce_sorted=False
+                x.transpose(1, 2), lengths.cpu(), batch_first=True, enforce_sorted=False
             )
             _, (states, _) = self.lstm(packed)  # (directions, batch, size)
         return states.transpose(0, 1).flatten(1)
@@ -428,7 +431,7 @@ def resize(images: torch.Tensor, lengths: torch.Tensor, size: tuple[int, int]) -
         F.interpolate(image[None, None, :length].float(), size=tuple(size), mode="bilinear", align_corners=False)[0, 0]
         for image, length in zip(images, lengths.tolist(), strict=True)
     ]
-    return torch.stack(stretched), torch.full_like(lengths, size[0])
+    return torch.stack(stretched).to(images.dtype), torch.full_like(lengths, size[0])
 
 
 class CRNNForAudioClassification(CNN2DForAudioClassification):
