@@ -141,6 +141,18 @@ def test_the_gates_of_a_long_clip_are_no_trouble_in_half_precision():
     torch.testing.assert_close(gates.half()(maps.half(), lengths).float(), expected, rtol=0, atol=0.01)
 
 
+@pytest.mark.parametrize("name", ["1d-plain-mean", "2d-residual"])
+def test_a_graph_is_exported_that_takes_any_number_of_clips(name):
+    model, clips = build(MINIATURES[name]), torch.export.Dim("clips")
+    inputs = {
+        "input_features": torch.randn(3, 40, MINIATURES[name].n_features),
+        "attention_mask": torch.ones(3, 40, dtype=torch.long),
+    }
+    two = {key: value[:2] for key, value in inputs.items()}
+    graph = torch.export.export(model, (), two, dynamic_shapes={key: {0: clips} for key in inputs}).module()
+    torch.testing.assert_close(graph(**inputs).logits, model(**inputs).logits)
+
+
 @pytest.mark.parametrize("shape", [(2, 50), (2, 50, 7), (2, 1, 50, 3)])
 def test_features_of_another_front_end_are_refused(shape):
     with pytest.raises(ValueError, match=r"expected input_features of shape \(batch, frames, 3\); got"):

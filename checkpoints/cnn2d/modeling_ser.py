@@ -42,7 +42,7 @@ def _same_padding(kernel: tuple[int, ...]) -> tuple[int, ...]:
 def frame_mask(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """1 for real frames, 0 for padding: `(batch, 1, frames)` or `(batch, 1, frames, 1)`, to multiply `x` with."""
     mask = torch.arange(x.shape[2], device=x.device) < lengths[:, None]  # (batch, frames)
-    return mask.view(len(lengths), 1, -1, *[1] * (x.ndim - 3)).to(x.dtype)
+    return mask.view(lengths.shape[0], 1, -1, *[1] * (x.ndim - 3)).to(x.dtype)
 
 
 class MaskedMaxPool(nn.Module):
