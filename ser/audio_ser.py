@@ -64,7 +64,7 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
     if isinstance(source, torch.Tensor):
         source = to_numpy(source)
     if isinstance(source, np.ndarray):
-        waveform, rate = source, source_rate or sampling_rate
+        waveform, rate = source, sampling_rate if source_rate is None else source_rate
     elif isinstance(source, (str, os.PathLike, bytes, bytearray, io.IOBase)):
         waveform, rate = _decode(source)
     else:

@@ -92,6 +92,8 @@ def test_what_datasets_decodes_to_is_heard():
         ({"array": [1000, -20000, 3000], "sampling_rate": RATE}, "got int64; convert them"),
         ({"array": voice()}, "expected a 'sampling_rate'"),
         ({"array": voice(), "sampling_rate": -1}, "too slowly for speech"),
+        ({"array": voice(), "sampling_rate": 0}, "sampled at 0 Hz, too slowly for speech"),
+        ({"array": voice(), "sampling_rate": 0.5}, "sampled at 0 Hz, too slowly for speech"),
         ({"sound": 1}, r"got a dict with the keys \['sound'\]"),
         (42, "got int"),
         (None, "got NoneType"),
