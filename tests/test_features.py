@@ -4,6 +4,7 @@ import librosa
 import numpy as np
 import pytest
 import scipy.signal
+import torch
 from conftest import RATE
 from conftest import voice
 
@@ -96,6 +97,14 @@ def test_any_length_gives_one_row_per_hop(name, seconds):
     features = SERFeatureExtractor(features=[name]).extract(voice(seconds))
     assert len(features) == 1 + round(seconds * RATE) // HOP
     assert np.isfinite(features).all()
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_features_are_the_same_where_torch_computes_in_bfloat16(name):
+    extractor = SERFeatureExtractor(features=[name])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        within = extractor.extract(voice())
+    np.testing.assert_array_equal(within, extractor.extract(voice()))
 
 
 def test_trimming_is_librosas(real_clips):

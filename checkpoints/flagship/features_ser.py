@@ -114,7 +114,8 @@ class Frames:
 
 def log_mel(frames: Frames) -> np.ndarray:
     """Mel spectrogram in dB, shape `(frames, n_mels)` (librosa.power_to_db of librosa.feature.melspectrogram)."""
-    mel = torch.sparse.mm(frames.mel_filters, frames.magnitude.square())
+    with torch.autocast("cpu", enabled=False):  # bfloat16 has no sparse product
+        mel = torch.sparse.mm(frames.mel_filters, frames.magnitude.square())
     decibels = 10.0 * torch.log10(torch.clamp(mel, min=SILENCE))
     return limit_range(
         decibels.T.numpy(), top_db=frames.top_db, band_top_db=frames.band_top_db, db_reference=frames.db_reference
