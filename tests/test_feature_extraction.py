@@ -133,6 +133,12 @@ def test_trimming_leaves_a_margin_where_there_is_one():
     assert whole.start == span.start + round(0.2 * RATE)
 
 
+@pytest.mark.parametrize("settings", [{}, {"trim_db": 30.0}, {"trim_db": 30.0, "wiener": True}])
+def test_sound_played_backwards_needs_no_copy(settings):
+    extractor, clip = SERFeatureExtractor(**settings), voice()[::-1]
+    np.testing.assert_array_equal(extractor.extract(clip), extractor.extract(clip.copy()))
+
+
 def test_durations_are_cropped_and_padded():
     padded = SERFeatureExtractor(max_duration=1.0, pad_to_max_duration=True)
     assert padded.extract(voice(0.4)).shape == padded.extract(voice(1.7)).shape

@@ -284,7 +284,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
             waveform = waveform[:samples]
             if self.pad_to_max_duration:
                 waveform = np.pad(waveform, (0, samples - len(waveform)))
-        return np.ascontiguousarray(waveform)
+        return waveform
 
     def normalize(self, features: np.ndarray) -> np.ndarray:
         """Normalise `(frames, n_features)` as `normalization` says."""

@@ -44,7 +44,7 @@ class Frames:
         band_top_db: float | None,
         db_reference: str,
     ):
-        self.waveform = waveform
+        self.waveform = np.ascontiguousarray(waveform)  # torch takes none that runs backwards
         self.sampling_rate = sampling_rate
         self.n_fft = n_fft
         self.hop_length = hop_length
