@@ -79,7 +79,7 @@ def analyse(path: str | Path, classifier: SERPipeline, progress: Callable[[float
         speaks), "emotion" and its "probability", both None where nobody does, and the "probabilities" of all.
 
     Raises:
-        ValueError: As `read_blocks`.
+        ValueError: As `read_blocks`, or there is nothing to hear.
     """
     sampling_rate, rows = classifier.feature_extractor.sampling_rate, []
     remaining = windows(read_blocks(path, sampling_rate), sampling_rate)
@@ -90,6 +90,8 @@ def analyse(path: str | Path, classifier: SERPipeline, progress: Callable[[float
                 rows += batch
             if progress:
                 progress(rows[-1]["end"])
+    if not rows:
+        raise ValueError("the audio holds no samples, or too few to hear; record or choose a longer clip")
     return rows
 
 
@@ -97,7 +99,7 @@ def hear_batch(batch: list[tuple[float, np.ndarray]], classifier: SERPipeline) -
     """A row, as `analyse` returns them, for each window: its start in seconds and its samples."""
     rate, rows = classifier.feature_extractor.sampling_rate, []
     waveforms: Any = [waveform for _, waveform in batch]  # transformers types the call for one clip only
-    answers: Any = classifier(waveforms, batch_size=BATCH)
+    answers: Any = classifier(waveforms, batch_size=BATCH, top_k=classifier.model.config.num_labels)
     for (start, waveform), answer in zip(batch, answers, strict=True):
         level, speech = 10 * np.log10(np.mean(np.square(waveform)) + 1e-10), has_speech(waveform, rate)
         rows.append(
@@ -124,7 +126,7 @@ def overall(rows: list[dict]) -> dict[str, float] | None:
 
 def to_csv(rows: list[dict]) -> str:
     """The windows as a table: their figures, then a column for the probability of each emotion."""
-    labels = sorted(rows[0]["probabilities"])
+    labels = sorted(rows[0]["probabilities"]) if rows else []
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*FIGURES, *labels])

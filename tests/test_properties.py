@@ -290,10 +290,11 @@ def test_the_timeline_of_a_file_begins_and_ends_with_it(classifiers, length, rat
     with tempfile.TemporaryDirectory() as folder:
         clip = np.stack([speech(length / rate + 1, rate=rate)[:length]] * channels, axis=1)
         soundfile.write(Path(folder, "clip.flac"), clip, rate)
-        rows = timeline.analyse(Path(folder, "clip.flac"), classifiers["cnn1d"])
-    if not rows:
-        assert length * RATE / rate < 1  # not a sample is left of it
-        return
+        try:
+            rows = timeline.analyse(Path(folder, "clip.flac"), classifiers["cnn1d"])
+        except ValueError:
+            assert length * RATE / rate < 1  # not a sample is left of it
+            return
     assert rows[0]["start"] == 0
     assert rows[-1]["end"] == pytest.approx(length / rate, abs=0.001)
     for row, following in zip(rows, rows[1:], strict=False):

@@ -101,6 +101,18 @@ def test_tables_hold_every_window(recording, classifier):
     assert (content["model"], content["window"], content["hop"]) == ("cnn1d", timeline.WINDOW, timeline.HOP)
 
 
+def test_a_pipeline_that_was_to_tell_less_is_asked_for_all(recording, classifier):
+    terse = pipeline("audio-classification", model=str(ROOT / "checkpoints/cnn1d"), top_k=1)
+    assert timeline.analyse(recording, terse) == timeline.analyse(recording, classifier)
+
+
+def test_nothing_is_no_recording_and_an_empty_table(tmp_path, classifier):
+    soundfile.write(tmp_path / "x.wav", np.zeros(0), RATE)
+    with pytest.raises(ValueError, match="holds no samples"):
+        timeline.analyse(tmp_path / "x.wav", classifier)
+    assert timeline.to_csv([]).splitlines() == ["start,end,level_db,speech,emotion,probability"]
+
+
 def test_the_picture_leaves_a_gap_where_nobody_speaks(recording, classifier):
     rows = timeline.analyse(recording, classifier)
     bottom = plot_timeline(rows).axes[1]
