@@ -133,7 +133,7 @@ def hear(
         scores = hear_clip(waveform, model)
     if silent:
         raise ValueError("The recording is silent: check the microphone and record again.")
-    return words.describe_scores(scores, RESULTS[model], windows=len(rows)), scores, rows
+    return words.describe_scores(scores, RESULTS[model], windows=sum(row["speech"] for row in rows)), scores, rows
 
 
 def classify(

@@ -34,13 +34,14 @@ def describe_scores(scores: dict[str, float] | None, results: dict, *, windows: 
     Args:
         scores: Probability of each label, or None where nobody speaks.
         results: The model's report.
-        windows: How many there are in a recording of which these are the mean, 0 for a clip.
+        windows: In how many of a recording, of which these are the mean, somebody speaks; 0 for a clip.
     """
     if scores is None:
         return NO_SPEECH
     (first, share), (second, _) = sorted(scores.items(), key=lambda item: -item[1])[:2]
     heard, other = (ADJECTIVES.get(label, label) for label in (first, second))
-    trust = _reliability(share, results) if not windows else f"The mean of {windows} windows; see below for each."
+    mean = f"The mean of the {windows} windows in which somebody speaks; see below for each."
+    trust = mean if windows else _reliability(share, results)
     if share < UNSURE:
         return f"## Not sure: perhaps {heard} ({share:.0%}), perhaps {other}\n{trust}"
     return f"## Sounds {heard}, {share:.0%}\n{trust} {_mistaken(first, heard, results)}"

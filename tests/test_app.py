@@ -120,10 +120,11 @@ def test_a_long_recording_is_heard_in_windows(client, tmp_path):
     waveform = speech(12.0)
     waveform[4 * RATE : 9 * RATE] *= 1e-3
     soundfile.write(tmp_path / "long.flac", waveform, RATE)
-    _, bars, rows = client.predict(handle_file(tmp_path / "long.flac"), "cnn1d", api_name="/classify")
+    said, bars, rows = client.predict(handle_file(tmp_path / "long.flac"), "cnn1d", api_name="/classify")
     assert [row["start"] for row in rows] == [0, 1.5, 3, 4.5, 6, 7.5, 9]
     assert [row["speech"] for row in rows] == [True, True, True, False, False, True, True]
     spoken = [row["probabilities"]["anger"] for row in rows if row["speech"]]
+    assert "The mean of the 5 windows in which somebody speaks" in said
     assert confidences(bars)["anger"] == pytest.approx(np.mean(spoken), abs=1e-4)
 
 

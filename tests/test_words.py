@@ -45,7 +45,7 @@ def test_a_model_that_mistakes_nothing_for_it_is_not_accused():
 
 def test_the_mean_of_windows_is_not_compared_with_single_clips():
     text = words.describe_scores({"anger": 0.62, "happy": 0.38}, REPORT, windows=13)
-    assert "The mean of 13 windows" in text
+    assert "The mean of the 13 windows in which somebody speaks" in text
     assert "as sure" not in text
 
 
