@@ -196,16 +196,19 @@ def draw(sound: str, model: str, scores: dict[str, float] | None, rows: list[dic
     return draw_clip(read_clip(sound, model), model, scores)
 
 
-def draw_clip(waveform: np.ndarray, model: str, scores: dict[str, float] | None) -> str:
-    """A waveform of shape `(samples,)` and its spectrogram, with what drove the decision, and a sentence about it."""
+def draw_clip(waveform: np.ndarray, model: str, scores: dict[str, float] | None, start: float = 0.0) -> str:
+    """A waveform of shape `(samples,)` and its spectrogram, with what drove the decision, and a sentence about it.
+
+    It begins at a time in seconds of the recording, whose times are shown and told.
+    """
     about, activation = f"Waveform and mel spectrogram of {len(waveform) / rate_of(model):.1f} s of sound.", None
     if scores:
         label = max(scores, key=scores.__getitem__)
-        activation = class_activation(waveform, MODELS[model], label)
+        activation = class_activation(waveform, MODELS[model], label, start)
     if activation:
         begin, end = activation.strongest()
         about += f" Tinted: what made it {label} to the model, most of all from {begin:.1f} to {end:.1f} s."
-    return markup.figure_html(plot_clip(waveform, rate_of(model), activation), about)
+    return markup.figure_html(plot_clip(waveform, rate_of(model), activation, start), about)
 
 
 def show_windows(rows: list[dict], model: str) -> dict:
@@ -232,7 +235,7 @@ def show_window(sound: str, model: str, rows: list[dict], moment: float) -> tupl
     said = words.describe_scores(scores, RESULTS[model]).split("\n")[0]
     waveform = read_clip(sound, model, row["start"], row["end"])
     heading = f"{said}, from {row['start']:.1f} to {row['end']:.1f} s"
-    return heading, scores, draw_clip(waveform, model, scores)
+    return heading, scores, draw_clip(waveform, model, scores, row["start"])
 
 
 def choose_window(path: str | None, model: str, rows: list[dict], moment: float) -> tuple[str, dict | None, str]:

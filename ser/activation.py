@@ -36,13 +36,16 @@ class Activation(NamedTuple):
         return begin, end
 
 
-def class_activation(waveform: np.ndarray, classifier: SERPipeline, label: str) -> Activation | None:
+def class_activation(
+    waveform: np.ndarray, classifier: SERPipeline, label: str, start: float = 0.0
+) -> Activation | None:
     """How much each frame, and each band where the network sees bands, speaks for a label.
 
     Args:
         waveform: Shape `(samples,)`, at the model's rate.
         classifier: A pipeline of one of our models.
         label: One of its labels.
+        start: Time of the first sample in seconds.
 
     Returns:
         None if the model sees a clip as a whole, without a time axis, or if nothing in it speaks for the label.
@@ -68,7 +71,7 @@ def class_activation(waveform: np.ndarray, classifier: SERPipeline, label: str) 
     activation = activation[: 1 + (span.stop - span.start) // extractor.hop_length]  # without padding
     if not activation.any():
         return None
-    begin = span.start / extractor.sampling_rate
+    begin = start + span.start / extractor.sampling_rate
     end = begin + len(activation) * extractor.hop_length / extractor.sampling_rate
     return Activation((activation / activation.max()).numpy(), begin, end)
 

@@ -115,23 +115,27 @@ def plot_confusion(
     return figure
 
 
-def plot_clip(waveform: np.ndarray, sampling_rate: int, activation: Activation | None = None) -> Figure:
+def plot_clip(
+    waveform: np.ndarray, sampling_rate: int, activation: Activation | None = None, start: float = 0.0
+) -> Figure:
     """Waveform above log-mel spectrogram on one time axis, tinted where it speaks for a label.
 
     Args:
         waveform: Shape `(samples,)`.
         sampling_rate: In Hz.
         activation: Of the label.
+        start: Time of the first sample in seconds, as `activation` has it.
     """
     view = SERFeatureExtractor(sampling_rate=sampling_rate)
     mel = view.extract(waveform)  # (frames, n_mels)
-    duration = len(waveform) / sampling_rate
+    end = start + len(waveform) / sampling_rate
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1, 2.4])
     step = max(1, len(waveform) // MOST_POINTS)
-    top.plot(np.arange(len(waveform))[::step] / sampling_rate, waveform[::step], lw=0.6, color=TRAINING)
+    times = start + np.arange(len(waveform))[::step] / sampling_rate
+    top.plot(times, waveform[::step], lw=0.6, color=TRAINING)
     top.set(ylabel="amplitude")
-    image = bottom.imshow(mel.T, origin="lower", aspect="auto", cmap="Greys", extent=(0, duration, 0, view.n_mels))
+    image = bottom.imshow(mel.T, origin="lower", aspect="auto", cmap="Greys", extent=(start, end, 0, view.n_mels))
     highest = hertz_to_mel(sampling_rate / 2, "slaney")
     centres = np.asarray(mel_to_hertz(np.linspace(0, highest, view.n_mels + 2)[1:-1], "slaney"))
     ticks = [hertz for hertz in (250, 500, 1000, 2000, 4000) if hertz < centres[-1]]
@@ -141,7 +145,7 @@ def plot_clip(waveform: np.ndarray, sampling_rate: int, activation: Activation |
     if activation is not None:
         top.axvspan(*activation.strongest(), color=DEV, alpha=0.25)
         _draw_activation(bottom, activation, view.n_mels)
-    top.set_xlim(0, duration)
+    top.set_xlim(start, end)
     return figure
 
 

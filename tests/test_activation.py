@@ -60,6 +60,17 @@ def test_trimmed_silence_moves_it():
     plot_clip(clip, RATE, Activation(image, begin, end))
 
 
+def test_a_part_of_a_recording_is_shown_at_its_own_times():
+    clip, classifier = speech(1.5), classifier_of("2d")
+    found = [class_activation(clip, classifier, label, 4.5) for label in ("angry", "calm")]
+    activation = next(filter(None, found))
+    assert (activation.begin, activation.end) == pytest.approx((4.5, 6.0), abs=0.02)
+    top, bottom, _ = plot_clip(clip, RATE, activation, 4.5).axes
+    assert top.get_xlim() == bottom.get_xlim() == (4.5, 6.0)
+    assert top.lines[0].get_xdata()[0] == 4.5
+    assert [image.get_extent()[0] for image in bottom.images] == [4.5, 4.5]
+
+
 def test_padding_is_no_part_of_a_clip():
     classifier = classifier_of("crnn", max_duration=3.0, pad_to_max_duration=True)
     image, _, end = class_activation(speech(1.0), classifier, "calm")
