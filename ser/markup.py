@@ -12,6 +12,7 @@ from ser.plots import see_through
 STYLE = """
 h2 { font-size: var(--text-lg) !important; }
 footer *, #time, #duration, .playback, .min_value, .max_value { color: var(--body-text-color) !important; }
+[role=tab][aria-selected=true] { color: var(--body-text-color) !important; }
 #note { border-left: 4px solid var(--color-accent); padding: 0.2em 0.9em; background: var(--block-background-fill); }
 .picture { margin: 0; }
 .picture div, .windows { overflow: auto; }

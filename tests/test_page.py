@@ -239,6 +239,7 @@ def test_it_fits_a_phone(visit):
         page.get_by_role("tab", name=tab).click()
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    check_with_axe(page)
     page.get_by_role("tab", name="Recording").click()
     shoot(page, "phone")
 
