@@ -190,6 +190,14 @@ def quantize(graph: onnx.ModelProto, waveforms: Iterable[np.ndarray], path: Path
         )
 
 
+def read_clip(path: str, sampling_rate: int) -> np.ndarray:
+    """A clip to read ranges off, of shape `(samples,)`; raises `ValueError` with its name."""
+    try:
+        return load_audio(path, sampling_rate=sampling_rate)
+    except ValueError as error:
+        raise ValueError(f"calibration clip {path!r}: {error}") from error
+
+
 def write(source: str, folder: str | Path, calibration: list[str]) -> list[Path]:
     """Export a model folder or Hub id into a new folder, and return the files.
 
@@ -207,7 +215,7 @@ def write(source: str, folder: str | Path, calibration: list[str]) -> list[Path]
     check_own(model, extractor, source)
     found = find_clips(calibration)["audio"][:]
     found = found[:: -(-len(found) // MOST_CLIPS) or 1]
-    clips = [load_audio(clip, sampling_rate=extractor.sampling_rate) for clip in found]
+    clips = [read_clip(clip["path"], extractor.sampling_rate) for clip in found]
     graph = export(model, extractor)
     with atomic_folder(folder) as temporary:
         onnx.save(graph, temporary / "model.onnx")

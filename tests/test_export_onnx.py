@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import soundfile
 from conftest import RATE
 from conftest import ROOT
 from conftest import voice
@@ -128,6 +129,12 @@ def test_the_exporter_says_nothing_of_its_own_code(caplog, recwarn):
         warnings.warn("deprecated", stacklevel=1)
     logging.getLogger("ser").warning("heard")
     assert caplog.messages == ["heard"] and not recwarn.list
+
+
+def test_a_calibration_clip_that_cannot_be_heard_is_named(tmp_path):
+    soundfile.write(tmp_path / "broken.wav", np.full(RATE, np.nan), RATE, subtype="FLOAT")
+    with pytest.raises(SystemExit, match=r"broken\.wav.*NaN or infinite"):
+        main([str(CHECKPOINT), str(tmp_path / "onnx"), "--calibration", str(tmp_path / "broken.wav")])
 
 
 def test_a_front_end_that_the_graph_does_not_know_is_refused(tmp_path):
