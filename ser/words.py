@@ -40,8 +40,8 @@ def describe_scores(scores: dict[str, float] | None, results: dict, *, windows: 
         return NO_SPEECH
     (first, share), (second, _) = sorted(scores.items(), key=lambda item: -item[1])[:2]
     heard, other = (ADJECTIVES.get(label, label) for label in (first, second))
-    mean = f"The mean of the {windows} windows in which somebody speaks; see below for each."
-    trust = mean if windows else _reliability(share, results)
+    spoken = f"The mean of the {windows} windows" if windows > 1 else "Heard in the one window"
+    trust = f"{spoken} in which somebody speaks; see below for each." if windows else _reliability(share, results)
     if share < UNSURE:
         return f"## Not sure: perhaps {heard} ({share:.0%}), perhaps {other}\n{trust}"
     return f"## Sounds {heard}, {share:.0%}\n{trust} {_mistaken(first, heard, results)}"

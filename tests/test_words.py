@@ -47,6 +47,8 @@ def test_the_mean_of_windows_is_not_compared_with_single_clips():
     text = words.describe_scores({"anger": 0.62, "happy": 0.38}, REPORT, windows=13)
     assert "The mean of the 13 windows in which somebody speaks" in text
     assert "as sure" not in text
+    text = words.describe_scores({"anger": 0.62, "happy": 0.38}, REPORT, windows=1)
+    assert "Heard in the one window in which somebody speaks" in text
 
 
 def test_low_confidence_and_no_speech_are_said():
