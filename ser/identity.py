@@ -20,6 +20,7 @@ from ser.provenance import REPORT
 from ser.provenance import SPLIT
 from ser.provenance import different
 from ser.provenance import report_of
+from ser.provenance import weights_of
 
 RUN_FILE = "run.json"  # beside the checkpoints: which run they are of
 
@@ -38,6 +39,7 @@ def identity(data: DataArguments, options: ModelArguments, training: SERTraining
         "variant": data.variant,
         **facts,
         "fine_tuned_from": fine_tuned_from(options),
+        "weights_before": weights_of(options.model_name_or_path) if options.model_name_or_path else None,
         "teachers": taught_by(training),
         "seed": training.seed,
         "processes": training.world_size,
@@ -87,18 +89,19 @@ def read_report(folder: Path) -> dict | None:
 
 
 def alike(earlier: dict, this: dict) -> bool:
-    """Whether two runs have the same settings, data, split and seed aside."""
+    """Whether two runs have the same settings and sources, data, split and seed aside."""
     one, other = (
         # Older reports have no teachers, or their number.
         (changes(run["command"]), run.get("fine_tuned_from"), run.get("teachers") or [])
         for run in (earlier, this)
     )
-    return one == other
+    return one == other and earlier.get("weights_before", this["weights_before"]) == this["weights_before"]
 
 
 def told(report: dict) -> str:
     """The command of a run, and where its weights and targets came from."""
     origin = f", from {report['fine_tuned_from']}" if report.get("fine_tuned_from") else ""
+    origin += f" (weights {report['weights_before']})" if report.get("weights_before") else ""
     origin += f", taught by {', '.join(report['teachers'])}" if report.get("teachers") else ""
     return f"{report['command']}{origin}"
 

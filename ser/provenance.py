@@ -1,10 +1,13 @@
 """Where figures come from: the commit of the code, and which clips the weights of a model have heard."""
 
+import hashlib
 import json
 import logging
 import subprocess
 from pathlib import Path
+from typing import cast
 
+from transformers.utils import SAFE_WEIGHTS_NAME
 from transformers.utils.hub import cached_file
 
 logger = logging.getLogger(__name__)
@@ -49,6 +52,12 @@ def report_of(source: str) -> dict | None:
     if not isinstance(report, dict) or not {"recipe", "protocol"} <= report.keys():
         raise ValueError(f"{REPORT} of {source!r} is no report of this project; take another model")
     return report
+
+
+def weights_of(source: str) -> str:
+    """A digest of the weights of a model, in its folder or on the Hub."""
+    path = cast(str, cached_file(source, SAFE_WEIGHTS_NAME))  # raises where there is none
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
 
 
 def heard_splits(report: dict | None) -> list[dict] | None:
@@ -103,4 +112,14 @@ def different(heard: dict, split: dict) -> str:
     return f"with {names[0]} {heard.get(names[0])}, this run has {split[names[0]]}" if names else ""
 
 
-__all__ = ["REPORT", "SPLIT", "check_unheard", "corpora_of", "different", "git_commit", "heard_splits", "report_of"]
+__all__ = [
+    "REPORT",
+    "SPLIT",
+    "check_unheard",
+    "corpora_of",
+    "different",
+    "git_commit",
+    "heard_splits",
+    "report_of",
+    "weights_of",
+]

@@ -109,9 +109,14 @@ def test_another_set_of_emotions_gets_a_new_output_layer_and_the_same_one_keeps_
     assert [split["corpus"] for split in heard_splits(results)] == ["CREMA-D", "clips"]
     with pytest.raises(ValueError, match="the model was trained on CREMA-D"):
         other_clips(SimpleNamespace(corpus="crema-d", data_dir="x"), results)
-    another = (str(ROOT / "checkpoints/cnn2d"), "--output_dir", str(tmp_path / "run3"))
-    with pytest.raises(ValueError, match=r"holds the report of another run \(.*, from ser-cnn1d\); set another"):
-        prepare(*arguments_for(tmp_path, "--model_name_or_path", *another))
+    report = shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "another") / "results.json"
+    (tmp_path / "another/model.safetensors").write_bytes((tmp_path / "run/model/model.safetensors").read_bytes())
+    shutil.copy(tmp_path / "run/model/config.json", tmp_path / "another")
+    assert json.loads(report.read_text())["recipe"] == "cnn1d"  # by name it is the same
+    for another in (ROOT / "checkpoints/cnn2d", tmp_path / "another"):
+        given = ("--model_name_or_path", str(another), "--output_dir", str(tmp_path / "run3"))
+        with pytest.raises(ValueError, match=r"of another run \(.*, from ser-cnn1d \(weights \w{16}\)\); set another"):
+            prepare(*arguments_for(tmp_path, *given))
 
     caplog.clear()
     names = [f"{actor}_DFA_{code}_XX" for actor in (1001, 1010, 1015) for code in ("ANG", "HAP", "SAD")]

@@ -286,7 +286,7 @@ def test_an_interruption_says_how_to_go_on(monkeypatch, tmp_path):
 
 def test_the_report_of_other_labels_of_one_dataset_is_kept(tmp_path):
     this = {"command": "python train.py --recipe cnn1d --dataset_name DIR --label_column arousal", "labels": ["a", "b"]}
-    this |= {"fine_tuned_from": None, "teachers": []}
+    this |= {"fine_tuned_from": None, "weights_before": None, "teachers": []}
     (tmp_path / REPORT).write_text(json.dumps(this))
     assert refuse_to_overwrite(tmp_path, this) is None
     for other in ({"command": this["command"].replace("arousal", "valence")}, {"labels": ["a", "c"]}):
