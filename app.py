@@ -403,6 +403,7 @@ LAUNCH = {
     "state_session_capacity": SESSIONS,
     "run_history": False,  # nothing is kept of what visitors did
     "enable_monitoring": False,
+    "i18n": gr.I18n(en={"common.complete": "Complete"}),  # Gradio tells it to screen readers, and has no word for it
 }
 
 if __name__ == "__main__":

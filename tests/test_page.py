@@ -98,6 +98,7 @@ def test_speaking_into_the_microphone_fills_the_page(page):
     page.get_by_role("button", name="Record", exact=True).first.click()
     page.wait_for_timeout(2500)
     page.get_by_role("button", name="Stop", exact=True).first.click()
+    expect(page.locator(".sr-only[role=status]")).to_have_text("Complete", timeout=PATIENCE)
     expect(page.locator("#words")).to_contain_text("%", timeout=PATIENCE)
     for label in app.RESULTS[FIRST]["labels"]:
         expect(page.locator("#bars").get_by_text(label, exact=True).first).to_be_visible()
