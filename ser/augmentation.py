@@ -56,7 +56,9 @@ class AugmentationArguments:
     frequency_mask_bands: int = field(default=10, metadata={"help": "SpecAugment: widest such mask, in columns."})
     mixup_beta: float = field(default=0.0, metadata={"help": "Mixup: both parameters of the beta distribution."})
     label_smoothing: float = field(default=0.0, metadata={"help": "Share of the target spread over all labels."})
-    vote_share: float = field(default=0.0, metadata={"help": "Share of the target that follows listeners' votes."})
+    vote_share: float = field(
+        default=0.0, metadata={"help": "Share of the target that follows listeners' votes, of what teachers leave."}
+    )
 
     def __post_init__(self) -> None:
         """Refuse what cannot be done."""
@@ -179,7 +181,7 @@ def soft_targets(
         num_labels: Number of classes.
         smoothing: Share that is spread over all classes.
         opinions: Of listeners or of teachers: votes or probabilities, shape `(clips, num_labels)`, and the share of the
-            target that follows them; a clip without any keeps what it has.
+            target that follows them, of which later ones take theirs again; a clip without any keeps what it has.
     """
     targets = np.eye(num_labels, dtype=np.float32)[labels]
     for votes, share in opinions:

@@ -1,10 +1,11 @@
-"""How much of an emotion the noise between the words gives away, in a corpus recorded before one microphone.
+"""How much of an emotion the noise between the words gives away, in a corpus recorded in one room.
 
 python -m ser.noise_floor --data_dir data/crema-d
 writes noise_floor.json and noise_floor.png into results/. The quieter a voice, the nearer below it lies the noise of
-the room: a network can name an emotion by what is no speech at all, and be wrong wherever a room is quieter or louder.
-A linear classifier that sees nothing but the quietest frames of each clip, relative to its loudest, says how well that
-works on actors whom it never heard, with the recordings' own noise and with another one in its place (`ser.channel`).
+the room: a network that takes each clip relative to its loudest moment can name an emotion by what is no speech at all,
+and be wrong wherever a room is quieter or louder. A linear classifier that sees nothing but the quietest frames of each
+clip, relative to its loudest, says how well that works on actors whom it never heard, with the recordings' own noise
+and with another one in its place (`ser.channel`).
 """
 
 import argparse

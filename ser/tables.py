@@ -61,11 +61,12 @@ of 19 actors who are in no other part (`tfds`). Leaky: every clip twice
 before a random split, selection on the test part: **these figures are invalid** and show how such figures come about.
 The random split is mostly not the easier one here: it has other test clips, fewer training clips and a third of the
 dev clips, so the difference between these columns is not what known speakers alone do.
-Reduced: a fixed share of the clips of each part, those of the test too, and fewer epochs, so that a network of this
-size could be trained at all; beside the other rows it says little. Changed: what the run's command says otherwise than
-the recipe.
-Training and most confused: of the run on unseen speakers where there is one, the latter beside the
-pair that the source names. Times are those of a machine with other work to do: take them for orders of magnitude.
+Reduced: a fixed share of the clips of each part, those of the test too, and fewer epochs: the budget that the recipe
+has for machines without a GPU, whatever machine it was; beside the other rows it says little. Changed: what the run's
+command says otherwise than the recipe.
+Training and most confused: of the runs on unseen speakers where there are any, the latter beside the
+pair that the source names. Training: of one run, the mean over those on the machine named. Times are those of machines
+with other work to do: take them for orders of magnitude.
 """
 PROTOCOL_LEGEND = """
 Test part only; the epoch is chosen on the dev part, but for the variants `small-corpus` and `fine-tuning`, which keep
@@ -77,6 +78,7 @@ drawn again 2,000 times, its ends averaged over the seeds.
 `actor-5fold`: blocks of unseen actors; `new-sentences`: unseen actors who speak unseen sentences;
 `random`: the same actors on all sides, so not a figure for unseen speakers.
 After a comma: the variant of the recipe, where it was trained on folds, or where its targets or weights come from.
+Training: of one run, the mean over those on the machine named.
 Peak memory: of the process on its machine; beside a GPU, that of the GPU is not in it
 ([short trainings of each recipe on a CPU](benchmarks.md#memory)).
 Listeners: share of single audio-only votes of CREMA-D's raters that name the intended emotion, on the same test clips.
@@ -276,7 +278,7 @@ def _drawn_again(run: dict, predictions: Predictions) -> np.ndarray:
 def robustness_table(models: dict[str, dict[str, dict]], conditions: Sequence[str] | None = None) -> str:
     """One Markdown row for each condition: accuracy of each model, and its change against the clean clips.
 
-    Below them the mean over all that was measured but for the clean clips.
+    Below them the mean over all that was measured, shown or not, but for the clean clips.
 
     Args:
         models: What `ser.robustness` measured, by name of the model and of the condition.
@@ -288,7 +290,8 @@ def robustness_table(models: dict[str, dict[str, dict]], conditions: Sequence[st
     ]
     means = [mean_when_changed(figures) for figures in models.values()]
     if rows and None not in means:
-        rows.append([f"mean of all but {CLEAN}", *(f"{mean:.3f}" for mean in means)])
+        changed = len(next(iter(models.values())).keys() - {CLEAN})
+        rows.append([f"mean of all {changed} changes", *(f"{mean:.3f}" for mean in means)])
     return _markdown(("condition", *(f"`{name}`" for name in models)), rows)
 
 

@@ -9,7 +9,8 @@ ADJECTIVES |= {"boredom": "bored"}
 UNSURE = 0.5  # probability below which the page says so
 ENOUGH = 30  # clips of the test part, to say how often the model was right when it was this sure
 NO_SPEECH = (
-    "## Nobody speaks here\nNoise, music and silence are given no emotion. If somebody did speak, record it closer."
+    "## Nobody speaks here\n"
+    "Noise and silence are given no emotion, nor is most music. If somebody did speak, record it closer."
 )
 
 

@@ -21,9 +21,17 @@ def noises() -> dict[str, np.ndarray]:
         "brown": np.fft.irfft(spectrum / (1 + np.arange(len(spectrum)))),
         "hum": sum(np.sin(2 * np.pi * 50 * k * time) / k for k in (1, 2, 3, 5)),
         "tone": np.sin(2 * np.pi * 440 * time),
+        "melody": np.concatenate([plucked(110 * 2 ** (step / 12)) for step in generator.integers(0, 30, 10)]),
         "clicks": (generator.random(len(time)) < 5e-4).astype(float),
     }
     return {name: (sound / np.abs(sound).max()).astype(np.float32) for name, sound in sounds.items()}
+
+
+def plucked(frequency: float, seconds: float = 0.3) -> np.ndarray:
+    """A note with its overtones."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    tones = [np.sin(2 * np.pi * frequency * k * time) / k**1.2 for k in range(1, 15)]
+    return np.minimum(1, time / 0.01) * np.exp(-3 * time) * sum(tones)
 
 
 @pytest.mark.parametrize("peak", [0.5, 0.05, 0.005])

@@ -1,5 +1,7 @@
 """No actor is on two sides, and the published sizes come out."""
 
+from collections import Counter
+
 import datasets
 import pytest
 
@@ -168,6 +170,19 @@ def test_random_is_stratified_repeatable_and_seeded(clips):
         assert share == pytest.approx(1271 / 7442, abs=0.002)
     assert split(clips, "random", split_seed=3)["test"]["clip"][:] == parts["test"]["clip"][:]
     assert split(clips, "random", split_seed=4)["test"]["clip"][:] != parts["test"]["clip"][:]
+
+
+def test_speakers_are_drawn_by_the_seed_however_unlike_they_are(clips):
+    seen: Counter[str] = Counter()
+    kept = []
+    for index, actor in enumerate(clips["actor"]):
+        seen[actor] += 1
+        if int(actor) <= 1020 and seen[actor] <= 80 - 3 * (int(actor) - 1001):
+            kept.append(index)
+    unlike = clips.select(kept)  # 80 clips of the first, 23 of the last
+    drawn = [split(unlike, "speakers", split_seed=seed)["test"] for seed in (0, 0, 1, 2, 3)]
+    tested = [tuple(sorted(set(part["actor"]))) for part in drawn]
+    assert tested[0] == tested[1] and len(set(tested)) == 4
 
 
 @pytest.mark.parametrize(

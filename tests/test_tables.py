@@ -297,8 +297,8 @@ def test_conditions_are_rows_and_models_columns():
     figures["room"] = {"accuracy": 0.63, "change": -0.07}
     table = rows(robustness_table({"a": figures, "b": figures}))
     assert table[1] == ["noise", "0.610 (-0.090)", "0.610 (-0.090)"]
-    assert table[3] == ["mean of all but clean", "0.620", "0.620"]
+    assert table[3] == ["mean of all 2 changes", "0.620", "0.620"]
     assert rows(robustness_table({"a": figures}, ["clean"])) == [
         ["clean", "0.700 (+0.000)"],
-        ["mean of all but clean", "0.620"],  # of all that was measured, not of the rows alone
+        ["mean of all 2 changes", "0.620"],  # of all that was measured, not of the rows alone
     ]
