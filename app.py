@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
@@ -68,10 +69,23 @@ THEME = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospac
 def find_models() -> dict[str, Path]:
     """Folders of the models that the page offers, by name, the one that hears strangers' recordings best first."""
     if names := [name.strip() for name in WANTED.split(",") if name.strip()]:
-        folders = {name: Path(snapshot_download(name)) for name in names}
+        folders = {name: fetch_model(name) for name in names}
     else:
         folders = {path.parent.name: path.parent for path in (HERE / "checkpoints").glob("[!.]*/results.json")}
+    if not folders:
+        sys.exit(
+            "app.py: there is no model in checkpoints: fetch the whole project, or name some of the Hub in SER_MODELS"
+        )
     return dict(sorted(folders.items(), key=lambda item: _place(item[1])))
+
+
+def fetch_model(name: str) -> Path:
+    """The folder of a model on the Hub, which is fetched if it is not here yet."""
+    try:
+        return Path(snapshot_download(name))
+    except (ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        sys.exit(f"app.py: SER_MODELS names {name!r}, which cannot be fetched: {reason}")
 
 
 def _place(folder: Path) -> tuple[bool, float]:

@@ -7,7 +7,6 @@ calibrated on it; of a recipe that was chosen with it in view, the card says so.
 """
 
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from transformers import PreTrainedModel
 from ser.calibration import reliability
 from ser.clips import ClipDataset
 from ser.clips import with_features
+from ser.commands import one_sentence
 from ser.corpora import CORPORA
 from ser.corpora import corpora_within
 from ser.corpora import corpus_of
@@ -129,15 +129,13 @@ def main(arguments: list[str] | None = None) -> None:
     if bool(options.corpus and options.data_dir) == bool(options.dataset_dir):
         parser.error("expected --corpus with --data_dir, or --dataset_dir")
     folder = Path(options.model)
-    try:
+    with one_sentence("ser.cross_corpus", stopped="nothing was written"):
         model, extractor, report = load_reported(options.model)
         check_writable(folder)
         title, clips = other_clips(options, report)
         figures = measure(model, extractor, clips)
         corpora = measured(folder, "corpora") | {title: figures | {"git_commit": git_commit()}}
         path = record(folder, "corpora", corpora)
-    except (ValueError, OSError) as error:
-        sys.exit(f"ser.cross_corpus: {error}")
     print(f"{title}: {in_words(figures)}\n{path}")
 
 

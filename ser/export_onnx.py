@@ -9,7 +9,6 @@ import argparse
 import json
 import logging
 import math
-import sys
 import warnings
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -34,6 +33,7 @@ except ImportError as error:
     raise SystemExit(f"ser.export_onnx: {error}; it needs the extra: pip install -e '.[onnx]'") from error
 
 from ser.audio_ser import load_audio
+from ser.commands import one_sentence
 from ser.corpora.unlabelled_audio import find_clips
 from ser.feature_extraction_ser import SERFeatureExtractor
 from ser.features_ser import SILENCE
@@ -210,7 +210,7 @@ def write(source: str, folder: str | Path, calibration: list[str]) -> list[Path]
     Raises:
         ValueError: The model cannot be read or exported, a clip not be heard, or the folder not be replaced.
     """
-    check_replaceable(folder, holding="model.onnx")
+    check_replaceable(folder, holding="model.onnx", beside=["model.int8.onnx"])
     model, extractor = load_trained(source)
     check_own(model, extractor, source)
     found = find_clips(calibration)["audio"][:]
@@ -236,10 +236,8 @@ def main(arguments: list[str] | None = None) -> None:
         "--calibration", nargs="+", default=[], metavar="CLIPS", help="files, folders or patterns of speech"
     )
     options = parser.parse_args(arguments)
-    try:
+    with one_sentence("ser.export_onnx", stopped="nothing was written"):
         files = write(options.model, options.folder, options.calibration)
-    except (ValueError, OSError) as error:
-        sys.exit(f"ser.export_onnx: {error}")
     print("\n".join(f"{file}: {file.stat().st_size / 1e6:.1f} MB" for file in files))
 
 

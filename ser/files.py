@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Collection
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,12 +42,13 @@ def check_writable(folder: str | Path) -> None:
         raise ValueError(f"expected a folder that can be written to; got {str(folder)!r}; choose another one")
 
 
-def check_replaceable(folder: str | Path, *, holding: str) -> None:
+def check_replaceable(folder: str | Path, *, holding: str, beside: Collection[str] | None = None) -> None:
     """Refuse a folder that `atomic_folder` could not or should not take the place of.
 
     Args:
         folder: Perhaps one still to be made.
         holding: A file by which one that was written earlier is known.
+        beside: What else it may hold; None for anything.
 
     Raises:
         ValueError: It is no folder, lies in one that is read-only, or holds something else.
@@ -54,7 +56,8 @@ def check_replaceable(folder: str | Path, *, holding: str) -> None:
     folder = Path(folder).absolute()
     for place in (folder, folder.parent):
         check_writable(place)
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / holding).exists():
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if names and (holding not in names or (beside is not None and names - {holding, *beside})):
         raise ValueError(f"{str(folder)!r} would be replaced and holds other files; choose a new folder")
 
 

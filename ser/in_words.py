@@ -105,7 +105,7 @@ def noise_floor_figures(report: dict) -> str:
     lines = [
         f"Between the words, the noise of the room lies {-loud:.0f} dB below the voice in a clip of {loudest}, and",
         f"{-quiet:.0f} dB below it in one of {quietest} (medians): the room is the same, the voice louder or softer.",
-        "A linear classifier that is told nothing but how far the quietest moments lie below the loudest, in each band,",
+        "A linear classifier that is told nothing but how far the quietest moments lie below the loudest, by band,",
         f"names the emotion of unseen actors with an accuracy of {own} (`{report['protocol']}`,",
         f"{report['own_noise']['test_clips']:,} clips, six emotions); with another noise in its place, of {other};",
         f"always naming the commonest emotion has {report['always_the_commonest']:.3f}",

@@ -10,7 +10,6 @@ and with another one in its place (`ser.channel`).
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from ser.channel import Channel
 from ser.channel import quiet_power
 from ser.clips import ClipDataset
 from ser.clips import with_features
+from ser.commands import one_sentence
 from ser.corpora import load_crema_d
 from ser.corpora.splits import speakers_of
 from ser.corpora.splits import split
@@ -115,11 +115,9 @@ def main(arguments: list[str] | None = None) -> None:
         sampling_rate=16000, n_fft=1024, hop_length=256, n_mels=80, features=["log_mel"], top_db=None
     )
     folder = Path(options.results_dir)
-    try:
+    with one_sentence("ser.noise_floor", stopped="nothing was written"):
         check_writable(folder)
         figures = measure(load_crema_d(options.data_dir, cache_dir=options.cache_dir), extractor)
-    except (ValueError, OSError) as error:
-        sys.exit(f"ser.noise_floor: {error}")
     write_text(folder / FILE, json.dumps(figures, indent=1) + "\n")
     plot_noise_floor(figures["below_the_voice_db"]).savefig(folder / FILE.replace(".json", ".png"), dpi=110)
     print(

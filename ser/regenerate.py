@@ -3,8 +3,11 @@
 python -m ser.regenerate    # or: make results
 """
 
+import argparse
 import csv
 import json
+import logging
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +39,10 @@ from ser.tables import refit_table
 from ser.tables import robustness_table
 from ser.tables import variant_table
 
+logger = logging.getLogger(__name__)
+
 ROOT = Path(__file__).parent.parent
+COMPARED = ("features", "training", "inference", "one_core")  # benchmarks beside what else one would run
 BESIDE_BUNDLED = {
     "its teachers together": [f"{Path(teacher).name}/tfds/seed-0" for teacher in RECIPE.training["teachers"]],
     "the run before `--refit`": ["flagship-distilled/tfds/seed-0"],
@@ -171,29 +177,33 @@ def regenerate(root: Path) -> dict[Path, str]:
     """Every text that is made from results, by path."""
     results, readme = read_results(root / "results"), root / "README.md"
     sturdy, abroad = (read_measured(root / "checkpoints", what) for what in ("conditions", "corpora"))
-    names = ("page", "load", "features", "training", "inference", "one_core")
-    page, load, *beside = (json.loads((root / f"results/benchmarks/{name}.json").read_text()) for name in names)
     recipes, protocols = recipe_table(results) + RECIPE_LEGEND, protocol_table(results) + PROTOCOL_LEGEND
-    noise = json.loads((root / "results/noise_floor.json").read_text(encoding="utf-8"))
     copies = copies_figures(
         {run.parts[-3]: read_predictions(run) for run in sorted((root / "results").glob("[!.]*/leaky/[!.]*"))}
     )
-    blocks = {
-        "results": recipes,
-        "pairs": paired_differences(*read_hits(root)),
-        "folds": folds_figures(results, "actor-5fold"),
-        "sentences": sentences_figures(results),
-        "emodb": folds_figures(results, "loso"),
-        "copies": copies,
-        "elsewhere": robustness_table(sturdy, SHOWN),
-        "noise": noise_floor_figures(noise),
-        "abroad": corpora_table(abroad),
-        "page": page_figures(page, load),
-        "benchmarks": benchmark_figures(*beside),
+
+    def figures(*names: str) -> list[dict]:
+        return [json.loads((root / f"results/{name}.json").read_text(encoding="utf-8")) for name in names]
+
+    blocks: dict[str, Callable[[], str]] = {
+        "results": lambda: recipes,
+        "pairs": lambda: paired_differences(*read_hits(root)),
+        "folds": lambda: folds_figures(results, "actor-5fold"),
+        "sentences": lambda: sentences_figures(results),
+        "emodb": lambda: folds_figures(results, "loso"),
+        "copies": lambda: copies,
+        "elsewhere": lambda: robustness_table(sturdy, SHOWN),
+        "noise": lambda: noise_floor_figures(*figures("noise_floor")),
+        "abroad": lambda: corpora_table(abroad),
+        "page": lambda: page_figures(*figures("benchmarks/page", "benchmarks/load")),
+        "benchmarks": lambda: benchmark_figures(*figures(*(f"benchmarks/{name}" for name in COMPARED))),
     }
     readme_text = readme.read_text(encoding="utf-8")
     for name, block in blocks.items():
-        readme_text = replace_block(readme_text, name, block)
+        try:
+            readme_text = replace_block(readme_text, name, block())
+        except FileNotFoundError as error:
+            logger.warning("%s keeps the block %r as it is: %s is missing", readme.name, name, error.filename)
     text = RESULTS.format(
         recipes=recipes,
         protocols=protocols,
@@ -210,7 +220,7 @@ def regenerate(root: Path) -> dict[Path, str]:
     return texts
 
 
-def main() -> None:
+def write_all() -> None:
     """Write them all, and the picture of two networks' curves."""
     for path, text in regenerate(ROOT).items():
         write_text(path, text)
@@ -218,6 +228,14 @@ def main() -> None:
     if all(run.exists() for run in runs):
         results = {run.parts[-4]: json.loads(run.read_text(encoding="utf-8")) for run in runs}
         plot_side_by_side(results).savefig(ROOT / "results/curves-1d-2d.png", dpi=110)
+
+
+def main() -> None:
+    """Write them all; there is nothing to be told."""
+    argparse.ArgumentParser(
+        "python -m ser.regenerate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
+    write_all()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Stopped at any time, the same command goes on where it was; two of them with dif
 """
 
 import argparse
+import os
 import shlex
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from ser.provenance import REPORT
 from ser.recipes import load_recipe
 from ser.recipes import recipe_names
 from ser.regenerate import ROOT
-from ser.regenerate import main as regenerate
+from ser.regenerate import write_all
 from ser.trainer import last_checkpoint
 
 SEEDS = {"class-1d": 3, "class-2d": 3, "mel-2d": 3, "zcr-energy-1d": 3}  # one for the others
@@ -138,16 +139,23 @@ def main() -> None:
     if not (options.crema_d or options.emodb):
         parser.error("expected --crema_d or --emodb (or both): a folder with that corpus")
     corpora = {"crema-d": options.crema_d, "emodb": options.emodb}
+    for title, folder in corpora.items():
+        if folder and not Path(folder).is_dir():
+            parser.error(f"expected a folder with {title} at {folder!r}; there is none")
+    corpora = {title: folder and str(Path(folder).resolve()) for title, folder in corpora.items()}
+    os.chdir(ROOT)  # where reports and checkpoints are looked for, and written
     failed = []
     runs = [run for recipe in options.recipes for run in plan(recipe)]
     for run in sorted(runs, key=lambda run: run.get("seed", 0)):  # all recipes once before any for the second time
         for step in (train, hear_elsewhere):
             try:
                 if step(run, corpora):
-                    regenerate()
+                    write_all()
             except subprocess.CalledProcessError as error:
                 failed.append(shlex.join(error.cmd[1:]))
                 break
+            except KeyboardInterrupt:
+                sys.exit("ser.reproduce: stopped; the same command goes on")
     if failed:
         sys.exit("these commands failed; see above, and run the same command again:\n" + "\n".join(failed))
 

@@ -10,7 +10,6 @@ To choose between models by such figures, measure them with --part dev, into rob
 import argparse
 import functools
 import io
-import sys
 import warnings
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -32,6 +31,7 @@ from transformers import set_seed
 
 from ser.clips import ClipDataset
 from ser.clips import with_features
+from ser.commands import one_sentence
 from ser.corpora import CORPORA
 from ser.corpora.splits import drawn_from
 from ser.corpora.splits import fixed_share
@@ -150,7 +150,10 @@ def own_part(report: dict, data_dir: str, cache_dir: str | None, *, name: str) -
     clips = fixed_share(corpora[report["corpus"]].load(data_dir, cache_dir=cache_dir), report["share_of_clips"])
     if drawn_from(clips, report["protocol"]) != report.get("drawn_from"):
         raise ValueError("its parts were drawn from other clips than these, or in another order: take those")
-    return split(clips, report["protocol"], fold=report["fold"], split_seed=report["split_seed"])[name]
+    part = split(clips, report["protocol"], fold=report["fold"], split_seed=report["split_seed"])[name]
+    if len(part) != (told := report["parts"][name]["clips"]):
+        raise ValueError(f"its {name} part had {told:,} clips, here are {len(part):,} of it: take the whole corpus")
+    return part
 
 
 def changed(waveform: np.ndarray, change: Callable, sampling_rate: int) -> np.ndarray:
@@ -203,7 +206,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--cache_dir", help="where tables and features are cached")
     options = parser.parse_args(arguments)
     folder, what = Path(options.model), "conditions" if options.part == "test" else "conditions_on_dev"
-    try:
+    with one_sentence("ser.robustness", stopped="what was measured is kept, and the same command goes on"):
         model, extractor, report = load_reported(options.model)
         check_writable(folder)
         known = measured(folder, what)
@@ -212,8 +215,6 @@ def main(arguments: list[str] | None = None) -> None:
         for name, figures in measure(model, extractor, clips, missing) if missing else ():
             known = {name: figures} | known
             record(folder, what, {name: known[name] for name in CONDITIONS if name in known})
-    except (ValueError, OSError) as error:
-        sys.exit(f"ser.robustness: {error}")
     print(f"measured {', '.join(missing) or 'nothing new'}; {len(known)} conditions in {folder / MEASURED[what]}")
 
 

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 import httpx
+import huggingface_hub
 import numpy as np
 import pytest
 import soundfile
@@ -76,6 +77,18 @@ def test_a_model_that_was_never_heard_elsewhere_comes_last_however_good_it_is(tm
     monkeypatch.setattr(app, "WANTED", "cnn2d, cnn1d,")
     monkeypatch.setattr(app, "snapshot_download", lambda name: str(tmp_path / name))
     assert list(app.find_models()) == ["cnn1d", "cnn2d"]
+
+
+def test_a_page_without_a_model_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(app, "HERE", tmp_path)
+    with pytest.raises(SystemExit, match="there is no model in checkpoints: fetch the whole project, or name"):
+        app.find_models()
+    monkeypatch.setattr(app, "WANTED", "user/none")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(SystemExit, match="SER_MODELS names 'user/none', which cannot be fetched: ") as stopped:
+        app.find_models()
+    assert "\n" not in str(stopped.value)
 
 
 SILENT = "The recording is silent: check the microphone"

@@ -117,6 +117,16 @@ def test_the_command_rewrites_what_is_stale_and_draws_the_curves(tmp_path, monke
     curves = tmp_path / "results/curves-1d-2d.png"
     curves.unlink()
     monkeypatch.setattr(results, "ROOT", tmp_path)
-    results.main()
+    results.write_all()
     assert all(path.read_text() == (ROOT / path.relative_to(tmp_path)).read_text() for path in stale)
     assert curves.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_block_whose_figures_are_missing_stays_as_it_is(tmp_path, caplog):
+    for name in ("results", "checkpoints", "ser"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.safetensors"))
+    shutil.copy(ROOT / "README.md", tmp_path)
+    for name in ("noise_floor.json", "benchmarks/load.json", "cnn1d/tfds/seed-0/predictions.csv"):
+        (tmp_path / "results" / name).unlink()
+    assert regenerate(tmp_path)[tmp_path / "README.md"] == (ROOT / "README.md").read_text()
+    assert [record.args[1] for record in caplog.records] == ["pairs", "noise", "page"]

@@ -131,17 +131,34 @@ def test_what_is_measured_of_a_variant_is_kept_beside_its_report(project, comman
 def test_failed_runs_are_named_and_the_others_still_tried(project, monkeypatch):
     (project / "train.py").write_text("import sys; sys.exit('--protocol=tfds' in sys.argv)")
     tables = []
-    monkeypatch.setattr(reproduce, "regenerate", lambda: tables.append(1))
-    monkeypatch.setattr(sys, "argv", ["reproduce", "--crema_d", "clips", "--recipes", "rezonet"])
+    monkeypatch.setattr(reproduce, "write_all", lambda: tables.append(1))
+    monkeypatch.setattr(sys, "argv", ["reproduce", "--crema_d", "../clips", "--recipes", "rezonet"])
+    (project.parent / "elsewhere").mkdir()
+    (project.parent / "clips").mkdir()
+    monkeypatch.chdir(project.parent / "elsewhere")
     with pytest.raises(SystemExit) as stopped:
         reproduce.main()
     assert "--recipe=rezonet --protocol=tfds" in str(stopped.value)
     assert "random-70-30" not in str(stopped.value)
+    assert f"--data_dir={project.parent / 'clips'}" in str(stopped.value)
     assert tables == [1]  # after the one that went well
+    assert Path.cwd() == project  # where reports are looked for
+    monkeypatch.setattr(reproduce, "train", interrupt)
+    monkeypatch.setattr(sys, "argv", ["reproduce", "--crema_d", "../clips", "--recipes", "rezonet"])
+    with pytest.raises(SystemExit, match="stopped; the same command goes on"):
+        reproduce.main()
 
 
-def test_without_a_corpus_there_is_nothing_to_run(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["reproduce"])
+def interrupt(*_) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [([], "expected --crema_d or --emodb"), (["--emodb", "nowhere"], "expected a folder with emodb at 'nowhere'")],
+)
+def test_without_a_corpus_there_is_nothing_to_run(monkeypatch, capsys, arguments, sentence):
+    monkeypatch.setattr(sys, "argv", ["reproduce", *arguments])
     with pytest.raises(SystemExit):
         reproduce.main()
-    assert "expected --crema_d or --emodb" in capsys.readouterr().err
+    assert sentence in capsys.readouterr().err
