@@ -16,6 +16,7 @@ from typing import Any
 import datasets
 import httpx2
 from huggingface_hub import CommitOperationAdd
+from huggingface_hub import CommitOperationDelete
 from huggingface_hub import DatasetCard
 from huggingface_hub import HfApi
 from huggingface_hub import ModelCard
@@ -27,11 +28,14 @@ from ser.corpora import CORPORA
 from ser.corpora import load_labelled_audio
 from ser.corpora.folder import some
 from ser.dataset_card import render_dataset_card
+from ser.model_card import MEASURED
 
 ROOT = Path(__file__).parent.parent
 WHOLE = ("config.json", "preprocessor_config.json", "model.safetensors", "README.md")  # no model without one of them
 PUBLIC = (".json", ".safetensors", ".py", ".md", ".png")  # no pickle, no optimizer state
 LOCAL = ("trainer_state.json", "live_weights.safetensors")  # of a checkpoint
+PICTURES = ("curves.png", "reliability.png", "confusion.png", "confusion_normalized.png", "listeners.png")
+OF_THE_WEIGHTS = {"results.json", *MEASURED.values(), *PICTURES}  # false beside those of another model
 SPACE = ("app.py", "README.md", "requirements.txt", "model_card.md", "results/page.png", "results/noise_floor.png")
 SPACE_FOLDERS = ("ser", "checkpoints")
 PLACEHOLDER = "PATH_OR_ID"  # of a model, in its card
@@ -103,7 +107,7 @@ def claim_repository(
 
 
 def push_model(folder: str | Path, repo_id: str, *, token: str | None = None, revision: str | None = None) -> str:
-    """Push a model folder that `train.py` wrote, in one commit.
+    """Push a model folder that `train.py` wrote, in one commit; what was measured of an earlier model there goes.
 
     Args:
         folder: Holds weights, configuration, code, card, report pictures and results.
@@ -130,13 +134,31 @@ def push_model(folder: str | Path, repo_id: str, *, token: str | None = None, re
 
 
 def commit_model(
-    folder: Path, repo_id: str, card: str, message: str, *, token: str | None = None, **options: Any
+    folder: Path,
+    repo_id: str,
+    card: str,
+    message: str,
+    *,
+    token: str | None = None,
+    revision: str | None = None,
+    **options: Any,
 ) -> Any:
-    """Commit what of a model folder or checkpoint is fit for the public, read now; see `HfApi.create_commit`."""
+    """Commit what of a model folder or checkpoint is fit for the public, read now; see `HfApi.create_commit`.
+
+    What was measured of an earlier model in the repository is deleted.
+    """
+    api = HfApi(token=token)
     paths = [path for path in sorted(folder.iterdir()) if path.suffix in PUBLIC and path.name not in LOCAL]
     files = {path.name: path.read_bytes() for path in paths} | {"README.md": card.encode()}
-    operations = [CommitOperationAdd(name, content) for name, content in files.items()]
-    return HfApi(token=token).create_commit(repo_id, operations, commit_message=message, **options)
+
+    def operations() -> Iterator[CommitOperationAdd | CommitOperationDelete]:
+        for name, content in files.items():
+            yield CommitOperationAdd(name, content)
+        for entry in api.list_repo_tree(repo_id, revision=revision):  # in the background, if the commit is made there
+            if entry.path in OF_THE_WEIGHTS - files.keys():
+                yield CommitOperationDelete(entry.path)
+
+    return api.create_commit(repo_id, operations(), commit_message=message, revision=revision, **options)
 
 
 def push_dataset(folder: str, repo_id: str, *, corpus: str | None = None, token: str | None = None) -> str:

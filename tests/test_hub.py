@@ -20,6 +20,7 @@ from hub_server import Hub
 from hub_server import Repository
 from hub_server import serve
 from hub_server import take_for_the_hub
+from huggingface_hub import HfApi
 from huggingface_hub import SpaceCard
 from safetensors.numpy import load_file
 from safetensors.numpy import save_file
@@ -232,6 +233,40 @@ def test_a_push_that_fails_does_not_tell_the_token(hub, here, corpus, capfd, cap
     assert " failed: the Hub " in sentence
     printed = capfd.readouterr()
     assert token not in sentence + printed.out + printed.err + caplog.text
+
+
+@pytest.mark.parametrize("revision", [None, "trial"])
+def test_nothing_measured_of_an_earlier_model_stays_beside_other_weights(hub, tmp_path, monkeypatch, revision):
+    take_for_the_hub(monkeypatch, hub.url)
+    earlier = shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "earlier")
+    (earlier / "robustness_dev.json").write_text('{"conditions_on_dev": {}}')
+    measured = [name for name in os.listdir(earlier) if name.endswith((".png", ".json")) and "config" not in name]
+    assert len(measured) == 9
+    own = {"notes.md": b"mine", "logo.png": b"mine", "audio/results.json": b"{}"}
+
+    def head() -> dict[str, bytes]:
+        repository = hub.model("user/x")
+        return repository.commits[repository.heads[revision or "main"]]
+
+    ser.hub.push_model(earlier, "user/x", revision=revision)
+    head().update(own)
+    unfinished = shutil.copytree(earlier, tmp_path / "unfinished", ignore=lambda *_: measured)
+    card = (unfinished / "README.md").read_text()
+    for _ in range(2):  # the second time there is nothing to delete
+        ser.hub.commit_model(unfinished, "user/x", card, "Unfinished", revision=revision)
+        assert set(head()) == {*os.listdir(unfinished), *own}
+    ser.hub.push_model(earlier, "user/x", revision=revision)
+    assert set(head()) == {*os.listdir(earlier), *own}
+
+
+def test_a_training_does_not_wait_for_what_lies_in_the_repository(hub, monkeypatch):
+    def away(*_, **__) -> None:
+        raise ConnectionError
+
+    take_for_the_hub(monkeypatch, hub.url)
+    monkeypatch.setattr(HfApi, "list_repo_tree", away)
+    job = ser.hub.commit_model(ROOT / "checkpoints/cnn1d", "user/x", "card", "Unfinished", run_as_future=True)
+    assert isinstance(job.exception(), ConnectionError)
 
 
 @pytest.mark.parametrize(
