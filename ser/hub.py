@@ -241,6 +241,8 @@ def push_space(repo_id: str, *, models: list[str] | None = None, token: str | No
     with explained(f"pushing the page to {repo_id}"):
         if models:
             api.add_space_variable(repo_id, "SER_MODELS", ",".join(models))
+        elif "SER_MODELS" in api.get_space_variables(repo_id):  # of an earlier push
+            api.delete_space_variable(repo_id, "SER_MODELS")
         api.create_commit(repo_id, operations, commit_message="Upload page", repo_type="space")
     return f"{api.endpoint}/spaces/{repo_id}"
 

@@ -31,7 +31,9 @@ ROUTES = {  # name of the handler's method, which is also what a fault is asked 
     "lfs_put": ("PUT", r"/lfs/(?P<oid>\w+)"),
     "commit": ("POST", rf"{API}/commit/(?P<revision>[^/]+)"),
     "branch": ("POST", rf"{API}/branch/(?P<revision>[^/]+)"),
+    "variables": ("GET", rf"{API}/variables"),
     "variable": ("POST", rf"{API}/variables"),
+    "no_variable": ("DELETE", rf"{API}/variables"),
     "tree": ("GET", rf"{API}/tree/(?P<revision>[^/]+)(?:/(?P<path>.+))?"),
     "paths_info": ("POST", rf"{API}/paths-info/(?P<revision>[^/]+)"),
     "info": ("GET", rf"{API}(?:/revision/(?P<revision>[^/]+))?"),
@@ -111,7 +113,7 @@ class Handler(BaseHTTPRequestHandler):
                 return
         self.error(404, "EntryNotFound")
 
-    do_GET = do_HEAD = do_POST = do_PUT = dispatch  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = dispatch  # noqa: N815
 
     def send(self, content: bytes, status: int = 200, **headers: str) -> None:
         self.send_response(status)
@@ -208,11 +210,22 @@ class Handler(BaseHTTPRequestHandler):
             repository.heads.setdefault(revision, repository.head)
             self.answer({}, 409 if exists else 200)
 
+    def variables(self, kind: str, id: str) -> None:
+        if self.authorized() and (repository := self.repository(kind, id)):
+            self.answer({key: {"value": value} for key, value in repository.variables.items()})
+
     def variable(self, kind: str, id: str) -> None:
         if self.authorized() and (repository := self.repository(kind, id)):
             variable = json.loads(self.body)
             repository.variables[variable["key"]] = variable["value"]
             self.answer({})
+
+    def no_variable(self, kind: str, id: str) -> None:
+        if self.authorized() and (repository := self.repository(kind, id)):
+            if repository.variables.pop(json.loads(self.body)["key"], None) is None:
+                self.error(404, "EntryNotFound")
+            else:
+                self.answer({})
 
     def snapshot(self, kind: str | None, id: str, revision: str | None) -> tuple[str, dict[str, bytes]] | None:
         repository = self.repository(kind, id)

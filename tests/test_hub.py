@@ -393,3 +393,12 @@ def test_the_space_holds_all_that_the_page_needs(hub, tmp_path):
         done = run("-c", OPEN_PAGE, cwd=tmp_path / "space", hub=hub, package="", **variables)
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith(names)
+
+
+def test_a_space_pushed_without_models_goes_back_to_the_bundled_ones(hub, monkeypatch):
+    take_for_the_hub(monkeypatch, hub.url)
+    space = Repository({}, variables={"SER_MODELS": "user/small", "OWN": "1"})
+    hub.repositories["spaces", "user/page"] = space
+    for _ in range(2):  # the second time there is nothing to delete
+        ser.hub.push_space("user/page")
+        assert space.variables == {"OWN": "1"}
