@@ -267,8 +267,10 @@ def main() -> None:
             print(push_dataset(options.folder, options.repo_id, corpus=options.corpus))
         else:
             print(push_space(options.repo_id, models=options.model))
-    except (ValueError, FileNotFoundError, ConnectionError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"ser.hub: {error}")
+    except KeyboardInterrupt:
+        sys.exit("ser.hub: stopped; the same command goes on, and what arrived is not sent again")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Publishing and what strangers get, through the real clients and a Hub on this machine."""
 
+import errno
 import json
 import os
 import re
@@ -29,6 +30,11 @@ import ser.hub
 import train as train_command
 from ser.arguments import parse_arguments
 
+each_command = pytest.mark.parametrize(
+    "command",
+    [("model", ROOT / "checkpoints/cnn1d"), ("dataset", "clips", "--corpus", "crema-d"), ("space",)],
+    ids=["model", "dataset", "space"],
+)
 ACTORS = ("1001", "1002", "1010", "1015")  # two training, one test and one dev actor of the tfds split
 CODES = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
 TINY = (
@@ -222,17 +228,41 @@ def test_a_token_given_as_an_option_is_nowhere_but_in_the_requests(hub, corpus, 
 
 
 @pytest.mark.parametrize("fault", [{"broken": {"create": 0}}, {"broken": {"commit": 0}}, {"token": "hf_of_a_stranger"}])
-@pytest.mark.parametrize(
-    "command",
-    [("model", ROOT / "checkpoints/cnn1d"), ("dataset", "clips", "--corpus", "crema-d"), ("space",)],
-    ids=["model", "dataset", "space"],
-)
+@each_command
 def test_a_push_that_fails_does_not_tell_the_token(hub, here, corpus, capfd, caplog, command, fault):
     hub.broken, token = fault.get("broken", {}), fault.get("token", TOKEN)
     sentence = here(ser.hub.main, *command, "user/x", token=token)
     assert " failed: the Hub " in sentence
     printed = capfd.readouterr()
     assert token not in sentence + printed.out + printed.err + caplog.text
+
+
+@each_command
+def test_a_push_stopped_by_hand_goes_on_with_the_same_command(hub, here, corpus, tmp_path, monkeypatch, command):
+    hub.large, send = 10_000, HfApi.preupload_lfs_files  # only the card of a dataset is smaller
+
+    def stop(*arguments, **options) -> None:
+        send(*arguments, **options)
+        if hub.objects:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(HfApi, "preupload_lfs_files", stop)
+    assert here(ser.hub.main, *command, "user/x") == (
+        "ser.hub: stopped; the same command goes on, and what arrived is not sent again"
+    )
+    sent = hub.requests["lfs_put"]
+    assert sent >= 1
+    done = run("-m", "ser.hub", *command, "user/x", cwd=tmp_path, hub=hub)
+    assert done.returncode == 0, done.stderr
+    assert hub.requests["lfs_put"] == sent
+
+
+def test_a_full_disk_is_told_in_a_sentence(here, corpus, monkeypatch):
+    def full(*_) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "cache")
+
+    monkeypatch.setattr(ser.hub, "load_labelled_audio", full)
+    assert here(ser.hub.main, "dataset", corpus, "user/x") == "ser.hub: [Errno 28] No space left on device: 'cache'"
 
 
 @pytest.mark.parametrize("revision", [None, "trial"])
