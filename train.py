@@ -49,7 +49,7 @@ def main() -> None:
     if run.training.push_to_hub:
         try:
             print(f"pushed: {push(run)}")
-        except (ValueError, ConnectionError) as error:
+        except (ValueError, OSError) as error:
             sys.exit(f"train.py: {error}")
 
 

@@ -478,7 +478,7 @@ def push(run: Run) -> str:
     training = run.training
     try:
         return push_model(run.model_dir, run.repo_id, token=training.hub_token, revision=training.hub_revision)
-    except (ValueError, ConnectionError) as error:
+    except (ValueError, OSError) as error:
         words = ["python", "-m", "ser.hub", "model", str(run.model_dir), run.repo_id]
         command = shlex.join(words + (["--revision", training.hub_revision] if training.hub_revision else []))
         raise ConnectionError(f"{error}. The model is complete in {run.model_dir}; later: {command}") from error

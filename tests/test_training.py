@@ -37,6 +37,7 @@ from ser.training import as_used
 from ser.training import build_extractor
 from ser.training import build_model
 from ser.training import prepare
+from ser.training import push
 from ser.training import train as train_run
 from ser.training import training_targets
 
@@ -282,6 +283,17 @@ def test_an_interruption_says_how_to_go_on(monkeypatch, tmp_path):
     monkeypatch.setattr(script, "last_checkpoint", lambda *_, **__: "checkpoint-1")
     with pytest.raises(SystemExit, match="the same command with --resume_from_checkpoint last goes on"):
         script.main()
+
+
+def test_a_push_without_room_on_the_disk_leaves_the_model_and_the_command_for_later(monkeypatch):
+    def full(*_, **__) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ser.training.push_model", full)
+    run = SimpleNamespace(model_dir=Path("runs/model"), repo_id="user/x")
+    run.training = SimpleNamespace(hub_token=None, hub_revision=None)
+    with pytest.raises(ConnectionError, match="in runs/model; later: python -m ser.hub model runs/model user/x"):
+        push(run)
 
 
 def test_the_report_of_other_labels_of_one_dataset_is_kept(tmp_path):
