@@ -30,7 +30,7 @@ def has_speech(waveform: np.ndarray, sampling_rate: int) -> bool:
     if sampling_rate != RATE:
         waveform = soxr.resample(waveform, sampling_rate, RATE)
     frames = load_detector().audio_forward(waveform * np.float32(0.5 / peak), RATE)  # probability in each 32 ms
-    return bool(np.sum(frames >= SPEECH) >= min(FRAMES, -(-frames.size // 2)))
+    return bool(np.sum(frames >= SPEECH) >= np.clip(frames.size / 2, 1, FRAMES))  # half of a short clip
 
 
 __all__ = ["SILENCE", "has_speech"]

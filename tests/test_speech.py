@@ -52,6 +52,10 @@ def test_silence_is_no_speech(samples):
     assert not has_speech(np.zeros(samples, np.float32), RATE)
 
 
+def test_what_is_too_short_for_a_sample_at_the_detectors_rate_is_no_speech():
+    assert not has_speech(np.full(1, 0.5, np.float32), 44100)
+
+
 def test_hardly_any_real_clip_is_refused(crema_d):
     paths = sorted((crema_d / "AudioOGG").glob("*.ogg"))[::25]
     refused = [path.name for path in paths if not has_speech(soundfile.read(path, dtype="float32")[0], RATE)]
