@@ -7,7 +7,6 @@ Each may be repeated after a failure: files that arrived are not sent again.
 """
 
 import argparse
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,18 +23,20 @@ from huggingface_hub import SpaceCard
 from huggingface_hub import get_token
 from huggingface_hub.errors import HfHubHTTPError
 
+from ser.commands import one_sentence
 from ser.corpora import CORPORA
 from ser.corpora import load_labelled_audio
 from ser.corpora.folder import some
 from ser.dataset_card import render_dataset_card
 from ser.model_card import MEASURED
+from ser.provenance import REPORT
 
 ROOT = Path(__file__).parent.parent
 WHOLE = ("config.json", "preprocessor_config.json", "model.safetensors", "README.md")  # no model without one of them
 PUBLIC = (".json", ".safetensors", ".py", ".md", ".png")  # no pickle, no optimizer state
 LOCAL = ("trainer_state.json", "live_weights.safetensors")  # of a checkpoint
 PICTURES = ("curves.png", "reliability.png", "confusion.png", "confusion_normalized.png", "listeners.png")
-OF_THE_WEIGHTS = {"results.json", *MEASURED.values(), *PICTURES}  # false beside those of another model
+OF_THE_WEIGHTS = {REPORT, *MEASURED.values(), *PICTURES}  # false beside those of another model
 SPACE = ("app.py", "README.md", "requirements.txt", "model_card.md", "results/page.png", "results/noise_floor.png")
 SPACE_FOLDERS = ("ser", "checkpoints")
 PLACEHOLDER = "PATH_OR_ID"  # of a model, in its card
@@ -260,17 +261,13 @@ def main() -> None:
         command.add_argument("repo_id", help="user/name")
     space.add_argument("--model", action="append", help="id of a model to offer, repeatable; default: the bundled ones")
     options = parser.parse_args()
-    try:
+    with one_sentence("ser.hub", stopped="the same command goes on, and what arrived is not sent again"):
         if options.kind == "model":
             print(push_model(options.folder, options.repo_id, revision=options.revision))
         elif options.kind == "dataset":
             print(push_dataset(options.folder, options.repo_id, corpus=options.corpus))
         else:
             print(push_space(options.repo_id, models=options.model))
-    except (ValueError, OSError) as error:
-        sys.exit(f"ser.hub: {error}")
-    except KeyboardInterrupt:
-        sys.exit("ser.hub: stopped; the same command goes on, and what arrived is not sent again")
 
 
 if __name__ == "__main__":

@@ -82,6 +82,11 @@ def trained_name(source: str) -> str:
     return f"ser-{report['recipe']}{' (refit)' if report.get('refit') else ''}{parts}"
 
 
+def report_folder(data: DataArguments, options: ModelArguments, training: SERTrainingArguments) -> Path:
+    """Where the report goes."""
+    return Path(options.results_dir) / run_name(data, options, training)
+
+
 def read_report(folder: Path) -> dict | None:
     """The report in a folder of this machine; None if there is none."""
     path = folder / REPORT
@@ -135,7 +140,7 @@ def report_before(data: DataArguments, options: ModelArguments, training: SERTra
     """The report of the run with the same settings, whose dev part is now trained on."""
     if data.protocol == "leaky":
         raise ValueError("--refit would train on the test part, which is the dev part of leaky; leave it out")
-    folder = Path(options.results_dir) / run_name(replace(data, refit=False), options, training)
+    folder = report_folder(replace(data, refit=False), options, training)
     earlier, place = read_report(folder), folder / REPORT
     if earlier is None:
         raise ValueError(f"--refit follows a run that has chosen on the dev part: run this without it first ({place})")
@@ -158,5 +163,6 @@ __all__ = [
     "read_report",
     "refuse_to_overwrite",
     "report_before",
+    "report_folder",
     "split_of",
 ]

@@ -76,6 +76,7 @@ from ser.identity import identity
 from ser.identity import read_report
 from ser.identity import refuse_to_overwrite
 from ser.identity import report_before
+from ser.identity import report_folder
 from ser.identity import split_of
 from ser.loading import check_own
 from ser.loading import labels_of
@@ -141,7 +142,7 @@ class Run:
     @property
     def results_dir(self) -> Path:
         """Where the report goes."""
-        return Path(self.options.results_dir) / self.name
+        return report_folder(self.data, self.options, self.training)
 
 
 def prepare(
@@ -187,7 +188,7 @@ def prepare(
         if training.resume_from_checkpoint:
             check_same_run(training.resume_from_checkpoint, this)
         before = report_before(data, options, training, this) if data.refit else None
-        refuse_to_overwrite(Path(options.results_dir) / run_name(data, options, training), this | {"labels": labels})
+        refuse_to_overwrite(report_folder(data, options, training), this | {"labels": labels})
         parts = parts_of(data, clips)  # what is wrong with them is told before the features are made
         if augmentation.vote_share and listeners_votes(parts["train"]) is None:
             raise ValueError("--vote_share needs clips with listeners' votes, as CREMA-D has them; set it to 0")
@@ -287,8 +288,7 @@ def check_reporting(names: Sequence[str]) -> None:
 
 def check_apart(data: DataArguments, options: ModelArguments, training: SERTrainingArguments) -> None:
     """Refuse to replace a folder, with all that it holds, that another one of the run is, or lies in."""
-    report = Path(options.results_dir) / run_name(data, options, training)
-    replaced = {"the model": model_folder(options, training), "the report": report}
+    replaced = {"the model": model_folder(options, training), "the report": report_folder(data, options, training)}
     folders = replaced | {"--output_dir": Path(training.output_dir), "--results_dir": Path(options.results_dir)}
     for (name, folder), (other, inside) in itertools.product(replaced.items(), folders.items()):
         if name != other and inside.resolve().is_relative_to(folder.resolve()):
