@@ -384,18 +384,19 @@ with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 1800)) as demo
     newest: dict[str, Any] = {"trigger_mode": "always_last", "api_visibility": "private"}
     window_parts = [window_answer, window_bars, window_picture]
     shown = [answer, bars, heard, picture, windows, moment, table, csv_file, json_file, *window_parts]
+    # Each on an event of its own: Gradio repeats all functions of an event when one had to wait, so two repeat forever.
     chosen = gr.on([audio.change, model.change], respond, [audio, model], shown, concurrency_limit=AT_ONCE, **newest)
     for ready in (chosen.then, other.change):
         ready(compare, [audio, other], [other_answer, other_bars], **newest)
-    other.change(lambda name: gr.Column(visible=name != NOTHING), other, other_column, **newest)
+    other.input(lambda name: gr.Column(visible=name != NOTHING), other, other_column, **newest)
     moment.change(choose_window, [audio, model, heard, moment], window_parts, **newest)
     film.upload(convert, film, audio, api_visibility="private")
-    gr.on([trust.select, model.change], describe, model, [about, confusions], **newest)
+    gr.on([trust.select, model.input], describe, model, [about, confusions], **newest)
     for_programs = gr.Button(visible=False)
     for_programs.click(classify, [audio, model], [answer, bars, heard], api_name="classify", concurrency_limit=AT_ONCE)
 
     told = [kept, live_answer, live_bars, live_changes]
-    model.change(begin_live, model, told, **newest)
+    model.select(begin_live, model, told, **newest)
     live.stream(
         hear_live,
         [live, kept, model],

@@ -61,6 +61,13 @@ def test_the_page_and_the_pipeline_agree(client):
             assert confidences(bars) == pytest.approx(expected, abs=2e-3)
 
 
+def test_no_two_functions_of_an_event_keep_one_another_busy():
+    waiting = [each for each in app.demo.config["dependencies"] if each["trigger_mode"] == "always_last"]
+    events = [tuple(target) for each in waiting for target in each["targets"] if target[1] != "then"]
+    assert (app.model._id, "change") in events
+    assert len(events) == len(set(events))  # else the browser asks on and on once both had to wait
+
+
 def test_the_model_that_hears_other_recordings_best_comes_first():
     def over_conditions(name):
         report = json.loads((ROOT / "checkpoints" / name / "robustness.json").read_text())
