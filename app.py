@@ -42,7 +42,7 @@ WANTED = os.environ.get("SER_MODELS", "")  # ids on the Hub, separated by commas
 SILENT_DB = 20 * np.log10(SILENCE) - 20  # level of a long recording in which nobody speaks: speech peaks above it
 ONE_CLIP = 6.0  # seconds; longer recordings are heard in windows
 AT_ONCE, WAITING, SESSIONS = 2, 100, 300  # requests, requests, and visitors whose state is kept in memory
-LIVE_SECONDS, LIVE_EVERY, LIVE_PAUSE = 120, 0.5, 2.0  # seconds
+LIVE_SECONDS, LIVE_EVERY = 120, 0.5  # seconds
 LIVE_AT_ONCE, LIVE_CHANGES = 8, 8
 START, NOTHING = "## Record, upload or choose an example", "nothing"
 UNHEARD = "## This could not be heard"
@@ -282,7 +282,7 @@ def hear_live(chunk: tuple[int, np.ndarray] | None, kept: dict | None, model: st
 
     Args:
         chunk: Sampling rate in Hz and samples of shape `(samples,)` or `(samples, channels)`.
-        kept: What was returned for the chunk before.
+        kept: What was returned for the chunk before; None before the first.
         model: Name of a model of the page.
 
     Returns:
@@ -292,9 +292,8 @@ def hear_live(chunk: tuple[int, np.ndarray] | None, kept: dict | None, model: st
         return kept, *[gr.skip()] * 3
     rate, samples = chunk[0], load_audio(chunk[1], sampling_rate=chunk[0])
     now = monotonic()
-    if kept is None or now - kept["last"] > LIVE_PAUSE:  # Record was pressed, maybe again
+    if kept is None:
         kept = {"began": now, "due": 0.0, "samples": samples[:0], "changes": []}
-    kept["last"] = now
     kept["samples"] = np.concatenate([kept["samples"], samples])[-round(timeline.WINDOW * rate) :]
     seconds = now - kept["began"]
     if seconds > LIVE_SECONDS:
@@ -396,7 +395,7 @@ with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 1800)) as demo
     for_programs.click(classify, [audio, model], [answer, bars, heard], api_name="classify", concurrency_limit=AT_ONCE)
 
     told = [kept, live_answer, live_bars, live_changes]
-    model.select(begin_live, model, told, **newest)
+    gr.on([live.start_recording, model.select], begin_live, model, told, **newest)
     live.stream(
         hear_live,
         [live, kept, model],

@@ -126,6 +126,16 @@ def test_live_mode_answers_while_one_speaks(page):
     assert page.locator("#live-bars").inner_text() == last
 
 
+def test_live_mode_goes_on_as_it_says_when_time_is_over(page, monkeypatch):
+    page.get_by_role("tab", name="Live").click()
+    monkeypatch.setattr(app, "LIVE_SECONDS", 5)
+    page.get_by_role("button", name="Record", exact=True).last.click()
+    expect(page.locator("#live-words")).to_contain_text("Press Stop, then Record to go on", timeout=PATIENCE)
+    page.get_by_role("button", name="Stop", exact=True).last.click()
+    page.get_by_role("button", name="Record", exact=True).last.click()
+    expect(page.locator("#live-words")).to_contain_text("%", timeout=PATIENCE)
+
+
 def test_two_models_answer_side_by_side(page):
     choose_example(page, PLAIN)
     page.locator("#compare").get_by_role("radio", name="cnn1d").check()
