@@ -42,7 +42,7 @@ def describe_scores(scores: dict[str, float] | None, results: dict, *, windows: 
     (first, share), (second, _) = sorted(scores.items(), key=lambda item: -item[1])[:2]
     heard, other = (ADJECTIVES.get(label, label) for label in (first, second))
     spoken = f"The mean of the {windows} windows" if windows > 1 else "Heard in the one window"
-    trust = f"{spoken} in which somebody speaks; see below for each." if windows else _reliability(share, results)
+    trust = f"{spoken} in which somebody speaks." if windows else _reliability(share, results)
     if share < UNSURE:
         return f"## Not sure: perhaps {heard} ({share:.0%}), perhaps {other}\n{trust}"
     return f"## Sounds {heard}, {share:.0%}\n{trust} {_mistaken(first, heard, results)}"
@@ -65,9 +65,8 @@ def _mistaken(label: str, heard: str, results: dict) -> str:
     if not others.any():
         return ""
     meant = labels[others.argmax()]
-    return (
-        f"**{meant}** is confused with it most often: {others.max() / column.sum():.0%} of what sounds {heard} to it."
-    )
+    share = others.max() / column.sum()
+    return f"Of all test clips that sound {heard} to it, {share:.0%} were meant as **{meant}**, the commonest mistake."
 
 
 def describe_confusion(results: dict) -> str:
