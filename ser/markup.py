@@ -13,6 +13,9 @@ STYLE = """
 h2 { font-size: var(--text-lg) !important; }
 footer *, #time, #duration, .playback, .min_value, .max_value { color: var(--body-text-color) !important; }
 [role=tab][aria-selected=true] { color: var(--body-text-color) !important; }
+label:has([type=radio]:focus-visible), [type=range]:focus-visible {
+  outline: 2px solid var(--body-text-color) !important; outline-offset: 2px;
+}
 #note { border-left: 4px solid var(--color-accent); padding: 0.2em 0.9em; background: var(--block-background-fill); }
 .picture { margin: 0; }
 .picture div, .windows { overflow: auto; }

@@ -269,6 +269,8 @@ def test_the_keyboard_is_enough(page):
     page.reload()
     expect(page.locator("#words")).to_contain_text("Record, upload", timeout=PATIENCE)
     tab_to("cnn1d")
+    focused = page.locator("label:has(:focus)")
+    assert focused.evaluate("label => getComputedStyle(label).outlineStyle") == "solid"
     page.keyboard.press("Space")
     tab_to("How good?")
     page.keyboard.press("Enter")
