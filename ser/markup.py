@@ -22,7 +22,7 @@ label:has([type=radio]:focus-visible), [type=range]:focus-visible {
 .picture img { min-width: 640px; width: 100%; max-width: 1100px; display: block; margin: 0 auto; }
 .beside { display: flex; flex-wrap: wrap; gap: 2em; justify-content: space-evenly; }
 .picture.small { flex: 1 1 300px; }
-.picture.small img { min-width: 300px; max-width: 560px; }
+.picture.small img { min-width: 0; max-width: 560px; }
 .picture figcaption { color: var(--body-text-color); text-align: center; }
 .windows { max-height: 300px; }
 .windows table { width: 100%; border: none !important; border-collapse: collapse; }

@@ -253,6 +253,11 @@ def test_it_fits_a_phone(visit):
     check_with_axe(page)
     page.get_by_role("tab", name="Recording").click()
     shoot(page, "phone")
+    page.get_by_role("tab", name="How good?").click()
+    page.set_viewport_size({"width": 320, "height": 640})
+    for shown in (page.get_by_role("figure", name="To the model,"), page.get_by_role("img", name="To the model,")):
+        expect(shown).to_be_visible(timeout=PATIENCE)
+        assert shown.bounding_box()["x"] + shown.bounding_box()["width"] <= 320  # what is beyond is cut off
 
 
 def test_the_keyboard_is_enough(page):
