@@ -28,7 +28,7 @@ label:has([type=radio]:focus-visible), [type=range]:focus-visible {
 .windows table { width: 100%; border: none !important; border-collapse: collapse; }
 .windows th { position: sticky; top: 0; background: var(--body-background-fill); }
 .windows td, .windows th { padding: 0.2em 0.6em !important; border: none !important; text-align: left; }
-.windows tr { border-bottom: 1px solid var(--border-color-primary); font-variant-numeric: tabular-nums; }
+.windows tr { border-width: 0 0 1px; border-color: var(--border-color-primary); font-variant-numeric: tabular-nums; }
 .bars > div { display: grid; grid-template-columns: 1fr auto; margin-bottom: 0.5em; }
 .bars div div { grid-column: 1 / -1; height: 0.5em; border-radius: 0.25em; background: var(--color-accent); }
 .changes { list-style: none !important; padding: 0 !important; font-variant-numeric: tabular-nums; }

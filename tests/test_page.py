@@ -164,6 +164,7 @@ def test_a_long_recording_is_looked_at_moment_by_moment_and_saved(page):
     rows = app.timeline.analyse(EXAMPLES / "two-voices.ogg", app.MODELS[FIRST])
     expect(page.get_by_text("Windows of 3 s, a new one every 1.5 s")).to_be_visible(timeout=PATIENCE)
     expect(page.locator(".windows tbody tr")).to_have_count(len(rows))
+    assert page.locator(".windows tr").first.evaluate("row => getComputedStyle(row).borderWidth") == "0px 0px 1px"
     expect(page.locator("#window-words")).to_contain_text("from 0.0 to 3.0 s", timeout=PATIENCE)
     slider = page.get_by_role("slider")
     slider.focus()
