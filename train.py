@@ -34,7 +34,7 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"train.py: {error}; what was finished is in {run.training.output_dir}, to go on from")
     except KeyboardInterrupt:
-        if last_checkpoint(run.training.output_dir, averaged=run.training.ema_decay > 0) is None:
+        if last_checkpoint(run.training) is None:
             sys.exit("train.py: stopped before a checkpoint was written; the same command starts anew")
         sys.exit("train.py: stopped; the same command with --resume_from_checkpoint last goes on after the last epoch")
     if results is None:  # the first of several processes reports

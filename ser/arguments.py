@@ -25,7 +25,6 @@ from ser.corpora.crema_d import CremaD
 from ser.corpora.splits import PROTOCOLS
 from ser.recipes import load_recipe
 from ser.recipes import recipe_names
-from ser.trainer import has_bf16
 
 logger = logging.getLogger(__name__)
 
@@ -224,6 +223,14 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple:
             training.save_strategy = SaveStrategy.EPOCH
     data.command = command_line({"recipe": peeked.recipe} | changed)
     return parsed
+
+
+def has_bf16(use_cpu: bool) -> bool:
+    """Whether bf16 arithmetic is fast here: on a CUDA device that has it, or on a CPU with AVX-512 BF16 or AMX."""
+    if not use_cpu:
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def corpus_title(data: DataArguments) -> str:

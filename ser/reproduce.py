@@ -96,8 +96,8 @@ def train(run: dict, corpora: dict[str, str | None]) -> bool:
     arguments, training, report = found
     if (report / REPORT).exists():
         return False
-    started = last_checkpoint(training.output_dir, averaged=bool(training.ema_decay))
-    _python(str(ROOT / "train.py"), *arguments, *(["--resume_from_checkpoint=last"] if started else []))
+    go_on = ["--resume_from_checkpoint=last"] if last_checkpoint(training) else []
+    _python(str(ROOT / "train.py"), *arguments, *go_on)
     return True
 
 

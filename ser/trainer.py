@@ -1,4 +1,4 @@
-"""`Trainer` with mixup, label smoothing, training accuracy and averaged weights."""
+"""`Trainer` with mixup, training accuracy and averaged weights, and the checkpoints that it goes on from."""
 
 import copy
 import json
@@ -38,6 +38,7 @@ from transformers.trainer_utils import sort_checkpoints
 from transformers.utils import SAFE_WEIGHTS_NAME
 from transformers.utils.hub import PushInProgress
 
+from ser.arguments import SERTrainingArguments
 from ser.augmentation import mixup
 from ser.memory import hand_back_freed_memory
 
@@ -296,18 +297,14 @@ def seed_process(seed: int) -> None:
     np.random.seed(seed)
 
 
-def last_checkpoint(folder: str | Path, *, averaged: bool) -> str | None:
-    """The newest checkpoint below `folder` of which nothing is missing; None if there is none.
+def last_checkpoint(training: SERTrainingArguments) -> str | None:
+    """The newest checkpoint of a run of which nothing is missing; None if there is none.
 
     The state of the training is written last, so a process that was killed while it wrote leaves none that can be read;
     one that was killed while it removed a checkpoint may have left the state, and not the rest.
-
-    Args:
-        folder: Of the run.
-        averaged: Whether the weights of the run are averaged, so that the live ones lie beside them.
     """
-    needed = {SAFE_WEIGHTS_NAME, OPTIMIZER_NAME, SCHEDULER_NAME} | ({LIVE_WEIGHTS} if averaged else set())
-    for checkpoint in map(Path, reversed(sort_checkpoints(str(folder)))):
+    needed = {SAFE_WEIGHTS_NAME, OPTIMIZER_NAME, SCHEDULER_NAME} | ({LIVE_WEIGHTS} if training.ema_decay else set())
+    for checkpoint in map(Path, reversed(sort_checkpoints(training.output_dir))):
         try:
             json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
         except (FileNotFoundError, json.JSONDecodeError):
@@ -317,12 +314,4 @@ def last_checkpoint(folder: str | Path, *, averaged: bool) -> str | None:
     return None
 
 
-def has_bf16(use_cpu: bool) -> bool:
-    """Whether bf16 arithmetic is fast here: on a CUDA device that has it, or on a CPU with AVX-512 BF16 or AMX."""
-    if not use_cpu:
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
-__all__ = ["PatientStopping", "SERTrainer", "StoppingAfter", "has_bf16", "last_checkpoint"]
+__all__ = ["PatientStopping", "SERTrainer", "StoppingAfter", "last_checkpoint"]

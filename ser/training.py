@@ -307,8 +307,7 @@ def check_kept(folder: Path) -> None:
 
 def find_checkpoint(training: SERTrainingArguments) -> str | None:
     """The checkpoint to go on from; refuses to mix a new run with the checkpoints of an earlier one."""
-    wanted, folder = training.resume_from_checkpoint, Path(training.output_dir)
-    last = last_checkpoint(folder, averaged=training.ema_decay > 0)
+    wanted, folder, last = training.resume_from_checkpoint, Path(training.output_dir), last_checkpoint(training)
     if wanted == "last" and last is None:
         raise ValueError(f"there is no checkpoint in {folder} to go on from; start without --resume_from_checkpoint")
     if wanted is None and last is not None:

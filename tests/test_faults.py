@@ -17,6 +17,7 @@ from conftest import ROOT
 from conftest import write_corpus
 from safetensors.numpy import load_file
 
+from ser.arguments import parse_arguments
 from ser.trainer import last_checkpoint
 
 KILLS = 30
@@ -67,7 +68,7 @@ def train(arguments: list[str], log: Path, kill_at: int | None = None) -> None:
 def start(corpus: Path, folder: Path, kill_at: int | None = None) -> multiprocessing.Process:
     folder.mkdir(exist_ok=True)
     given = arguments(corpus, folder)
-    if last_checkpoint(folder / "run", averaged=True):
+    if last_checkpoint(parse_arguments(given)[3]):
         given += ["--resume_from_checkpoint", "last"]
     process = PROCESSES.Process(target=train, args=(given, folder / "log", kill_at))
     process.start()

@@ -23,6 +23,7 @@ from transformers import TrainingArguments
 from transformers import pipeline
 
 import train as script
+from ser.arguments import SERTrainingArguments
 from ser.arguments import parse_arguments
 from ser.arguments import run_name
 from ser.corpora import load_crema_d
@@ -274,8 +275,7 @@ def test_an_interruption_says_how_to_go_on(monkeypatch, tmp_path):
     monkeypatch.setattr(script, "prepare", interrupt)
     with pytest.raises(SystemExit, match="stopped before the training began; the same command starts anew"):
         script.main()
-    arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
-    arguments.ema_decay = 0.0
+    arguments = SERTrainingArguments(output_dir=str(tmp_path), use_cpu=True)
     monkeypatch.setattr(script, "prepare", lambda *_: SimpleNamespace(training=arguments))
     monkeypatch.setattr(script, "train", interrupt)
     with pytest.raises(SystemExit, match="stopped before a checkpoint was written; the same command starts anew"):
