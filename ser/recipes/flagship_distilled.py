@@ -18,30 +18,29 @@ from ser.recipes.flagship import RECIPE as FLAGSHIP
 BUNDLED = Path(__file__).parents[2] / "checkpoints"
 # Five of `labels-alone`, each trained without a fifth of the speakers, whom it answers: --held_out 1 to 5.
 CROSS_FITTED = [f"runs/flagship-distilled/tfds/labels-alone-without-{fifth}-seed-0/model" for fifth in range(1, 6)]
+NO_TEACHERS: dict = {"teachers": []}
+SMOOTHED, VOICES_BEHIND = {"label_smoothing": 0.05}, {"voice_probability": 0.3}
 VARIANTS: dict[str, dict[str, dict]] = {
-    "labels-alone": {"training": {"teachers": []}, "augmentation": {"label_smoothing": 0.05}},
+    "labels-alone": {"training": NO_TEACHERS, "augmentation": SMOOTHED},
     "full-range": {"feature_extractor": {"band_top_db": None}},
     "own-floors": {"augmentation": {"floor_probability": 0.0}},
     "clip-normalization": {"feature_extractor": {"normalization": "clip"}},
     "other-voices": {"augmentation": {"frequency_shift": 4, "time_stretch": 0.2}},
     "no-mixup": {"augmentation": {"mixup_beta": 0.0}},
-    "voices-behind": {"augmentation": {"voice_probability": 0.3}},
-    "labels-alone-voices-behind": {
-        "training": {"teachers": []},
-        "augmentation": {"label_smoothing": 0.05, "voice_probability": 0.3},
-    },
+    "voices-behind": {"augmentation": VOICES_BEHIND},
+    "labels-alone-voices-behind": {"training": NO_TEACHERS, "augmentation": SMOOTHED | VOICES_BEHIND},
     "cross-fitted": {"training": {"teachers": CROSS_FITTED}},
     # From a trained model, with --model_name_or_path: a corpus of some hundred clips has no dev part to choose by.
     FINE_TUNING: {
-        "training": {
-            "teachers": [],
+        "training": NO_TEACHERS
+        | {
             "num_train_epochs": 40,
             "per_device_train_batch_size": 16,
             "learning_rate": 5e-4,
             "ema_decay": 0.99,
             "load_best_model_at_end": False,
         },
-        "augmentation": {"label_smoothing": 0.05},
+        "augmentation": SMOOTHED,
     },
 }
 RECIPE = replace(
