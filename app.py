@@ -3,7 +3,6 @@
 python app.py    # serves http://127.0.0.1:7860
 """
 
-import json
 import os
 import shutil
 import signal
@@ -27,11 +26,13 @@ from ser import markup
 from ser import timeline
 from ser import words
 from ser.activation import class_activation
+from ser.files import read_json
 from ser.model_card import mean_when_changed
 from ser.model_card import measured
 from ser.plots import plot_clip
 from ser.plots import plot_confusion
 from ser.plots import plot_timeline
+from ser.provenance import REPORT
 from ser.speech import SILENCE
 from ser.speech import has_speech
 from ser.uploads import LONGEST
@@ -71,7 +72,7 @@ def find_models() -> dict[str, Path]:
     if names := [name.strip() for name in WANTED.split(",") if name.strip()]:
         folders = {name: fetch_model(name) for name in names}
     else:
-        folders = {path.parent.name: path.parent for path in (HERE / "checkpoints").glob("[!.]*/results.json")}
+        folders = {path.parent.name: path.parent for path in (HERE / "checkpoints").glob(f"[!.]*/{REPORT}")}
     if not folders:
         sys.exit(
             "app.py: there is no model in checkpoints: fetch the whole project, or name some of the Hub in SER_MODELS"
@@ -91,16 +92,11 @@ def fetch_model(name: str) -> Path:
 def _place(folder: Path) -> tuple[bool, float]:
     """By the mean accuracy on clips that `ser.robustness` changed; where it was not asked, behind, by clean ones."""
     changed = mean_when_changed(measured(folder, "conditions"))
-    return changed is None, -(read_results(folder)["accuracy"] if changed is None else changed)
-
-
-def read_results(folder: Path) -> dict:
-    """The report that lies in a model's folder."""
-    return json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    return changed is None, -(read_json(folder / REPORT)["accuracy"] if changed is None else changed)
 
 
 FOLDERS = find_models()
-RESULTS = {name: read_results(folder) for name, folder in FOLDERS.items()}
+RESULTS = {name: read_json(folder / REPORT) for name, folder in FOLDERS.items()}
 MODELS = {  # importing ser makes these pipelines its own
     # On a GPU, what drove the decision of a CRNN could not be asked: cuDNN has no gradients of a network in use.
     name: cast(SERPipeline, pipeline("audio-classification", model=str(folder), device="cpu"))

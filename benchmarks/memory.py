@@ -4,7 +4,6 @@ python -m benchmarks.memory --clips DIR
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import psutil
 from benchmarks.machine import ROOT
 from benchmarks.machine import machine
 from benchmarks.machine import write_report
+from ser.files import read_json
 from ser.provenance import REPORT
 from ser.recipes import load_recipe
 from ser.recipes import recipe_names
@@ -44,7 +44,7 @@ def measure(recipe: str, corpus: Path) -> dict[str, float]:
         if process.returncode:
             sys.exit(f"training {recipe} failed: {process.args}")
         (report,) = Path(folder).glob(f"*/*/*/{REPORT}")
-        peak = json.loads(report.read_text(encoding="utf-8"))["peak_memory_gib"]
+        peak = read_json(report)["peak_memory_gib"]
     return {"peak_gib": peak, "workers_gib": round(workers / GIB, 2)}
 
 

@@ -3,9 +3,9 @@
 python -m benchmarks.report
 """
 
-import json
 from pathlib import Path
 
+from ser.files import read_json
 from ser.files import write_text
 
 ROOT = Path(__file__).parent.parent
@@ -277,7 +277,7 @@ def machines(reports: dict[str, dict]) -> str:
 
 def render(folder: Path) -> str:
     """The report of the JSON files in a folder."""
-    reports = {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in NAMES}
+    reports = {name: read_json(folder / f"{name}.json") for name in NAMES}
     sections = [write(reports[name]) for name, write in SECTIONS.items()]
     page = PAGE.format(page=reports["page"], load=reports["load"])
     return TITLE + "".join(sections) + page + machines(reports)

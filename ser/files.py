@@ -1,11 +1,13 @@
 """Nothing half-written is ever read: files and folders are written under a temporary name and then renamed."""
 
+import json
 import os
 import shutil
 from collections.abc import Collection
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -61,6 +63,11 @@ def check_replaceable(folder: str | Path, *, holding: str, beside: Collection[st
         raise ValueError(f"{str(folder)!r} would be replaced and holds other files; choose a new folder")
 
 
+def read_json(path: str | Path) -> Any:
+    """The content of a JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file so that a reader sees the old text or the new one, never a part."""
     path = Path(path)
@@ -70,4 +77,4 @@ def write_text(path: str | Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-__all__ = ["atomic_folder", "check_replaceable", "check_writable", "write_text"]
+__all__ = ["atomic_folder", "check_replaceable", "check_writable", "read_json", "write_text"]

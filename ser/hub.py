@@ -229,9 +229,9 @@ def push_space(repo_id: str, *, models: list[str] | None = None, token: str | No
         raise ValueError("expected app.py beside the package; run this command in a clone of the project")
     api = HfApi(token=token)
     with explained("looking for the models"):
-        absent = [name for name in models or () if not api.file_exists(name, "results.json")]
+        absent = [name for name in models or () if not api.file_exists(name, REPORT)]
     if absent:
-        raise ValueError(f"expected trained models with their results.json on the Hub; {absent[0]} is none")
+        raise ValueError(f"expected trained models with their {REPORT} on the Hub; {absent[0]} is none")
     repo_id = claim_repository(repo_id, kind="space", token=token, space_sdk="gradio")
     card = SpaceCard((ROOT / "README.md").read_text(encoding="utf-8"))
     if models:

@@ -1,6 +1,5 @@
 """Which run a run is: what its report, its checkpoints and the run before `--refit` have in common with it."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from ser.arguments import run_name
 from ser.corpora import corpora_within
 from ser.corpora import corpus_of
 from ser.corpora.splits import drawn_from
+from ser.files import read_json
 from ser.provenance import REPORT
 from ser.provenance import SPLIT
 from ser.provenance import different
@@ -90,7 +90,7 @@ def report_folder(data: DataArguments, options: ModelArguments, training: SERTra
 def read_report(folder: Path) -> dict | None:
     """The report in a folder of this machine; None if there is none."""
     path = folder / REPORT
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return read_json(path) if path.is_file() else None
 
 
 def alike(earlier: dict, this: dict) -> bool:
@@ -125,7 +125,7 @@ def check_same_run(checkpoint: str, this: dict) -> None:
     """Refuse to go on from a checkpoint that may have heard this run's test part, or is not of the command it tells."""
     if not (file := Path(checkpoint).parent / RUN_FILE).is_file():
         return
-    earlier = json.loads(file.read_text(encoding="utf-8"))
+    earlier = read_json(file)
     if difference := different(earlier, this):
         raise ValueError(f"{checkpoint} was trained {difference}: start anew, with another --output_dir")
     same = all(earlier[name] == this[name] for name in ("recipe", "variant", "seed", "processes"))

@@ -1,6 +1,5 @@
 """A trained model and its feature extractor: whole files that belong together; no code that came with them is run."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from transformers import AutoModelForAudioClassification
 
 from ser.configuration_ser import SERConfig
 from ser.feature_extraction_ser import SERFeatureExtractor
+from ser.files import read_json
 from ser.pipeline_ser import check_fits
 from ser.provenance import REPORT
 from ser.provenance import report_of
@@ -81,7 +81,7 @@ def check_settings(folder: Path) -> None:
         raise ValueError("it has no preprocessor_config.json; take all files of the model")
     for path in (folder / "config.json", folder / "preprocessor_config.json"):
         try:
-            whole = not path.is_file() or isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
+            whole = not path.is_file() or isinstance(read_json(path), dict)
         except (ValueError, RecursionError):
             whole = False
         if not whole:

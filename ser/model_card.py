@@ -10,7 +10,9 @@ from huggingface_hub import EvalResult
 from huggingface_hub import ModelCard
 from huggingface_hub import ModelCardData
 
+from ser.files import read_json
 from ser.files import write_text
+from ser.provenance import REPORT
 from ser.recipes import load_recipe
 
 TEMPLATE = Path(__file__).parent.parent / "model_card.md"
@@ -100,14 +102,13 @@ CORPORA = {"CREMA-D": CREMA_D, "EmoDB": EMODB}
 
 def card_of(folder: Path) -> str:
     """The card of a model folder: its `results.json`, and what was measured of the model since."""
-    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    return render_card(results, measured(folder, "conditions"), measured(folder, "corpora"))
+    return render_card(read_json(folder / REPORT), measured(folder, "conditions"), measured(folder, "corpora"))
 
 
 def measured(folder: Path, what: str) -> dict[str, dict]:
     """What was measured of a model so far, by name: by `ser.robustness` ("conditions") or `ser.cross_corpus`."""
     path = folder / MEASURED[what]
-    return json.loads(path.read_text(encoding="utf-8"))[what] if path.is_file() else {}
+    return read_json(path)[what] if path.is_file() else {}
 
 
 def mean_when_changed(conditions: dict[str, dict]) -> float | None:

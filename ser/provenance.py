@@ -1,7 +1,6 @@
 """Where figures come from: the commit of the code, and which clips the weights of a model have heard."""
 
 import hashlib
-import json
 import logging
 import subprocess
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import cast
 
 from transformers.utils import SAFE_WEIGHTS_NAME
 from transformers.utils.hub import cached_file
+
+from ser.files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def report_of(source: str) -> dict | None:
     )
     if path is None:
         return None
-    report = json.loads(Path(path).read_text(encoding="utf-8"))
+    report = read_json(path)
     if not isinstance(report, dict) or not {"recipe", "protocol"} <= report.keys():
         raise ValueError(f"{REPORT} of {source!r} is no report of this project; take another model")
     return report

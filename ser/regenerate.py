@@ -5,7 +5,6 @@ python -m ser.regenerate    # or: make results
 
 import argparse
 import csv
-import json
 import logging
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ser.files import read_json
 from ser.files import write_text
 from ser.in_words import benchmark_figures
 from ser.in_words import copies_figures
@@ -26,6 +26,7 @@ from ser.model_card import MEASURED
 from ser.model_card import card_of
 from ser.model_card import measured
 from ser.plots import plot_side_by_side
+from ser.provenance import REPORT
 from ser.recipes.flagship_distilled import RECIPE
 from ser.summaries import Predictions
 from ser.tables import PROTOCOL_LEGEND
@@ -79,33 +80,37 @@ Accuracy, 95 % interval over the actors:
 """
 
 
+def run_folders(results: Path) -> list[Path]:
+    """The folders of the reports below `results`; names that begin with a dot are of folders that are being written."""
+    return sorted(path.parent for path in results.glob(f"[!.]*/[!.]*/[!.]*/{REPORT}"))
+
+
 def read_results(folder: Path) -> list[dict]:
     """The content of every `results.json` of a run below `folder`, with what was measured elsewhere of its model.
 
-    Names that begin with a dot are of folders that are being written.
     Teachers trained without a fifth of the speakers are left out: they know less than their recipe does.
     Folds of several actors bring their predictions, so that actors can be drawn again, and not folds.
     """
     results = []
-    for path in sorted(folder.glob("[!.]*/[!.]*/[!.]*/results.json")):
-        run = json.loads(path.read_text(encoding="utf-8"))
+    for path in run_folders(folder):
+        run = read_json(path / REPORT)
         if run.get("held_out"):
             continue
-        run |= {what: measured(path.parent, what) for what in MEASURED}
+        run |= {what: measured(path, what) for what in MEASURED}
         if run["fold"] and run["interval_over"] == "actors":
-            run["predictions"] = read_predictions(path.parent)
+            run["predictions"] = read_predictions(path)
         results.append(run)
     return results
 
 
 def bundled_models(root: Path) -> list[Path]:
     """The folders of the bundled models, in the order of their names."""
-    return sorted(path.parent for path in (root / "checkpoints").glob("[!.]*/results.json"))
+    return sorted(path.parent for path in (root / "checkpoints").glob(f"[!.]*/{REPORT}"))
 
 
 def bundled_run(folder: Path) -> str:
     """The folder below `results/` that holds the report of a bundled model."""
-    report = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    report = read_json(folder / REPORT)
     return f"{report['recipe']}/{report['protocol']}/{'refit-' if report.get('refit') else ''}seed-{report['seed']}"
 
 
@@ -150,14 +155,14 @@ def read_refits(folder: Path) -> Iterator[tuple[dict, Predictions, Predictions]]
     Raises:
         ValueError: They have other test parts.
     """
-    for path in sorted(folder.glob("[!.]*/[!.]*/[!.]*/results.json")):
-        before = path.parent.with_name(path.parent.name.replace("refit-", "", 1))
-        if before == path.parent or not (before / "predictions.csv").exists():
+    for after in run_folders(folder):
+        before = after.with_name(after.name.replace("refit-", "", 1))
+        if before == after or not (before / "predictions.csv").exists():
             continue
-        predictions = [read_predictions(run) for run in (before, path.parent)]
+        predictions = [read_predictions(run) for run in (before, after)]
         if predictions[0].clips != predictions[1].clips:
-            raise ValueError(f"expected the same test part in {before} and {path.parent}")
-        yield json.loads(path.read_text(encoding="utf-8")), *predictions
+            raise ValueError(f"expected the same test part in {before} and {after}")
+        yield read_json(after / REPORT), *predictions
 
 
 def replace_block(text: str, name: str, block: str) -> str:
@@ -183,7 +188,7 @@ def regenerate(root: Path) -> dict[Path, str]:
     )
 
     def figures(*names: str) -> list[dict]:
-        return [json.loads((root / f"results/{name}.json").read_text(encoding="utf-8")) for name in names]
+        return [read_json(root / f"results/{name}.json") for name in names]
 
     blocks: dict[str, Callable[[], str]] = {
         "results": lambda: recipes,
@@ -224,9 +229,9 @@ def write_all() -> None:
     """Write them all, and the picture of two networks' curves."""
     for path, text in regenerate(ROOT).items():
         write_text(path, text)
-    runs = [ROOT / "results" / recipe / "tfds/seed-0/results.json" for recipe in SIDE_BY_SIDE]
+    runs = [ROOT / "results" / recipe / "tfds/seed-0" / REPORT for recipe in SIDE_BY_SIDE]
     if all(run.exists() for run in runs):
-        results = {run.parts[-4]: json.loads(run.read_text(encoding="utf-8")) for run in runs}
+        results = {run.parts[-4]: read_json(run) for run in runs}
         plot_side_by_side(results).savefig(ROOT / "results/curves-1d-2d.png", dpi=110)
 
 

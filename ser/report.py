@@ -15,6 +15,7 @@ from ser.model_card import render_card
 from ser.plots import plot_confusion
 from ser.plots import plot_curves
 from ser.plots import plot_reliability
+from ser.provenance import REPORT
 
 if TYPE_CHECKING:
     from ser.training import Run
@@ -60,12 +61,12 @@ def write_report(run: "Run", model: PreTrainedModel, results: dict, logits: np.n
     with atomic_folder(run.model_dir) as folder:
         model.save_pretrained(folder)
         run.extractor.save_pretrained(folder)
-        (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        (folder / REPORT).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(render_card(results), encoding="utf-8")
         for name, figure in pictures.items():
             figure.savefig(folder / name, dpi=110)
     with atomic_folder(run.results_dir) as folder:
-        for name in ("results.json", *pictures):
+        for name in (REPORT, *pictures):
             shutil.copy(run.model_dir / name, folder)
         write_predictions(run, logits, folder / "predictions.csv")
 
