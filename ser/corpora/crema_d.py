@@ -74,34 +74,35 @@ def _find_table(folder: Path, table: str) -> Path | None:
     return None
 
 
+def _rows(folder: Path, table: str) -> list[dict[str, str]]:
+    """The rows of an official table; none where it is not beside the clips."""
+    path = _find_table(folder, table)
+    if path is None:
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def read_actors(folder: Path) -> dict[str, dict]:
     """Age, sex, race and ethnicity by actor, empty where `VideoDemographics.csv` is not beside the clips."""
-    path = _find_table(folder, TABLES["actors"])
-    if path is None:
-        return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        return {
-            row["ActorID"]: {
-                "age": int(row["Age"]) if row["Age"] else None,
-                "sex": row["Sex"].lower(),
-                "race": row["Race"],
-                "ethnicity": row["Ethnicity"],
-            }
-            for row in csv.DictReader(file)
+    return {
+        row["ActorID"]: {
+            "age": int(row["Age"]) if row["Age"] else None,
+            "sex": row["Sex"].lower(),
+            "race": row["Race"],
+            "ethnicity": row["Ethnicity"],
         }
+        for row in _rows(folder, TABLES["actors"])
+    }
 
 
 def read_votes(folder: Path) -> dict[str, dict]:
     """Votes of listeners on the audio alone by clip, empty where `tabulatedVotes.csv` is not beside the clips."""
-    path = _find_table(folder, TABLES["votes"])
-    if path is None:
-        return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        return {
-            row["fileName"]: {name: int(row[code]) for name, code in zip(VOTES, "ADFHNS", strict=True)}
-            for row in csv.DictReader(file)
-            if row[""].startswith("1")  # 1xxxxx audio only, 2xxxxx video only, 3xxxxx both
-        }
+    return {
+        row["fileName"]: {name: int(row[code]) for name, code in zip(VOTES, "ADFHNS", strict=True)}
+        for row in _rows(folder, TABLES["votes"])
+        if row[""].startswith("1")  # 1xxxxx audio only, 2xxxxx video only, 3xxxxx both
+    }
 
 
 class CremaD(FolderCorpus):
