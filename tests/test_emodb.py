@@ -8,7 +8,7 @@ from conftest import SHARED
 from conftest import write_corpus
 
 from ser.corpora.emodb import EMOTIONS
-from ser.corpora.emodb import load_emodb
+from ser.corpora.emodb import EmoDB
 
 
 def test_the_whole_corpus_has_its_published_numbers(tmp_path, caplog):
@@ -16,7 +16,7 @@ def test_the_whole_corpus_has_its_published_numbers(tmp_path, caplog):
     if not folder.is_dir():
         pytest.skip("needs EmoDB beside the checkout, at ../shared/data/emodb")
     with caplog.at_level(logging.WARNING):
-        clips = load_emodb(folder, cache_dir=tmp_path)
+        clips = EmoDB.load(folder, cache_dir=tmp_path)
     assert not caplog.records
     counts = dict(zip(EMOTIONS, np.bincount(clips["label"]).tolist(), strict=True))
     assert counts == {
@@ -37,7 +37,7 @@ def test_the_whole_corpus_has_its_published_numbers(tmp_path, caplog):
 def test_names_tell_speaker_text_emotion_and_version(tmp_path, caplog):
     write_corpus(tmp_path / "wav", ["03a01Fa", "16b10Td", "99a01Fa", "03a01Xa"])
     with caplog.at_level(logging.WARNING):
-        clips = load_emodb(tmp_path / "wav", cache_dir=tmp_path / "cache")
+        clips = EmoDB.load(tmp_path / "wav", cache_dir=tmp_path / "cache")
     rows = [{key: row[key] for key in ("speaker", "text", "version", "sex", "age")} for row in clips]
     assert rows == [
         {"speaker": "03", "text": "a01", "version": "a", "sex": "male", "age": 31},

@@ -7,7 +7,6 @@ import datasets
 from ser.corpora.crema_d import CremaD
 from ser.corpora.crema_d import load_crema_d
 from ser.corpora.emodb import EmoDB
-from ser.corpora.emodb import load_emodb
 from ser.corpora.labelled_audio import load_labelled_audio
 
 CORPORA = {"crema-d": CremaD, "emodb": EmoDB}
@@ -35,4 +34,4 @@ def corpora_within(clips: datasets.Dataset) -> list[str]:
     return [corpus.TITLE for corpus in CORPORA.values() if any(map(corpus.is_official, names))]
 
 
-__all__ = ["CORPORA", "corpora_within", "corpus_of", "load_crema_d", "load_emodb", "load_labelled_audio", "title_of"]
+__all__ = ["CORPORA", "corpora_within", "corpus_of", "load_crema_d", "load_labelled_audio", "title_of"]

@@ -63,13 +63,4 @@ class EmoDB(FolderCorpus):
             yield row
 
 
-def load_emodb(data_dir: str | Path, *, cache_dir: str | Path | None = None) -> datasets.Dataset:
-    """EmoDB from a local folder with its clips under their original names, as WAV, FLAC, Ogg or MP3, at any depth.
-
-    Raises:
-        ValueError: The folder is missing, or holds no clip of EmoDB or none that decodes.
-    """
-    return EmoDB.load(data_dir, cache_dir=cache_dir)
-
-
-__all__ = ["EMOTIONS", "EmoDB", "load_emodb"]
+__all__ = ["EMOTIONS", "EmoDB"]
