@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+from scipy.special import softmax
 from transformers import PreTrainedModel
 
 from ser.files import atomic_folder
@@ -75,13 +76,11 @@ def write_predictions(run: "Run", logits: np.ndarray, path: Path) -> None:
     """The model's probability of every label for each test clip, beside its label, as CSV."""
     clips = run.parts["test"]
     names = clips.features["label"].names
-    probabilities = np.exp(logits - logits.max(1, keepdims=True))
-    probabilities /= probabilities.sum(1, keepdims=True)
     clip_names = clips["clip"][:] if "clip" in clips.column_names else [str(index) for index in range(len(clips))]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["clip", "label", *names])
-        for clip, label, row in zip(clip_names, clips["label"], probabilities, strict=True):
+        for clip, label, row in zip(clip_names, clips["label"], softmax(logits, axis=1), strict=True):
             writer.writerow([clip, names[label], *(f"{value:.4f}" for value in row)])
 
 
