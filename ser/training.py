@@ -381,8 +381,7 @@ def build_model(
     recipe: Recipe, overrides: dict, extractor: SERFeatureExtractor, labels: list[str]
 ) -> CNNForAudioClassification:
     """The recipe's network for this front end and these labels."""
-    fields = recipe.model | overrides | {"n_features": extractor.feature_size}
-    fields |= {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
+    fields = recipe.model | overrides | {"n_features": extractor.feature_size, "id2label": dict(enumerate(labels))}
     try:
         config = recipe.config_class(**fields)
     except (StrictDataclassError, ValueError) as error:
