@@ -34,13 +34,14 @@ def identity(data: DataArguments, options: ModelArguments, training: SERTraining
         training: As given.
         facts: Of its split, by the fields `SPLIT`.
     """
+    start, teachers = options.model_name_or_path, training.teachers if training.teacher_share else []
     return {
         "recipe": data.recipe,
         "variant": data.variant,
         **facts,
-        "fine_tuned_from": fine_tuned_from(options),
-        "weights_before": weights_of(options.model_name_or_path) if options.model_name_or_path else None,
-        "teachers": taught_by(training),
+        "fine_tuned_from": trained_name(start) if start else None,
+        "weights_before": weights_of(start) if start else None,
+        "teachers": [trained_name(folder) for folder in teachers],
         "seed": training.seed,
         "processes": training.world_size,
         "command": repeatable(data.command, training.world_size),
@@ -59,16 +60,6 @@ def repeatable(command: str, processes: int) -> str:
     """The command that repeats a run in as many processes."""
     launcher = f"torchrun --nproc_per_node {processes}" if processes > 1 else "python"
     return command.replace("python", launcher, 1)
-
-
-def fine_tuned_from(options: ModelArguments) -> str | None:
-    """What a report calls the model that a run goes on from; None for a new network."""
-    return trained_name(options.model_name_or_path) if options.model_name_or_path else None
-
-
-def taught_by(training: SERTrainingArguments) -> list[str]:
-    """What a report calls the teachers; none if they have no share in what is learned."""
-    return [trained_name(folder) for folder in training.teachers] if training.teacher_share else []
 
 
 def trained_name(source: str) -> str:
@@ -158,7 +149,6 @@ def report_before(data: DataArguments, options: ModelArguments, training: SERTra
 __all__ = [
     "RUN_FILE",
     "check_same_run",
-    "fine_tuned_from",
     "identity",
     "read_report",
     "refuse_to_overwrite",
