@@ -156,11 +156,8 @@ def listeners_votes(clips: datasets.Dataset) -> np.ndarray | None:
     return None if np.isnan(votes).any() else votes
 
 
-def human_confusion(clips: datasets.Dataset) -> np.ndarray | None:
-    """Single votes of listeners by intended and heard emotion, `(num_labels, num_labels)`; None where not known."""
-    votes, labels = listeners_votes(clips), np.asarray(clips["label"][:])
-    if votes is None:
-        return None
+def human_confusion(votes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Votes of listeners, shape `(clips, num_labels)`, by intended and heard emotion, `(num_labels, num_labels)`."""
     return np.stack([votes[labels == label].sum(0) for label in range(votes.shape[1])]).astype(int)
 
 
@@ -176,7 +173,8 @@ def report_on_test(clips: datasets.Dataset, logits: np.ndarray) -> dict:
     names = clips.features["label"].names
     labels, predicted = np.asarray(clips["label"][:]), logits.argmax(1)
     matrix = confusion_matrix(labels, predicted, labels=range(len(names)))
-    summary, votes, heard = describe_part(clips, logits), human_confusion(clips), listeners_votes(clips)
+    summary, votes = describe_part(clips, logits), listeners_votes(clips)
+    people = None if votes is None else human_confusion(votes, labels)
     by_actor = (summary["actors"] or 0) > 1
     return {
         **{name: summary[name] for name in ("accuracy", "uar", "macro_f1", "weighted_f1")},
@@ -192,9 +190,9 @@ def report_on_test(clips: datasets.Dataset, logits: np.ndarray) -> dict:
         "confusion_matrix": matrix.tolist(),
         "most_confused": most_confused(matrix, names),
         "groups": accuracy_by_group(clips, predicted == labels),
-        "agreement_with_a_listener": None if heard is None else agreement(heard, labels, predicted),
-        "human_single_vote_accuracy": None if votes is None else float(np.trace(votes) / votes.sum()),
-        "human_confusion_matrix": None if votes is None else votes.tolist(),
+        "agreement_with_a_listener": None if votes is None else agreement(votes, labels, predicted),
+        "human_single_vote_accuracy": None if people is None else float(np.trace(people) / people.sum()),
+        "human_confusion_matrix": None if people is None else people.tolist(),
     }
 
 
