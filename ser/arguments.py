@@ -295,7 +295,6 @@ __all__ = [
     "ModelArguments",
     "SERTrainingArguments",
     "changes",
-    "command_line",
     "corpus_title",
     "on_the_hub",
     "parse_arguments",

@@ -210,6 +210,7 @@ __all__ = [
     "FeatureAugmentation",
     "FeatureMasking",
     "WaveformAugmentation",
+    "check_range",
     "mixup",
     "soft_targets",
     "stretch",

@@ -241,7 +241,7 @@ def main(arguments: list[str] | None = None) -> None:
     print("\n".join(f"{file}: {file.stat().st_size / 1e6:.1f} MB" for file in files))
 
 
-__all__ = ["WaveformClassifier", "export", "quantize", "write"]
+__all__ = ["INPUT", "MOST_CLIPS", "WaveformClassifier", "export", "quantize", "write"]
 
 if __name__ == "__main__":
     main()

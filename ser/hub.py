@@ -274,4 +274,4 @@ if __name__ == "__main__":
     main()
 
 
-__all__ = ["claim_repository", "commit_model", "explained", "push_dataset", "push_model", "push_space"]
+__all__ = ["check_card", "check_token", "claim_repository", "commit_model", "push_dataset", "push_model", "push_space"]

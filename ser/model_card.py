@@ -209,6 +209,7 @@ def unfinished_card(name: str, history: list[dict], *, license: str | None = Non
 __all__ = [
     "CLEAN",
     "CORPORA",
+    "MEASURED",
     "Corpus",
     "card_of",
     "in_markdown",

@@ -199,6 +199,8 @@ def see_through(figure: Figure) -> Figure:
 
 
 __all__ = [
+    "DEV",
+    "TRAINING",
     "plot_clip",
     "plot_confusion",
     "plot_curves",

@@ -196,7 +196,7 @@ def main(arguments: list[str] | None = None) -> None:
     state.destroy_process_group()
 
 
-__all__ = ["main", "predict", "predict_chunk", "read_chunk", "table_schema"]
+__all__ = ["MODEL", "main", "predict", "predict_chunk", "read_chunk", "table_schema"]
 
 if __name__ == "__main__":
     main()

@@ -627,4 +627,4 @@ def best_epoch(state: TrainerState) -> float | None:
     return epochs[0] if epochs else None
 
 
-__all__ = ["Run", "prepare", "push", "train"]
+__all__ = ["Run", "build_trainer", "prepare", "push", "train"]

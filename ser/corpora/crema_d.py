@@ -190,4 +190,4 @@ def load_crema_d(
     return CremaD.load(data_dir, cache_dir=cache_dir)
 
 
-__all__ = ["EMOTIONS", "CremaD", "load_crema_d", "official_names", "parse_name"]
+__all__ = ["EMOTIONS", "EMOTION_OF_CODE", "SENTENCES", "CremaD", "load_crema_d", "official_names", "parse_name"]

@@ -63,4 +63,4 @@ def _fetch(client: httpx.Client, path: Path, url: str) -> str | None:
     return problem
 
 
-__all__ = ["AUDIO_URL", "TABLES", "TABLE_URL", "download_crema_d"]
+__all__ = ["TABLES", "download_crema_d"]

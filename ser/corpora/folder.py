@@ -227,6 +227,7 @@ def without_problems(clips: datasets.Dataset) -> datasets.Dataset:
 __all__ = [
     "COLUMNS",
     "NAMELESS",
+    "SUFFIXES",
     "FolderCorpus",
     "audio_files",
     "check_names",

@@ -290,4 +290,4 @@ def _metadata(clips: datasets.Dataset, stems: list[str]) -> dict:
     return columns
 
 
-__all__ = ["UNREADABLE", "load_labelled_audio", "read_dataset", "saved_to_disk"]
+__all__ = ["SPELLINGS", "UNREADABLE", "load_labelled_audio", "read_dataset", "saved_to_disk"]

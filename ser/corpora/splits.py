@@ -240,7 +240,10 @@ def _random(clips: datasets.Dataset, split_seed: int, *, test: float, dev: float
 
 
 __all__ = [
+    "FIFTHS",
     "PROTOCOLS",
+    "TFDS_DEV",
+    "TFDS_TEST",
     "check_leakage",
     "drawn_from",
     "fifth_of",
