@@ -28,13 +28,13 @@ from ser.recipes import recipe_names
 
 logger = logging.getLogger(__name__)
 
-# Left out of the command that a report tells, as all that begins with hub_.
+# Options left out of the command that a report tells, as are all that begin with hub_.
 LOCAL: tuple[str, ...] = ("cache_dir", "output_dir", "model_dir", "results_dir", "resume_from_checkpoint")
 LOCAL += ("push_to_hub", "disable_tqdm", "report_to", "run_name", "project", "logging_dir", "download")
-# Named DIR where they are local.
+# Options told as DIR where they name a folder of this machine.
 FOLDERS = ("data_dir", "dataset_dir", "dataset_name", "model_name_or_path", "teachers")
 
-# Change nothing of what is learned, or stand in a report by themselves.
+# Options that change nothing of what is learned, or that a report has a field for.
 BESIDE: tuple[str, ...] = ("seed", "use_cpu", "bf16", "per_device_eval_batch_size", "license")
 BESIDE += ("dataloader_num_workers", "dataloader_persistent_workers")
 BESIDE += ("model_name_or_path", "teachers", *LOCAL)

@@ -32,7 +32,7 @@ UNKNOWN_SPEAKERS = (
 HEARD_BEFORE_UNKNOWN = (
     "; that is, in this training: nobody can tell what the model that it went on from had heard, these clips perhaps"
 )
-# In a model folder.
+# Files of a model folder, by what was measured of the model after its training.
 MEASURED = {
     "conditions": "robustness.json",
     "conditions_on_dev": "robustness_dev.json",

@@ -14,7 +14,7 @@ from ser.files import read_json
 logger = logging.getLogger(__name__)
 
 REPORT = "results.json"
-# In a report, tell its parts.
+# The fields of a report that tell which clips were in which part.
 SPLIT = ("corpus", "protocol", "fold", "split_seed", "share_of_clips", "drawn_from", "held_out", "refit", "contains")
 
 
