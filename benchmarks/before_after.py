@@ -11,10 +11,10 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.machine import ROOT
 from benchmarks.machine import machine
 from benchmarks.machine import spread
 from benchmarks.machine import write_report
+from benchmarks.turns import ROOT
 from benchmarks.turns import Side
 
 BEFORE = "60fc820"

@@ -17,10 +17,10 @@ from matplotlib.figure import Figure
 from benchmarks.clips import link
 from benchmarks.clips import some_clips
 from benchmarks.machine import RESULTS
-from benchmarks.machine import ROOT
 from benchmarks.machine import machine
 from benchmarks.machine import spread
 from benchmarks.machine import write_report
+from benchmarks.turns import ROOT
 from benchmarks.turns import Side
 from ser import load_audio
 from ser.plots import DEV

@@ -24,10 +24,10 @@ from benchmarks.inference_side import COUNTS
 from benchmarks.inference_side import RATE
 from benchmarks.inference_side import SECONDS
 from benchmarks.inference_side import clips
-from benchmarks.machine import ROOT
 from benchmarks.machine import machine
 from benchmarks.machine import spread
 from benchmarks.machine import write_report
+from benchmarks.turns import ROOT
 from benchmarks.turns import Side
 
 OURS, THEIRS = ("cnn1d", "cnn2d"), ("wav2vec2-base", "hubert-large", "ast")

@@ -21,6 +21,7 @@ from transformers import Wav2Vec2FeatureExtractor
 from transformers import pipeline
 
 import ser
+from benchmarks.machine import milliseconds
 from benchmarks.turns import ROOT
 from benchmarks.turns import hand_over
 
@@ -80,16 +81,6 @@ def onnx_network(classifier: Pipeline, clip: np.ndarray) -> Callable[[], np.ndar
         expected = model(**inputs).logits.numpy()
     np.testing.assert_allclose(session.run(None, arrays)[0], expected, atol=1e-3)
     return lambda: session.run(None, arrays)[0]
-
-
-def milliseconds(work: Callable, count: int) -> list[float]:
-    work()  # what was put out of memory while others had their turn
-    times = []
-    for _ in range(count):
-        start = time.perf_counter()
-        work()
-        times.append(1000 * (time.perf_counter() - start))
-    return times
 
 
 def main() -> None:

@@ -19,11 +19,11 @@ from transformers import pipeline
 from benchmarks.machine import machine
 from benchmarks.machine import write_report
 from benchmarks.server import EXAMPLES
-from benchmarks.server import ROOT
 from benchmarks.server import classify
 from benchmarks.server import megabytes
 from benchmarks.server import page
 from benchmarks.server import upload
+from benchmarks.turns import ROOT
 from ser import predict
 
 MODEL = Path(predict.MODEL).name

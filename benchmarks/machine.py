@@ -1,19 +1,20 @@
-"""What the figures of a benchmark depend on, and where they go."""
+"""What the figures of a benchmark depend on, how they are taken, and where they go."""
 
 import json
 import os
 import platform
 import statistics
+import time
+from collections.abc import Callable
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
 
+from benchmarks.turns import ROOT
 from ser.files import write_text
 from ser.provenance import git_commit
 
-ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results/benchmarks"
 
 
@@ -26,6 +27,17 @@ def machine(*packages: str) -> dict:
         "cores": os.cpu_count(),
         "versions": {name: version(name) for name in packages},
     }
+
+
+def milliseconds(work: Callable[[], object], count: int) -> list[float]:
+    """What some work takes, so many times after a first one, which pays for what was put out of memory."""
+    work()
+    times = []
+    for _ in range(count):
+        start = time.perf_counter()
+        work()
+        times.append(1000 * (time.perf_counter() - start))
+    return times
 
 
 def spread(values: Sequence[float], digits: int = 2) -> dict[str, float]:

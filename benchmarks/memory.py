@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.machine import ROOT
 from benchmarks.machine import machine
 from benchmarks.machine import write_report
+from benchmarks.turns import ROOT
 from ser.files import read_json
 from ser.provenance import REPORT
 from ser.recipes import load_recipe

@@ -24,11 +24,11 @@ from transformers import pipeline
 from benchmarks.inference_side import RATE
 from benchmarks.inference_side import SECONDS
 from benchmarks.inference_side import clips
-from benchmarks.inference_side import milliseconds
-from benchmarks.machine import ROOT
 from benchmarks.machine import machine
+from benchmarks.machine import milliseconds
 from benchmarks.machine import spread
 from benchmarks.machine import write_report
+from benchmarks.turns import ROOT
 from ser.audio_ser import load_audio
 from ser.corpora import CORPORA
 from ser.corpora.splits import speakers_of

@@ -11,7 +11,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -21,13 +20,14 @@ import torch
 
 from benchmarks.browser import chromium
 from benchmarks.machine import machine
+from benchmarks.machine import milliseconds
 from benchmarks.machine import write_report
 from benchmarks.server import EXAMPLES
-from benchmarks.server import ROOT
 from benchmarks.server import classify
 from benchmarks.server import megabytes
 from benchmarks.server import page
 from benchmarks.server import upload
+from benchmarks.turns import ROOT
 from ser import load_audio
 from ser import predict
 from ser.activation import class_activation
@@ -111,17 +111,7 @@ def shares(clip: Path) -> dict[str, float]:
         "activation": lambda: class_activation(waveform, classifier, label),
         "drawing": lambda: figure_html(plot_clip(waveform, RATE, class_activation(waveform, classifier, label)), ""),
     }
-    return {name: milliseconds(step) for name, step in steps.items()}
-
-
-def milliseconds(work: Callable[[], object]) -> float:
-    work()
-    times = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        work()
-        times.append(1000 * (time.perf_counter() - start))
-    return round(statistics.median(times), 2)
+    return {name: round(statistics.median(milliseconds(step, ROUNDS)), 2) for name, step in steps.items()}
 
 
 def half_an_hour(url: str, process, folder: Path) -> dict:

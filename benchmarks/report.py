@@ -5,10 +5,10 @@ python -m benchmarks.report
 
 from pathlib import Path
 
+from benchmarks.turns import ROOT
 from ser.files import read_json
 from ser.files import write_text
 
-ROOT = Path(__file__).parent.parent
 REPORT = ROOT / "results/benchmarks.md"
 NAMES = ("features", "training", "memory", "inference", "one_core", "growth", "before_after", "page", "load")
 OTHERS = ("librosa", "transformers", "openSMILE eGeMAPS")

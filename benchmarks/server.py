@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import psutil
 
-ROOT = Path(__file__).parent.parent
+from benchmarks.turns import ROOT
+
 EXAMPLES = ROOT / "ser/examples"
 
 
