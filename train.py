@@ -13,8 +13,8 @@ import os
 import sys
 
 from ser.arguments import parse_arguments
+from ser.preparation import prepare
 from ser.trainer import last_checkpoint
-from ser.training import prepare
 from ser.training import push
 from ser.training import train
 

@@ -10,7 +10,7 @@ from benchmarks.turns import ROOT
 from benchmarks.turns import hand_over
 from ser import timeline
 from ser.arguments import parse_arguments
-from ser.training import prepare
+from ser.preparation import prepare
 
 
 def training_data(source: str, folder: Path) -> None:

@@ -16,8 +16,8 @@ from ser.arguments import parse_arguments
 from ser.clips import ClipDataset
 from ser.evaluation import predict_logits
 from ser.memory import keep_freed_memory
+from ser.preparation import prepare
 from ser.training import build_trainer
-from ser.training import prepare
 
 
 class Stopwatch:

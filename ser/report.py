@@ -19,7 +19,7 @@ from ser.plots import plot_reliability
 from ser.provenance import REPORT
 
 if TYPE_CHECKING:
-    from ser.training import Run
+    from ser.preparation import Run
 
 
 def draw(results: dict, name: str) -> dict[str, Figure]:

@@ -7,6 +7,8 @@ import pytest
 import torch
 from conftest import write_corpus
 
+from ser.building import build_extractor
+from ser.building import build_model
 from ser.clips import with_features
 from ser.corpora import load_crema_d
 from ser.corpora.splits import fifth_of
@@ -16,8 +18,6 @@ from ser.distillation import teachers_say
 from ser.provenance import REPORT
 from ser.provenance import SPLIT
 from ser.recipes import load_recipe
-from ser.training import build_extractor
-from ser.training import build_model
 
 LABELS = ["anger", "disgust", "fear", "happy", "neutral", "sad"]
 CPU = torch.device("cpu")

@@ -18,16 +18,16 @@ from transformers import Wav2Vec2ForSequenceClassification
 
 import ser
 from ser.arguments import parse_arguments
+from ser.building import replace_head
 from ser.corpora import load_labelled_audio
 from ser.corpora.splits import speakers_of
 from ser.corpora.splits import split
 from ser.corpora.unlabelled_audio import open_dataset
 from ser.cross_corpus import other_clips
+from ser.preparation import prepare
 from ser.provenance import SPLIT
 from ser.provenance import check_unheard
 from ser.provenance import heard_splits
-from ser.training import prepare
-from ser.training import replace_head
 from ser.training import train
 
 LABELS = ("calm", "cross", "merry")

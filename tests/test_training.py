@@ -26,18 +26,18 @@ import train as script
 from ser.arguments import SERTrainingArguments
 from ser.arguments import parse_arguments
 from ser.arguments import run_name
+from ser.building import build_extractor
+from ser.building import build_model
 from ser.corpora import load_crema_d
 from ser.corpora.crema_d import EMOTIONS
 from ser.corpora.splits import fixed_share
 from ser.distillation import load_teacher
 from ser.identity import refuse_to_overwrite
+from ser.preparation import prepare
 from ser.provenance import REPORT
 from ser.recipes import load_recipe
 from ser.recipes import recipe_names
 from ser.training import as_used
-from ser.training import build_extractor
-from ser.training import build_model
-from ser.training import prepare
 from ser.training import push
 from ser.training import train as train_run
 from ser.training import training_targets
@@ -493,7 +493,7 @@ def test_another_schedule_leaves_the_settings_of_the_one_in_the_recipe():
 def test_what_needs_no_features_is_told_before_they_are_made(tmp_path, monkeypatch, options, message):
     names = [f"{actor}_DFA_{code}_XX" for actor in (1001, 1010, 1015, 1020) for code in ("ANG", "HAP")]
     write_corpus(tmp_path / "clips", names)
-    monkeypatch.setattr("ser.training.with_features", lambda *_, **__: pytest.fail("features were made"))
+    monkeypatch.setattr("ser.preparation.with_features", lambda *_, **__: pytest.fail("features were made"))
     monkeypatch.chdir(tmp_path)  # away from the bundled reports
     with pytest.raises(ValueError, match=message):
         prepare(*parse_arguments(["--recipe", "cnn1d", "--data_dir", "clips", "--cache_dir", "cache", *options]))
