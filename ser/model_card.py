@@ -135,7 +135,7 @@ def render_card(
         conditions: What `ser.robustness` measured, if it did.
         corpora: What `ser.cross_corpus` measured, if it did.
     """
-    name, corpus_name = f"ser-{results['recipe']}", results.get("corpus", "CREMA-D")
+    name, corpus_name = f"ser-{results['recipe']}", results["corpus"]
     corpus = CORPORA.get(corpus_name, Corpus(speech=f"the speech of {in_markdown(corpus_name)}"))
     protocol = PROTOCOLS[results["protocol"].removesuffix("-70-30")].format(actors=results["test_actors"])
     if results["protocol"] in ("speakers", "loso") and results["test_actors"] is None:

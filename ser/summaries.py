@@ -13,7 +13,6 @@ from ser.evaluation import bootstrap_interval
 from ser.evaluation import most_confused
 from ser.recipes import load_recipe
 
-CREMA_D = "CREMA-D"  # reports older than the second corpus do not name theirs
 UNSEEN, RANDOM, LEAKY, SENTENCES, KNOWN = "tfds", "random-70-30", "leaky", "new-sentences", "random"
 VARIANTS_PROTOCOL = "tfds"
 
@@ -53,8 +52,7 @@ def grouped(results: list[dict]) -> dict[System, list[dict]]:
 def system_of(run: dict) -> System:
     """The figure that a run belongs to."""
     name = ", ".join(filter(None, [_name(run), run.get("variant"), "refit" if run.get("refit") else None]))
-    corpus = run.get("corpus", CREMA_D)
-    return System(corpus, run["protocol"], name, run.get("share_of_clips", 1.0), _changed(run))
+    return System(run["corpus"], run["protocol"], name, run.get("share_of_clips", 1.0), _changed(run))
 
 
 def _name(run: dict) -> str:
@@ -138,7 +136,6 @@ def actors_of(clips: Iterable[str]) -> np.ndarray:
 
 
 __all__ = [
-    "CREMA_D",
     "KNOWN",
     "LEAKY",
     "RANDOM",

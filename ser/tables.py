@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ser.corpora.crema_d import CremaD
 from ser.corpora.splits import PROTOCOLS
 from ser.evaluation import mean_interval
 from ser.model_card import CLEAN
 from ser.model_card import mean_when_changed
 from ser.recipes import Recipe
 from ser.recipes import load_recipe
-from ser.summaries import CREMA_D
 from ser.summaries import LEAKY
 from ser.summaries import RANDOM
 from ser.summaries import UNSEEN
@@ -148,7 +148,7 @@ def recipe_table(results: list[dict]) -> str:
     """
     groups: defaultdict[str, dict[str, dict]] = defaultdict(dict)
     for system, runs in sorted(grouped(results).items(), key=lambda item: (item[0].share, not item[0].changed)):
-        if system.corpus == CREMA_D and system.protocol in (UNSEEN, RANDOM, LEAKY):  # folds stand in the other table
+        if system.corpus == CremaD.TITLE and system.protocol in (UNSEEN, RANDOM, LEAKY):  # folds: in the other table
             groups[system.name][system.protocol] = summarize(runs)  # the full, unchanged run last: it takes the place
     rows = [(group.get(UNSEEN), name, group) for name, group in groups.items()]
     rows.sort(key=lambda row: (bool(row[0]["reduced"]), -row[0]["accuracy"]) if row[0] else (True, 0.0))
@@ -270,7 +270,7 @@ def refit_table(refits: Iterable[tuple[dict, Predictions, Predictions]]) -> str:
 
 def _drawn_again(run: dict, predictions: Predictions) -> np.ndarray:
     """What the bootstrap draws, of each clip: its actor where its name tells, else its fold or, without one, itself."""
-    if run["interval_over"] == "actors" and run.get("corpus", CREMA_D) == CREMA_D:
+    if run["interval_over"] == "actors" and run["corpus"] == CremaD.TITLE:
         return actors_of(predictions.clips)
     return np.full(len(predictions.clips), run["fold"]) if run["fold"] else np.asarray(predictions.clips)
 
