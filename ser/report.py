@@ -76,11 +76,10 @@ def write_predictions(run: "Run", logits: np.ndarray, path: Path) -> None:
     """The model's probability of every label for each test clip, beside its label, as CSV."""
     clips = run.parts["test"]
     names = clips.features["label"].names
-    clip_names = clips["clip"][:] if "clip" in clips.column_names else [str(index) for index in range(len(clips))]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["clip", "label", *names])
-        for clip, label, row in zip(clip_names, clips["label"], softmax(logits, axis=1), strict=True):
+        for clip, label, row in zip(clips["clip"], clips["label"], softmax(logits, axis=1), strict=True):
             writer.writerow([clip, names[label], *(f"{value:.4f}" for value in row)])
 
 
