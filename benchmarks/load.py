@@ -11,7 +11,6 @@ import json
 import statistics
 import threading
 import time
-from pathlib import Path
 
 import httpx
 from transformers import pipeline
@@ -26,7 +25,7 @@ from benchmarks.server import upload
 from benchmarks.turns import ROOT
 from ser import predict
 
-MODEL = Path(predict.MODEL).name
+MODEL = predict.MODEL.name
 CLIPS = sorted(EXAMPLES.glob("[!t]*.ogg"))
 TOLERANCE = 2e-3  # of a probability
 

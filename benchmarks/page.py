@@ -37,7 +37,7 @@ from ser.speech import has_speech
 from ser.timeline import read_blocks
 from ser.uploads import readable
 
-MODEL, RATE = Path(predict.MODEL).name, 16000
+MODEL, RATE = predict.MODEL.name, 16000
 RECORDINGS, ROUNDS = 15, 30
 # Presses Stop; the time until the answer and its bars are there.
 STOPWATCH = """

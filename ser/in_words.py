@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -29,7 +28,7 @@ def paired_differences(hits: dict[str, np.ndarray], clips: Sequence[str]) -> str
         hits: By the name of a model as Markdown, whether it was right, shape `(clips,)`.
         clips: Names of the clips of CREMA-D, which begin with the actor.
     """
-    name, actors = f"`{Path(MODEL).name}`", actors_of(clips)
+    name, actors = f"`{MODEL.name}`", actors_of(clips)
     parts = [f"{other} {difference(hits[name], hits[other], actors)}" for other in hits if other != name]
     return (
         f"Accuracy of {name} less that of {', '.join(parts)}:\n"
@@ -146,7 +145,7 @@ def benchmark_figures(features: dict, training: dict, inference: dict, one_core:
     sizes = training["recipes"]["mel-2d"]["sizes"]
     ratios = inference["pipeline"]["wav2vec2-base"]["latency_ratios"]
     small, large = (ratios[name]["median"] for name in ("cnn1d", "cnn2d"))
-    name = Path(MODEL).name
+    name = MODEL.name
     default = one_core["models"][name]
     low, high = default["accuracy"]["change_interval_95"]
     milliseconds = {way: times["median"] for way, times in default["milliseconds"].items()}

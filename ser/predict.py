@@ -40,7 +40,7 @@ from ser.parts import rows_done
 from ser.parts import write_part
 from ser.speech import SILENCE
 
-MODEL = str(Path(__file__).parent.parent / "checkpoints/flagship-distilled")
+MODEL = Path(__file__).parent.parent / "checkpoints/flagship-distilled"
 CHUNK_CLIPS, CHUNK_SECONDS = 512, 1800.0  # of one part: what is held in memory at a time
 BATCH_SECONDS = 30.0  # of one batch, padding included; larger ones are slower on a CPU
 LONGEST = 600.0  # seconds of one clip; the network takes 130 MB a minute
@@ -136,7 +136,7 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--audio_column", default="audio", help="of the dataset (default: audio)")
     parser.add_argument("--streaming", action="store_true", help="read the dataset without downloading it whole first")
     parser.add_argument(
-        "--model", default=MODEL, help="model folder or Hub id (default: checkpoints/flagship-distilled)"
+        "--model", default=str(MODEL), help="model folder or Hub id (default: checkpoints/flagship-distilled)"
     )
     parser.add_argument("--revision", help="commit, tag or branch of a model on the Hub")
     parser.add_argument("--output", required=True, help="new file: .parquet or .csv")
