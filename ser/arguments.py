@@ -155,7 +155,7 @@ class SERTrainingArguments(TrainingArguments):
         return self.__dict__ | {"hub_token": None}
 
     def __post_init__(self) -> None:
-        """One GPU a process; a plateau of a figure that should grow is not one of a figure that should shrink."""
+        """Check shares and sizes, keep to one GPU a process, and tell a plateau which way its figure should go."""
         for name in ("per_device_train_batch_size", "per_device_eval_batch_size"):
             check_range(name, getattr(self, name), at_least=1)
         for name in ("teacher_share", "ema_decay"):

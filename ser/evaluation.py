@@ -182,7 +182,7 @@ def report_on_test(clips: datasets.Dataset, logits: np.ndarray) -> dict:
         "test_actors": summary["actors"],
         "interval_95": bootstrap_interval(labels, predicted, speakers_of(clips), num_labels=len(names)),
         "interval_over": "actors" if by_actor else "clips",
-        "interval_too_narrow": by_actor and summary["actors"] < FEW_SPEAKERS or summary["accuracy"] in (0, 1),
+        "interval_too_narrow": (by_actor and summary["actors"] < FEW_SPEAKERS) or summary["accuracy"] in (0, 1),
         "labels": names,
         "per_class": classification_report(
             labels, predicted, labels=range(len(names)), target_names=names, output_dict=True, zero_division=0

@@ -29,12 +29,10 @@ def download_crema_d(folder: Path, names: list[str], *, audio_url: str = AUDIO_U
     wanted = {folder / table: f"{table_url}/{table}" for table in TABLES.values()}
     wanted |= {folder / f"AudioWAV/{name}.wav": f"{audio_url}/AudioWAV/{name}.wav" for name in names}
     missing = {path: url for path, url in wanted.items() if not path.exists()}
-    failures = []
     with httpx.Client(follow_redirects=True, timeout=30) as client, ThreadPoolExecutor(CONNECTIONS) as pool:
         results = pool.map(lambda item: _fetch(client, *item), missing.items())
-        for problem in tqdm(results, total=len(missing), desc="Downloading CREMA-D", unit="file"):
-            if problem:
-                failures.append(problem)
+        told = tqdm(results, total=len(missing), desc="Downloading CREMA-D", unit="file")
+        failures = [problem for problem in told if problem]
     if failures:
         raise ConnectionError(
             f"{len(failures)} of {len(wanted)} files could not be downloaded (first: {failures[0]}); "
