@@ -13,6 +13,7 @@ from ser.augmentation import FeatureAugmentation
 from ser.augmentation import FeatureMasking
 from ser.augmentation import WaveformAugmentation
 from ser.augmentation import mixup
+from ser.augmentation import random_span
 from ser.augmentation import soft_targets
 from ser.augmentation import stretch
 from ser.clips import ClipDataset
@@ -70,8 +71,26 @@ def test_gain_moves_the_whole_image_by_one_step():
 
 
 def test_frequency_shift_repeats_the_edge():
-    shifted = {int(changed(ramp(), frequency_shift=2)[0, 10]) for _ in range(50)}
-    assert shifted == {8000, 9000, 10000, 11000, 12000}
+    shifted = [changed(ramp(), frequency_shift=2)[0] for _ in range(50)]
+    assert {int(row[10]) for row in shifted} == {8000, 9000, 10000, 11000, 12000}
+    assert {int(row[0]) for row in shifted} == {0, 1000, 2000}
+
+
+def test_the_tempo_changes_both_ways():
+    lengths = [len(changed(ramp(), time_stretch=0.1)) for _ in range(50)]
+    assert 91 <= min(lengths) < 95 and 105 < max(lengths) <= 111
+
+
+def test_the_other_clip_is_heard_behind_and_the_range_stays_limited():
+    extractor = SERFeatureExtractor()
+    image, other = (extractor.extract(voice(pitch=pitch)) for pitch in (110.0, 300.0))
+    heard = []
+    for behind in (image, other):
+        np.random.seed(0)
+        augment = FeatureAugmentation(AugmentationArguments(voice_probability=1.0, equalizer_db=30.0), extractor)
+        heard.append(augment(image, behind))
+    assert np.abs(heard[0] - heard[1]).max() > 1
+    assert all(np.ptp(each) <= extractor.top_db for each in heard)
 
 
 @pytest.mark.parametrize("rate", [0.9, 1.0, 1.1])
@@ -91,13 +110,18 @@ def test_masks_zero_whole_rows_and_columns_only():
         assert rows.sum() <= 20
         assert columns.sum() <= 4
         np.testing.assert_array_equal(masked[~rows][:, ~columns], image[~rows][:, ~columns])
+    spans = [random_span(5, 3) for _ in range(100)]
+    assert {span.stop - span.start for span in spans} == {0, 1, 2, 3}
+    assert {span.start for span in spans if span.stop - span.start == 3} == {0, 1, 2}
 
 
 def test_crops_are_pieces_of_the_clip():
+    starts = set()
     for _ in range(20):
-        crop = FeatureMasking(AugmentationArguments(), crop_frames=30)(ramp())
-        first = int(crop[0, 0])
-        np.testing.assert_array_equal(crop, ramp()[first : first + 30])
+        crop = FeatureMasking(AugmentationArguments(), crop_frames=98)(ramp())
+        starts.add(first := int(crop[0, 0]))
+        np.testing.assert_array_equal(crop, ramp()[first : first + 98])
+    assert starts == {0, 1, 2}
     assert len(FeatureMasking(AugmentationArguments(), crop_frames=300)(ramp())) == 100
 
 
@@ -109,6 +133,8 @@ def test_soft_targets_are_probabilities():
 def test_votes_pull_the_targets_of_clips_that_somebody_heard():
     targets = soft_targets(np.array([0, 2]), 3, opinions=[(np.array([[1, 3, 0], [0, 0, 0]]), 0.4)])
     np.testing.assert_allclose(targets, [[0.7, 0.3, 0.0], [0.0, 0.0, 1.0]], rtol=1e-6)
+    twice = soft_targets(np.array([0]), 3, opinions=[(np.array([[0, 1, 0]]), 0.5), (np.array([[0, 0, 1]]), 0.6)])
+    np.testing.assert_allclose(twice, [[0.2, 0.2, 0.6]], rtol=1e-6)
 
 
 def test_mixup_blends_features_and_labels_alike():
@@ -123,3 +149,4 @@ def test_mixup_blends_features_and_labels_alike():
         torch.testing.assert_close(mixed["labels"].sum(1), torch.ones(4))
         assert (mixed["labels"].argmax(1) == torch.arange(4)).all()
         assert (mixed["attention_mask"] >= batch["attention_mask"]).all()
+        assert mixed["attention_mask"][mixed["input_features"][:, :, 0] > 0].all()  # what is heard is attended to

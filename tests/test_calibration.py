@@ -52,6 +52,10 @@ def test_errors_by_hand():
     assert report["ece"] == pytest.approx(0.5 * 0.3 + 0.5 * 0.4)
     assert report["nll"] == pytest.approx(-np.log([0.8, 0.2, 0.6, 0.6]).mean())
     assert negative_log_likelihood(np.zeros((3, 4)), np.array([0, 1, 2])) == pytest.approx(np.log(4))
+    certain = reliability(np.array([[1000.0, 0.0], [1000.0, 0.0]]), np.array([0, 1]))
+    assert certain["ece"] == 0.5 and certain["bins"] == [{"confidence": 1.0, "accuracy": 0.5, "clips": 2}]
+    bins = reliability(np.log([[0.61, 0.39], [0.65, 0.35], [0.67, 0.33]]), np.zeros(3, dtype=int))["bins"]
+    assert [each["clips"] for each in bins] == [2, 1]  # the tenth of fifteen ends at two thirds
 
 
 def test_a_model_divides_its_logits_and_remembers_by_what(tmp_path):

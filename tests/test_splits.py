@@ -1,11 +1,15 @@
 """No actor is on two sides, and the published sizes come out."""
 
+import csv
+import json
 from collections import Counter
 
 import datasets
 import pytest
+from conftest import ROOT
 
 from ser.corpora import load_crema_d
+from ser.corpora.crema_d import CONTRADICTORY
 from ser.corpora.crema_d import official_names
 from ser.corpora.crema_d import parse_name
 from ser.corpora.splits import check_leakage
@@ -36,6 +40,27 @@ def test_tfds_has_the_published_sizes(clips):
 
 def test_tfds_of_the_real_corpus_lacks_only_the_silent_clip(crema_d, tmp_path):
     assert sizes(split(load_crema_d(crema_d, cache_dir=tmp_path), "tfds")) == (5143, 738, 1556)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        *(f"flagship-distilled/actor-5fold/fold-{fold}-labels-alone-seed-0" for fold in (1, 3, 5)),
+        "flagship-distilled/new-sentences/fold-1-labels-alone-seed-0",
+        "mel-2d/random-70-30/split-0-seed-0",
+    ],
+)
+def test_test_parts_are_those_of_the_published_figures(clips, run):
+    with (ROOT / "results" / run / "predictions.csv").open() as file:
+        tested = [row["clip"] for row in csv.DictReader(file)]
+    report = json.loads((ROOT / "results" / run / "results.json").read_text())
+    left_out = {"1076_MTI_SAD_XX", *CONTRADICTORY}
+    usable = clips.select([index for index, clip in enumerate(clips["clip"][:]) if clip not in left_out])
+    parts = split(usable, report["protocol"], fold=report["fold"], split_seed=report["split_seed"])
+    assert parts["test"]["clip"][:] == tested
+    assert {name: len(part) for name, part in parts.items()} == {
+        name: part["clips"] for name, part in report["parts"].items()
+    }
 
 
 @pytest.mark.parametrize(("protocol", "fold"), [("tfds", None), *(("actor-5fold", fold) for fold in range(1, 6))])
@@ -134,6 +159,9 @@ def test_parts_are_drawn_from_these_clips_in_this_order(clips, protocol):
     assert drawn_from(clips, protocol) == drawn_from(clips.select(range(count)), protocol)
     for others in (range(1, count), reversed(range(count))):
         assert drawn_from(clips, protocol) != drawn_from(clips.select(others), protocol)
+    for column in ("actor", "label"):  # and what is said of them
+        other = clips.remove_columns(column).add_column(column, clips[column][::-1])
+        assert drawn_from(clips, protocol) != drawn_from(other, protocol)
 
 
 def test_a_clip_less_changes_no_part_that_a_list_of_actors_tells(clips):

@@ -49,6 +49,10 @@ def test_seeds_of_one_recipe_and_protocol_share_a_row():
         ("`cnn2d`", "2 seeds", "**0.650**"),
     ]
     assert "(source: fear/sad)" in table[0][-1]
+    splits = [changed(split_seed=seed, accuracy=accuracy) for seed, accuracy in ((0, 0.6), (1, 0.7))]
+    assert summarize(splits)["accuracy"] == pytest.approx(0.65)
+    slower = changed(seed=1, device="another", wall_time_seconds=10**6)
+    assert summarize([runs[0], slower])["training"] == summarize(runs[:1])["training"]
 
 
 def test_a_run_of_several_processes_or_of_an_unknown_size_in_memory_has_a_row():
@@ -66,6 +70,9 @@ def test_folds_are_put_together_before_the_figure():
     assert summary["interval"].tolist() == [0, 1]  # over folds: both drawn wrong, or both right
     assert summary["runs"] == "1 seed, 2 folds"
     assert summarize([runs[0] | {"fold": fold} for fold in (1, 3)])["runs"] == "1 seed, folds 1, 3"
+    unlike = [changed(fold=fold, labels=["anger", "sad"], confusion_matrix=[[6, 2], [1, 1]]) for fold in (1, 2)]
+    figures = [summarize(unlike)[name] for name in ("accuracy", "uar", "macro_f1")]
+    assert figures == pytest.approx([7 / 10, (6 / 8 + 1 / 2) / 2, (12 / 15 + 2 / 5) / 2])
     assert summarize([runs[0] | {"fold": 2, "seed": seed} for seed in (0, 1)])["runs"] == "2 seeds, fold 2"
 
 

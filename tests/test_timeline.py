@@ -28,7 +28,7 @@ def recording(tmp_path):
     """20 s in stereo at 44.1 kHz, in which nobody speaks from 8.5 to 14 s."""
     waveform = speech(20.0, rate=44100)
     waveform[17 * 22050 : 14 * 44100] *= 1e-3
-    soundfile.write(tmp_path / "long.flac", np.stack([waveform, waveform], axis=1), 44100)
+    soundfile.write(tmp_path / "long.flac", np.stack([waveform, 0.5 * waveform], axis=1), 44100)
     return tmp_path / "long.flac"
 
 
@@ -59,6 +59,7 @@ def test_windows_cover_everything_once_started(seconds):
         assert np.array_equal(samples, waveform[first : first + len(samples)])
         assert len(samples) <= timeline.WINDOW * RATE
     assert found[-1][0] + len(found[-1][1]) / RATE == pytest.approx(seconds)
+    assert len(found) == 1 + max(0, np.ceil((seconds - timeline.WINDOW) / timeline.HOP))  # none lies in another
 
 
 def test_each_window_gets_what_the_pipeline_says_of_it_alone(recording, classifier):
@@ -72,6 +73,8 @@ def test_each_window_gets_what_the_pipeline_says_of_it_alone(recording, classifi
         assert row["probabilities"] == pytest.approx(alone, abs=2e-3)
         likeliest = max(row["probabilities"], key=row["probabilities"].get)
         assert row["emotion"] == (likeliest if row["speech"] else None)
+        assert row["probability"] == (row["probabilities"][likeliest] if row["speech"] else None)
+        assert row["level_db"] == pytest.approx(10 * np.log10(np.square(whole[first:last]).mean() + 1e-10), abs=0.06)
     silent = [row["start"] for row in rows if not row["speech"]]
     assert silent == [9.0, 10.5]  # the windows that lie in the pause altogether
 

@@ -7,6 +7,7 @@ import psutil
 import pytest
 import torch
 from transformers import TrainerCallback
+from transformers import TrainerState
 from transformers import TrainingArguments
 
 from ser import CNN1DConfig
@@ -48,6 +49,7 @@ class Keep(TrainerCallback):
 
     def on_step_end(self, args, state, control, model, **kwargs):
         self.weight = model.classifier.weight.detach().clone()
+        self.state = {name: value.clone() for name, value in model.state_dict().items()}
 
 
 def build(folder, *, ema_decay=0.9, mixup_beta=0.3, callbacks=(), dataset=SoftToy, network=(), **arguments):
@@ -104,6 +106,8 @@ def test_the_average_follows_the_weights_and_is_what_is_left(tmp_path):
     assert averaged.n_averaged.item() == 9  # three epochs of three steps
     assert torch.equal(trainer.model.classifier.weight, averaged.module.classifier.weight)
     assert 0 < (trainer.model.classifier.weight - live.weight).abs().max() < 1
+    means = [name for name in live.state if name.endswith("running_mean")]  # averaged, too
+    assert means and not any(torch.equal(trainer.model.state_dict()[name], live.state[name]) for name in means)
 
 
 def test_several_batches_make_one_step_as_a_large_one_does(tmp_path):
@@ -128,10 +132,10 @@ def test_patience_counts_the_epochs_before_an_interruption(tmp_path):
     options = {"num_train_epochs": 9, "metric_for_best_model": "uar", "greater_is_better": True}
     options |= {"load_best_model_at_end": True}
     patience = PatientStopping(early_stopping_patience=3)
-    undisturbed = figures(build(tmp_path / "a", callbacks=[patience], **options), [0.5, 0.6, *[0.4] * 7])
+    undisturbed = figures(build(tmp_path / "a", callbacks=[patience], **options), [0.5, 0.6, 0.6, *[0.4] * 6])
     undisturbed.train()
     assert undisturbed.state.epoch == 5
-    figures(build(tmp_path / "b", callbacks=[StoppingAfter(4), patience], **options), [0.5, 0.6, 0.4, 0.4]).train()
+    figures(build(tmp_path / "b", callbacks=[StoppingAfter(4), patience], **options), [0.5, 0.6, 0.6, 0.4]).train()
     resumed = figures(build(tmp_path / "b", callbacks=[PatientStopping(early_stopping_patience=3)], **options), [0.4])
     resumed.train(resume_from_checkpoint=str(tmp_path / "b/checkpoint-12"))
     assert resumed.state.epoch == 5
@@ -142,6 +146,15 @@ def test_patience_counts_the_epochs_before_an_interruption(tmp_path):
         again.train(resume_from_checkpoint=str(tmp_path / "a/checkpoint-15"))
         assert again.state.epoch == 5 + more
         assert torch.equal(weights(again), best)
+
+
+def test_patience_follows_the_direction_of_the_figure(tmp_path):
+    state = TrainerState(log_history=[{"eval_loss": loss} for loss in (0.5, 0.6, 0.7)])
+    for greater_is_better, waited in ((False, 2), (True, 0)):
+        arguments = TrainingArguments(
+            output_dir=str(tmp_path), use_cpu=True, metric_for_best_model="loss", greater_is_better=greater_is_better
+        )
+        assert PatientStopping(early_stopping_patience=2).waited(arguments, state) == waited
 
 
 def test_a_schedule_is_left_after_an_epoch_and_not_gone_on_with(tmp_path):
@@ -201,6 +214,7 @@ def test_training_accuracy_is_logged(tmp_path):
     assert len(logged) == 3
     assert all(0 <= value <= 1 for value in logged)
     assert logged[-1] > 0.5
+    assert [24 * value for value in logged] == pytest.approx([round(24 * value) for value in logged])  # of each epoch
 
 
 class LongClips(SoftToy):
@@ -237,6 +251,7 @@ def test_no_clip_is_a_batch_by_itself(tmp_path, strategy):
     network = {"hidden_sizes": [4], "hidden_batch_norm": True}
     orders = [list(build(tmp_path / "o", **lone, seed=seed)._get_train_sampler()) for seed in range(20)]
     assert all(len(set(order)) == 23 for order in orders)
+    assert len(build(tmp_path / "o", per_device_train_batch_size=8)._get_train_sampler()) == 24
     assert len({(set(range(24)) - set(order)).pop() for order in orders}) > 5  # left out in turn
     trainer = build(tmp_path / "a", network=network, **lone)
     trainer.train()
