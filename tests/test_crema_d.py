@@ -14,6 +14,7 @@ from conftest import write_corpus
 
 from ser.corpora.crema_d import EMOTIONS
 from ser.corpora.crema_d import VOTES
+from ser.corpora.crema_d import CremaD
 from ser.corpora.crema_d import load_crema_d
 from ser.corpora.crema_d import official_names
 from ser.corpora.crema_d import parse_name
@@ -74,6 +75,14 @@ def test_any_container_at_any_depth(suffix, tmp_path):
     assert clips[0]["age"] is None
 
 
+def test_of_two_containers_the_one_without_loss_is_taken(tmp_path):
+    write_corpus(tmp_path / "a", NAMES, ".mp3")
+    write_corpus(tmp_path / "b", NAMES[1:], ".WAV")
+    clips, unknown = CremaD.find_clips(tmp_path)
+    assert (list(clips), unknown) == (NAMES, [])
+    assert [path.suffix for path in clips.values()] == [".mp3", ".WAV", ".WAV", ".WAV"]
+
+
 def test_what_is_missing_unknown_misspelt_or_broken_is_said(tmp_path, caplog):
     folder = tmp_path / "clips"
     write_corpus(folder, [*NAMES, "1040_ITH_SAD_X", "1006_TIE_NEU_XX", "1006_TIE_HAP_XX", "holiday"])
@@ -95,7 +104,12 @@ def test_a_changed_folder_is_read_again(tmp_path):
     write_corpus(tmp_path / "clips", NAMES[:2])
     assert len(load_crema_d(tmp_path / "clips", cache_dir=tmp_path / "cache")) == 2
     write_corpus(tmp_path / "clips", NAMES)
-    assert len(load_crema_d(tmp_path / "clips", cache_dir=tmp_path / "cache")) == 4
+    assert load_crema_d(tmp_path / "clips", cache_dir=tmp_path / "cache")["age"] == [None] * 4
+    table = '"ActorID","Age","Sex","Race","Ethnicity"\n1001,51,"Male","a","b"\n'
+    (tmp_path / "VideoDemographics.csv").write_text(table)  # beside the folder
+    assert load_crema_d(tmp_path / "clips", cache_dir=tmp_path / "cache")["age"] == [51, 51, None, None]
+    (tmp_path / f"clips/{NAMES[0]}.wav").write_bytes(b"torn")
+    assert load_crema_d(tmp_path / "clips", cache_dir=tmp_path / "cache")["clip"] == NAMES[1:]
 
 
 def test_an_unusable_folder_is_refused_in_one_sentence(tmp_path):

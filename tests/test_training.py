@@ -32,9 +32,13 @@ from ser.corpora import load_crema_d
 from ser.corpora.crema_d import EMOTIONS
 from ser.corpora.splits import fixed_share
 from ser.distillation import load_teacher
+from ser.identity import RUN_FILE
+from ser.identity import check_same_run
 from ser.identity import refuse_to_overwrite
+from ser.identity import trained_name
 from ser.preparation import prepare
 from ser.provenance import REPORT
+from ser.provenance import SPLIT
 from ser.recipes import load_recipe
 from ser.recipes import recipe_names
 from ser.training import as_used
@@ -304,6 +308,25 @@ def test_the_report_of_other_labels_of_one_dataset_is_kept(tmp_path):
     for other in ({"command": this["command"].replace("arousal", "valence")}, {"labels": ["a", "c"]}):
         with pytest.raises(ValueError, match="holds the report of another run"):
             refuse_to_overwrite(tmp_path, this | other)
+
+
+def test_a_checkpoint_is_gone_on_from_by_its_own_run_only(tmp_path):
+    this = dict.fromkeys((*SPLIT, "variant", "weights_before")) | {"recipe": "cnn1d", "seed": 0, "processes": 1}
+    this["command"] = "python train.py --recipe cnn1d --data_dir DIR"
+    (tmp_path / RUN_FILE).write_text(json.dumps(this))
+    assert check_same_run(str(tmp_path / "checkpoint-1"), this) is None
+    for other in ({"recipe": "cnn2d"}, {"variant": "votes"}, {"seed": 1}, {"processes": 2}):
+        with pytest.raises(ValueError, match="checkpoint-1 was trained by another command"):
+            check_same_run(str(tmp_path / "checkpoint-1"), this | other)
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [({}, ""), ({"refit": True}, " (refit)"), ({"held_out": 2}, " (without fifth 2 of the speakers)")],
+)
+def test_a_model_is_called_by_what_it_has_heard(tmp_path, fields, name):
+    (tmp_path / REPORT).write_text(json.dumps({"recipe": "cnn1d", "protocol": "tfds"} | fields))
+    assert trained_name(str(tmp_path)) == f"ser-cnn1d{name}"
 
 
 @pytest.mark.parametrize(
