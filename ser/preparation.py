@@ -301,6 +301,8 @@ def load_clips(data: DataArguments) -> datasets.Dataset:
         )
     if data.data_dir and data.corpus == "crema-d":
         return load_crema_d(data.data_dir, download=data.download, cache_dir=data.cache_dir)
+    if data.download:
+        raise ValueError("--download fetches CREMA-D alone; leave it out, or name a folder for that with --data_dir")
     if data.data_dir:
         return CORPORA[data.corpus].load(data.data_dir, cache_dir=data.cache_dir)
     if data.dataset_dir and not Path(data.dataset_dir).is_dir():

@@ -252,6 +252,7 @@ def test_what_a_model_without_a_report_has_heard_is_not_known(tmp_path, caplog):
         (("--protocol", "tfds"), "use --protocol random"),
         (("--label_column", "mood"), "expected the columns file, mood and, if known, speaker (commas between) in"),
         (("--data_dir", "x"), "give one of them"),
+        (("--download",), "--download fetches CREMA-D alone; leave it out"),
         (("--recipe", "flagship-distilled", "--variant", "fine-tuning"), "name one with --model_name_or_path"),
         (("--vote_share", "0.2"), "--vote_share needs clips with listeners' votes"),
     ],
