@@ -130,7 +130,7 @@ def test_a_mean_varies_as_much_as_its_speakers_do():
 
 def test_agreement_counts_pairs_of_listeners():
     votes = np.array([[1, 0, 0], [2, 1, 0], [0, 0, 4]])  # the first clip was heard by one only
-    figures = agreement(votes, labels=np.array([0, 0, 1]), predicted=np.array([2, 1, 2]))
+    figures = agreement(votes, labels=np.array([2, 0, 1]), predicted=np.array([2, 1, 2]))
     assert figures["listener"] == pytest.approx((1 / 3 + 1) / 2)
     assert figures["model"] == pytest.approx((1 / 3 + 1) / 2)
     assert figures["intended"] == pytest.approx((2 / 3 + 0) / 2)
