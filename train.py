@@ -24,7 +24,7 @@ def main() -> None:
     first = os.environ.get("RANK", "0") == "0"  # of several processes, one speaks
     logging.basicConfig(level=logging.INFO if first else logging.ERROR, format="%(levelname)s: %(message)s")
     try:
-        run = prepare(*parse_arguments())
+        run = prepare(parse_arguments())
     except (ValueError, OSError) as error:
         sys.exit(f"train.py: {error}")
     except KeyboardInterrupt:

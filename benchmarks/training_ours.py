@@ -75,7 +75,7 @@ def epoch_flops(trainer) -> int:
 def main() -> None:
     hand_over(threads=torch.get_num_threads())
     keep_freed_memory()
-    run = prepare(*parse_arguments(sys.argv[1:]))
+    run = prepare(parse_arguments(sys.argv[1:]))
     trainer, stopwatch = build_trainer(run), Stopwatch()
     stopwatch.watch(trainer, "get_batch_samples", "data")
     stopwatch.watch(trainer, "training_step", "step")

@@ -171,31 +171,52 @@ class SERTrainingArguments(TrainingArguments):
             self.lr_scheduler_kwargs = mode | cast(dict, self.lr_scheduler_kwargs or {})  # JSON is read by now
 
 
-def run_name(data: DataArguments, options: ModelArguments, training: SERTrainingArguments) -> str:
-    """`RECIPE/PROTOCOL/seed-N`, with the fold or the split's seed, the corpus if not CREMA-D, and what is unusual."""
-    protocol = data.protocol
-    if corpus_title(data) != CremaD.TITLE:
-        protocol = f"{corpus_title(data).lower()}-{protocol}"
-    prefix = f"fold-{data.fold}-" if data.fold else ""
-    if data.protocol.startswith(("random", "leaky", "speakers")):
-        prefix = f"split-{data.split_seed}-"
-    if data.variant:
-        prefix += f"{data.variant}-"
-    if data.held_out:
-        prefix += f"without-{data.held_out}-"
-    if data.refit:
-        prefix += "refit-"
-    if data.share_of_clips < 1:
-        prefix += f"share-{data.share_of_clips}-"
-    if options.model_name_or_path:
-        prefix += "fine-tuned-"
-    if training.teachers and not load_recipe(data.recipe).has_teachers:
-        prefix += "distilled-"
-    return f"{data.recipe}/{protocol}/{prefix}seed-{training.seed}"
+@dataclass
+class Arguments:
+    """All that the command line can say."""
+
+    data: DataArguments
+    options: ModelArguments
+    augmentation: AugmentationArguments
+    training: SERTrainingArguments
+
+    @property
+    def name(self) -> str:
+        """`RECIPE/PROTOCOL/seed-N`, with the fold or split's seed, the corpus if not CREMA-D, and what is unusual."""
+        data = self.data
+        protocol = data.protocol
+        if corpus_title(data) != CremaD.TITLE:
+            protocol = f"{corpus_title(data).lower()}-{protocol}"
+        prefix = f"fold-{data.fold}-" if data.fold else ""
+        if data.protocol.startswith(("random", "leaky", "speakers")):
+            prefix = f"split-{data.split_seed}-"
+        if data.variant:
+            prefix += f"{data.variant}-"
+        if data.held_out:
+            prefix += f"without-{data.held_out}-"
+        if data.refit:
+            prefix += "refit-"
+        if data.share_of_clips < 1:
+            prefix += f"share-{data.share_of_clips}-"
+        if self.options.model_name_or_path:
+            prefix += "fine-tuned-"
+        if self.training.teachers and not load_recipe(data.recipe).has_teachers:
+            prefix += "distilled-"
+        return f"{data.recipe}/{protocol}/{prefix}seed-{self.training.seed}"
+
+    @property
+    def model_dir(self) -> Path:
+        """Where the finished model goes."""
+        return Path(self.options.model_dir or Path(self.training.output_dir) / "model")
+
+    @property
+    def results_dir(self) -> Path:
+        """Where the report goes."""
+        return Path(self.options.results_dir) / self.name
 
 
-def parse_arguments(arguments: list[str] | None = None) -> tuple:
-    """Command line to the four dataclasses; the recipe gives the defaults of all of them."""
+def parse_arguments(arguments: list[str] | None = None) -> Arguments:
+    """What a command line says; the recipe gives the defaults of all of it."""
     dataclasses = (DataArguments, ModelArguments, AugmentationArguments, SERTrainingArguments)
     parser = HfArgumentParser(dataclasses, allow_abbrev=False)  # type: ignore[arg-type]  # asks for a NewType of its own
     parser.set_defaults(use_cpu=not torch.cuda.is_available())  # else bf16 on a CPU is refused
@@ -210,18 +231,18 @@ def parse_arguments(arguments: list[str] | None = None) -> tuple:
         known: Any = parser.parse_known_args(arguments)[0]  # has the fields of all four
         if known.lr_scheduler_type != parser.get_default("lr_scheduler_type"):
             parser.set_defaults(lr_scheduler_kwargs=None)  # those of the recipe are for its own
-        output_dir = Path("runs") / run_name(known, known, known)
+        output_dir = Path("runs") / Arguments(known, known, known, known).name
         parser.set_defaults(bf16=has_bf16(known.use_cpu), output_dir=str(output_dir))
-    parsed = parser.parse_args_into_dataclasses(arguments)
+    parsed = Arguments(*parser.parse_args_into_dataclasses(arguments))
     given, recipe_alone = (vars(parser.parse_known_args(a)[0]) for a in (arguments, ["--recipe", peeked.recipe]))
     changed = {name: value for name, value in given.items() if value != recipe_alone[name]}
-    data, _, _, training = parsed
-    if data.refit:  # whatever the command says, for it is that of the run before
+    training = parsed.training
+    if parsed.data.refit:  # whatever the command says, for it is that of the run before
         training.eval_strategy, training.eval_on_start = IntervalStrategy.NO, False
         training.load_best_model_at_end, training.early_stopping_patience = False, 0
         if training.save_strategy == SaveStrategy.BEST:
             training.save_strategy = SaveStrategy.EPOCH
-    data.command = command_line({"recipe": peeked.recipe} | changed)
+    parsed.data.command = command_line({"recipe": peeked.recipe} | changed)
     return parsed
 
 
@@ -291,6 +312,7 @@ def on_the_hub(name: str | None) -> bool:
 
 
 __all__ = [
+    "Arguments",
     "DataArguments",
     "ModelArguments",
     "SERTrainingArguments",
@@ -298,5 +320,4 @@ __all__ = [
     "corpus_title",
     "on_the_hub",
     "parse_arguments",
-    "run_name",
 ]

@@ -5,13 +5,11 @@ from pathlib import Path
 
 import datasets
 
+from ser.arguments import Arguments
 from ser.arguments import DataArguments
-from ser.arguments import ModelArguments
-from ser.arguments import SERTrainingArguments
 from ser.arguments import changes
 from ser.arguments import corpus_title
 from ser.arguments import on_the_hub
-from ser.arguments import run_name
 from ser.corpora import corpora_within
 from ser.corpora import corpus_of
 from ser.corpora.splits import drawn_from
@@ -25,16 +23,15 @@ from ser.provenance import weights_of
 RUN_FILE = "run.json"  # beside the checkpoints: which run they are of
 
 
-def identity(data: DataArguments, options: ModelArguments, training: SERTrainingArguments, facts: dict) -> dict:
+def identity(arguments: Arguments, facts: dict) -> dict:
     """What makes a run the one that it is, by the fields of its report.
 
     Args:
-        data: As given.
-        options: As given.
-        training: As given.
+        arguments: As given.
         facts: Of its split, by the fields `SPLIT`.
     """
-    start, teachers = options.model_name_or_path, training.teachers if training.teacher_share else []
+    data, training, start = arguments.data, arguments.training, arguments.options.model_name_or_path
+    teachers = training.teachers if training.teacher_share else []
     return {
         "recipe": data.recipe,
         "variant": data.variant,
@@ -71,11 +68,6 @@ def trained_name(source: str) -> str:
         return Path(source).resolve().name
     parts = f" (without fifth {report['held_out']} of the speakers)" if report.get("held_out") else ""
     return f"ser-{report['recipe']}{' (refit)' if report.get('refit') else ''}{parts}"
-
-
-def report_folder(data: DataArguments, options: ModelArguments, training: SERTrainingArguments) -> Path:
-    """Where the report goes."""
-    return Path(options.results_dir) / run_name(data, options, training)
 
 
 def read_report(folder: Path) -> dict | None:
@@ -127,11 +119,11 @@ def check_same_run(checkpoint: str, this: dict) -> None:
         )
 
 
-def report_before(data: DataArguments, options: ModelArguments, training: SERTrainingArguments, this: dict) -> dict:
+def report_before(arguments: Arguments, this: dict) -> dict:
     """The report of the run with the same settings, whose dev part is now trained on."""
-    if data.protocol == "leaky":
+    if arguments.data.protocol == "leaky":
         raise ValueError("--refit would train on the test part, which is the dev part of leaky; leave it out")
-    folder = report_folder(replace(data, refit=False), options, training)
+    folder = replace(arguments, data=replace(arguments.data, refit=False)).results_dir
     earlier, place = read_report(folder), folder / REPORT
     if earlier is None:
         raise ValueError(f"--refit follows a run that has chosen on the dev part: run this without it first ({place})")
@@ -153,6 +145,5 @@ __all__ = [
     "read_report",
     "refuse_to_overwrite",
     "report_before",
-    "report_folder",
     "split_of",
 ]

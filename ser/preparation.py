@@ -15,10 +15,9 @@ from transformers import SchedulerType
 from transformers import set_seed
 from transformers.integrations.integration_utils import get_available_reporting_integrations
 
+from ser.arguments import Arguments
 from ser.arguments import DataArguments
-from ser.arguments import ModelArguments
 from ser.arguments import SERTrainingArguments
-from ser.arguments import run_name
 from ser.augmentation import AugmentationArguments
 from ser.augmentation import WaveformAugmentation
 from ser.building import as_trained
@@ -53,7 +52,6 @@ from ser.identity import identity
 from ser.identity import read_report
 from ser.identity import refuse_to_overwrite
 from ser.identity import report_before
-from ser.identity import report_folder
 from ser.identity import split_of
 from ser.model_card import unfinished_card
 from ser.provenance import REPORT
@@ -71,13 +69,9 @@ FOR_IMAGES += ("channel_probability", "floor_probability", "voice_probability")
 
 
 @dataclass
-class Run:
+class Run(Arguments):
     """All that one training run needs, checked before it starts."""
 
-    data: DataArguments
-    options: ModelArguments
-    augmentation: AugmentationArguments
-    training: SERTrainingArguments
     identity: dict  # what makes it the run that it is, by the fields of its report
     parts: datasets.DatasetDict
     extractor: SERFeatureExtractor
@@ -89,42 +83,26 @@ class Run:
     git_commit: str | None
 
     @property
-    def name(self) -> str:
-        """Folder of the run below `runs/` and `results/`."""
-        return run_name(self.data, self.options, self.training)
-
-    @property
     def repo_id(self) -> str:
         """Where on the Hub it is pushed to, as `prepare` claimed it."""
         return cast(str, self.training.hub_model_id)
 
-    @property
-    def model_dir(self) -> Path:
-        """Where the finished model goes."""
-        return model_folder(self.options, self.training)
 
-    @property
-    def results_dir(self) -> Path:
-        """Where the report goes."""
-        return report_folder(self.data, self.options, self.training)
-
-
-def prepare(
-    data: DataArguments, options: ModelArguments, augmentation: AugmentationArguments, training: SERTrainingArguments
-) -> Run:
+def prepare(arguments: Arguments) -> Run:
     """Load, check and split the clips, extract features, build the model.
 
     Raises:
         ValueError: An argument or the data cannot be used; the message says what to change.
         ConnectionError: The corpus could not be fetched.
     """
+    data, options, training = arguments.data, arguments.options, arguments.training
     set_seed(training.seed)
-    check_arguments(data, options, training)
+    check_arguments(arguments)
     training.resume_from_checkpoint = find_checkpoint(training)
     recipe = load_recipe(data.recipe, data.variant)
     start = load_start(options) if options.model_name_or_path else None
     extractor, in_use = as_trained(start.extractor, recipe) if start else new_front_end(recipe, options)
-    check_images(augmentation, extractor)
+    check_images(arguments.augmentation, extractor)
     with training.main_process_first(desc="reading the clips"):  # the other processes find them in the cache
         clips = fixed_share(load_clips(data), data.share_of_clips)
         facts = split_of(data, clips)
@@ -132,19 +110,19 @@ def prepare(
             check_unheard(start.source, start.report, facts)
         labels = clips.features["label"].names
         teachers = load_teachers(training, facts, labels)
-        this = identity(data, options, training, facts)
+        this = identity(arguments, facts)
         if training.resume_from_checkpoint:
             check_same_run(training.resume_from_checkpoint, this)
-        before = report_before(data, options, training, this) if data.refit else None
-        refuse_to_overwrite(report_folder(data, options, training), this | {"labels": labels})
+        before = report_before(arguments, this) if data.refit else None
+        refuse_to_overwrite(arguments.results_dir, this | {"labels": labels})
         parts = parts_of(data, clips)  # what is wrong with them is told before the features are made
-        if augmentation.vote_share and listeners_votes(parts["train"]) is None:
+        if arguments.augmentation.vote_share and listeners_votes(parts["train"]) is None:
             raise ValueError("--vote_share needs clips with listeners' votes, as CREMA-D has them; set it to 0")
         overrides = overrides_of(options.model, "model")
         model = replace_head(start.model, labels) if start else build_model(recipe, overrides, extractor, labels)
         if training.push_to_hub and training.process_index == 0:  # before hours of training, not after
-            claim(data, options, training)
-        clips = hear(clips, data, augmentation, extractor)
+            claim(arguments)
+        clips = hear(clips, data, arguments.augmentation, extractor)
     parts = parts_of(data, clips)
     if before and training.max_steps > 0:  # an epoch has more of them now
         training.max_steps = math.ceil(training.max_steps * len(parts["train"]) / before["parts"]["train"]["clips"])
@@ -153,10 +131,7 @@ def prepare(
         train = ClipDataset(parts["train"], extractor)
         extractor.fit_normalization(train.raw_features(range(len(train))))
     return Run(
-        data=data,
-        options=options,
-        augmentation=augmentation,
-        training=training,
+        **vars(arguments),
         identity=this,
         parts=parts,
         extractor=extractor,
@@ -187,15 +162,16 @@ def warn_of(parts: datasets.DatasetDict, protocol: str) -> None:
             logger.warning("the %s part has no clip of %s", name, ", ".join(labels.int2str(sorted(absent))))
 
 
-def claim(data: DataArguments, options: ModelArguments, training: SERTrainingArguments) -> None:
+def claim(arguments: Arguments) -> None:
     """Make the repository that the model will be pushed to, and see that its card will be taken."""
+    training = arguments.training
     training.hub_model_id = claim_repository(
-        training.hub_model_id or f"ser-{data.recipe}",
+        training.hub_model_id or f"ser-{arguments.data.recipe}",
         token=training.hub_token,
         private=training.hub_private_repo,
         branch=training.hub_revision,
     )
-    check_card(unfinished_card(training.hub_model_id, [], license=options.license))
+    check_card(unfinished_card(training.hub_model_id, [], license=arguments.options.license))
 
 
 def hear(
@@ -209,21 +185,17 @@ def hear(
     return with_features(clips, extractor, augment_copy=augment_copy)
 
 
-def model_folder(options: ModelArguments, training: SERTrainingArguments) -> Path:
-    """Where the finished model goes."""
-    return Path(options.model_dir or Path(training.output_dir) / "model")
-
-
-def check_arguments(data: DataArguments, options: ModelArguments, training: SERTrainingArguments) -> None:
+def check_arguments(arguments: Arguments) -> None:
     """Refuse what can be seen to be wrong before a model or a clip is read."""
+    data, options, training = arguments.data, arguments.options, arguments.training
     for folder in (training.output_dir, options.results_dir):
         check_writable(folder)
-    check_replaceable(model_folder(options, training), holding=REPORT)
-    check_apart(data, options, training)
+    check_replaceable(arguments.model_dir, holding=REPORT)
+    check_apart(arguments)
     check_selection(training, refit=data.refit)
     check_reporting(cast(list, training.report_to))  # a list by now
     if data.refit:
-        check_kept(model_folder(options, training))
+        check_kept(arguments.model_dir)
     if training.label_smoothing_factor:
         raise ValueError("--label_smoothing_factor is not used here; set --label_smoothing, which is")
     if data.variant == FINE_TUNING and not options.model_name_or_path:
@@ -251,10 +223,11 @@ def check_reporting(names: Sequence[str]) -> None:
         raise ValueError(f"--report_to {', '.join(sorted(missing))} is not installed here; install it, or leave it out")
 
 
-def check_apart(data: DataArguments, options: ModelArguments, training: SERTrainingArguments) -> None:
+def check_apart(arguments: Arguments) -> None:
     """Refuse to replace a folder, with all that it holds, that another one of the run is, or lies in."""
-    replaced = {"the model": model_folder(options, training), "the report": report_folder(data, options, training)}
-    folders = replaced | {"--output_dir": Path(training.output_dir), "--results_dir": Path(options.results_dir)}
+    output_dir, results_dir = Path(arguments.training.output_dir), Path(arguments.options.results_dir)
+    replaced = {"the model": arguments.model_dir, "the report": arguments.results_dir}
+    folders = replaced | {"--output_dir": output_dir, "--results_dir": results_dir}
     for (name, folder), (other, inside) in itertools.product(replaced.items(), folders.items()):
         if name != other and inside.resolve().is_relative_to(folder.resolve()):
             raise ValueError(

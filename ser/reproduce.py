@@ -17,7 +17,6 @@ import torch
 
 from ser.arguments import SERTrainingArguments
 from ser.arguments import parse_arguments
-from ser.arguments import run_name
 from ser.corpora.splits import FIFTHS
 from ser.files import write_text
 from ser.model_card import MEASURED
@@ -84,8 +83,8 @@ def described(run: dict, corpora: dict[str, str | None]) -> tuple[list[str], SER
     if folder is None:
         return None
     arguments = [f"--{name}={value}" for name, value in (run | {"data_dir": folder}).items()]
-    data, options, _, training = parse_arguments(arguments)
-    return arguments, training, ROOT / "results" / run_name(data, options, training)
+    parsed = parse_arguments(arguments)
+    return arguments, parsed.training, ROOT / "results" / parsed.name
 
 
 def train(run: dict, corpora: dict[str, str | None]) -> bool:

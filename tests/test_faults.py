@@ -68,7 +68,7 @@ def train(arguments: list[str], log: Path, kill_at: int | None = None) -> None:
 def start(corpus: Path, folder: Path, kill_at: int | None = None) -> multiprocessing.Process:
     folder.mkdir(exist_ok=True)
     given = arguments(corpus, folder)
-    if last_checkpoint(parse_arguments(given)[3]):
+    if last_checkpoint(parse_arguments(given).training):
         given += ["--resume_from_checkpoint", "last"]
     process = PROCESSES.Process(target=train, args=(given, folder / "log", kill_at))
     process.start()

@@ -101,11 +101,11 @@ def run(*command, cwd, hub: Hub, token=None, package=ROOT, **variables) -> subpr
 def test_no_spelling_of_an_option_brings_a_secret_or_a_folder_into_the_report(corpus, tmp_path):
     secrets = ["--hub-token", "hf_secret", "--hub_private_repo=True", "--push-to-hub", "--hub-model-id=user/mine"]
     folders = [f"--data-dir={corpus}", "--cache-dir", "/home/me/cache", "--run_name", "/home/me/run", "--seed=4"]
-    data, *_ = parse_arguments(["--recipe", "cnn1d", *secrets, *folders, "--fp16_full_eval"])
+    data = parse_arguments(["--recipe", "cnn1d", *secrets, *folders, "--fp16_full_eval"]).data
     assert data.command == "python train.py --recipe cnn1d --data_dir DIR --fp16_full_eval True --seed 4"
     with pytest.raises(ValueError, match="--hub_to"):
         parse_arguments(["--recipe", "cnn1d", "--hub_to", "hf_secret"])
-    assert parse_arguments(["--recipe", "cnn1d", "--dataset-dir", str(corpus)])[0].protocol == "speakers"
+    assert parse_arguments(["--recipe", "cnn1d", "--dataset-dir", str(corpus)]).data.protocol == "speakers"
 
 
 def train(corpus, *arguments, hub: Hub, **options) -> subprocess.CompletedProcess:

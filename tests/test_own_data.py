@@ -17,6 +17,7 @@ from transformers import Wav2Vec2FeatureExtractor
 from transformers import Wav2Vec2ForSequenceClassification
 
 import ser
+from ser.arguments import Arguments
 from ser.arguments import parse_arguments
 from ser.building import replace_head
 from ser.corpora import load_labelled_audio
@@ -46,7 +47,7 @@ def write_metadata(folder, *, speakers=10, columns=("file", "label", "speaker"),
         writer.writerows([columns, *(row[: len(columns)] for row in rows)])
 
 
-def arguments_for(folder, *more: str) -> tuple:
+def arguments_for(folder, *more: str) -> Arguments:
     return parse_arguments(
         [
             *("--recipe", "cnn1d", "--dataset_dir", str(folder / "clips"), "--cache_dir", str(folder / "cache")),
@@ -63,7 +64,7 @@ SMALL = ("--model", '{"channels": [4, 8]}', "--feature_extractor", '{"features":
 
 def test_a_table_of_files_and_labels_is_enough_and_speakers_are_kept_apart(tmp_path):
     write_metadata(tmp_path / "clips")
-    run = prepare(*arguments_for(tmp_path, *SMALL))
+    run = prepare(arguments_for(tmp_path, *SMALL))
     assert run.name == "cnn1d/clips-speakers/split-0-seed-0"
     assert run.parts["train"].features["label"].names == list(LABELS)
     groups = [set(speakers_of(run.parts[part])) for part in ("train", "dev", "test")]
@@ -81,7 +82,7 @@ def test_a_table_of_files_and_labels_is_enough_and_speakers_are_kept_apart(tmp_p
 def test_unknown_speakers_are_warned_of(tmp_path, caplog):
     write_metadata(tmp_path / "clips", speakers=6, columns=("file", "label"))
     with caplog.at_level(logging.WARNING):
-        run = prepare(*arguments_for(tmp_path, *SMALL))
+        run = prepare(arguments_for(tmp_path, *SMALL))
     assert "speakers are not known: parts are drawn by clip" in caplog.text
     counts = [len(run.parts[part]) for part in ("train", "dev", "test")]
     assert sum(counts) == 36 and min(counts) >= 3
@@ -94,7 +95,7 @@ def test_another_set_of_emotions_gets_a_new_output_layer_and_the_same_one_keeps_
     write_metadata(tmp_path / "clips")
     source = str(ROOT / "checkpoints/cnn1d")
     with caplog.at_level(logging.WARNING):
-        run = prepare(*arguments_for(tmp_path, "--model_name_or_path", source))
+        run = prepare(arguments_for(tmp_path, "--model_name_or_path", source))
     assert (
         "new output layer: the model knew anger, disgust, fear, happy, neutral, sad, the clips have calm" in caplog.text
     )
@@ -116,14 +117,14 @@ def test_another_set_of_emotions_gets_a_new_output_layer_and_the_same_one_keeps_
     for another in (ROOT / "checkpoints/cnn2d", tmp_path / "another"):
         given = ("--model_name_or_path", str(another), "--output_dir", str(tmp_path / "run3"))
         with pytest.raises(ValueError, match=r"of another run \(.*, from ser-cnn1d \(weights \w{16}\)\); set another"):
-            prepare(*arguments_for(tmp_path, *given))
+            prepare(arguments_for(tmp_path, *given))
 
     caplog.clear()
     names = [f"{actor}_DFA_{code}_XX" for actor in (1001, 1010, 1015) for code in ("ANG", "HAP", "SAD")]
     write_corpus(tmp_path / "clips2", names)
     arguments = ["--recipe", "cnn1d", "--data_dir", str(tmp_path / "clips2"), "--model_name_or_path", source]
     arguments += ["--cache_dir", str(tmp_path / "cache"), "--output_dir", str(tmp_path / "run2")]
-    run = prepare(*parse_arguments(arguments))
+    run = prepare(parse_arguments(arguments))
     assert "new output layer" not in caplog.text
     assert run.model.config.id2label[0] == "anger"
     for code, label in (("ANG", "anger"), ("SAD", "sad")):  # a copy by another name is of that corpus all the same
@@ -131,13 +132,13 @@ def test_another_set_of_emotions_gets_a_new_output_layer_and_the_same_one_keeps_
     copy = ["--recipe", "cnn1d", "--dataset_dir", str(tmp_path / "clips3"), "--model_name_or_path", source]
     copy += ["--cache_dir", str(tmp_path / "cache"), "--output_dir", str(tmp_path / "run4")]
     with pytest.raises(ValueError, match="may have heard what this run is not to hear"):
-        prepare(*parse_arguments(copy))
+        prepare(parse_arguments(copy))
     options = SimpleNamespace(corpus=None, dataset_dir=str(tmp_path / "clips3"), cache_dir=str(tmp_path / "cache"))
     with pytest.raises(ValueError, match="the model was trained on CREMA-D"):
         other_clips(options, json.loads((ROOT / "checkpoints/cnn1d/results.json").read_text()))
     for other in (("--protocol", "speakers"), ("--protocol", "actor-5fold", "--fold", "1")):
         with pytest.raises(ValueError, match="may have heard what this run is not to hear"):
-            prepare(*parse_arguments([*arguments, *other]))
+            prepare(parse_arguments([*arguments, *other]))
 
 
 def test_clips_of_a_known_corpus_among_others_are_still_of_it(tmp_path):
@@ -148,11 +149,11 @@ def test_clips_of_a_known_corpus_among_others_are_still_of_it(tmp_path):
     given = ["--recipe", "cnn1d", "--dataset_dir", str(tmp_path / "mixed"), "--cache_dir", str(tmp_path / "cache")]
     given += ["--output_dir", str(tmp_path / "run"), "--results_dir", str(tmp_path / "results")]
     with pytest.raises(ValueError, match=r"may have heard .*clips of CREMA-D are in both: take them out"):
-        prepare(*parse_arguments([*given, "--model_name_or_path", str(trained_on_it)]))
+        prepare(parse_arguments([*given, "--model_name_or_path", str(trained_on_it)]))
     options = SimpleNamespace(corpus=None, dataset_dir=str(tmp_path / "mixed"), cache_dir=str(tmp_path / "cache"))
     with pytest.raises(ValueError, match="trained on CREMA-D, of which there are clips in mixed: take them out"):
         other_clips(options, json.loads((trained_on_it / "results.json").read_text()))
-    mixed = prepare(*parse_arguments([*given, *SMALL])).identity | {"heard_before": []}
+    mixed = prepare(parse_arguments([*given, *SMALL])).identity | {"heard_before": []}
     assert (mixed["corpus"], mixed["contains"]) == ("mixed", ["CREMA-D"])
     with pytest.raises(ValueError, match="the model was trained on CREMA-D"):
         other_clips(SimpleNamespace(corpus="crema-d", data_dir="x"), mixed)
@@ -165,7 +166,7 @@ def test_a_results_file_of_others_is_no_report(tmp_path, text):
     for option in ("--model_name_or_path", "--teachers"):
         with pytest.raises(ValueError, match=f"{option}: results.json of .* is no report of this project"):
             write_metadata(tmp_path / "clips", speakers=5)
-            prepare(*arguments_for(tmp_path, option, str(model)))
+            prepare(arguments_for(tmp_path, option, str(model)))
 
 
 def test_a_model_that_lacks_speakers_is_gone_on_from_and_none_lacks_whom_it_heard_before():
@@ -188,33 +189,31 @@ def test_a_model_that_trained_on_the_dev_part_is_gone_on_from_only_where_that_is
 
 def test_parts_drawn_from_other_clips_of_the_same_name_are_other_parts(tmp_path):
     write_metadata(tmp_path / "clips", speakers=6)
-    report = train(prepare(*arguments_for(tmp_path, *SMALL)))
+    report = train(prepare(arguments_for(tmp_path, *SMALL)))
     model = str(tmp_path / "run/model")
-    assert check_unheard(model, report, prepare(*arguments_for(tmp_path, *SMALL, *AGAIN)).identity) is None
+    assert check_unheard(model, report, prepare(arguments_for(tmp_path, *SMALL, *AGAIN)).identity) is None
     write_metadata(tmp_path / "clips", speakers=7)  # of whom some are tested now that were heard before
     with pytest.raises(ValueError, match=r"checkpoint-2 was trained on parts that were drawn from other clips .* anew"):
-        prepare(*arguments_for(tmp_path, *SMALL, *AGAIN))
+        prepare(arguments_for(tmp_path, *SMALL, *AGAIN))
     (tmp_path / "run").rename(tmp_path / "before")
     with pytest.raises(ValueError, match="--refit: the run before it was trained on parts that were drawn from other"):
-        prepare(*arguments_for(tmp_path, *SMALL, "--refit", "True"))
+        prepare(arguments_for(tmp_path, *SMALL, "--refit", "True"))
     with pytest.raises(ValueError, match=r"drawn from other clips .* it may have heard .* rename it if these are oth"):
-        prepare(*arguments_for(tmp_path, "--model_name_or_path", str(tmp_path / "before/model")))
+        prepare(arguments_for(tmp_path, "--model_name_or_path", str(tmp_path / "before/model")))
 
 
 def test_the_same_command_trains_on_the_dev_part_too_and_stops_at_the_step_that_was_best(tmp_path):
     write_metadata(tmp_path / "clips")
     stops = ("--max_steps", "4", "--per_device_train_batch_size", "4", "--early_stopping_patience", "1")
-    before = train(prepare(*arguments_for(tmp_path, *SMALL, *stops)))
-    again = prepare(
-        *arguments_for(tmp_path, *SMALL, *stops, "--refit", "True", "--output_dir", str(tmp_path / "again"))
-    )
+    before = train(prepare(arguments_for(tmp_path, *SMALL, *stops)))
+    again = prepare(arguments_for(tmp_path, *SMALL, *stops, "--refit", "True", "--output_dir", str(tmp_path / "again")))
     assert set(again.parts) == {"train", "test"} and again.before["best_epoch"] == before["best_epoch"] < 1
     results = train(again)
     last = results["history"][-1]
     assert last["epoch"] >= before["best_epoch"] > last["epoch"] * (1 - 1 / last["step"])
     assert results["temperature"] == before["temperature"]
     with pytest.raises(ValueError, match="holds the model of the run before --refit; set another --model_dir"):
-        prepare(*arguments_for(tmp_path, *SMALL, *stops, "--refit", "True"))
+        prepare(arguments_for(tmp_path, *SMALL, *stops, "--refit", "True"))
     report = tmp_path / "results/cnn1d/clips-speakers/split-0-seed-0/results.json"
     for fields, message in (
         ({"processes": 2}, "--refit expects as many processes as the run before it had: 2"),
@@ -224,14 +223,14 @@ def test_the_same_command_trains_on_the_dev_part_too_and_stops_at_the_step_that_
         changed = {name: value for name, value in (before | fields).items() if value is not None}
         report.write_text(json.dumps(changed))
         with pytest.raises(ValueError, match=message):
-            prepare(*arguments_for(tmp_path, *SMALL, *stops, "--refit", "True", "--output_dir", str(tmp_path / "new")))
+            prepare(arguments_for(tmp_path, *SMALL, *stops, "--refit", "True", "--output_dir", str(tmp_path / "new")))
 
 
 def test_what_a_model_without_a_report_has_heard_is_not_known(tmp_path, caplog):
     write_metadata(tmp_path / "clips")
     shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "bare", ignore=shutil.ignore_patterns("results.json"))
     with caplog.at_level(logging.WARNING):
-        run = prepare(*arguments_for(tmp_path, "--model_name_or_path", str(tmp_path / "bare")))
+        run = prepare(arguments_for(tmp_path, "--model_name_or_path", str(tmp_path / "bare")))
     assert "nobody can tell whether it heard clips of this run's test part" in caplog.text
     assert run.heard_before is None
     train(run)
@@ -260,13 +259,13 @@ def test_what_a_model_without_a_report_has_heard_is_not_known(tmp_path, caplog):
 def test_what_cannot_be_used_is_told_in_a_sentence(tmp_path, more, message):
     write_metadata(tmp_path / "clips", speakers=3)
     with pytest.raises(ValueError) as caught:
-        prepare(*arguments_for(tmp_path, *more))
+        prepare(arguments_for(tmp_path, *more))
     assert message in str(caught.value)
 
 
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(ValueError, match="expected a folder with your clips at .*; check --dataset_dir"):
-        prepare(*arguments_for(tmp_path))
+        prepare(arguments_for(tmp_path))
 
 
 def test_missing_files_and_empty_labels_are_left_out_and_counted(tmp_path, caplog):
@@ -311,7 +310,7 @@ def test_where_some_speakers_are_unknown_no_figure_is_one_for_unseen_speakers(tm
     write_metadata(tmp_path / "clips")
     table = tmp_path / "clips/metadata.csv"
     table.write_text(table.read_text().replace(",s0", ","))
-    run = prepare(*arguments_for(tmp_path))
+    run = prepare(arguments_for(tmp_path))
     assert all(speakers_of(part) is None for part in run.parts.values())
     results = train(run)
     assert (results["test_actors"], results["interval_over"]) == (None, "clips")
@@ -335,7 +334,7 @@ def test_a_part_without_a_clip_of_a_label_is_told(tmp_path, caplog):
     table = tmp_path / "clips/metadata.csv"
     table.write_text(table.read_text().replace(",calm,s1", ",glad,s1", 1))
     with caplog.at_level(logging.WARNING):
-        prepare(*arguments_for(tmp_path))
+        prepare(arguments_for(tmp_path))
     absent = [record.getMessage() for record in caplog.records if "has no clip of glad" in record.getMessage()]
     assert len(absent) == 2  # it is in one of three parts
 
@@ -421,7 +420,7 @@ def test_no_code_that_came_with_a_model_is_run(tmp_path, monkeypatch):
     (tmp_path / "model/code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     monkeypatch.setattr("builtins.input", lambda *_: "y")
     with pytest.raises(ValueError, match="--model_name_or_path: expected a model folder or Hub id"):
-        prepare(*arguments_for(tmp_path, "--model_name_or_path", str(tmp_path / "model")))
+        prepare(arguments_for(tmp_path, "--model_name_or_path", str(tmp_path / "model")))
     assert not (tmp_path / "ran").exists()
 
 
@@ -433,7 +432,7 @@ def test_a_model_of_another_project_is_not_gone_on_from(tmp_path):
     Wav2Vec2ForSequenceClassification(config).save_pretrained(tmp_path / "model")
     Wav2Vec2FeatureExtractor().save_pretrained(tmp_path / "model")
     with pytest.raises(ValueError, match="expected a model of this project at .*; got Wav2Vec2ForSequenceClassific"):
-        prepare(*arguments_for(tmp_path, "--model_name_or_path", str(tmp_path / "model")))
+        prepare(arguments_for(tmp_path, "--model_name_or_path", str(tmp_path / "model")))
 
 
 def test_a_dataset_with_a_loading_script_is_refused_in_a_sentence(tmp_path):

@@ -390,10 +390,11 @@ def test_the_command_of_a_report_repeats_the_run(options):
         parsed = parse_arguments(given_words)
     except (SystemExit, ValueError):
         return
-    command = shlex.split(parsed[0].command)
+    command = shlex.split(parsed.data.command)
     assert command[:2] == ["python", "train.py"]
     again = parse_arguments(command[2:])
-    for one, other in zip(parsed, again, strict=True):
+    for name, one in vars(parsed).items():
+        other = getattr(again, name)
         assert {**vars(one), "distributed_state": None} == {**vars(other), "distributed_state": None}
 
 

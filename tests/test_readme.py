@@ -107,4 +107,4 @@ def test_the_blocks_of_a_card_run(card, here):
     Path("block.py").write_text(code.replace("PATH_OR_ID", str(card.parent)))
     answer = runpy.run_path("block.py")
     assert answer["classifier"].model.config.num_labels == 6
-    assert parse_arguments(shlex.split(command)[2:])[0].command == command.strip()
+    assert parse_arguments(shlex.split(command)[2:]).data.command == command.strip()

@@ -25,7 +25,6 @@ from transformers import pipeline
 import train as script
 from ser.arguments import SERTrainingArguments
 from ser.arguments import parse_arguments
-from ser.arguments import run_name
 from ser.building import build_extractor
 from ser.building import build_model
 from ser.corpora import load_crema_d
@@ -162,7 +161,7 @@ def test_a_run_is_repeated_with_its_dev_part_to_train_on(finished, small_corpus,
         (["--seed", "3", "--lr_scheduler_type", "reduce_lr_on_plateau"], "no dev part to lower the learning rate by"),
     ):
         with pytest.raises(ValueError, match=message):
-            prepare(*parse_arguments([*arguments, *other, "--output_dir", "runs/again"]))
+            prepare(parse_arguments([*arguments, *other, "--output_dir", "runs/again"]))
 
 
 def test_a_student_learns_from_teachers_of_the_same_parts_only(finished, small_corpus, monkeypatch):
@@ -181,18 +180,18 @@ def test_a_student_learns_from_teachers_of_the_same_parts_only(finished, small_c
     )
     monkeypatch.chdir(folder)
     with pytest.raises(ValueError, match="with protocol tfds, this run has random: take teachers .* --teacher_share 0"):
-        prepare(*parse_arguments([*arguments, *teachers, "--protocol", "random"]))
-    alone = prepare(*parse_arguments([*arguments, *teachers, "--protocol", "random", "--teacher_share", "0"]))
+        prepare(parse_arguments([*arguments, *teachers, "--protocol", "random"]))
+    alone = prepare(parse_arguments([*arguments, *teachers, "--protocol", "random", "--teacher_share", "0"]))
     assert len(np.unique(training_targets(alone))) == 2  # labels and their smoothing
     more = (*arguments, *teachers, "--teacher_share", "0.2", "--output_dir", "runs/again")
     with pytest.raises(ValueError, match=r"distilled-seed-0 holds the report of another run \(python train.py .* 0.7"):
-        prepare(*parse_arguments(list(more)))
+        prepare(parse_arguments(list(more)))
     another = shutil.copytree("runs/cnn1d/tfds/seed-3/model", folder / "another")
     (another / REPORT).write_text(json.dumps(json.loads((another / REPORT).read_text()) | {"recipe": "cnn2d"}))
     more = (*arguments, "--teachers", str(another), "--teacher_share", "0.7", "--output_dir", "runs/again")
     with pytest.raises(ValueError, match="holds the report of another run .*, taught by ser-cnn1d"):
-        prepare(*parse_arguments(list(more)))
-    student = prepare(*parse_arguments([*arguments[:-4], *teachers, "--seed", "1"]))  # it reads other features
+        prepare(parse_arguments(list(more)))
+    student = prepare(parse_arguments([*arguments[:-4], *teachers, "--seed", "1"]))  # it reads other features
     targets = training_targets(student)
     assert targets.shape == (163, 6)
     assert targets.sum(1) == pytest.approx(1, abs=1e-5)
@@ -200,7 +199,7 @@ def test_a_student_learns_from_teachers_of_the_same_parts_only(finished, small_c
     with pytest.raises(ValueError, match="knows other labels than this run"):
         load_teacher(teachers[1], student.identity, ["calm", "angry"])
     with pytest.raises(ValueError, match="--teachers: expected a model folder with its results.json; got 'nowhere'"):
-        prepare(*parse_arguments([*arguments, "--teachers", "nowhere", "--seed", "1"]))
+        prepare(parse_arguments([*arguments, "--teachers", "nowhere", "--seed", "1"]))
 
 
 def test_a_front_end_may_be_another_in_use_than_in_training(tmp_path):
@@ -211,7 +210,7 @@ def test_a_front_end_may_be_another_in_use_than_in_training(tmp_path):
     arguments = ["--recipe", "flagship-distilled", "--teacher_share", "0", "--data_dir", str(tmp_path)]
     arguments += ["--output_dir", str(tmp_path / "run"), "--results_dir", str(tmp_path / "results")]
     arguments += ["--cache_dir", str(tmp_path / "cache")]
-    run = prepare(*parse_arguments(arguments))
+    run = prepare(parse_arguments(arguments))
     used = as_used(run)
     frames = {name: len(each.parts["dev"]["features"][0]) // 80 for name, each in (("run", run), ("used", used))}
     assert frames["run"] == 1 + 3 * RATE // 256
@@ -219,9 +218,9 @@ def test_a_front_end_may_be_another_in_use_than_in_training(tmp_path):
     assert used.parts["test"]["clip"][:] == run.parts["test"]["clip"][:]
     assert used.extractor.mean == run.extractor.mean
     assert run.extractor.trim_db is None and used.extractor.trim_db == 35.0
-    asked = prepare(*parse_arguments([*arguments, "--feature_extractor", '{"trim_db": 50.0, "trim_margin": 0.1}']))
+    asked = prepare(parse_arguments([*arguments, "--feature_extractor", '{"trim_db": 50.0, "trim_margin": 0.1}']))
     assert as_used(asked) is asked
-    plain = prepare(*parse_arguments(["--recipe", "cnn2d", *arguments[4:]]))
+    plain = prepare(parse_arguments(["--recipe", "cnn2d", *arguments[4:]]))
     assert as_used(plain) is plain
 
     for name, trims in (("flagship-distilled", True), ("cnn2d", False)):  # a trained model is gone on from likewise
@@ -229,10 +228,10 @@ def test_a_front_end_may_be_another_in_use_than_in_training(tmp_path):
         report = json.loads((model / REPORT).read_text())
         (model / REPORT).write_text(json.dumps(report | {"refit": False}))  # as it was before it heard the dev part
         tuned = [*arguments[4:], "--model_name_or_path", str(model), "--protocol", "tfds"]
-        run = prepare(*parse_arguments(["--recipe", "flagship-distilled", "--teacher_share", "0", *tuned]))
+        run = prepare(parse_arguments(["--recipe", "flagship-distilled", "--teacher_share", "0", *tuned]))
         assert run.extractor.trim_db is None
         assert as_used(run).extractor.trim_db == (35.0 if trims else None)
-        by_another_recipe = prepare(*parse_arguments(["--recipe", "cnn2d", *tuned]))
+        by_another_recipe = prepare(parse_arguments(["--recipe", "cnn2d", *tuned]))
         assert by_another_recipe.extractor.trim_db == (35.0 if trims else None)
         assert as_used(by_another_recipe) is by_another_recipe
 
@@ -246,7 +245,7 @@ def test_a_run_goes_on_from_its_last_checkpoint_and_never_mixes_with_another(fin
     monkeypatch.chdir(folder)
     command = (*FINISHED, "--data_dir", str(small_corpus))
     with pytest.raises(ValueError, match="holds the checkpoints of an earlier run; go on from them with --resume_from"):
-        prepare(*parse_arguments([*command]))
+        prepare(parse_arguments([*command]))
     command += ("--resume_from_checkpoint", "last")
     output = Path("runs/cnn1d/tfds/seed-3")
     for other in (
@@ -255,7 +254,7 @@ def test_a_run_goes_on_from_its_last_checkpoint_and_never_mixes_with_another(fin
         ("--seed", "4", "--output_dir", str(output)),
     ):
         with pytest.raises(ValueError, match=r"checkpoint-\d+ was trained by another command \(python .* start anew"):
-            prepare(*parse_arguments([*command, *other]))
+            prepare(parse_arguments([*command, *other]))
     before = json.loads(Path("results/cnn1d/tfds/seed-3/results.json").read_text())
     done = train(*command, cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -268,7 +267,7 @@ def test_a_run_goes_on_from_its_last_checkpoint_and_never_mixes_with_another(fin
     run = json.loads((slower / "run.json").read_text())
     (slower / "run.json").write_text(json.dumps(run | {"command": run["command"] + " --learning_rate 0.01"}))
     with pytest.raises(ValueError, match="holds the report of another run"):
-        prepare(*parse_arguments([*command, "--learning_rate", "0.01", "--output_dir", str(slower)]))
+        prepare(parse_arguments([*command, "--learning_rate", "0.01", "--output_dir", str(slower)]))
 
 
 def test_an_interruption_says_how_to_go_on(monkeypatch, tmp_path):
@@ -348,7 +347,7 @@ def test_wrong_arguments_end_in_one_sentence(arguments, message, tmp_path, monke
     write_corpus(tmp_path / "clips", ["1001_DFA_ANG_XX", "1001_DFA_HAP_XX"])
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError) as caught:
-        prepare(*parse_arguments([*arguments, "--cache_dir", str(tmp_path / "cache")]))
+        prepare(parse_arguments([*arguments, "--cache_dir", str(tmp_path / "cache")]))
     assert message in str(caught.value)
 
 
@@ -358,7 +357,7 @@ def test_waveform_augmentation_plateau_and_another_dataset(small_corpus, tmp_pat
     renamed = clips.select(range(0, len(clips), 2)).rename_columns({"audio": "sound", "label": "mood"})
     renamed.save_to_disk(tmp_path / "dataset")
     run = prepare(
-        *parse_arguments(
+        parse_arguments(
             [
                 *("--recipe", "cnn2d", "--dataset_name", str(tmp_path / "dataset"), "--audio_column", "sound"),
                 *("--label_column", "mood", "--protocol", "random", "--split_seed", "1", "--max_steps", "4"),
@@ -391,9 +390,9 @@ def test_leaky_copies_are_augmented_once_before_the_split_and_called_invalid(sma
         *("--output_dir", str(tmp_path / "run"), "--results_dir", str(tmp_path / "results")),
         *("--eval_strategy", "steps", "--eval_steps", "1", "--save_strategy", "steps", "--save_steps", "1"),
     ]
-    run = prepare(*parse_arguments(arguments))
+    run = prepare(parse_arguments(arguments))
     assert 0.9 < changed_copies(run) <= 1  # five changes, each with probability a half, rarely leave a clip alone
-    rarely = prepare(*parse_arguments([*arguments, "--waveform_probability", "0.01"]))
+    rarely = prepare(parse_arguments([*arguments, "--waveform_probability", "0.01"]))
     assert changed_copies(rarely) < 0.2  # and not those of before, out of the cache
     assert run.augmentation.waveform_probability == 0
     results = train_run(run)
@@ -406,7 +405,7 @@ def test_emodb_leaves_one_speaker_out(tmp_path):
     letters = "WLEAFTN"
     write_corpus(tmp_path / "wav", [f"{speaker}a01{letter}a" for speaker in ("03", "08", "09") for letter in letters])
     run = prepare(
-        *parse_arguments(
+        parse_arguments(
             [
                 *("--recipe", "crnn-emodb", "--data_dir", str(tmp_path / "wav"), "--fold", "2", "--max_steps", "1"),
                 *("--model", '{"channels": [4, 4, 4, 4], "lstm_size": 4}', "--cache_dir", str(tmp_path / "cache")),
@@ -431,7 +430,7 @@ def test_emodb_leaves_one_speaker_out(tmp_path):
 def test_unknown_model_fields_are_refused(small_corpus, tmp_path):
     arguments = ["--recipe", "cnn1d", "--data_dir", str(small_corpus), "--cache_dir", str(tmp_path)]
     with pytest.raises(ValueError, match=r"--model has unknown fields \['drop'\]; expected fields of CNN1DConfig"):
-        prepare(*parse_arguments([*arguments, "--model", '{"drop": 1}']))
+        prepare(parse_arguments([*arguments, "--model", '{"drop": 1}']))
 
 
 def test_the_command_says_what_is_wrong_without_a_traceback(tmp_path):
@@ -445,8 +444,8 @@ def test_the_command_says_what_is_wrong_without_a_traceback(tmp_path):
     ("metric", "greater_is_better"), [("uar", True), ("eval_accuracy", True), ("loss", False), ("eval_loss", False)]
 )
 def test_the_direction_follows_the_figure(metric, greater_is_better):
-    *_, training = parse_arguments(["--recipe", "cnn1d", "--data_dir", "x", "--metric_for_best_model", metric])
-    assert training.greater_is_better is greater_is_better
+    arguments = ["--recipe", "cnn1d", "--data_dir", "x", "--metric_for_best_model", metric]
+    assert parse_arguments(arguments).training.greater_is_better is greater_is_better
 
 
 def test_one_process_uses_one_gpu(monkeypatch, caplog):
@@ -456,7 +455,7 @@ def test_one_process_uses_one_gpu(monkeypatch, caplog):
 
     monkeypatch.setattr(TrainingArguments, "_setup_devices", property(setup))
     with caplog.at_level(logging.INFO):
-        *_, training = parse_arguments(["--recipe", "cnn1d", "--data_dir", "x"])
+        training = parse_arguments(["--recipe", "cnn1d", "--data_dir", "x"]).training
     assert training.n_gpu == 1
     assert "one of 4 GPUs is used; for all: torchrun --nproc_per_node 4 train.py" in caplog.text
 
@@ -493,15 +492,15 @@ def test_wrong_values_end_in_one_sentence(options, message, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     arguments = ["--recipe", "cnn2d", "--data_dir", "clips", "--cache_dir", str(tmp_path / "cache")]
     with pytest.raises(ValueError, match=message):
-        prepare(*parse_arguments([*arguments, *options]))
+        prepare(parse_arguments([*arguments, *options]))
 
 
 def test_another_schedule_leaves_the_settings_of_the_one_in_the_recipe():
-    assert "factor" in parse_arguments(["--recipe", "class-1d"])[3].lr_scheduler_kwargs
-    *_, training = parse_arguments(["--recipe", "class-1d", "--lr_scheduler_type", "cosine"])
+    assert "factor" in parse_arguments(["--recipe", "class-1d"]).training.lr_scheduler_kwargs
+    training = parse_arguments(["--recipe", "class-1d", "--lr_scheduler_type", "cosine"]).training
     assert not training.lr_scheduler_kwargs
     given = ["--lr_scheduler_type", "cosine_with_restarts", "--lr_scheduler_kwargs", '{"num_cycles": 2}']
-    assert parse_arguments(["--recipe", "class-1d", *given])[3].lr_scheduler_kwargs == {"num_cycles": 2}
+    assert parse_arguments(["--recipe", "class-1d", *given]).training.lr_scheduler_kwargs == {"num_cycles": 2}
 
 
 @pytest.mark.parametrize(
@@ -519,7 +518,7 @@ def test_what_needs_no_features_is_told_before_they_are_made(tmp_path, monkeypat
     monkeypatch.setattr("ser.preparation.with_features", lambda *_, **__: pytest.fail("features were made"))
     monkeypatch.chdir(tmp_path)  # away from the bundled reports
     with pytest.raises(ValueError, match=message):
-        prepare(*parse_arguments(["--recipe", "cnn1d", "--data_dir", "clips", "--cache_dir", "cache", *options]))
+        prepare(parse_arguments(["--recipe", "cnn1d", "--data_dir", "clips", "--cache_dir", "cache", *options]))
 
 
 def test_help_shows_what_the_recipe_says(capsys):
@@ -530,11 +529,11 @@ def test_help_shows_what_the_recipe_says(capsys):
 
 def test_the_command_line_overrides_the_recipe():
     base = ["--recipe", "cnn2d", "--data_dir", "x"]
-    _, _, augmentation, training = parse_arguments(base)
-    assert (augmentation.mixup_beta, training.num_train_epochs) == (0.3, 50)
-    arguments = [*base, "--mixup_beta", "0", "--num_train_epochs", "7", "--bf16", "False", "--use_cpu"]
-    _, _, augmentation, training = parse_arguments(arguments)
-    assert (augmentation.mixup_beta, training.num_train_epochs, training.bf16) == (0, 7, False)
+    plain = parse_arguments(base)
+    assert (plain.augmentation.mixup_beta, plain.training.num_train_epochs) == (0.3, 50)
+    changed = parse_arguments([*base, "--mixup_beta", "0", "--num_train_epochs", "7", "--bf16", "False", "--use_cpu"])
+    training = changed.training
+    assert (changed.augmentation.mixup_beta, training.num_train_epochs, training.bf16) == (0, 7, False)
     assert training.output_dir == "runs/cnn2d/tfds/seed-0"
 
 
@@ -542,7 +541,7 @@ def test_the_command_line_overrides_the_recipe():
 def test_every_recipe_builds_and_hears_a_clip(name, tmp_path):
     write_corpus(tmp_path / "clips", ["1001_DFA_ANG_XX", "1010_DFA_HAP_XX", "1015_DFA_SAD_XX"])
     arguments = ["--recipe", name, "--data_dir", str(tmp_path / "clips"), "--cache_dir", str(tmp_path)]
-    run = prepare(*parse_arguments([*arguments, "--corpus", "crema-d", "--protocol", "tfds"]))
+    run = prepare(parse_arguments([*arguments, "--corpus", "crema-d", "--protocol", "tfds"]))
     assert run.model.config.num_labels == 6
     clip = run.extractor(voice(2.0, rate=run.extractor.sampling_rate), run.extractor.sampling_rate, "pt")
     assert run.model.eval()(**clip).logits.shape == (1, 6)
@@ -566,16 +565,15 @@ def test_a_share_of_the_clips_is_the_same_in_every_run_and_named(tmp_path):
     assert len(chosen) == len(set(chosen)) == 10 and chosen == sorted(chosen)
     assert fixed_share(clips, 0.2)["clip"][:] == chosen
     arguments = ["--recipe", "exponet", "--data_dir", str(tmp_path), "--share_of_clips", "0.2"]
-    data, options, _, training = parse_arguments([*arguments, "--seed", "1"])
-    assert run_name(data, options, training) == "exponet/tfds/share-0.2-seed-1"
+    assert parse_arguments([*arguments, "--seed", "1"]).name == "exponet/tfds/share-0.2-seed-1"
 
 
 def test_a_variant_is_one_change_of_its_recipe_and_named():
     plain, votes = (parse_arguments(["--recipe", "flagship", *more]) for more in ([], ["--variant", "votes"]))
-    assert (plain[2].vote_share, votes[2].vote_share) == (0.0, 0.2)
-    assert votes[2] == dataclasses.replace(plain[2], vote_share=0.2)
-    assert run_name(votes[0], votes[1], votes[3]) == "flagship/tfds/votes-seed-0"
-    assert votes[0].command == "python train.py --recipe flagship --variant votes"
+    assert (plain.augmentation.vote_share, votes.augmentation.vote_share) == (0.0, 0.2)
+    assert votes.augmentation == dataclasses.replace(plain.augmentation, vote_share=0.2)
+    assert votes.name == "flagship/tfds/votes-seed-0"
+    assert votes.data.command == "python train.py --recipe flagship --variant votes"
     with pytest.raises(ValueError, match="expected --variant out of none of cnn1d; got 'votes'"):
         parse_arguments(["--recipe", "cnn1d", "--variant", "votes"])
 
