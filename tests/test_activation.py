@@ -77,6 +77,23 @@ def test_padding_is_no_part_of_a_clip():
     assert len(image) == 101 and end == pytest.approx(1.0, abs=0.02)
 
 
+def test_what_a_network_does_not_hear_of_a_clip_does_not_count():
+    extractor = SERFeatureExtractor(**MEL)
+    classifier = SERPipeline(build(CNN2DConfig(n_features=20, input_length=60, **SMALL)), feature_extractor=extractor)
+    found = [class_activation(speech(1.5), classifier, label) for label in ("angry", "calm")]
+    image = next(filter(None, found)).image
+    assert len(image) == 151 and image[:60].any() and not image[60:].any()
+
+
+def test_joined_columns_are_laid_over_each_other_again():
+    classifier = classifier_of("1d-joined")
+    for weight in classifier.model.parameters():
+        torch.nn.init.ones_(weight)  # the louder, the more it counts
+    clip = np.concatenate([0.01 * speech(1.0), speech(0.5), 0.01 * speech(0.5)])
+    begin, end = class_activation(clip, classifier, "angry").strongest()
+    assert 0.9 < begin < end < 1.6
+
+
 def test_a_network_without_a_time_axis_has_none():
     statistics = CNN1DConfig(n_features=1, **SMALL)
     extractor = SERFeatureExtractor(features=["rms"], statistics=["mean"], n_fft=512, normalization="none")
@@ -87,6 +104,7 @@ def test_a_network_without_a_time_axis_has_none():
 def test_the_strongest_fifth_is_found():
     image = np.zeros((50, 4), np.float32)
     image[20:30] = 1
+    image[5:15, 0] = 2  # in one band only
     assert Activation(image, 1.0, 6.0).strongest() == pytest.approx((3.0, 4.0))
 
 

@@ -142,6 +142,7 @@ def test_sound_played_backwards_needs_no_copy(settings):
 def test_durations_are_cropped_and_padded():
     padded = SERFeatureExtractor(max_duration=1.0, pad_to_max_duration=True)
     assert padded.extract(voice(0.4)).shape == padded.extract(voice(1.7)).shape
+    np.testing.assert_array_equal(padded.extract(voice(0.4)), padded.extract(np.pad(voice(0.4), (0, 9600))))
     cropped = SERFeatureExtractor(max_duration=1.0)
     np.testing.assert_array_equal(cropped.extract(voice(1.7)), cropped.extract(voice(1.7)[:RATE]))
     assert len(cropped.extract(voice(0.4))) < len(cropped.extract(voice(1.7)))
@@ -157,9 +158,10 @@ def test_joined_columns_stand_end_to_end():
 def test_statistics_sum_up_a_clip_to_one_frame():
     names = ["rms", "spectral_centroid"]
     columns = SERFeatureExtractor(features=names).extract(voice())
-    summed = SERFeatureExtractor(features=names, statistics=["mean", "max"])
-    np.testing.assert_allclose(summed.extract(voice())[0], [*columns.mean(0), *columns.max(0)], rtol=1e-6)
-    assert summed.feature_size == 4
+    summed = SERFeatureExtractor(features=names, statistics=["mean", "max", "std", "min"])
+    expected = [*columns.mean(0), *columns.max(0), *columns.std(0), *columns.min(0)]
+    np.testing.assert_allclose(summed.extract(voice())[0], expected, rtol=1e-6)
+    assert summed.feature_size == 8
     with pytest.raises(ValueError, match="expected statistics out of mean, std, min, max, as a list; got .'median'"):
         SERFeatureExtractor(statistics=["median"])
 
@@ -176,7 +178,9 @@ def test_corpus_normalisation_is_learned():
     np.testing.assert_allclose(together.std(0), 1, atol=1e-4)
 
 
-def test_clip_normalisation_forgets_the_level():
+def test_clip_normalisation_forgets_the_level_of_each_column():
     extractor = SERFeatureExtractor(normalization="clip", top_db=None)
     loud, quiet = (extractor(gain * voice(), sampling_rate=RATE)["input_features"] for gain in (1.0, 0.25))
     np.testing.assert_allclose(loud, quiet, atol=1e-2)
+    np.testing.assert_allclose(loud[0].mean(0), 0, atol=1e-4)
+    np.testing.assert_allclose(loud[0].std(0), 1, atol=1e-4)

@@ -97,9 +97,9 @@ def test_features_of_a_folder_are_cached_until_a_clip_is_another(tmp_path):
     for label, name in (("calm", "a"), ("calm", "b"), ("cross", "c")):
         write_corpus(tmp_path / "clips" / label, [name])
 
-    def features() -> tuple[list, set[str]]:
+    def features(**settings: float) -> tuple[list, set[str]]:
         clips = load_labelled_audio(str(tmp_path / "clips"), cache_dir=str(tmp_path / "cache"))
-        found = with_features(clips, SERFeatureExtractor(features=["rms"]))["features"][:]
+        found = with_features(clips, SERFeatureExtractor(features=["rms"], **settings))["features"][:]
         return found, {str(path) for path in (tmp_path / "cache").rglob("cache-*.arrow")}
 
     first, files = features()
@@ -107,6 +107,8 @@ def test_features_of_a_folder_are_cached_until_a_clip_is_another(tmp_path):
     soundfile.write(tmp_path / "clips/calm/a.wav", voice(1.0, seed=7), RATE)
     again, more = features()
     assert len(more) == 2 and again[1:] == first[1:] and again[0] != first[0]
+    shorter, more = features(max_duration=0.2)  # what is made otherwise is another file, too
+    assert len(more) == 3 and max(map(len, shorter)) == 13
 
 
 def test_speakers_are_kept_and_misspelt_names_understood(tmp_path):

@@ -2,12 +2,15 @@
 
 import json
 
+import datasets
 import numpy as np
 import pytest
 from conftest import RATE
 from conftest import voice
 
 from ser import SERFeatureExtractor
+from ser.channel import Channel
+from ser.noise_floor import floors
 from ser.noise_floor import level
 from ser.noise_floor import main
 from ser.noise_floor import noise_floor
@@ -28,6 +31,23 @@ def test_the_noise_lies_as_far_below_the_voice_as_it_was_put():
     np.testing.assert_allclose(floor_at(10, gain=0.1), near, atol=0.1)  # the level of both does not count
 
 
+def test_a_noise_twenty_decibels_below_another_is_told_as_twenty():
+    sound = np.random.default_rng(0).standard_normal(4 * RATE) / 10
+    sound[RATE:] /= 10
+    assert level(noise_floor(SERFeatureExtractor(top_db=None).extract(sound))) == pytest.approx(-20, abs=2)
+
+
+def test_the_noise_put_in_place_of_the_own_is_another_and_the_same_each_time():
+    extractor = SERFeatureExtractor(top_db=None)
+    image = extractor.extract(np.pad(voice(1.0), RATE // 2))
+    clips = datasets.Dataset.from_dict({"features": [image.ravel()], "frames": [len(image)], "label": [0]})
+    change = Channel(extractor, floor_probability=1.0)
+    own, other, again = (floors(clips, extractor, each) for each in (None, change, change))
+    np.testing.assert_array_equal(own, [noise_floor(image)])
+    assert np.abs(other - own).max() > 3
+    np.testing.assert_array_equal(other, again)
+
+
 def test_the_command_writes_figures_and_a_picture(small_corpus, tmp_path, capsys):
     main(["--data_dir", str(small_corpus), "--results_dir", str(tmp_path), "--cache_dir", str(tmp_path / "cache")])
     report = json.loads((tmp_path / "noise_floor.json").read_text())
@@ -37,6 +57,7 @@ def test_the_command_writes_figures_and_a_picture(small_corpus, tmp_path, capsys
     for name in ("own_noise", "other_noise"):
         assert report[name]["test_clips"] == 82
         assert 0 <= report[name]["accuracy"] <= 1
+    assert report["own_noise"] != report["other_noise"]
     assert f"of {report['own_noise']['accuracy']:.1%} of the test clips" in capsys.readouterr().out
     assert (tmp_path / "noise_floor.png").read_bytes().startswith(b"\x89PNG")
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import datasets
 import numpy as np
+import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+from accelerate import PartialState
 from conftest import RATE
 from conftest import ROOT
 from conftest import voice
@@ -26,6 +28,9 @@ from ser import predict
 from ser.corpora.unlabelled_audio import open_dataset
 from ser.corpora.unlabelled_audio import share
 from ser.loading import load_trained
+from ser.parts import merge_parts
+from ser.parts import rows_done
+from ser.parts import write_part
 
 MODEL = str(ROOT / "checkpoints/cnn1d")
 LABELS = ["anger", "disgust", "fear", "happy", "neutral", "sad"]
@@ -229,6 +234,31 @@ def test_parts_of_another_job_are_refused(clips, tmp_path, monkeypatch):
     os.utime(model / "model.safetensors", (0, 0))  # as if trained again in the meantime
     assert parts in refusal(clips, "--model", model, "--output", output)
     assert not output.exists()
+
+
+def test_parts_of_other_clips_of_another_folder_or_of_more_processes_are_of_another_job(dataset, tmp_path, monkeypatch):
+    options = predict.parse_options(["clips", "--model", MODEL, "--output", "preds.csv"])
+    model, _ = load_trained(MODEL)
+    jobs = [predict.describe_job(options, clips, model) for clips in (dataset, dataset, dataset.select(range(2)))]
+    monkeypatch.setattr(PartialState(), "num_processes", 2)
+    jobs.append(predict.describe_job(options, dataset, model))
+    monkeypatch.chdir(tmp_path)
+    jobs.append(predict.describe_job(options, dataset, model))
+    assert jobs[0] == jobs[1]
+    assert len(set(map(str, jobs))) == 4
+
+
+def test_many_parts_are_put_together_in_their_order_and_rows_without_a_name_are_numbered(tmp_path):
+    schema = predict.table_schema([])
+    for rank, number in [(1, 0), *((0, number) for number in range(12))]:
+        rows = [{"duration": 100 * rank + number}, {"file": "a.wav", "error": "silent"}]
+        write_part(tmp_path, rank, pa.Table.from_pylist(rows, schema))
+    assert (rows_done(tmp_path, 0), rows_done(tmp_path, 1), rows_done(tmp_path, 2)) == (24, 2, 0)
+    output = tmp_path.with_suffix(".parquet")
+    assert merge_parts(tmp_path, output, schema) == (26, 13)
+    nameless = rows_of(output)[::2]
+    assert [row["duration"] for row in nameless] == [*range(12), 100]
+    assert [row["file"] for row in nameless] == [str(number) for number in range(0, 26, 2)]
 
 
 def test_two_processes_write_what_one_writes(clips, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import datasets
 import numpy as np
 import pytest
 from conftest import RATE
@@ -48,9 +49,39 @@ def test_a_codec_hears_models_of_any_rate(name, rate):
 @pytest.mark.parametrize("snr", [20, 10, 5])
 @pytest.mark.parametrize("colour", ["white", "pink"])
 def test_noise_is_as_loud_as_its_name_says(colour, snr):
+    set_seed(0)
     waveform = (0.1 * voice(3.0)).astype(np.float32)
     noise = changed(waveform, CONDITIONS[f"{colour} noise, {snr} dB"], RATE) - waveform
     assert 10 * np.log10(np.square(waveform).mean() / np.square(noise).mean()) == pytest.approx(snr, abs=0.5)
+    power = np.square(np.abs(np.fft.rfft(noise)))
+    low, high = (power[3 * hertz : 6 * hertz].mean() for hertz in (500, 2000))  # an octave each, two octaves apart
+    assert 10 * np.log10(low / high) == pytest.approx({"white": 0, "pink": 6}[colour], abs=3)
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.6, 0.9])
+def test_an_echo_is_as_loud_as_the_voice_and_falls_by_sixty_decibels_in_the_time_of_its_room(seconds):
+    click = np.zeros(RATE, np.float32)
+    click[0] = 1
+    heard = changed(click, CONDITIONS[f"room, {seconds} s"], RATE)
+    assert heard[0] == pytest.approx(1, abs=1e-4)
+    echo = np.square(heard[1:])
+    assert echo.sum() == pytest.approx(1, abs=0.01)
+    early, late = (echo[start : start + RATE // 20].sum() for start in (0, round(seconds / 2 * RATE)))
+    assert 10 * np.log10(early / late) == pytest.approx(30, abs=1.5)
+
+
+def test_levels_margins_and_clipping_are_what_their_names_say():
+    waveform = voice(2.0)
+    np.testing.assert_allclose(changed(waveform, CONDITIONS["20 dB louder"], RATE), 10 * waveform, rtol=1e-5)
+    np.testing.assert_allclose(changed(waveform, CONDITIONS["20 dB softer"], RATE), 0.1 * waveform, rtol=1e-5)
+    clipped = changed(waveform, CONDITIONS["clipped"], RATE)
+    assert np.mean(clipped != waveform) == pytest.approx(0.1, abs=0.001)
+    assert np.abs(clipped).max() == pytest.approx(np.quantile(np.abs(waveform), 0.9), rel=1e-5)
+    silence = np.zeros(RATE, np.float32)
+    expected = np.concatenate([silence, waveform, silence])
+    np.testing.assert_array_equal(changed(waveform, CONDITIONS["silent margins"], RATE), expected)
+    noise = changed(waveform, CONDITIONS["margins of room noise"], RATE) - expected
+    assert 10 * np.log10(np.square(expected).mean() / np.square(noise[:RATE]).mean()) == pytest.approx(35, abs=1)
 
 
 def test_another_voice_is_ten_decibels_softer_at_any_rate():
@@ -127,6 +158,28 @@ def test_parts_are_those_of_the_run_and_no_others(small_corpus, tmp_path):
         robustness.own_part(run | {"parts": ["train", "test"]}, str(small_corpus), str(tmp_path), name="dev")
     with pytest.raises(ValueError, match="the leaky protocol has no test part of its own"):
         robustness.own_part(run | {"protocol": "leaky", "valid": False}, str(small_corpus), str(tmp_path), name="test")
+
+
+def test_a_condition_is_heard_the_same_again_and_its_interval_is_over_speakers(crema_d, tmp_path, monkeypatch):
+    for path in sorted((crema_d / "AudioOGG").glob("100[12]*.ogg"))[::6]:
+        (tmp_path / path.name).symlink_to(path)
+    model, extractor, _ = load_reported(str(ROOT / "checkpoints/cnn1d"))
+    clips = load_crema_d(tmp_path, cache_dir=tmp_path / "cache")
+    actors = [
+        clips.select([row for row, name in enumerate(clips["clip"]) if name[:4] == actor]) for actor in ("1001", "1002")
+    ]
+    both = datasets.concatenate_datasets(actors)
+    one, other, change = (
+        dict(robustness.measure(model, extractor, part, ["telephone band"]))["telephone band"]
+        for part in (*actors, both)
+    )
+    assert one["change"] != other["change"]
+    assert change["change_interval_95"] == pytest.approx(sorted([one["change"], other["change"]]), abs=1e-4)
+    drawn = []
+    monkeypatch.setitem(CONDITIONS, "chance", lambda waveform, sample_rate: drawn.append(np.random.rand()) or waveform)
+    for _ in range(2):
+        list(robustness.measure(model, extractor, actors[0], ["chance"]))
+    assert drawn[: len(actors[0])] == drawn[len(actors[0]) :]
 
 
 def test_a_model_that_orders_its_labels_otherwise_is_not_scored(small_corpus, tmp_path):

@@ -19,7 +19,7 @@ REPORT = {
         "after": {
             "bins": [
                 {"confidence": 0.6, "accuracy": 0.55, "clips": 200},
-                {"confidence": 0.9, "accuracy": 0.8, "clips": 5},
+                {"confidence": 0.9, "accuracy": 0.61, "clips": 5},
             ]
         }
     },
@@ -81,6 +81,7 @@ def test_models_claim_nothing_that_was_not_tested(changes, said):
 
 def test_confusions_of_model_and_people_are_told():
     assert words.describe_confusion(REPORT) == "To the model, 40% of the happy clips sound like anger."
+    assert words.describe_confusion(REPORT | {"most_confused": 4 * REPORT["most_confused"]}).count("sound like") == 3
     assert words.describe_confusion(REPORT | {"most_confused": []}) == "It mistakes none of its test clips."
     text = words.describe_listeners(REPORT)
     assert "300 single votes" in text
