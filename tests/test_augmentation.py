@@ -63,6 +63,13 @@ def test_each_clip_of_a_batch_gets_another_one_to_be_heard_behind_it():
     assert pairs[3:] == [(1, 1)]  # alone
 
 
+def test_many_clips_are_read_in_the_order_asked_for():
+    columns = {"features": [[float(number)] for number in range(150)], "frames": 150 * [1], "label": 150 * [0]}
+    dataset = ClipDataset(datasets.Dataset.from_dict(columns), SERFeatureExtractor())
+    order = np.random.permutation(150).tolist()
+    assert [features.item() for features in dataset.raw_features(order)] == order
+
+
 def test_gain_moves_the_whole_image_by_one_step():
     changes = [changed(ramp(), gain_db=6.0) - ramp() for _ in range(50)]
     assert all(np.ptp(change) < 0.01 for change in changes)

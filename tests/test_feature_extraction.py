@@ -9,6 +9,7 @@ from conftest import RATE
 from conftest import voice
 
 from ser import SERFeatureExtractor
+from ser.features_ser import wiener_filter
 
 
 def test_a_batch_equals_its_clips_one_by_one():
@@ -146,6 +147,13 @@ def test_durations_are_cropped_and_padded():
     cropped = SERFeatureExtractor(max_duration=1.0)
     np.testing.assert_array_equal(cropped.extract(voice(1.7)), cropped.extract(voice(1.7)[:RATE]))
     assert len(cropped.extract(voice(0.4))) < len(cropped.extract(voice(1.7)))
+
+
+def test_silence_is_trimmed_first_then_noise_filtered_then_the_rest_cropped():
+    clip = np.pad(voice(1.0), RATE)
+    extractor = SERFeatureExtractor(trim_db=30.0, wiener=True, max_duration=0.5)
+    expected = wiener_filter(clip[extractor.loud_span(clip)])[: RATE // 2]
+    np.testing.assert_array_equal(extractor.extract(clip), SERFeatureExtractor().extract(expected))
 
 
 def test_joined_columns_stand_end_to_end():

@@ -376,11 +376,16 @@ def test_a_corpus_comes_back_from_the_hub_as_it_was(hub, corpus, tmp_path):
 
 
 @pytest.mark.parametrize("streaming", [(), ("--streaming",)])
-def test_a_dataset_of_files_as_they_are_is_heard_without_torchcodec(hub, corpus, tmp_path, streaming):
+def test_a_dataset_of_files_as_they_are_is_heard_by_a_model_of_a_branch_without_torchcodec(
+    hub, corpus, tmp_path, streaming
+):
     paths = sorted(corpus.glob("*.wav"))
     files = {f"{path.stem.split('_')[2]}/{path.name}": path.read_bytes() for path in paths}
     hub.repositories["datasets", "user/raw"] = Repository({}, {"0" * 40: files})
-    command = ("-m", "ser.predict", "--dataset", "user/raw", *streaming, "--model", ROOT / "checkpoints/cnn1d")
+    model = {path.name: path.read_bytes() for path in (ROOT / "checkpoints/cnn1d").iterdir() if path.is_file()}
+    commits, heads = {"0" * 40: {}, "1" * 40: model}, {"main": "0" * 40, "trial": "1" * 40}
+    hub.repositories["models", "user/small"] = Repository({}, commits, heads)
+    command = ("-m", "ser.predict", "--dataset", "user/raw", *streaming, "--model", "user/small", "--revision", "trial")
     done = run(*command, "--output", "preds.csv", cwd=tmp_path, hub=hub)
     assert done.returncode == 0, done.stderr
     assert f"{len(paths)} clips, 0 with errors" in done.stdout

@@ -11,6 +11,7 @@ from conftest import write_corpus
 
 from ser import SERFeatureExtractor
 from ser.audio_ser import load_audio
+from ser.augmentation import WaveformAugmentation
 from ser.clips import with_features
 from ser.corpora import load_labelled_audio
 from ser.corpora.splits import speakers_of
@@ -93,13 +94,14 @@ def test_a_folder_of_folders_is_read_by_its_names(tmp_path):
         load_labelled_audio(str(tmp_path / "empty"))
 
 
-def test_features_of_a_folder_are_cached_until_a_clip_is_another(tmp_path):
+def test_features_of_a_folder_are_cached_until_a_clip_or_what_is_made_of_it_is_another(tmp_path, monkeypatch):
     for label, name in (("calm", "a"), ("calm", "b"), ("cross", "c")):
         write_corpus(tmp_path / "clips" / label, [name])
 
-    def features(**settings: float) -> tuple[list, set[str]]:
+    def features(probability: float = 0.0, **settings: float) -> tuple[list, set[str]]:
         clips = load_labelled_audio(str(tmp_path / "clips"), cache_dir=str(tmp_path / "cache"))
-        found = with_features(clips, SERFeatureExtractor(features=["rms"], **settings))["features"][:]
+        extractor, copies = SERFeatureExtractor(features=["rms"], **settings), WaveformAugmentation(probability, RATE)
+        found = with_features(clips, extractor, augment_copy=copies)["features"][:]
         return found, {str(path) for path in (tmp_path / "cache").rglob("cache-*.arrow")}
 
     first, files = features()
@@ -107,8 +109,11 @@ def test_features_of_a_folder_are_cached_until_a_clip_is_another(tmp_path):
     soundfile.write(tmp_path / "clips/calm/a.wav", voice(1.0, seed=7), RATE)
     again, more = features()
     assert len(more) == 2 and again[1:] == first[1:] and again[0] != first[0]
-    shorter, more = features(max_duration=0.2)  # what is made otherwise is another file, too
+    shorter, more = features(max_duration=0.2)
     assert len(more) == 3 and max(map(len, shorter)) == 13
+    assert len(features(probability=0.5)[1]) == 4
+    monkeypatch.setattr("inspect.getsource", lambda module: "another version")
+    assert len(features()[1]) == 5
 
 
 def test_speakers_are_kept_and_misspelt_names_understood(tmp_path):

@@ -13,6 +13,7 @@ from ser.channel import Channel
 from ser.noise_floor import floors
 from ser.noise_floor import level
 from ser.noise_floor import main
+from ser.noise_floor import named_by_noise
 from ser.noise_floor import noise_floor
 
 
@@ -48,6 +49,17 @@ def test_the_noise_put_in_place_of_the_own_is_another_and_the_same_each_time():
     np.testing.assert_array_equal(other, again)
 
 
+def test_the_interval_of_what_the_noise_names_is_over_speakers():
+    clips = datasets.Dataset.from_dict({"label": 6 * [0, 1], "speaker": 6 * ["s1"] + 6 * ["s2"]})
+    right = np.tile([[0.0], [1.0]], (6, 1))
+    wrong_of_one = np.concatenate([right[:6], 1 - right[6:]])
+    figures = named_by_noise(
+        {"train": right, "test": wrong_of_one}, datasets.DatasetDict({"train": clips, "test": clips})
+    )
+    assert figures["accuracy"] == 0.5
+    assert figures["interval_95"]["accuracy"] == [0, 1]
+
+
 def test_the_command_writes_figures_and_a_picture(small_corpus, tmp_path, capsys):
     main(["--data_dir", str(small_corpus), "--results_dir", str(tmp_path), "--cache_dir", str(tmp_path / "cache")])
     report = json.loads((tmp_path / "noise_floor.json").read_text())
@@ -58,6 +70,7 @@ def test_the_command_writes_figures_and_a_picture(small_corpus, tmp_path, capsys
         assert report[name]["test_clips"] == 82
         assert 0 <= report[name]["accuracy"] <= 1
     assert report["own_noise"] != report["other_noise"]
+    assert report["always_the_commonest"] == round(14 / 82, 4)
     assert f"of {report['own_noise']['accuracy']:.1%} of the test clips" in capsys.readouterr().out
     assert (tmp_path / "noise_floor.png").read_bytes().startswith(b"\x89PNG")
 
