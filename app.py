@@ -170,7 +170,7 @@ def classify(
 
 def respond(path: str | None, model: str, progress: gr.Progress = PROGRESS) -> Iterator[dict]:
     """All that the page shows of a recording, as it becomes known: first the answer, then what explains it."""
-    hidden = gr.Column(visible=False)
+    hidden = gr.Column(visible="hidden")
     nothing: dict[Any, Any] = {answer: START, bars: None, heard: [], picture: "", windows: hidden}
     if path is None:
         yield nothing
@@ -345,7 +345,8 @@ with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 1800)) as demo
                 other_bars = gr.Label(show_heading=False, elem_id="other")
         heard = gr.JSON([], visible=False)
         picture = gr.HTML(elem_id="picture")
-        with gr.Column(visible=False) as windows:
+        # There from the start: a column that is made while it is shown may stay away (gradio-app/gradio#13494).
+        with gr.Column(visible="hidden") as windows:
             gr.Markdown(
                 f"## Over time\nWindows of {timeline.WINDOW:g} s, a new one every {timeline.HOP:g} s. "
                 "The answer above is the mean of those in which somebody speaks."
