@@ -170,7 +170,7 @@ def classify(
 
 def respond(path: str | None, model: str, progress: gr.Progress = PROGRESS) -> Iterator[dict]:
     """All that the page shows of a recording, as it becomes known: first the answer, then what explains it."""
-    hidden = gr.Column(visible="hidden")
+    hidden = gr.Column(elem_classes="away")
     nothing: dict[Any, Any] = {answer: START, bars: None, heard: [], picture: "", windows: hidden}
     if path is None:
         yield nothing
@@ -226,7 +226,7 @@ def show_windows(rows: list[dict], model: str) -> dict:
     files = {"timeline.csv": timeline.to_csv(rows), "timeline.json": timeline.to_json(rows, model)}
     csv_path, json_path = (save_bytes_to_cache(text.encode(), name, audio.GRADIO_CACHE) for name, text in files.items())
     return {
-        windows: gr.Column(visible=True),
+        windows: gr.Column(elem_classes=[]),
         moment: gr.Slider(maximum=rows[-1]["start"], value=0),
         table: markup.windows_html(rows),
         csv_file: csv_path,
@@ -345,8 +345,8 @@ with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 1800)) as demo
                 other_bars = gr.Label(show_heading=False, elem_id="other")
         heard = gr.JSON([], visible=False)
         picture = gr.HTML(elem_id="picture")
-        # There from the start: a column that is made while it is shown may stay away (gradio-app/gradio#13494).
-        with gr.Column(visible="hidden") as windows:
+        # Hidden by a class: where `visible` makes a column, it may stay away all the same (gradio-app/gradio#13494).
+        with gr.Column(elem_classes="away") as windows:
             gr.Markdown(
                 f"## Over time\nWindows of {timeline.WINDOW:g} s, a new one every {timeline.HOP:g} s. "
                 "The answer above is the mean of those in which somebody speaks."

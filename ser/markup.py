@@ -25,6 +25,7 @@ label:has([type=radio]:focus-visible), [type=range]:focus-visible {
 .picture.small img { min-width: 0; max-width: 560px; }
 .picture figcaption { color: var(--body-text-color); text-align: center; }
 .windows { max-height: 300px; }
+.away { display: none !important; }
 .windows table { width: 100%; border: none !important; border-collapse: collapse; }
 .windows th { position: sticky; top: 0; background: var(--body-background-fill); }
 .windows td, .windows th { padding: 0.2em 0.6em !important; border: none !important; text-align: left; }

@@ -160,6 +160,7 @@ def test_another_model_answers_for_the_same_clip_and_shows_its_own_errors(page):
 
 
 def test_a_long_recording_is_looked_at_moment_by_moment_and_saved(page):
+    expect(page.get_by_text("Windows of 3 s")).to_be_hidden()
     choose_example(page, TALK)
     rows = app.timeline.analyse(EXAMPLES / "two-voices.ogg", app.MODELS[FIRST])
     expect(page.get_by_text("Windows of 3 s, a new one every 1.5 s")).to_be_visible(timeout=PATIENCE)
