@@ -9,12 +9,15 @@ import numpy as np
 from sklearn.metrics import f1_score
 
 from ser.arguments import changes
+from ser.corpora.splits import BLOCKS
+from ser.corpora.splits import NEW_SENTENCES
 from ser.evaluation import bootstrap_interval
 from ser.evaluation import most_confused
 from ser.recipes import load_recipe
 
 UNSEEN, RANDOM, LEAKY, SENTENCES, KNOWN = "tfds", "random-70-30", "leaky", "new-sentences", "random"
 VARIANTS_PROTOCOL = "tfds"
+FOLDS = {"actor-5fold": len(BLOCKS), "new-sentences": len(NEW_SENTENCES)}  # of the others, the last one tells
 
 
 class Predictions(NamedTuple):
@@ -102,11 +105,11 @@ def summarize(runs: list[dict]) -> dict:
 
 
 def count(runs: list[dict]) -> str:
-    """How many seeds and folds there are of a figure; which folds, if some before the last of them are missing."""
+    """How many seeds and folds there are of a figure; which folds, if some of them are missing."""
     seeds = len({(run["seed"], run["split_seed"]) for run in runs})
     numbers = sorted({run["fold"] for run in runs if run["fold"]})
     text = f"{seeds} seed{'s' * (seeds > 1)}"
-    if len(numbers) > 1 and numbers[-1] == len(numbers):
+    if len(numbers) > 1 and len(numbers) == FOLDS.get(runs[0]["protocol"], numbers[-1]):
         return f"{text}, {len(numbers)} folds"
     return f"{text}, fold{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}" if numbers else text
 

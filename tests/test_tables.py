@@ -70,6 +70,8 @@ def test_folds_are_put_together_before_the_figure():
     assert summary["interval"].tolist() == [0, 1]  # over folds: both drawn wrong, or both right
     assert summary["runs"] == "1 seed, 2 folds"
     assert summarize([runs[0] | {"fold": fold} for fold in (1, 3)])["runs"] == "1 seed, folds 1, 3"
+    begun = [runs[0] | {"protocol": "actor-5fold", "fold": fold} for fold in (1, 2)]
+    assert summarize(begun)["runs"] == "1 seed, folds 1, 2"
     unlike = [changed(fold=fold, labels=["anger", "sad"], confusion_matrix=[[6, 2], [1, 1]]) for fold in (1, 2)]
     figures = [summarize(unlike)[name] for name in ("accuracy", "uar", "macro_f1")]
     assert figures == pytest.approx([7 / 10, (6 / 8 + 1 / 2) / 2, (12 / 15 + 2 / 5) / 2])
@@ -198,7 +200,7 @@ def test_training_on_the_dev_part_too_is_judged_on_the_same_clips():
     run = changed(variant="votes", refit=True, protocol="actor-5fold")
     refits = [(run | {"fold": 1}, before, after), (run | {"fold": 2}, after, after)]
     (row,) = rows(refit_table([*refits]).partition("\n\n")[0])
-    assert row[:4] == ["`cnn2d, votes`", "CREMA-D", "`actor-5fold`", "1 seed, 2 folds"]
+    assert row[:4] == ["`cnn2d, votes`", "CREMA-D", "`actor-5fold`", "1 seed, folds 1, 2"]
     assert row[4:] == ["0.625", "0.750", "+0.125 (+0.000 to +0.250)"]  # actor 1001 alone is drawn twice, or not at all
     loso = [({**run, "protocol": "loso", "fold": fold, "interval_over": "clips"}, before, after) for fold in (1, 2)]
     (row,) = rows(refit_table(loso).partition("\n\n")[0])

@@ -240,7 +240,9 @@ def _random(clips: datasets.Dataset, split_seed: int, *, test: float, dev: float
 
 
 __all__ = [
+    "BLOCKS",
     "FIFTHS",
+    "NEW_SENTENCES",
     "PROTOCOLS",
     "TFDS_DEV",
     "TFDS_TEST",
