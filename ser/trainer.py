@@ -40,6 +40,7 @@ from transformers.utils.hub import PushInProgress
 
 from ser.arguments import SERTrainingArguments
 from ser.augmentation import mixup
+from ser.files import read_json
 from ser.memory import hand_back_freed_memory
 
 LIVE_WEIGHTS = "live_weights.safetensors"
@@ -306,7 +307,7 @@ def last_checkpoint(training: SERTrainingArguments) -> str | None:
     needed = {SAFE_WEIGHTS_NAME, OPTIMIZER_NAME, SCHEDULER_NAME} | ({LIVE_WEIGHTS} if training.ema_decay else set())
     for checkpoint in map(Path, reversed(sort_checkpoints(training.output_dir))):
         try:
-            json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+            read_json(checkpoint / TRAINER_STATE_NAME)
         except (FileNotFoundError, json.JSONDecodeError):
             continue
         if needed <= {path.name for path in checkpoint.iterdir()} and any(checkpoint.glob("rng_state*.pth")):
