@@ -327,55 +327,56 @@ with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 1800)) as demo
     gr.Markdown("# What does your voice sound like?")
     gr.Markdown(NOTE, elem_id="note")
     model = gr.Radio(list(MODELS), value=first, label="Model", elem_id="model")
-    with gr.Tab("Recording"):
-        with gr.Row():
-            with gr.Column():
-                audio = gr.Audio(
-                    sources=["microphone", "upload"], type="filepath", label="Speech", buttons=["download"]
-                )
-                film = gr.UploadButton("Upload M4A, MP4 or WebM", file_types=[".m4a", ".mp4", ".webm"], size="sm")
-                paths = [[str(HERE / f"ser/examples/{name}.ogg")] for name in EXAMPLES.values()]
-                gr.Examples(paths, audio, example_labels=list(EXAMPLES), label="Examples, spoken by a machine")
-            with gr.Column():
-                answer = gr.Markdown(START, elem_id="words")
-                bars = gr.Label(label="Probability of each emotion", show_heading=False, elem_id="bars")
-                other = gr.Radio([NOTHING, *MODELS], value=NOTHING, label="Compare with", elem_id="compare")
-            with gr.Column(visible=False) as other_column:
-                other_answer = gr.Markdown(elem_id="other-words")
-                other_bars = gr.Label(show_heading=False, elem_id="other")
-        heard = gr.JSON([], visible=False)
-        picture = gr.HTML(elem_id="picture")
-        # Hidden by a class: where `visible` makes a column, it may stay away all the same (gradio-app/gradio#13494).
-        with gr.Column(elem_classes="away") as windows:
-            gr.Markdown(
-                f"## Over time\nWindows of {timeline.WINDOW:g} s, a new one every {timeline.HOP:g} s. "
-                "The answer above is the mean of those in which somebody speaks."
-            )
+    with gr.Tabs(overflow_behavior="wrap"):  # the menu that is the default takes a tab away on a phone
+        with gr.Tab("Recording"):
             with gr.Row():
                 with gr.Column():
-                    table = gr.HTML()
-                    with gr.Row():
-                        csv_file, json_file = gr.DownloadButton("Save as CSV"), gr.DownloadButton("Save as JSON")
+                    audio = gr.Audio(
+                        sources=["microphone", "upload"], type="filepath", label="Speech", buttons=["download"]
+                    )
+                    film = gr.UploadButton("Upload M4A, MP4 or WebM", file_types=[".m4a", ".mp4", ".webm"], size="sm")
+                    paths = [[str(HERE / f"ser/examples/{name}.ogg")] for name in EXAMPLES.values()]
+                    gr.Examples(paths, audio, example_labels=list(EXAMPLES), label="Examples, spoken by a machine")
                 with gr.Column():
-                    moment = gr.Slider(0, 1, step=timeline.HOP, label="Look at the window that begins at (s)")
-                    window_answer = gr.Markdown(elem_id="window-words")
-                    window_bars = gr.Label(label="Probability in this window", show_heading=False)
-            window_picture = gr.HTML(elem_id="window-picture")
-    with gr.Tab("Live", render_children=True), gr.Row():
-        with gr.Column():
-            live = gr.Audio(sources=["microphone"], streaming=True, type="numpy", label="Talk")
-            gr.Markdown(
-                f"What it hears in the last {timeline.WINDOW:g} s, twice a second, for {LIVE_SECONDS / 60:g} minutes. "
-                f"Of {LIVE_AT_ONCE} places one must be free: if no answer comes, wait a moment."
-            )
-        with gr.Column():
-            kept = gr.State(None)
-            live_answer = gr.Markdown(TALK, elem_id="live-words")
-            live_bars = gr.HTML(draw_bars(first), elem_id="live-bars")
-            live_changes = gr.HTML(elem_id="live-changes")
-    with gr.Tab("How good?") as trust:
-        about = gr.Markdown(elem_id="about")
-        confusions = gr.HTML()
+                    answer = gr.Markdown(START, elem_id="words")
+                    bars = gr.Label(label="Probability of each emotion", show_heading=False, elem_id="bars")
+                    other = gr.Radio([NOTHING, *MODELS], value=NOTHING, label="Compare with", elem_id="compare")
+                with gr.Column(visible=False) as other_column:
+                    other_answer = gr.Markdown(elem_id="other-words")
+                    other_bars = gr.Label(show_heading=False, elem_id="other")
+            heard = gr.JSON([], visible=False)
+            picture = gr.HTML(elem_id="picture")
+            # Hidden by a class: what `visible` makes may stay away all the same (gradio-app/gradio#13494).
+            with gr.Column(elem_classes="away") as windows:
+                gr.Markdown(
+                    f"## Over time\nWindows of {timeline.WINDOW:g} s, a new one every {timeline.HOP:g} s. "
+                    "The answer above is the mean of those in which somebody speaks."
+                )
+                with gr.Row():
+                    with gr.Column():
+                        table = gr.HTML()
+                        with gr.Row():
+                            csv_file, json_file = gr.DownloadButton("Save as CSV"), gr.DownloadButton("Save as JSON")
+                    with gr.Column():
+                        moment = gr.Slider(0, 1, step=timeline.HOP, label="Look at the window that begins at (s)")
+                        window_answer = gr.Markdown(elem_id="window-words")
+                        window_bars = gr.Label(label="Probability in this window", show_heading=False)
+                window_picture = gr.HTML(elem_id="window-picture")
+        with gr.Tab("Live", render_children=True), gr.Row():
+            with gr.Column():
+                live = gr.Audio(sources=["microphone"], streaming=True, type="numpy", label="Talk")
+                gr.Markdown(
+                    f"What it hears in the last {timeline.WINDOW:g} s, twice a second, for {LIVE_SECONDS / 60:g} "
+                    f"minutes. Of {LIVE_AT_ONCE} places one must be free: if no answer comes, wait a moment."
+                )
+            with gr.Column():
+                kept = gr.State(None)
+                live_answer = gr.Markdown(TALK, elem_id="live-words")
+                live_bars = gr.HTML(draw_bars(first), elem_id="live-bars")
+                live_changes = gr.HTML(elem_id="live-changes")
+        with gr.Tab("How good?") as trust:
+            about = gr.Markdown(elem_id="about")
+            confusions = gr.HTML()
 
     newest: dict[str, Any] = {"trigger_mode": "always_last", "api_visibility": "private"}
     window_parts = [window_answer, window_bars, window_picture]

@@ -132,6 +132,7 @@ def test_live_mode_goes_on_as_it_says_when_time_is_over(page, monkeypatch):
     page.get_by_role("button", name="Record", exact=True).last.click()
     expect(page.locator("#live-words")).to_contain_text("Press Stop, then Record to go on", timeout=PATIENCE)
     page.get_by_role("button", name="Stop", exact=True).last.click()
+    monkeypatch.undo()
     page.get_by_role("button", name="Record", exact=True).last.click()
     expect(page.locator("#live-words")).to_contain_text("%", timeout=PATIENCE)
 
@@ -255,8 +256,9 @@ def test_it_fits_a_phone(visit):
     check_with_axe(page)
     page.get_by_role("tab", name="Recording").click()
     shoot(page, "phone")
-    page.get_by_role("tab", name="How good?").click()
     page.set_viewport_size({"width": 320, "height": 640})
+    page.wait_for_timeout(300)
+    page.get_by_role("tab", name="How good?").click()
     for shown in (page.get_by_role("figure", name="To the model,"), page.get_by_role("img", name="To the model,")):
         expect(shown).to_be_visible(timeout=PATIENCE)
         assert shown.bounding_box()["x"] + shown.bounding_box()["width"] <= 320  # what is beyond is cut off
