@@ -15,18 +15,18 @@ import numpy as np
 
 from ser.files import read_json
 from ser.files import write_text
-from ser.in_words import benchmark_figures
-from ser.in_words import copies_figures
-from ser.in_words import folds_figures
-from ser.in_words import noise_floor_figures
-from ser.in_words import page_figures
-from ser.in_words import paired_differences
-from ser.in_words import sentences_figures
 from ser.model_card import MEASURED
 from ser.model_card import card_of
 from ser.model_card import measured
 from ser.plots import plot_side_by_side
 from ser.provenance import REPORT
+from ser.readme_figures import benchmark_figures
+from ser.readme_figures import copies_figures
+from ser.readme_figures import folds_figures
+from ser.readme_figures import noise_floor_figures
+from ser.readme_figures import page_figures
+from ser.readme_figures import paired_differences
+from ser.readme_figures import sentences_figures
 from ser.recipes.flagship_distilled import RECIPE
 from ser.summaries import Predictions
 from ser.tables import PROTOCOL_LEGEND

@@ -25,12 +25,11 @@ from ser.recipes import load_recipe
 from ser.recipes import recipe_names
 from ser.regenerate import ROOT
 from ser.regenerate import write_all
+from ser.summaries import FOLDS
 from ser.trainer import last_checkpoint
 
 SEEDS = {"class-1d": 3, "class-2d": 3, "mel-2d": 3, "zcr-energy-1d": 3}  # one for the others
 LEAKY = ("mel-2d", "zcr-energy-1d")
-EMODB_SPEAKERS = 10
-FOLDS = [*(("actor-5fold", fold) for fold in range(1, 6)), *(("new-sentences", fold) for fold in (1, 2, 3))]
 ON_EMODB = {
     "flagship": {"variant": "small-corpus"},
     "flagship-distilled": {
@@ -48,13 +47,23 @@ def variants(recipe: str) -> list[str]:
     return [name for name in load_recipe(recipe).variants if name != ON_EMODB.get(recipe, {}).get("variant")]
 
 
+def folds(corpus: str) -> list[dict]:
+    """Arguments of `train.py` for each fold of each protocol that has them."""
+    return [
+        {"protocol": protocol, "fold": fold}
+        for (title, protocol), number in FOLDS.items()
+        for fold in range(1, number + 1)
+        if title == corpus
+    ]
+
+
 def plan(recipe: str) -> Iterator[dict]:
     """Arguments of `train.py`, corpus folders aside, for each run of a recipe."""
     budget = {} if torch.cuda.is_available() else load_recipe(recipe).budget_without_gpu
     again = ({}, {"refit": True}) if recipe in REFIT else ({},)
     if load_recipe(recipe).corpus == "emodb":
         yield {"recipe": recipe, "protocol": "random"}
-        yield from ({"recipe": recipe, "fold": fold} for fold in range(1, EMODB_SPEAKERS + 1))
+        yield from ({"recipe": recipe} | fold for fold in folds("EmoDB"))
         return
     protocols = ("tfds",) if load_recipe(recipe).has_teachers else ("tfds", "random-70-30")  # teachers know one split
     for seed in range(SEEDS.get(recipe, 1)):
@@ -66,12 +75,12 @@ def plan(recipe: str) -> Iterator[dict]:
         yield from ({"recipe": recipe, "held_out": fifth} | CROSS_FITTED[recipe] for fifth in range(1, FIFTHS + 1))
     yield from ({"recipe": recipe, "variant": variant, "seed": 0} for variant in variants(recipe))
     if recipe in ON_FOLDS:
-        for name, fold in FOLDS:
-            yield from ({"recipe": recipe, "protocol": name, "fold": fold} | ON_FOLDS[recipe] | more for more in again)
+        for fold in folds("CREMA-D"):
+            yield from ({"recipe": recipe} | fold | ON_FOLDS[recipe] | more for more in again)
     if recipe in ON_EMODB:
-        run = {"recipe": recipe, "corpus": "emodb", "protocol": "loso"} | ON_EMODB[recipe]
-        for fold in range(1, EMODB_SPEAKERS + 1):
-            yield from (run | {"fold": fold} | more for more in again)
+        run = {"recipe": recipe, "corpus": "emodb"} | ON_EMODB[recipe]
+        for fold in folds("EmoDB"):
+            yield from (run | fold | more for more in again)
         yield run | {"protocol": "random"}
     if recipe in LEAKY:
         yield {"recipe": recipe, "protocol": "leaky", "seed": 0}

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.metrics import f1_score
 
 from ser.arguments import changes
+from ser.corpora.emodb import SEX_AND_AGE
 from ser.corpora.splits import BLOCKS
 from ser.corpora.splits import NEW_SENTENCES
 from ser.evaluation import bootstrap_interval
@@ -17,7 +18,11 @@ from ser.recipes import load_recipe
 
 UNSEEN, RANDOM, LEAKY, SENTENCES, KNOWN = "tfds", "random-70-30", "leaky", "new-sentences", "random"
 VARIANTS_PROTOCOL = "tfds"
-FOLDS = {"actor-5fold": len(BLOCKS), "new-sentences": len(NEW_SENTENCES)}  # of the others, the last one tells
+FOLDS = {  # how many there are; of another corpus, the last one tells
+    ("CREMA-D", "actor-5fold"): len(BLOCKS),
+    ("CREMA-D", SENTENCES): len(NEW_SENTENCES),
+    ("EmoDB", "loso"): len(SEX_AND_AGE),
+}
 
 
 class Predictions(NamedTuple):
@@ -109,7 +114,7 @@ def count(runs: list[dict]) -> str:
     seeds = len({(run["seed"], run["split_seed"]) for run in runs})
     numbers = sorted({run["fold"] for run in runs if run["fold"]})
     text = f"{seeds} seed{'s' * (seeds > 1)}"
-    if len(numbers) > 1 and len(numbers) == FOLDS.get(runs[0]["protocol"], numbers[-1]):
+    if len(numbers) > 1 and len(numbers) == FOLDS.get((runs[0]["corpus"], runs[0]["protocol"]), numbers[-1]):
         return f"{text}, {len(numbers)} folds"
     return f"{text}, fold{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}" if numbers else text
 
@@ -139,6 +144,7 @@ def actors_of(clips: Iterable[str]) -> np.ndarray:
 
 
 __all__ = [
+    "FOLDS",
     "KNOWN",
     "LEAKY",
     "RANDOM",

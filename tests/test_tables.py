@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from ser.in_words import copies_figures
-from ser.in_words import folds_figures
-from ser.in_words import noise_floor_figures
-from ser.in_words import paired_differences
-from ser.in_words import sentences_figures
 from ser.model_card import render_card
 from ser.plots import plot_side_by_side
+from ser.readme_figures import copies_figures
+from ser.readme_figures import folds_figures
+from ser.readme_figures import noise_floor_figures
+from ser.readme_figures import paired_differences
+from ser.readme_figures import sentences_figures
 from ser.regenerate import read_predictions
 from ser.regenerate import read_refits
 from ser.summaries import Predictions
@@ -156,6 +156,7 @@ def test_the_folds_of_a_variant_have_a_row_by_protocol_and_none_by_recipe():
     figures = f"UAR {RESULTS['uar']:.3f}, accuracy {RESULTS['accuracy']:.3f} ("
     assert words.startswith(f"- `cnn2d, votes`: {figures}") and words.endswith("); 1 seed, 5 folds\n")
     assert folds_figures([*runs, *(run | {"refit": True} for run in runs[:4])], "actor-5fold") == words
+    assert not folds_figures(runs[:4], "actor-5fold").strip()
     known = changed(variant="votes", protocol="random", accuracy=0.9)
     with_known = folds_figures([*runs, known, changed(protocol="random")], "actor-5fold").splitlines()
     assert with_known[0] == words.strip() and len(with_known) == 2

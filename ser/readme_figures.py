@@ -8,6 +8,7 @@ import numpy as np
 from ser.evaluation import mean_interval
 from ser.predict import MODEL
 from ser.recipes import load_recipe
+from ser.summaries import FOLDS
 from ser.summaries import KNOWN
 from ser.summaries import SENTENCES
 from ser.summaries import UNSEEN
@@ -39,11 +40,11 @@ def paired_differences(hits: dict[str, np.ndarray], clips: Sequence[str]) -> str
 def folds_figures(results: list[dict], protocol: str) -> str:
     """What recipes reach under a protocol whose folds test each speaker once, and with known speakers, in words.
 
-    Those of which folds are missing that another one has are left out: they cannot be compared.
+    Those of which folds are missing are left out: they cannot be compared.
     """
     groups = grouped(results)
     folds = {system: {run["fold"] for run in runs} for system, runs in groups.items() if system.protocol == protocol}
-    whole = [system for system in folds if len(folds[system]) == max(map(len, folds.values()))]
+    whole = [system for system in folds if len(folds[system]) == FOLDS[system.corpus, protocol]]
     summaries = [(system, summarize(groups[system])) for system in whole]
     lines = []
     for system, summary in sorted(summaries, key=lambda item: -item[1]["accuracy"]):
