@@ -63,6 +63,17 @@ def test_each_clip_of_a_batch_gets_another_one_to_be_heard_behind_it():
     assert pairs[3:] == [(1, 1)]  # alone
 
 
+def test_what_is_masked_is_the_mean_to_the_network():
+    clips = datasets.Dataset.from_dict({"features": [ramp().ravel()], "frames": [100], "label": [0]})
+    extractor = SERFeatureExtractor(n_mels=20, normalization="clip")
+    whole, masked = (
+        ClipDataset(clips, extractor, mask_features=mask)[0]["input_features"]
+        for mask in (None, lambda image: np.where(np.arange(100)[:, None] < 10, 0, image))
+    )
+    np.testing.assert_array_equal(masked[:10], 0)
+    np.testing.assert_array_equal(masked[10:], whole[10:])
+
+
 def test_many_clips_are_read_in_the_order_asked_for():
     columns = {"features": [[float(number)] for number in range(150)], "frames": 150 * [1], "label": 150 * [0]}
     dataset = ClipDataset(datasets.Dataset.from_dict(columns), SERFeatureExtractor())

@@ -3,6 +3,7 @@
 import logging
 
 import datasets
+import numpy as np
 import pytest
 import soundfile
 from conftest import RATE
@@ -114,6 +115,24 @@ def test_features_of_a_folder_are_cached_until_a_clip_or_what_is_made_of_it_is_a
     assert len(features(probability=0.5)[1]) == 4
     monkeypatch.setattr("inspect.getsource", lambda module: "another version")
     assert len(features()[1]) == 5
+
+
+def test_features_in_the_cache_are_those_of_the_settings(tmp_path):
+    for seed, label in enumerate(("calm", "cross")):
+        (tmp_path / "clips" / label).mkdir(parents=True)
+        soundfile.write(tmp_path / f"clips/{label}/a{seed}.wav", np.pad(voice(0.5, seed=seed), RATE // 4), RATE)
+    clips = load_labelled_audio(str(tmp_path / "clips"), cache_dir=str(tmp_path / "cache"))
+    waveform = load_audio(clips[0]["audio"], sampling_rate=RATE)
+    usual = {"max_duration": 1.0, "trim_db": 30.0, "features": ["log_mel"]}
+    others = {"n_fft": 512, "hop_length": 128, "n_mels": 40, "fmin": 100.0, "fmax": 4000.0, "features": ["rms"]}
+    others |= {"top_db": 20.0, "band_top_db": 10.0, "db_reference": "max", "trim_db": 5.0, "trim_margin": 0.1}
+    others |= {"wiener": True, "max_duration": 0.2, "pad_to_max_duration": True, "statistics": ["mean"]}
+    found = []
+    for changes in ({}, *({name: value} for name, value in others.items())):
+        extractor = SERFeatureExtractor(**usual | changes)
+        found.append(with_features(clips, extractor)["features"][0])
+        np.testing.assert_array_equal(found[-1], extractor.extract(waveform).ravel(), err_msg=str(changes))
+    assert not any(np.array_equal(found[0], each) for each in found[1:])
 
 
 def test_speakers_are_kept_and_misspelt_names_understood(tmp_path):
