@@ -63,6 +63,7 @@ PROGRESS = gr.Progress()
 THEME = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
     block_label_text_color="*primary_700",  # darker than Soft's, for contrast
     block_title_text_color="*primary_700",
+    block_info_text_color="*neutral_600",
     checkbox_label_background_fill_selected="*primary_600",
 )
 
@@ -326,7 +327,8 @@ with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 1800)) as demo
     first = next(iter(MODELS))
     gr.Markdown("# What does your voice sound like?")
     gr.Markdown(NOTE, elem_id="note")
-    model = gr.Radio(list(MODELS), value=first, label="Model", elem_id="model")
+    in_order = "Best first; “How good?” has the figures of each."
+    model = gr.Radio(list(MODELS), value=first, label="Model", info=in_order, elem_id="model")
     with gr.Tabs(overflow_behavior="wrap"):  # the menu that is the default takes a tab away on a phone
         with gr.Tab("Recording"):
             with gr.Row():
