@@ -33,6 +33,8 @@ def main() -> None:
         results = train(run)
     except OSError as error:
         sys.exit(f"train.py: {error}; what was finished is in {run.training.output_dir}, to go on from")
+    except FloatingPointError as error:
+        sys.exit(f"train.py: {error}")
     except KeyboardInterrupt:
         if last_checkpoint(run.training) is None:
             sys.exit("train.py: stopped before a checkpoint was written; the same command starts anew")

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import random
 import time
 from collections.abc import Callable
@@ -208,7 +209,17 @@ class SERTrainer(Trainer):
         return 0
 
     def log(self, logs: dict, *args: Any, **kwargs: Any) -> None:
-        """Adds the seconds spent so far, resumptions included, and the accuracy on the augmented batches since then."""
+        """Adds the seconds spent so far, resumptions included, and the accuracy on the augmented batches since then.
+
+        Raises:
+            FloatingPointError: The loss is no finite number, and never will be again.
+        """
+        for name in ("loss", "eval_loss"):
+            if not math.isfinite(logs.get(name, 0.0)):
+                raise FloatingPointError(
+                    f"{name} is {logs[name]} in epoch {math.ceil(self.state.epoch or 0)}, so that nothing more is "
+                    f"learnt; start anew with a smaller --learning_rate than {self.args.learning_rate:g}"
+                )
         now = time.time()
         earlier = next((entry["seconds"] for entry in reversed(self.state.log_history) if "seconds" in entry), 0.0)
         logs["seconds"] = earlier + now - self.last_log

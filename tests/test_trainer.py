@@ -61,13 +61,12 @@ def build(folder, *, ema_decay=0.9, mixup_beta=0.3, callbacks=(), dataset=SoftTo
         model=CNN1DForAudioClassification(config),
         args=TrainingArguments(
             output_dir=str(folder),
-            learning_rate=0.05,
             eval_strategy="epoch",
             save_strategy="epoch",
             logging_strategy="epoch",
             use_cpu=True,
             disable_tqdm=True,
-            **{"per_device_train_batch_size": 8, "num_train_epochs": 3} | arguments,
+            **{"per_device_train_batch_size": 8, "num_train_epochs": 3, "learning_rate": 0.05} | arguments,
         ),
         train_dataset=dataset(),
         eval_dataset=Toy(),
@@ -215,6 +214,14 @@ def test_training_accuracy_is_logged(tmp_path):
     assert all(0 <= value <= 1 for value in logged)
     assert logged[-1] > 0.5
     assert [24 * value for value in logged] == pytest.approx([round(24 * value) for value in logged])  # of each epoch
+
+
+@pytest.mark.parametrize("ema_decay", [0.9, 0.0])
+def test_a_loss_that_is_no_number_ends_the_training_before_its_weights_are_saved(tmp_path, ema_decay):
+    trainer = build(tmp_path, ema_decay=ema_decay, learning_rate=1e30, max_grad_norm=0.0)
+    with pytest.raises(FloatingPointError, match=r"loss is nan in epoch 1, .* a smaller --learning_rate than 1e\+30"):
+        trainer.train()
+    assert not list(tmp_path.glob("checkpoint-*"))
 
 
 class LongClips(SoftToy):

@@ -288,6 +288,17 @@ def test_an_interruption_says_how_to_go_on(monkeypatch, tmp_path):
         script.main()
 
 
+def test_a_training_that_diverges_ends_in_one_sentence(monkeypatch, tmp_path):
+    write_corpus(tmp_path / "clips/calm", [f"c{number}" for number in range(15)])
+    write_corpus(tmp_path / "clips/cross", [f"x{number}" for number in range(15)])
+    command = ["train.py", "--recipe=cnn1d", f"--dataset_dir={tmp_path / 'clips'}", "--protocol=random", "--use_cpu"]
+    monkeypatch.setattr(sys, "argv", [*command, "--learning_rate=1e30", "--max_grad_norm=0", "--num_train_epochs=3"])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=r"train.py: (eval_)?loss is nan .* smaller --learning_rate than 1e\+30"):
+        script.main()
+    assert not (tmp_path / "results").exists()
+
+
 def test_a_push_without_room_on_the_disk_leaves_the_model_and_the_command_for_later(monkeypatch):
     def full(*_, **__) -> None:
         raise OSError(28, "No space left on device")
