@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ser.evaluation import bootstrap_interval
 from ser.evaluation import mean_interval
+from ser.evaluation import score
 from ser.predict import MODEL
 from ser.recipes import load_recipe
 from ser.summaries import FOLDS
@@ -69,6 +71,23 @@ def sentences_figures(results: list[dict]) -> str:
 
 def _in_words(name: str, summary: dict) -> str:
     return f"- `{name}`: UAR {summary['uar']:.3f}, accuracy {figure(summary)}"
+
+
+def together_figures(alone: Predictions, together: dict[str, Predictions]) -> str:
+    """What a network reaches with others, by the mean of their probabilities, and how much that adds, in words.
+
+    Args:
+        alone: All folds put together.
+        together: The same clips, by the name of who is asked, too.
+    """
+    lines, actors = [], actors_of(alone.clips)
+    for name, predictions in together.items():
+        labels, guesses = predictions.labels, predictions.guesses
+        interval = bootstrap_interval(labels, guesses, actors, num_labels=int(labels.max()) + 1)
+        figures = score(labels, guesses) | {"interval_95": interval}
+        added = difference(predictions.hits, alone.hits, actors)
+        lines.append(f"- with `{name}`: UAR {figures['uar']:.3f}, accuracy {with_interval(figures)}, which is {added}")
+    return "\n".join([*lines, ""])
 
 
 def copies_figures(runs: dict[str, Predictions]) -> str:
@@ -174,4 +193,5 @@ __all__ = [
     "page_figures",
     "paired_differences",
     "sentences_figures",
+    "together_figures",
 ]

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,9 @@ from ser.readme_figures import noise_floor_figures
 from ser.readme_figures import page_figures
 from ser.readme_figures import paired_differences
 from ser.readme_figures import sentences_figures
+from ser.readme_figures import together_figures
 from ser.recipes.flagship_distilled import RECIPE
+from ser.summaries import FOLDS
 from ser.summaries import Predictions
 from ser.tables import PROTOCOL_LEGEND
 from ser.tables import RECIPE_LEGEND
@@ -48,6 +51,11 @@ BESIDE_BUNDLED = {
     "its teachers together": [f"{Path(teacher).name}/tfds/seed-0" for teacher in RECIPE.training["teachers"]],
     "the run before `--refit`": ["flagship-distilled/tfds/seed-0"],
     "`labels-alone`": ["flagship-distilled/tfds/labels-alone-seed-0"],
+}
+ON_FOLDS = "cnn2d/actor-5fold/fold-{}-seed-0"
+TOGETHER = {
+    "flagship-distilled, labels-alone": "flagship-distilled/actor-5fold/fold-{}-labels-alone-seed-0",
+    "flagship-distilled, labels-alone, refit": "flagship-distilled/actor-5fold/fold-{}-labels-alone-refit-seed-0",
 }
 SIDE_BY_SIDE = ("zcr-energy-1d", "mel-2d")
 RESULTS = """# Results
@@ -138,6 +146,14 @@ def read_predictions(*runs: Path) -> Predictions:
     return Predictions([clip for clip, _ in clips[0]], labels, np.sum(probabilities, axis=0).argmax(1))
 
 
+def read_folds(root: Path, *runs: str) -> Predictions:
+    """As `read_predictions`, the five folds put together; of folders below `results/`, with `{}` for the fold."""
+    numbers = range(1, FOLDS["CREMA-D", "actor-5fold"] + 1)
+    folds = [read_predictions(*(root / "results" / run.format(number) for run in runs)) for number in numbers]
+    clips, labels, guesses = zip(*folds, strict=True)
+    return Predictions([*chain(*clips)], np.concatenate(labels), np.concatenate(guesses))
+
+
 def read_hits(root: Path) -> tuple[dict[str, np.ndarray], Sequence[str]]:
     """Who was right, and the clips of the test part: bundled models, the default one's teachers, it without them."""
     runs = {f"`{folder.name}`": [bundled_run(folder)] for folder in bundled_models(root)}
@@ -194,6 +210,9 @@ def regenerate(root: Path) -> dict[Path, str]:
         "results": lambda: recipes,
         "pairs": lambda: paired_differences(*read_hits(root)),
         "folds": lambda: folds_figures(results, "actor-5fold"),
+        "together": lambda: together_figures(
+            read_folds(root, ON_FOLDS), {name: read_folds(root, ON_FOLDS, run) for name, run in TOGETHER.items()}
+        ),
         "sentences": lambda: sentences_figures(results),
         "emodb": lambda: folds_figures(results, "loso"),
         "copies": lambda: copies,

@@ -14,6 +14,7 @@ from ser.readme_figures import folds_figures
 from ser.readme_figures import noise_floor_figures
 from ser.readme_figures import paired_differences
 from ser.readme_figures import sentences_figures
+from ser.readme_figures import together_figures
 from ser.regenerate import read_predictions
 from ser.regenerate import read_refits
 from ser.summaries import Predictions
@@ -161,6 +162,15 @@ def test_the_folds_of_a_variant_have_a_row_by_protocol_and_none_by_recipe():
     with_known = folds_figures([*runs, known, changed(protocol="random")], "actor-5fold").splitlines()
     assert with_known[0] == words.strip() and len(with_known) == 2
     assert with_known[1].startswith("  (the same speakers in training and test, `random`: 0.900 (")
+
+
+def test_two_networks_together_stand_beside_the_first_of_them():
+    clips, labels = [f"100{actor}_{clip}" for actor in (1, 2) for clip in (0, 1)], np.array([0, 1, 0, 1])
+    alone, both = (Predictions(clips, labels, np.array(guesses)) for guesses in ([0, 0, 0, 0], [0, 1, 0, 0]))
+    assert together_figures(alone, {"cnn1d": both, "cnn2d": alone}) == (
+        "- with `cnn1d`: UAR 0.750, accuracy 0.750 (0.500 to 1.000), which is +0.250 (+0.000 to +0.500)\n"
+        "- with `cnn2d`: UAR 0.500, accuracy 0.500 (0.500 to 0.500), which is +0.000 (+0.000 to +0.000)\n"
+    )
 
 
 def test_unseen_sentences_stand_beside_the_same_clips_with_their_sentences_heard():
