@@ -28,7 +28,7 @@ from ser.regenerate import write_all
 from ser.summaries import FOLDS
 from ser.trainer import last_checkpoint
 
-SEEDS = {"class-1d": 3, "class-2d": 3, "mel-2d": 3, "zcr-energy-1d": 3}  # one for the others
+SEEDS = {"class-1d": 3, "class-2d": 3, "cnn1d": 3, "cnn2d": 3, "mel-2d": 3, "zcr-energy-1d": 3}  # one for the others
 LEAKY = ("mel-2d", "zcr-energy-1d")
 ON_EMODB = {
     "flagship": {"variant": "small-corpus"},
