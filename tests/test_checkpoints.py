@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from conftest import EXAMPLES
 from conftest import ROOT
 from conftest import WITHOUT_THE_PACKAGE
 from conftest import run_python
@@ -20,6 +21,12 @@ from ser.robustness import CLEAN
 from ser.robustness import CONDITIONS
 
 CHECKPOINTS = sorted((ROOT / "checkpoints").iterdir())
+ANSWERS = {  # to ser/examples/plain.ogg, in the order of the labels
+    "cnn1d": [0.8286, 0.1325, 0.0007, 0.0085, 0.0282, 0.0014],
+    "cnn2d": [0.2594, 0.0318, 0.0064, 0.6210, 0.0629, 0.0185],
+    "flagship": [0.8876, 0.0047, 0.0032, 0.0319, 0.0680, 0.0045],
+    "flagship-distilled": [0.5050, 0.0815, 0.0246, 0.0974, 0.2645, 0.0271],
+}
 LEAST = {"cnn1d": 0.60, "cnn2d": 0.66, "flagship": 0.66, "flagship-distilled": 0.62}
 
 
@@ -92,6 +99,14 @@ def test_a_checkpoint_gives_its_reported_predictions(folder, crema_d):
         answer = classifier(str(crema_d / "AudioOGG" / f"{row['clip']}.ogg"))
         scores = {entry["label"]: entry["score"] for entry in answer}
         assert scores == pytest.approx({label: float(row[label]) for label in results["labels"]}, abs=1e-4)
+
+
+@pytest.mark.parametrize("folder", CHECKPOINTS, ids=lambda folder: folder.name)
+def test_a_checkpoint_says_of_an_example_what_it_always_said(folder):
+    answer = pipeline("audio-classification", model=str(folder))(str(EXAMPLES / "plain.ogg"))
+    scores = {entry["label"]: entry["score"] for entry in answer}
+    labels = json.loads((folder / "results.json").read_text())["labels"]
+    assert scores == pytest.approx(dict(zip(labels, ANSWERS[folder.name], strict=True)), abs=2e-4)
 
 
 @pytest.mark.parametrize("folder", CHECKPOINTS, ids=lambda folder: folder.name)

@@ -13,6 +13,7 @@ from ser import CNN2DForAudioClassification
 from ser import CRNNConfig
 from ser.modeling_ser import POOLING
 from ser.modeling_ser import SqueezeExcitation
+from ser.modeling_ser import resize
 
 SMALL = {"channels": [8, 12, 16], "hidden_sizes": [10], "num_labels": 6}
 MINIATURES = {
@@ -68,6 +69,78 @@ def test_padding_never_reaches_a_result(name):
     torch.testing.assert_close(model(batch, mask).logits, alone, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("size, stride", [(2, 2), (3, 2), (5, 2), (2, 5), ([1, 2], [2, 3])])
+def test_pooling_leaves_as_many_frames_as_it_says(size, stride):
+    blocks = {"channels": [4], "pool_sizes": [size], "pool_strides": [stride]}
+    model = build(CNN2DConfig(n_features=20, **blocks) if isinstance(size, list) else CNN1DConfig(**blocks))
+    for frames in range(13, 30):
+        maps, lengths = model.feature_maps(torch.zeros(1, frames, model.config.n_features))
+        assert maps.shape[2] == lengths
+
+
+def test_pools_and_their_strides_are_those_of_the_configuration_time_first():
+    for block, fields, shape in (
+        ("plain", {"pool_sizes": [[3, 2]]}, (20, 10)),
+        ("plain", {"pool_sizes": [[1, 2]]}, (60, 10)),
+        ("plain", {"pool_sizes": 5, "pool_strides": [[3, 1]]}, (20, 20)),
+        ("residual", {"channels": [4, 4], "pool_sizes": [1, [3, 2]]}, (20, 10)),
+    ):
+        model = build(CNN2DConfig(n_features=20, block=block, **{"channels": [4]} | fields))
+        assert model.feature_maps(torch.zeros(1, 60, 20))[0].shape[2:] == shape
+
+
+def test_poolings_are_what_they_are_called():
+    x, lengths = torch.rand(2, 4, 9), torch.tensor([9, 9])
+    torch.testing.assert_close(POOLING["mean"](4)(x, lengths), x.mean(2))
+    torch.testing.assert_close(POOLING["max"](4)(x, lengths), x.amax(2))
+    attentive = POOLING["attentive_statistics"](4)
+    nn.init.zeros_(attentive.score.weight)  # attention to all frames alike
+    torch.testing.assert_close(attentive(x, lengths), torch.cat([x.mean(2), x.std(2, correction=0)], dim=1))
+
+
+def test_the_crnn_reads_the_last_frame_forwards_and_the_first_one_backwards():
+    pooling = build(MINIATURES["crnn"]).pooling
+    x = torch.rand(2, pooling.lstm.input_size, 9)
+    outputs, _ = pooling.lstm(x.transpose(1, 2))
+    expected = torch.cat([outputs[:, -1, :6], outputs[:, 0, 6:]], dim=1)
+    torch.testing.assert_close(pooling(x, torch.tensor([9, 9])), expected)
+
+
+def test_bands_are_averaged_where_frames_are_pooled():
+    maps = torch.rand(2, 16, 9, 5)
+    torch.testing.assert_close(build(MINIATURES["2d-plain-max"]).columns(maps), maps.mean(3))
+
+
+def test_a_gate_reads_the_mean_of_each_channel():
+    gates, maps = SqueezeExcitation(8, 2), torch.randn(2, 8, 9, 5)
+    means = maps.mean((2, 3))
+    expected = maps * gates.excite(gates.squeeze(means).relu()).sigmoid()[:, :, None, None]
+    torch.testing.assert_close(gates(maps, torch.tensor([9, 9])), expected)
+
+
+def test_an_image_is_stretched_between_its_frames():
+    image = torch.arange(4.0)[None, :, None].expand(1, 4, 3)
+    stretched, lengths = resize(image, torch.tensor([4]), (8, 3))
+    assert stretched[0, :, 1].tolist() == [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3] and lengths == 8
+
+
+def test_a_dense_layer_ends_in_its_relu():
+    model, read = build(MINIATURES["1d-flat"]), []
+    model.classifier.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0]))
+    model(torch.randn(9, 50, 3))
+    assert (read[0] >= 0).all() and (read[0] == 0).any()
+
+
+@pytest.mark.parametrize("block", ["plain", "residual"])
+def test_each_dropout_is_where_the_configuration_says(block):
+    features, shape = torch.randn(3, 50, 20), {"block": block, "n_features": 20, **SMALL}
+    of_blocks = build(CNN2DConfig(block_dropout=1.0, dropout=0.0, **shape)).train()
+    assert not of_blocks.feature_maps(features)[0].any()
+    of_output = build(CNN2DConfig(block_dropout=0.0, dropout=1.0, **shape)).train()
+    assert of_output.feature_maps(features)[0].any()
+    torch.testing.assert_close(of_output(features).logits, of_output.classifier.bias.expand(3, 6))
+
+
 @pytest.mark.parametrize("name", MINIATURES)
 def test_a_reloaded_model_is_the_same(name, tmp_path):
     model = build(MINIATURES[name])
@@ -116,6 +189,13 @@ def test_weights_start_at_he_scale_not_at_the_library_default():
     for block in model.blocks:
         fan_in = block.conv.weight[0].numel()
         assert block.conv.weight.std().item() == pytest.approx((2 / fan_in) ** 0.5, rel=0.15)
+
+
+def test_the_loss_is_the_mean_cross_entropy_of_the_logits():
+    model, labels = build(MINIATURES["1d-residual"]), torch.tensor([0, 3, 5])
+    model.config.calibration_temperature = 2.0
+    answer = model(torch.randn(3, 30, 3), labels=labels)
+    torch.testing.assert_close(answer.loss, -answer.logits.log_softmax(1)[torch.arange(3), labels].mean())
 
 
 def test_soft_labels_generalise_hard_ones():
