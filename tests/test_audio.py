@@ -46,6 +46,8 @@ def test_stereo_is_mixed_down_whichever_axis_the_channels_are_on():
     left, right = voice(seed=1), voice(pitch=220, seed=2)
     for array in (np.stack([left, right]), np.stack([left, right], axis=1), torch.from_numpy(np.stack([left, right]))):
         np.testing.assert_allclose(load_audio(array, sampling_rate=RATE), (left + right) / 2, atol=1e-6)
+    file = encode(np.stack([left, right], axis=1), RATE, "wav")
+    np.testing.assert_allclose(load_audio(file, sampling_rate=RATE), (left + right) / 2, atol=1e-4)
 
 
 def test_a_file_of_more_channels_than_samples_is_mixed_over_its_channels():
@@ -87,6 +89,7 @@ def test_what_datasets_decodes_to_is_heard():
         (encode(voice(), RATE, "flac")[:20], "could not be decoded"),
         (np.empty(0, dtype=np.float32), "holds no samples"),
         (np.array([0.0, np.nan]), "NaN or infinite"),
+        (np.array([0.5, -101.0]), "beyond 100, where full scale is 1"),
         (np.zeros((2, 2, 2)), "one or two dimensions"),
         (np.zeros(800, dtype=np.uint8), "got uint8"),
         ({"array": [1000, -20000, 3000], "sampling_rate": RATE}, "got int64; convert them"),

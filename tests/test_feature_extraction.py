@@ -115,14 +115,21 @@ def test_all_numbers_survive_saving(tmp_path):
 
 
 def test_a_model_saved_before_some_settings_were_there_hears_what_it_heard(tmp_path):
-    extractor = SERFeatureExtractor(db_reference="max")
+    extractor = SERFeatureExtractor(db_reference="max", band_top_db=None, trim_db=30.0, trim_margin=0.0)
     extractor.save_pretrained(tmp_path)
     path = tmp_path / "preprocessor_config.json"
     saved = json.loads(path.read_text())
     del saved["band_top_db"], saved["trim_margin"]
     path.write_text(json.dumps(saved))
     again = SERFeatureExtractor.from_pretrained(tmp_path)
-    np.testing.assert_array_equal(again.extract(voice()), extractor.extract(voice()))
+    clip = np.pad(voice(), RATE)
+    np.testing.assert_array_equal(again.extract(clip), extractor.extract(clip))
+
+
+def test_a_changed_image_gets_the_range_of_the_front_end():
+    extractor = SERFeatureExtractor(db_reference="max", top_db=40.0, band_top_db=25.0)
+    image = SERFeatureExtractor(top_db=None).extract(voice())
+    np.testing.assert_allclose(extractor.limit_range(image), extractor.extract(voice()), atol=1e-4)
 
 
 def test_trimming_leaves_a_margin_where_there_is_one():
@@ -147,6 +154,14 @@ def test_durations_are_cropped_and_padded():
     cropped = SERFeatureExtractor(max_duration=1.0)
     np.testing.assert_array_equal(cropped.extract(voice(1.7)), cropped.extract(voice(1.7)[:RATE]))
     assert len(cropped.extract(voice(0.4))) < len(cropped.extract(voice(1.7)))
+
+
+def test_seconds_are_seconds_at_any_rate():
+    clip = np.pad(voice(2.0, rate=8000), 8000)
+    cropped = SERFeatureExtractor(8000, max_duration=1.5).extract(clip)
+    np.testing.assert_array_equal(cropped, SERFeatureExtractor(8000).extract(clip[:12000]))
+    span, narrow = (SERFeatureExtractor(8000, trim_db=30.0, trim_margin=m).loud_span(clip) for m in (0.2, 0.0))
+    assert (narrow.start - span.start, span.stop - narrow.stop) == (1600, 1600)
 
 
 def test_silence_is_trimmed_first_then_noise_filtered_then_the_rest_cropped():

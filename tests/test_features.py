@@ -36,7 +36,8 @@ LIBROSA = {
 
 def made_clips() -> list[np.ndarray]:
     quiet_after_loud = np.concatenate([voice(0.5), 1e-4 * voice(0.5)])
-    return [voice(1.3), voice(0.2, pitch=300), quiet_after_loud, np.zeros(RATE, dtype=np.float32)]
+    ringing = np.concatenate([voice(0.5), 1e-12 * voice(0.5)])
+    return [voice(1.3), voice(0.2, pitch=300), quiet_after_loud, ringing, np.zeros(RATE, dtype=np.float32)]
 
 
 @pytest.mark.parametrize("name", LIBROSA)
@@ -107,13 +108,23 @@ def test_features_are_the_same_where_torch_computes_in_bfloat16(name):
     np.testing.assert_array_equal(within, extractor.extract(voice()))
 
 
-def test_trimming_is_librosas(real_clips):
+def test_trimming_of_real_clips_is_librosas(real_clips):
+    for y in real_clips:
+        check_trimming(y)
+
+
+def test_trimming_of_made_sound_is_librosas():
     silence = np.zeros(RATE // 2, dtype=np.float32)
-    for y in [np.concatenate([silence, voice(), silence]), silence, *real_clips]:
-        for top_db in (20, 40):
-            expected, _ = librosa.effects.trim(y, top_db=top_db, frame_length=2048, hop_length=512)
-            ours = y[loud_span(y, top_db=top_db, frame_length=2048, hop_length=512)]
-            np.testing.assert_array_equal(ours, expected)
+    fading = voice() * np.geomspace(1, 1e-4, RATE, dtype=np.float32)
+    for y in (np.concatenate([silence, voice(), silence]), silence, fading, fading[::-1]):
+        check_trimming(y)
+
+
+def check_trimming(y: np.ndarray) -> None:
+    for top_db in (20, 40):
+        expected, _ = librosa.effects.trim(y, top_db=top_db, **FRAME)
+        np.testing.assert_array_equal(y[loud_span(y, top_db=top_db, **FRAME)], expected)
+        np.testing.assert_array_equal(y[SERFeatureExtractor(trim_db=top_db).loud_span(y)], expected)
 
 
 def test_wiener_filter_is_scipys():

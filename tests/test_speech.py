@@ -5,6 +5,7 @@ import pytest
 import soundfile
 from conftest import EXAMPLES
 from conftest import RATE
+from conftest import speech
 
 import ser
 from ser.speech import has_speech
@@ -45,6 +46,19 @@ def test_noise_is_no_speech(name, peak):
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.ogg")), ids=lambda path: path.stem)
 def test_speech_is_speech_at_any_rate_and_level(path, gain, rate):
     assert has_speech(gain * ser.load_audio(path, sampling_rate=rate), rate)
+
+
+def test_a_fifth_of_a_second_of_speech_is_speech():
+    assert all(has_speech(piece, RATE) for piece in np.split(speech(1.6), 8))
+
+
+def test_a_word_in_a_silent_recording_is_speech():
+    assert has_speech(np.pad(speech(0.4), 2 * RATE), RATE)
+
+
+def test_what_is_hardly_louder_than_nothing_is_silence():
+    clip = speech(2.0) / np.abs(speech(2.0)).max()
+    assert has_speech(0.0011 * clip, RATE) and not has_speech(0.0009 * clip, RATE)
 
 
 @pytest.mark.parametrize("samples", [0, 100, RATE])

@@ -114,6 +114,11 @@ def test_what_can_be_heard_is_heard(name, tmp_path):
     assert 0.5 <= seconds <= 3.1
 
 
+def test_what_claims_to_be_longer_than_the_memory_is_refused_as_one_clip():
+    with pytest.raises(ValueError, match="samples in 1 channels, too many for one clip"):
+        ser.load_audio(flac_that_claims(2**36 - 1), sampling_rate=RATE)
+
+
 def test_a_recording_that_is_cut_short_ends_where_it_ends(tmp_path):
     (tmp_path / "cut.mp3").write_bytes(HEARD["cut.mp3"])
     whole = ser.load_audio(tmp_path / "cut.mp3", sampling_rate=RATE)
@@ -172,6 +177,13 @@ def test_a_film_of_days_is_refused_before_it_fills_the_disk(name, ffmpeg, tmp_pa
     monkeypatch.setattr("ser.audio_ser.LONGEST", 1.0)
     with pytest.raises(ValueError, match="too long for one clip; cut it"):
         ser.load_audio(tmp_path / name, sampling_rate=RATE)
+
+
+def test_no_more_of_a_film_is_written_than_asked_for_and_at_its_own_rate(ffmpeg, tmp_path):
+    convert(ffmpeg, speech(3.0), tmp_path / "phone.m4a", "-ac", "2", "-c:a", "aac")
+    to_wav(tmp_path / "phone.m4a", tmp_path / "sound.wav", longest=1.0)
+    written = soundfile.info(tmp_path / "sound.wav")
+    assert (written.frames, written.samplerate, written.channels) == (RATE, RATE, 1)
 
 
 @pytest.mark.parametrize("name", RECORDED)
