@@ -29,6 +29,7 @@ from ser.preparation import prepare
 from ser.provenance import SPLIT
 from ser.provenance import check_unheard
 from ser.provenance import heard_splits
+from ser.provenance import weights_of
 from ser.training import train
 
 LABELS = ("calm", "cross", "merry")
@@ -185,6 +186,29 @@ def test_a_model_that_trained_on_the_dev_part_is_gone_on_from_only_where_that_is
     assert check_unheard("x", report, split | {"refit": True}) is None
     with pytest.raises(ValueError, match="with refit True, this run has False: it may have heard what"):
         check_unheard("x", report | {"refit": True}, split)
+
+
+@pytest.mark.parametrize("part", [{"protocol": "random"}, {"fold": 2}, {"split_seed": 1}, {"share_of_clips": 0.2}])
+def test_a_model_is_gone_on_from_only_with_the_parts_of_all_it_heard(part):
+    report = json.loads((ROOT / "checkpoints/cnn1d/results.json").read_text())
+    split = {name: report.get(name) for name in SPLIT}
+    other = split | {"corpus": "clips", "protocol": "speakers"}
+    for heard in ([], [other], [other, other]):
+        assert check_unheard("x", report | {"heard_before": heard}, split) is None
+        with pytest.raises(ValueError, match="it may have heard what this run is not to hear"):
+            check_unheard("x", report | {"heard_before": heard}, split | part)
+    went_on = report | other | {"heard_before": [split, other]}
+    assert check_unheard("x", went_on, split) is None
+    with pytest.raises(ValueError, match="it may have heard what this run is not to hear"):
+        check_unheard("x", went_on, split | part)
+
+
+def test_weights_are_known_by_what_they_are_and_not_by_where(tmp_path):
+    for name, content in (("one", b"1"), ("same", b"1"), ("other", b"2")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(content)
+    one, same, other = (weights_of(str(tmp_path / name)) for name in ("one", "same", "other"))
+    assert one == same != other
 
 
 def test_parts_drawn_from_other_clips_of_the_same_name_are_other_parts(tmp_path):

@@ -23,6 +23,7 @@ from transformers import TrainingArguments
 from transformers import pipeline
 
 import train as script
+from ser import provenance
 from ser.arguments import SERTrainingArguments
 from ser.arguments import parse_arguments
 from ser.building import build_extractor
@@ -310,12 +311,42 @@ def test_a_push_without_room_on_the_disk_leaves_the_model_and_the_command_for_la
         push(run)
 
 
-def test_the_report_of_other_labels_of_one_dataset_is_kept(tmp_path):
+def test_a_commit_is_dirty_where_the_code_was_changed_and_not_where_results_were(tmp_path, monkeypatch):
+    def git(*arguments: str) -> str:
+        author = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false")
+        command = ["git", "-C", str(tmp_path), *author, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "ser/provenance.py"))
+    assert provenance.git_commit() is None
+    code = [tmp_path / name for name in ("ser/provenance.py", "train.py", "requirements.txt")]
+    results = tmp_path / "results/results.json"
+    for path in (*code, results):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("as committed")
+    git("init")
+    git("add", ".")
+    git("commit", "--message", "all")
+    results.write_text("changed")
+    assert provenance.git_commit() == git("rev-parse", "HEAD")
+    for path in code:
+        path.write_text("changed")
+        assert provenance.git_commit() == git("rev-parse", "HEAD") + "-dirty"
+        path.write_text("as committed")
+
+
+def test_the_report_of_another_run_is_kept(tmp_path):
     this = {"command": "python train.py --recipe cnn1d --dataset_name DIR --label_column arousal", "labels": ["a", "b"]}
     this |= {"fine_tuned_from": None, "weights_before": None, "teachers": []}
     (tmp_path / REPORT).write_text(json.dumps(this))
     assert refuse_to_overwrite(tmp_path, this) is None
-    for other in ({"command": this["command"].replace("arousal", "valence")}, {"labels": ["a", "c"]}):
+    for other in (
+        {"command": this["command"].replace("arousal", "valence")},
+        {"labels": ["a", "c"]},
+        {"fine_tuned_from": "ser-cnn1d"},
+        {"weights_before": "0123456789abcdef"},
+        {"teachers": ["ser-cnn1d"]},
+    ):
         with pytest.raises(ValueError, match="holds the report of another run"):
             refuse_to_overwrite(tmp_path, this | other)
 
@@ -325,7 +356,10 @@ def test_a_checkpoint_is_gone_on_from_by_its_own_run_only(tmp_path):
     this["command"] = "python train.py --recipe cnn1d --data_dir DIR"
     (tmp_path / RUN_FILE).write_text(json.dumps(this))
     assert check_same_run(str(tmp_path / "checkpoint-1"), this) is None
-    for other in ({"recipe": "cnn2d"}, {"variant": "votes"}, {"seed": 1}, {"processes": 2}):
+    with pytest.raises(ValueError, match="checkpoint-1 was trained with fold None, this run has 2: start anew"):
+        check_same_run(str(tmp_path / "checkpoint-1"), this | {"fold": 2})
+    changed = {"command": f"{this['command']} --learning_rate 0.5"}
+    for other in ({"recipe": "cnn2d"}, {"variant": "votes"}, {"seed": 1}, {"processes": 2}, changed):
         with pytest.raises(ValueError, match="checkpoint-1 was trained by another command"):
             check_same_run(str(tmp_path / "checkpoint-1"), this | other)
 
