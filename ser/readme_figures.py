@@ -42,11 +42,11 @@ def paired_differences(hits: dict[str, np.ndarray], clips: Sequence[str]) -> str
 def folds_figures(results: list[dict], protocol: str) -> str:
     """What recipes reach under a protocol whose folds test each speaker once, and with known speakers, in words.
 
-    Those of which folds are missing are left out: they cannot be compared.
+    Those of which folds are missing, or of which nobody knows how many there are, are left out.
     """
     groups = grouped(results)
     folds = {system: {run["fold"] for run in runs} for system, runs in groups.items() if system.protocol == protocol}
-    whole = [system for system in folds if len(folds[system]) == FOLDS[system.corpus, protocol]]
+    whole = [system for system in folds if len(folds[system]) == FOLDS.get((system.corpus, protocol))]
     summaries = [(system, summarize(groups[system])) for system in whole]
     lines = []
     for system, summary in sorted(summaries, key=lambda item: -item[1]["accuracy"]):

@@ -158,6 +158,7 @@ def test_the_folds_of_a_variant_have_a_row_by_protocol_and_none_by_recipe():
     assert words.startswith(f"- `cnn2d, votes`: {figures}") and words.endswith("); 1 seed, 5 folds\n")
     assert folds_figures([*runs, *(run | {"refit": True} for run in runs[:4])], "actor-5fold") == words
     assert not folds_figures(runs[:4], "actor-5fold").strip()
+    assert not folds_figures([run | {"corpus": "my-clips"} for run in runs], "actor-5fold").strip()
     known = changed(variant="votes", protocol="random", accuracy=0.9)
     with_known = folds_figures([*runs, known, changed(protocol="random")], "actor-5fold").splitlines()
     assert with_known[0] == words.strip() and len(with_known) == 2
