@@ -145,16 +145,16 @@ class _AllButTheLast(torch.utils.data.Sampler[int]):
 
 
 class SERTrainer(Trainer):
-    """Trains on augmented batches; evaluates and saves the exponential moving average of the weights.
+    """Trains on augmented batches; where `args.ema_decay` is set, evaluates and saves the average of the weights.
 
     Args:
         mixup_beta: Of `mixup`, for training batches, whose labels are probabilities; 0 for none.
-        ema_decay: Decay per step of the average; 0 evaluates and saves the live weights.
         push_checkpoint: Pushes a checkpoint folder to the Hub in the background, given the state of the training.
         **kwargs: As `Trainer`.
     """
 
     model: PreTrainedModel
+    args: SERTrainingArguments
     push_in_progress: PushInProgress | None  # type: ignore[assignment]  # None only, by the types of the base class
     hub_model_id: str | None  # type: ignore[assignment]  # likewise
     loss_is_scaled_for_ga = False  # it is the mean of a batch, whatever the steps over which gradients are accumulated
@@ -163,7 +163,6 @@ class SERTrainer(Trainer):
         self,
         *,
         mixup_beta: float,
-        ema_decay: float,
         push_checkpoint: Callable[[Path, TrainerState], Future] | None = None,
         **kwargs: Any,
     ):
@@ -173,8 +172,9 @@ class SERTrainer(Trainer):
         self.hits, self.seen = torch.zeros((), dtype=torch.long), 0
         self.last_log = time.time()
         self.averaged: AveragedModel | None = None
-        if ema_decay:
-            self.averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
+        if self.args.ema_decay:
+            average = get_ema_multi_avg_fn(self.args.ema_decay)
+            self.averaged = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
             self.add_callback(_Averaging(self))
         if self.args.use_cpu:
             self.add_callback(_HandingBack())
@@ -249,7 +249,7 @@ class SERTrainer(Trainer):
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Saves the averaged weights as the model and, beside them, the live ones that training goes on from."""
-        output_dir = output_dir or cast(str, self.args.output_dir)
+        output_dir = output_dir or self.args.output_dir
         with self.averaged_weights():
             super().save_model(output_dir, _internal_call)
         if self.averaged is not None and self.args.should_save:

@@ -143,7 +143,6 @@ def build_trainer(run: Run) -> SERTrainer:
         compute_metrics=lambda output: score(output.label_ids, output.predictions.argmax(1)),
         callbacks=callbacks,
         mixup_beta=augmentation.mixup_beta,
-        ema_decay=training.ema_decay,
         push_checkpoint=functools.partial(push_unfinished, run),
     )
 

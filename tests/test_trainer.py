@@ -8,7 +8,6 @@ import pytest
 import torch
 from transformers import TrainerCallback
 from transformers import TrainerState
-from transformers import TrainingArguments
 
 from ser import CNN1DConfig
 from ser import CNN1DForAudioClassification
@@ -57,16 +56,16 @@ def build(folder, *, ema_decay=0.9, mixup_beta=0.3, callbacks=(), dataset=SoftTo
     extractor = SERFeatureExtractor(features=["rms"])
     fields = {"n_features": 1, "channels": [4, 8], "hidden_sizes": [], "num_labels": 2}
     config = CNN1DConfig(**fields | dict(network))
+    defaults = {"per_device_train_batch_size": 8, "num_train_epochs": 3, "learning_rate": 0.05}
+    defaults |= {"load_best_model_at_end": False, "metric_for_best_model": "loss", "save_total_limit": None}
     return SERTrainer(
         model=CNN1DForAudioClassification(config),
-        args=TrainingArguments(
+        args=SERTrainingArguments(
             output_dir=str(folder),
-            eval_strategy="epoch",
-            save_strategy="epoch",
-            logging_strategy="epoch",
+            ema_decay=ema_decay,
             use_cpu=True,
             disable_tqdm=True,
-            **{"per_device_train_batch_size": 8, "num_train_epochs": 3, "learning_rate": 0.05} | arguments,
+            **defaults | arguments,
         ),
         train_dataset=dataset(),
         eval_dataset=Toy(),
@@ -74,7 +73,6 @@ def build(folder, *, ema_decay=0.9, mixup_beta=0.3, callbacks=(), dataset=SoftTo
         data_collator=lambda items: extractor.pad(items, return_tensors="pt"),
         callbacks=list(callbacks),
         mixup_beta=mixup_beta,
-        ema_decay=ema_decay,
     )
 
 
@@ -150,7 +148,7 @@ def test_patience_counts_the_epochs_before_an_interruption(tmp_path):
 def test_patience_follows_the_direction_of_the_figure(tmp_path):
     state = TrainerState(log_history=[{"eval_loss": loss} for loss in (0.5, 0.6, 0.7)])
     for greater_is_better, waited in ((False, 2), (True, 0)):
-        arguments = TrainingArguments(
+        arguments = SERTrainingArguments(
             output_dir=str(tmp_path), use_cpu=True, metric_for_best_model="loss", greater_is_better=greater_is_better
         )
         assert PatientStopping(early_stopping_patience=2).waited(arguments, state) == waited
