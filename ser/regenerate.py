@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -52,8 +51,8 @@ BESIDE_BUNDLED = {
     "the run before `--refit`": ["flagship-distilled/tfds/seed-0"],
     "`labels-alone`": ["flagship-distilled/tfds/labels-alone-seed-0"],
 }
-ON_FOLDS = "cnn2d/actor-5fold/fold-{}-seed-0"
-TOGETHER = {
+PLAIN = "cnn2d/actor-5fold/fold-{}-seed-0"
+TOGETHER = {  # with the plain one
     "flagship-distilled, labels-alone": "flagship-distilled/actor-5fold/fold-{}-labels-alone-seed-0",
     "flagship-distilled, labels-alone, refit": "flagship-distilled/actor-5fold/fold-{}-labels-alone-refit-seed-0",
 }
@@ -150,8 +149,8 @@ def read_folds(root: Path, *runs: str) -> Predictions:
     """As `read_predictions`, the five folds put together; of folders below `results/`, with `{}` for the fold."""
     numbers = range(1, FOLDS["CREMA-D", "actor-5fold"] + 1)
     folds = [read_predictions(*(root / "results" / run.format(number) for run in runs)) for number in numbers]
-    clips, labels, guesses = zip(*folds, strict=True)
-    return Predictions([*chain(*clips)], np.concatenate(labels), np.concatenate(guesses))
+    clips, labels, guesses = map(np.concatenate, zip(*folds, strict=True))
+    return Predictions(clips.tolist(), labels, guesses)
 
 
 def read_hits(root: Path) -> tuple[dict[str, np.ndarray], Sequence[str]]:
@@ -211,7 +210,7 @@ def regenerate(root: Path) -> dict[Path, str]:
         "pairs": lambda: paired_differences(*read_hits(root)),
         "folds": lambda: folds_figures(results, "actor-5fold"),
         "together": lambda: together_figures(
-            read_folds(root, ON_FOLDS), {name: read_folds(root, ON_FOLDS, run) for name, run in TOGETHER.items()}
+            read_folds(root, PLAIN), {name: read_folds(root, PLAIN, run) for name, run in TOGETHER.items()}
         ),
         "sentences": lambda: sentences_figures(results),
         "emodb": lambda: folds_figures(results, "loso"),
