@@ -343,12 +343,12 @@ with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 1800)) as demo
                     answer = gr.Markdown(START, elem_id="words")
                     bars = gr.Label(label="Probability of each emotion", show_heading=False, elem_id="bars")
                     other = gr.Radio([NOTHING, *MODELS], value=NOTHING, label="Compare with", elem_id="compare")
-                with gr.Column(visible=False) as other_column:
+                # Hidden by a class: what `visible` makes may stay away all the same (gradio-app/gradio#13494).
+                with gr.Column(elem_classes="away") as other_column:
                     other_answer = gr.Markdown(elem_id="other-words")
                     other_bars = gr.Label(show_heading=False, elem_id="other")
             heard = gr.JSON([], visible=False)
             picture = gr.HTML(elem_id="picture")
-            # Hidden by a class: what `visible` makes may stay away all the same (gradio-app/gradio#13494).
             with gr.Column(elem_classes="away") as windows:
                 gr.Markdown(
                     f"## Over time\nWindows of {timeline.WINDOW:g} s, a new one every {timeline.HOP:g} s. "
@@ -387,7 +387,7 @@ with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 1800)) as demo
     chosen = gr.on([audio.change, model.change], respond, [audio, model], shown, concurrency_limit=AT_ONCE, **newest)
     for ready in (chosen.then, other.change):
         ready(compare, [audio, other], [other_answer, other_bars], **newest)
-    other.input(lambda name: gr.Column(visible=name != NOTHING), other, other_column, **newest)
+    other.input(lambda name: gr.Column(elem_classes="away" if name == NOTHING else []), other, other_column, **newest)
     moment.change(choose_window, [audio, model, heard, moment], window_parts, **newest)
     film.upload(convert, film, audio, api_visibility="private")
     gr.on([trust.select, model.input], describe, model, [about, confusions], **newest)

@@ -35,6 +35,7 @@ from ser.tables import PROTOCOL_LEGEND
 from ser.tables import RECIPE_LEGEND
 from ser.tables import ROBUSTNESS_LEGEND
 from ser.tables import SHOWN
+from ser.tables import bundled_table
 from ser.tables import corpora_table
 from ser.tables import protocol_table
 from ser.tables import recipe_table
@@ -205,7 +206,9 @@ def regenerate(root: Path) -> dict[Path, str]:
     def figures(*names: str) -> list[dict]:
         return [read_json(root / f"results/{name}.json") for name in names]
 
+    reports = {folder.name: read_json(folder / REPORT) for folder in bundled_models(root)}
     blocks: dict[str, Callable[[], str]] = {
+        "bundled": lambda: bundled_table(reports, sturdy, abroad),
         "results": lambda: recipes,
         "pairs": lambda: paired_differences(*read_hits(root)),
         "folds": lambda: folds_figures(results, "actor-5fold"),

@@ -25,6 +25,7 @@ from ser.summaries import grouped
 from ser.summaries import summarize
 from ser.summaries import system_of
 
+BUNDLED_COLUMNS = ("model", "unseen actors", "the same clips, changed")
 RECIPE_COLUMNS = (
     "recipe",
     "printed by its authors",
@@ -139,6 +140,31 @@ Other microphones: seven bands up to 10 dB up or down. Noise suppressed: what is
 everywhere. Silent margins: a second before and after; margins of room noise: the same, in pink noise 35 dB below the
 whole.
 """
+
+
+def bundled_table(
+    reports: dict[str, dict], conditions: dict[str, dict[str, dict]], corpora: dict[str, dict[str, dict]]
+) -> str:
+    """One Markdown row for each bundled model, the one that bears other recordings best first, as on the page.
+
+    Args:
+        reports: Content of `results.json` by name of the model.
+        conditions: What `ser.robustness` measured, by name of the model and of the condition.
+        corpora: What `ser.cross_corpus` measured, by name of the model and of the corpus.
+    """
+    changed = {name: mean_when_changed(conditions.get(name, {})) for name in reports}
+    elsewhere = list(dict.fromkeys(corpus for figures in corpora.values() for corpus in figures))
+    rows = [
+        [
+            f"`{name}`",
+            with_interval(reports[name]),
+            "" if mean is None else f"{mean:.3f}",
+            *(with_interval(figures) if (figures := corpora.get(name, {}).get(corpus)) else "" for corpus in elsewhere),
+            f"{reports[name]['parameters']:,}",
+        ]
+        for name, mean in sorted(changed.items(), key=lambda item: -(item[1] or 0.0))
+    ]
+    return _markdown((*BUNDLED_COLUMNS, *elsewhere, "parameters"), rows)
 
 
 def recipe_table(results: list[dict]) -> str:
@@ -366,6 +392,7 @@ __all__ = [
     "RECIPE_LEGEND",
     "ROBUSTNESS_LEGEND",
     "SHOWN",
+    "bundled_table",
     "corpora_table",
     "difference",
     "figure",

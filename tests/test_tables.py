@@ -19,6 +19,7 @@ from ser.regenerate import read_predictions
 from ser.regenerate import read_refits
 from ser.summaries import Predictions
 from ser.summaries import summarize
+from ser.tables import bundled_table
 from ser.tables import corpora_table
 from ser.tables import protocol_table
 from ser.tables import recipe_table
@@ -102,6 +103,25 @@ def test_a_recipe_has_one_row_with_each_kind_of_split():
     (mel,) = rows(recipe_table(runs))  # another corpus stands in the other table
     assert (mel[0], mel[1]) == ("`mel-2d`", "0.877")
     assert mel[2].startswith("0.610") and mel[3].startswith("**0.550**") and mel[4].startswith("invalid: 0.910")
+
+
+def test_the_bundled_model_that_bears_changes_best_comes_first():
+    elsewhere = {"accuracy": 0.5, "interval_95": {"accuracy": [0.4, 0.6]}}
+    sturdy = {"clean": {"accuracy": 0.1}, "noise": {"accuracy": 0.6}, "room": {"accuracy": 0.7}}
+    fragile = {"clean": {"accuracy": 0.9}, "noise": {"accuracy": 0.2}, "room": {"accuracy": 0.3}}
+    table = bundled_table(
+        {name: changed(parameters=1234) for name in ("unasked", "fragile", "sturdy")},
+        {"fragile": fragile, "sturdy": sturdy},
+        {"fragile": {"mine": elsewhere}, "sturdy": {"yours": elsewhere}},
+    )
+    assert table.startswith("| model | unseen actors | the same clips, changed | mine | yours | parameters |")
+    low, high = RESULTS["interval_95"]["accuracy"]
+    clean = f"{RESULTS['accuracy']:.3f} ({low:.3f} to {high:.3f})"
+    assert rows(table) == [
+        ["`sturdy`", clean, "0.650", "", "0.500 (0.400 to 0.600)", "1,234"],
+        ["`fragile`", clean, "0.250", "0.500 (0.400 to 0.600)", "", "1,234"],
+        ["`unasked`", clean, "", "", "", "1,234"],
+    ]
 
 
 def test_a_reduced_budget_is_marked_and_gives_way_to_a_full_run():
