@@ -39,7 +39,7 @@ ON_EMODB = {
 }
 CROSS_FITTED = {"flagship-distilled": {"variant": "labels-alone"}}  # teachers of its variant of that name
 REFIT = ("cnn1d", "flagship", "flagship-distilled")  # on unseen speakers
-ON_FOLDS = {"cnn2d": {}, "flagship-distilled": {"variant": "labels-alone"}}  # whose teachers know another split
+ON_FOLDS = {"cnn1d": {}, "cnn2d": {}, "flagship-distilled": {"variant": "labels-alone"}}  # teachers know tfds
 
 
 def variants(recipe: str) -> list[str]:

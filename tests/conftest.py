@@ -13,6 +13,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import pytest
 import soundfile
+from gradio_client import Client
 
 import ser
 
@@ -32,6 +33,7 @@ assert type(classifier).__module__.startswith("transformers_modules")
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 RATE = 16000  # Hz
+PATIENCE = 300  # seconds to wait for an answer: a machine that does other things is slow
 EXAMPLES = ROOT / "ser/examples"  # spoken by a machine
 
 
@@ -58,6 +60,12 @@ def url() -> str:
     app.demo.launch(prevent_thread_lock=True, quiet=True, **app.LAUNCH)
     yield app.demo.local_url
     app.demo.close()
+
+
+@pytest.fixture(scope="session")
+def client(url) -> Client:
+    """Gradio's client of the page."""
+    return Client(url, verbose=False, httpx_kwargs={"timeout": PATIENCE})
 
 
 @pytest.fixture(scope="session")

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import EXAMPLES
+from conftest import PATIENCE
 from conftest import RATE
 from conftest import ROOT
 from conftest import speech
 from gradio.route_utils import delete_files_created_by_app
-from gradio_client import Client
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 from mcp import ClientSession
@@ -30,12 +30,8 @@ import app
 from benchmarks.server import page
 from ser import words
 
+HTTP = httpx.Client(timeout=PATIENCE)
 LABELS = {"anger", "disgust", "fear", "happy", "neutral", "sad"}
-
-
-@pytest.fixture(scope="module")
-def client(url):
-    return Client(url, verbose=False)
 
 
 def confidences(bars: dict) -> dict[str, float]:
@@ -117,7 +113,7 @@ def test_a_bad_file_is_answered_with_a_sentence_and_the_page_lives_on(client, ur
         file = io.BytesIO()
         soundfile.write(file, content, RATE, format="WAV", subtype="FLOAT")
         content = file.getvalue()
-    (uploaded,) = httpx.post(f"{url}gradio_api/upload", files={"files": (name, content)}).json()
+    (uploaded,) = HTTP.post(f"{url}gradio_api/upload", files={"files": (name, content)}).json()
     with pytest.raises(AppError) as caught:
         client.predict({"path": uploaded, "meta": {"_type": "gradio.FileData"}}, "cnn1d", api_name="/classify")
     assert message in str(caught.value)
@@ -152,13 +148,13 @@ def test_a_long_recording_is_heard_in_windows(client, tmp_path):
 def call(url: str, path: str, model: str = "cnn1d") -> str:
     """The events that a bare HTTP call for a file on the server is answered with."""
     data = [{"path": path, "meta": {"_type": "gradio.FileData"}}, model]
-    event = httpx.post(f"{url}gradio_api/call/classify", json={"data": data}).json()["event_id"]
-    return httpx.get(f"{url}gradio_api/call/classify/{event}", timeout=60).text
+    event = HTTP.post(f"{url}gradio_api/call/classify", json={"data": data}).json()["event_id"]
+    return HTTP.get(f"{url}gradio_api/call/classify/{event}").text
 
 
 def upload(url: str, path) -> str:
     with path.open("rb") as file:
-        return httpx.post(f"{url}gradio_api/upload", files={"files": file}).json()[0]
+        return HTTP.post(f"{url}gradio_api/upload", files={"files": file}).json()[0]
 
 
 def test_only_uploaded_files_are_read(url, tmp_path):
@@ -168,7 +164,7 @@ def test_only_uploaded_files_are_read(url, tmp_path):
     assert "confidence" not in answer
     assert "confidence" in call(url, upload(url, tmp_path / "private.wav"))
     for path in (tmp_path / "private.wav", ROOT / "app.py", "/etc/passwd"):
-        assert httpx.get(f"{url}gradio_api/file={path}").status_code == 403
+        assert HTTP.get(f"{url}gradio_api/file={path}").status_code == 403
 
 
 def test_no_other_model_is_loaded(url):

@@ -13,7 +13,6 @@ import soundfile
 from conftest import RATE
 from conftest import ROOT
 from conftest import speech
-from gradio_client import Client
 from gradio_client import handle_file
 
 import ser
@@ -132,8 +131,7 @@ def test_no_name_is_an_option_or_a_command_to_ffmpeg(folder, tmp_path, monkeypat
     assert sorted(os.listdir(tmp_path)) == ["bin", "clips", "plain.m4a"]
 
 
-def test_the_page_hears_uploads_of_any_name(folder, tmp_path, url):
-    client = Client(url, verbose=False)
+def test_the_page_hears_uploads_of_any_name(folder, tmp_path, client):
     before = np.inf
     for path in paths(folder):
         said, bars, _ = client.predict(handle_file(path), "cnn1d", api_name="/classify")

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from conftest import RATE
 from conftest import ROOT
-from gradio_client import Client
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 from transformers import pipeline
@@ -132,8 +131,7 @@ def test_the_command_line_gives_each_a_row(folder, heard, path_with_ffmpeg, monk
         assert not row["error"] or is_one_sentence(row["error"]), row["error"]
 
 
-def test_the_page_answers_each(folder, heard, url):
-    client = Client(url, verbose=False)
+def test_the_page_answers_each(folder, heard, client):
     for name in list(heard)[::7]:
         try:
             said, bars, _ = client.predict(handle_file(folder / name), "cnn1d", api_name="/classify")

@@ -25,6 +25,7 @@ NOT_HERE = {  # how a block begins, and why it is not run here
     "import json, onnxruntime": "run without torch in test_export_onnx.py",
     "@": "a reference, not a command",
 }
+TEXTS = [ROOT / name for name in ("README.md", "results/README.md", "results/benchmarks.md")]
 CARDS = sorted(ROOT.glob("checkpoints/*/README.md"))
 ACTORS = ("1010", "1020", "1041", "1042")  # test, dev and twice training, of the tfds split and of fold 1
 CODES = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
@@ -88,6 +89,18 @@ def test_a_block_of_the_readme_runs(language, text, here, url, monkeypatch, caps
         assert Path("preds.parquet").is_file()
     if "train.py" in text:
         assert list(Path("runs").rglob("model.safetensors"))
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_within_the_project_lead_somewhere(path):
+    targets = re.findall(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", path.read_text(encoding="utf-8"))
+    for file, heading in targets:
+        target = path.parent / file if file else path
+        assert target.exists(), file
+        if heading:
+            titles = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+            assert heading in slugs, f"{file}#{heading}"
 
 
 def test_the_tests_that_hold_the_promises_of_security_exist():

@@ -32,7 +32,10 @@ def test_every_recipe_has_a_figure_for_the_same_and_for_unseen_speakers():
     assert planned.index(refit) > planned.index({"recipe": "cnn1d", "protocol": "tfds", "seed": 0})
     assert len(list(reproduce.plan("mel-2d"))) == 7  # two protocols, three seeds, and leaky
     cnn2d, flagship, distilled = (list(reproduce.plan(name)) for name in ("cnn2d", "flagship", "flagship-distilled"))
-    assert [run["fold"] for run in cnn2d if run.get("protocol") == "actor-5fold"] == [1, 2, 3, 4, 5]
+    for plain in (planned, cnn2d):
+        of_folds = [run for run in plain if "fold" in run and "refit" not in run]
+        assert [run["fold"] for run in of_folds if run["protocol"] == "actor-5fold"] == [1, 2, 3, 4, 5]
+        assert [run["fold"] for run in of_folds if run["protocol"] == "new-sentences"] == [1, 2, 3]
     for runs, small in ((flagship, "small-corpus"), (distilled, "fine-tuning")):
         on_crema_d, on_emodb = ([run for run in runs if ("corpus" in run) == other] for other in (False, True))
         variants = [run["variant"] for run in on_crema_d if "variant" in run and not run.keys() & {"fold", "held_out"}]
