@@ -67,7 +67,8 @@ has for machines without a GPU, whatever machine it was; beside the other rows i
 command says otherwise than the recipe.
 Training and most confused: of the runs on unseen speakers where there are any, the latter beside the
 pair that the source names. Training: of one run, the mean over those on the machine named. Times are those of machines
-with other work to do: take them for orders of magnitude.
+with other work to do, most of their CPUs with fast bfloat16 (AVX-512 BF16 or AMX), without which a large network takes
+several times as long: take them for orders of magnitude.
 """
 PROTOCOL_LEGEND = """
 Test part only; the epoch is chosen on the dev part, but for the variants `small-corpus` and `fine-tuning`, which keep
