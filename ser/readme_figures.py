@@ -78,7 +78,7 @@ def together_figures(alone: Predictions, together: dict[str, Predictions]) -> st
 
     Args:
         alone: All folds put together.
-        together: The same clips, by the name of who is asked, too.
+        together: The same clips, by the names as Markdown of who is asked, too.
     """
     lines, actors = [], actors_of(alone.clips)
     for name, predictions in together.items():
@@ -86,7 +86,7 @@ def together_figures(alone: Predictions, together: dict[str, Predictions]) -> st
         interval = bootstrap_interval(labels, guesses, actors, num_labels=int(labels.max()) + 1)
         figures = score(labels, guesses) | {"interval_95": interval}
         added = difference(predictions.hits, alone.hits, actors)
-        lines.append(f"- with `{name}`: UAR {figures['uar']:.3f}, accuracy {with_interval(figures)}, which is {added}")
+        lines.append(f"- with {name}: UAR {figures['uar']:.3f}, accuracy {with_interval(figures)}, which is {added}")
     return "\n".join([*lines, ""])
 
 

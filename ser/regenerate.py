@@ -52,10 +52,13 @@ BESIDE_BUNDLED = {
     "the run before `--refit`": ["flagship-distilled/tfds/seed-0"],
     "`labels-alone`": ["flagship-distilled/tfds/labels-alone-seed-0"],
 }
-PLAIN = "cnn2d/actor-5fold/fold-{}-seed-0"
+PLAIN, HAND_MADE = "cnn2d/actor-5fold/fold-{}-seed-0", "cnn1d/actor-5fold/fold-{}-seed-0"
+OTHER = "flagship-distilled/actor-5fold/fold-{}-labels-alone-seed-0"
+AGAIN = OTHER.replace("-seed", "-refit-seed")
 TOGETHER = {  # with the plain one
-    "flagship-distilled, labels-alone": "flagship-distilled/actor-5fold/fold-{}-labels-alone-seed-0",
-    "flagship-distilled, labels-alone, refit": "flagship-distilled/actor-5fold/fold-{}-labels-alone-refit-seed-0",
+    "`flagship-distilled, labels-alone`": [OTHER],
+    "`flagship-distilled, labels-alone, refit`": [AGAIN],
+    "both that and `cnn1d`": [AGAIN, HAND_MADE],
 }
 SIDE_BY_SIDE = ("zcr-energy-1d", "mel-2d")
 RESULTS = """# Results
@@ -213,7 +216,7 @@ def regenerate(root: Path) -> dict[Path, str]:
         "pairs": lambda: paired_differences(*read_hits(root)),
         "folds": lambda: folds_figures(results, "actor-5fold"),
         "together": lambda: together_figures(
-            read_folds(root, PLAIN), {name: read_folds(root, PLAIN, run) for name, run in TOGETHER.items()}
+            read_folds(root, PLAIN), {name: read_folds(root, PLAIN, *runs) for name, runs in TOGETHER.items()}
         ),
         "sentences": lambda: sentences_figures(results),
         "emodb": lambda: folds_figures(results, "loso"),

@@ -188,9 +188,9 @@ def test_the_folds_of_a_variant_have_a_row_by_protocol_and_none_by_recipe():
 def test_two_networks_together_stand_beside_the_first_of_them():
     clips, labels = [f"100{actor}_{clip}" for actor in (1, 2) for clip in (0, 1)], np.array([0, 1, 0, 1])
     alone, both = (Predictions(clips, labels, np.array(guesses)) for guesses in ([0, 0, 0, 0], [0, 1, 0, 0]))
-    assert together_figures(alone, {"cnn1d": both, "cnn2d": alone}) == (
+    assert together_figures(alone, {"`cnn1d`": both, "both": alone}) == (
         "- with `cnn1d`: UAR 0.750, accuracy 0.750 (0.500 to 1.000), which is +0.250 (+0.000 to +0.500)\n"
-        "- with `cnn2d`: UAR 0.500, accuracy 0.500 (0.500 to 0.500), which is +0.000 (+0.000 to +0.000)\n"
+        "- with both: UAR 0.500, accuracy 0.500 (0.500 to 0.500), which is +0.000 (+0.000 to +0.000)\n"
     )
 
 
