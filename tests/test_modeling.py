@@ -269,3 +269,15 @@ def test_learns_to_tell_two_tones_apart():
         model(features, labels=labels).loss.backward()
         optimizer.step()
     assert (model.eval()(features).logits.argmax(1) == labels).all()
+
+
+@pytest.mark.parametrize(("config_class", "stride"), [(CNN1DConfig, 3), (CNN2DConfig, [3, 2])])
+def test_a_shortcut_skips_positions_without_a_strided_convolution(config_class, stride):
+    """Whose gradient oneDNN writes beyond its memory where channels are few: a training crashed now and then."""
+    model = build(config_class(n_features=20, channels=[4, 8], block="residual", pool_sizes=[1, stride]))
+    block, shape = model.blocks[1], (2, 4, 31, 20)[: 3 if config_class is CNN1DConfig else 4]
+    x, (conv, _) = torch.randn(shape), block.shortcut
+    assert set(conv.stride) == {1}
+    strided = (torch.conv1d if len(shape) == 3 else torch.conv2d)(x, conv.weight, stride=stride)
+    torch.testing.assert_close(conv(x[block.read]), strided)
+    assert block(x, torch.tensor([31, 31]))[0].shape == strided.shape

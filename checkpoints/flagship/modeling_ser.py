@@ -127,12 +127,14 @@ class ResidualBlock(nn.Module):
         self.gate = SqueezeExcitation(channels, config.squeeze_excitation) if config.squeeze_excitation else None
         self.shortcut = None
         if in_channels != channels or max(stride) > 1:
-            self.shortcut = nn.Sequential(conv(in_channels, channels, 1, stride=stride, bias=False), norm(channels))
+            self.shortcut = nn.Sequential(conv(in_channels, channels, 1, bias=False), norm(channels))
+        # Instead of a stride of its own: oneDNN then writes beyond its memory if channels are few (oneDNN#6035).
+        self.read = (..., *(slice(None, None, step) for step in stride))
         self.dropout = nn.Dropout(config.block_dropout)
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """`(batch, in_channels, frames[, bands])` to `(batch, channels, fewer frames[, fewer bands])`."""
-        shortcut = x if self.shortcut is None else self.shortcut(x)
+        shortcut = x if self.shortcut is None else self.shortcut(x[self.read])
         x = F.relu(self.norm1(self.conv1(x)))
         lengths = (lengths - 1) // self.time_stride + 1
         mask = frame_mask(x, lengths)
