@@ -129,7 +129,7 @@ class ResidualBlock(nn.Module):
         if in_channels != channels or max(stride) > 1:
             self.shortcut = nn.Sequential(conv(in_channels, channels, 1, bias=False), norm(channels))
         # Instead of a stride of its own: oneDNN then writes beyond its memory if channels are few (oneDNN#6035).
-        self.read = (..., *(slice(None, None, step) for step in stride))
+        self.read = tuple(slice(None, None, step) for step in (1, 1, *stride))
         self.dropout = nn.Dropout(config.block_dropout)
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
