@@ -52,13 +52,12 @@ BESIDE_BUNDLED = {
     "the run before `--refit`": ["flagship-distilled/tfds/seed-0"],
     "`labels-alone`": ["flagship-distilled/tfds/labels-alone-seed-0"],
 }
-PLAIN, HAND_MADE = "cnn2d/actor-5fold/fold-{}-seed-0", "cnn1d/actor-5fold/fold-{}-seed-0"
-OTHER = "flagship-distilled/actor-5fold/fold-{}-labels-alone-seed-0"
-AGAIN = OTHER.replace("-seed", "-refit-seed")
+PLAIN = "cnn2d/actor-5fold/fold-{}-seed-0"
+REFIT = "flagship-distilled/actor-5fold/fold-{}-labels-alone-refit-seed-0"
 TOGETHER = {  # with the plain one
-    "`flagship-distilled, labels-alone`": [OTHER],
-    "`flagship-distilled, labels-alone, refit`": [AGAIN],
-    "both that and `cnn1d`": [AGAIN, HAND_MADE],
+    "`flagship-distilled, labels-alone`": ["flagship-distilled/actor-5fold/fold-{}-labels-alone-seed-0"],
+    "`flagship-distilled, labels-alone, refit`": [REFIT],
+    "both that and `cnn1d`": [REFIT, "cnn1d/actor-5fold/fold-{}-seed-0"],
 }
 SIDE_BY_SIDE = ("zcr-energy-1d", "mel-2d")
 RESULTS = """# Results

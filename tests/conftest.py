@@ -33,7 +33,7 @@ assert type(classifier).__module__.startswith("transformers_modules")
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 RATE = 16000  # Hz
-PATIENCE = 300  # seconds to wait for an answer: a machine that does other things is slow
+PATIENCE = 60  # seconds to wait for an answer: a machine that does other things is slow
 EXAMPLES = ROOT / "ser/examples"  # spoken by a machine
 
 

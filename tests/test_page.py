@@ -10,6 +10,7 @@ import pytest
 import soundfile
 from axe_playwright_python.sync_playwright import Axe
 from conftest import EXAMPLES
+from conftest import PATIENCE
 from conftest import RATE
 from conftest import ROOT
 from gradio.route_utils import delete_files_created_by_app
@@ -20,7 +21,6 @@ import app
 from benchmarks.browser import chromium
 
 SHOTS = ROOT / "runs/page"
-PATIENCE = 60_000  # ms: a machine that does other things is slow
 FIRST = next(iter(app.MODELS))  # that the page asks unless told otherwise
 PLAIN, TALK = "Synthetic voice, plain", "Two synthetic voices, 20 seconds"
 INSIDE_GRADIO = {  # rules that Gradio's own components break, and where
@@ -28,7 +28,7 @@ INSIDE_GRADIO = {  # rules that Gradio's own components break, and where
     "scrollable-region-focusable": "#waveform",  # the player's waveform
     "image-redundant-alt": "Settings",  # in the footer
 }
-expect.set_options(timeout=PATIENCE)
+expect.set_options(timeout=1000 * PATIENCE)  # ms
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def visit(browser, url):
 
     def open_page(**options) -> Page:
         contexts.append(browser.new_context(permissions=["microphone"], **options))
-        contexts[-1].set_default_timeout(PATIENCE)
+        contexts[-1].set_default_timeout(1000 * PATIENCE)
         page = contexts[-1].new_page()
         page.goto(url)
         expect(page.locator("#words")).to_contain_text("Record, upload")
