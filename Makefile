@@ -5,6 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 TORCH_CPU ?= https://download.pytorch.org/whl/cpu/torch/
+TEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 CREMA_D ?= data/crema-d
 PEERS := .venv-peers/bin/python
 
@@ -12,7 +13,7 @@ demo: .venv/demo
 	$(BIN)/python app.py
 
 test: .venv/test
-	$(BIN)/python -m pytest
+	$(TEST)
 
 lint: .venv/lint
 	$(BIN)/ruff check .
@@ -20,7 +21,7 @@ lint: .venv/lint
 	$(BIN)/mypy
 
 coverage: .venv/test
-	$(BIN)/python -m pytest --cov --cov-report=term-missing
+	$(TEST) --cov --cov-report=term-missing
 
 lock: .venv/release
 	$(LOCK) -o requirements.lock requirements.txt

@@ -19,6 +19,7 @@ from ser.corpora.crema_d import load_crema_d
 from ser.corpora.crema_d import official_names
 from ser.corpora.crema_d import parse_name
 from ser.corpora.download import download_crema_d
+from ser.corpora.splits import split
 
 NAMES = ["1001_DFA_ANG_XX", "1001_IEO_SAD_LO", "1002_DFA_HAP_XX", "1010_DFA_NEU_XX"]
 
@@ -43,6 +44,11 @@ def test_the_whole_corpus_has_its_official_numbers(corpus):
         "sad": 1270,
     }
     assert sum(corpus["duration"]) / 3600 == pytest.approx(5.26, abs=0.01)
+
+
+def test_tfds_of_it_lacks_only_the_silent_clip(corpus):
+    parts = split(corpus, "tfds")
+    assert [len(parts[name]) for name in ("train", "dev", "test")] == [5143, 738, 1556]
 
 
 def test_the_tables_are_joined_to_the_clips(corpus):
@@ -151,7 +157,7 @@ def mirror(tmp_path):
     (folder / "processedResults/tabulatedVotes.csv").write_text('"","A","D","F","H","N","S","fileName"\n' + row)
     Server.asked.clear()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Server, directory=folder))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield folder, f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
 

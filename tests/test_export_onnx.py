@@ -13,6 +13,7 @@ import onnx
 import onnxruntime
 import pytest
 import soundfile
+import torch
 from conftest import RATE
 from conftest import ROOT
 from conftest import voice
@@ -48,6 +49,14 @@ def probabilities_of(model, extractor, waveform: np.ndarray) -> np.ndarray:
     return model(**inputs).logits.softmax(1)[0].detach().numpy()
 
 
+def small(**frames: int) -> tuple[CNN2DForAudioClassification, SERFeatureExtractor]:
+    """Untrained, and in doubt about any clip."""
+    torch.manual_seed(1)
+    model = CNN2DForAudioClassification(CNN2DConfig(n_features=20, channels=[4, 8])).eval()
+    statistics = {"mean": [-40.0] * 20, "std": [20.0] * 20}
+    return model, SERFeatureExtractor(n_mels=20, normalization="corpus", **statistics, **frames)
+
+
 @pytest.mark.parametrize("samples", [1, 700, RATE, 3 * RATE + 77])
 def test_any_length_gets_the_probabilities_of_the_model(exported, samples):
     waveform = np.resize(0.3 * voice(1.0), samples).astype(np.float32)
@@ -57,7 +66,7 @@ def test_any_length_gets_the_probabilities_of_the_model(exported, samples):
 
 
 def test_silence_around_the_voice_is_cut_off_where_the_model_does_so(tmp_path):
-    model, extractor = load_trained(str(CHECKPOINT))
+    model, extractor = small(n_fft=400, hop_length=160)
     waveform = np.pad(0.3 * voice(1.5), (RATE, 2 * RATE + 77)).astype(np.float32)
     answers = []
     for extractor.trim_db in (None, 35.0):
@@ -65,13 +74,12 @@ def test_silence_around_the_voice_is_cut_off_where_the_model_does_so(tmp_path):
         (got,) = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(None, {"waveform": waveform})
         np.testing.assert_allclose(got, probabilities_of(model, extractor, waveform), atol=1e-4)
         answers.append(got)
-    assert np.abs(answers[0] - answers[1]).max() > 1e-3
+    assert np.abs(answers[0] - answers[1]).max() > 1e-2
 
 
 @pytest.mark.parametrize("n_fft, hop_length", [(400, 160), (1000, 333)])
 def test_frames_of_other_sizes_are_cut_alike(tmp_path, n_fft, hop_length):
-    extractor = SERFeatureExtractor(n_fft=n_fft, hop_length=hop_length, n_mels=20)
-    model = CNN2DForAudioClassification(CNN2DConfig(n_features=20, channels=[4, 8])).eval()
+    model, extractor = small(n_fft=n_fft, hop_length=hop_length)
     onnx.save(export(model, extractor), tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     for samples in (n_fft // 3, RATE, RATE + 251):

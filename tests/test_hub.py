@@ -47,16 +47,18 @@ import numpy as np
 if sys.argv[1] == "with the package":
     import ser
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, pipeline
-options = {"revision": sys.argv[3]} if len(sys.argv) > 3 else {}
-if sys.argv[1] != "with the package":
-    options["trust_remote_code"] = True
-classifier = pipeline("audio-classification", model=sys.argv[2], **options)
 clips = [np.load(f"clip{number}.npy") for number in range(3)] + ["clip.flac"]
-print(json.dumps([[entry["score"] for entry in classifier(clip, function_to_apply="none")] for clip in clips]))
-model = AutoModelForAudioClassification.from_pretrained(sys.argv[2], **options)
-extractor = AutoFeatureExtractor.from_pretrained(sys.argv[2], **options)
-logits = model(**extractor(clips[0], sampling_rate=16000, return_tensors="pt")).logits.detach().numpy()
-print(json.dumps(sorted(logits[0].tolist(), reverse=True)))
+for name in sys.argv[2:]:
+    name, _, revision = name.partition("@")
+    options = {"revision": revision} if revision else {}
+    if sys.argv[1] != "with the package":
+        options["trust_remote_code"] = True
+    classifier = pipeline("audio-classification", model=name, **options)
+    scores = [[entry["score"] for entry in classifier(clip, function_to_apply="none")] for clip in clips]
+    model = AutoModelForAudioClassification.from_pretrained(name, **options)
+    extractor = AutoFeatureExtractor.from_pretrained(name, **options)
+    logits = model(**extractor(clips[0], sampling_rate=16000, return_tensors="pt")).logits.detach().numpy()
+    print(json.dumps([scores, sorted(logits[0].tolist(), reverse=True)]))
 remote = [name for name in sys.modules if name.startswith("transformers_modules")]
 assert bool(remote) == (sys.argv[1] != "with the package"), remote
 """
@@ -70,15 +72,17 @@ def hub():
 
 @pytest.fixture
 def here(hub, tmp_path, monkeypatch) -> Callable:
-    """Calls a command's `main` in this process, which takes the server for the Hub, and gives what it exits with."""
+    """Calls a command's `main` in this process, which takes the server for the Hub; gives what it exits with, or ""."""
     monkeypatch.chdir(tmp_path)
 
     def call(main: Callable, *arguments, token: str = TOKEN, endpoint: str = hub.url) -> str:
         take_for_the_hub(monkeypatch, endpoint, token)
         monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
+        try:
             main()
-        return str(stopped.value)
+        except SystemExit as stopped:
+            return str(stopped)
+        return ""
 
     return call
 
@@ -114,8 +118,9 @@ def train(corpus, *arguments, hub: Hub, **options) -> subprocess.CompletedProces
     return run(*command, cwd=corpus.parent, hub=hub, **options)
 
 
-def logits_of(who: str, model, *revision, cwd, hub: Hub) -> list:
-    done = run("-c", LOGITS, who, model, *revision, cwd=cwd, hub=hub, package=ROOT if "with the" in who else "")
+def logits_of(who: str, *models, cwd, hub: Hub) -> list:
+    """Of each model, after its revision where `@` names one: of the pipeline, and of the model on its extractor."""
+    done = run("-c", LOGITS, who, *models, cwd=cwd, hub=hub, package=ROOT if "with the" in who else "")
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
 
@@ -154,19 +159,21 @@ def test_a_stranger_gets_the_very_model_that_was_trained(hub, corpus, tmp_path, 
     assert repository.messages[-1] == "Upload model"
 
     write_inputs(tmp_path)
-    local = logits_of("with the package", folder, cwd=tmp_path, hub=hub)
-    assert len(local[0]) == 4 and local[0][0] == local[1]  # pipeline, and model on extractor
-    assert logits_of("a stranger", "user/tiny", cwd=tmp_path, hub=hub) == local
-    assert logits_of("with the package", "user/tiny", repository.head, cwd=tmp_path, hub=hub) == local
+    pinned = f"user/tiny@{repository.head}"
+    local, remote = logits_of("with the package", folder, pinned, cwd=tmp_path, hub=hub)
+    scores, logits = local
+    assert len(scores) == 4 and scores[0] == logits
+    first, unfinished = next((sha, files) for sha, files in repository.commits.items() if files)
+    stranger, stranger_first = logits_of("a stranger", "user/tiny", f"user/tiny@{first}", cwd=tmp_path, hub=hub)
+    assert stranger == remote == local
 
     if strategy == "end":
         assert repository.messages == ["Upload model"]
         return
-    first, unfinished = next((sha, files) for sha, files in repository.commits.items() if files)
     assert repository.messages[0] == "Training in progress, epoch 1"
     assert "**Training is not finished.**" in unfinished["README.md"].decode()
     assert set(unfinished) == {name for name in repository.files if not name.endswith((".png", "results.json"))}
-    assert len(logits_of("a stranger", "user/tiny", first, cwd=tmp_path, hub=hub)[0]) == 4
+    assert len(stranger_first[0]) == 4 and stranger_first != stranger
 
 
 @pytest.mark.parametrize(
@@ -246,15 +253,16 @@ def test_a_push_stopped_by_hand_goes_on_with_the_same_command(hub, here, corpus,
         if hub.objects:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(HfApi, "preupload_lfs_files", stop)
-    assert here(ser.hub.main, *command, "user/x") == (
-        "ser.hub: stopped; the same command goes on, and what arrived is not sent again"
-    )
+    with monkeypatch.context() as stopping:
+        stopping.setattr(HfApi, "preupload_lfs_files", stop)
+        assert here(ser.hub.main, *command, "user/x") == (
+            "ser.hub: stopped; the same command goes on, and what arrived is not sent again"
+        )
     sent = hub.requests["lfs_put"]
     assert sent >= 1
-    done = run("-m", "ser.hub", *command, "user/x", cwd=tmp_path, hub=hub)
-    assert done.returncode == 0, done.stderr
+    assert here(ser.hub.main, *command, "user/x") == ""
     assert hub.requests["lfs_put"] == sent
+    assert [len(repository.files) for repository in hub.repositories.values()] != [0]
 
 
 def test_a_full_disk_is_told_in_a_sentence(here, corpus, monkeypatch):
@@ -355,10 +363,9 @@ print(json.dumps([len(local), row["clip"], len(load_audio(row["audio"], sampling
 """
 
 
-def test_a_corpus_comes_back_from_the_hub_as_it_was(hub, corpus, tmp_path):
+def test_a_corpus_comes_back_from_the_hub_as_it_was(hub, here, corpus, tmp_path):
     soundfile.write(corpus / "1002_TIE_SAD_XX.wav", np.zeros(RATE), RATE)  # silent: published, and left out on reading
-    done = run("-m", "ser.hub", "dataset", corpus, "user/crema-d", "--corpus", "crema-d", cwd=tmp_path, hub=hub)
-    assert done.returncode == 0, done.stderr
+    assert here(ser.hub.main, "dataset", corpus, "user/crema-d", "--corpus", "crema-d") == ""
     card = hub.repositories["datasets", "user/crema-d"].files["README.md"].decode()
     assert "license: odbl" in card and "25 clips of the acted English speech of CREMA-D by 4 speakers" in card
     assert "dataset_info" in card
@@ -411,10 +418,9 @@ assert not [name for name in sys.modules if name.startswith("transformers_module
 """
 
 
-def test_the_space_holds_all_that_the_page_needs(hub, tmp_path):
-    assert run("-m", "ser.hub", "model", ROOT / "checkpoints/cnn1d", "user/small", cwd=tmp_path, hub=hub).stdout
-    done = run("-m", "ser.hub", "space", "user/page", "--model", "user/small", cwd=tmp_path, hub=hub)
-    assert done.returncode == 0, done.stderr
+def test_the_space_holds_all_that_the_page_needs(hub, here, tmp_path):
+    assert here(ser.hub.main, "model", ROOT / "checkpoints/cnn1d", "user/small") == ""
+    assert here(ser.hub.main, "space", "user/page", "--model", "user/small") == ""
     space = hub.repositories["spaces", "user/page"]
     assert space.options["sdk"] == "gradio" and space.variables == {"SER_MODELS": "user/small"}
     card = SpaceCard(space.files["README.md"].decode()).data
