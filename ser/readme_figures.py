@@ -63,7 +63,9 @@ def sentences_figures(results: list[dict]) -> str:
         if system.protocol != SENTENCES:
             continue
         lines.append(_in_words(system.name, summarize(runs)))
-        heard = [run for run in results if system_of(run) == system._replace(protocol=UNSEEN)]
+        seeds = {run["seed"] for run in runs}
+        unseen = system._replace(protocol=UNSEEN)
+        heard = [run for run in results if system_of(run) == unseen and run["seed"] in seeds]
         if sum(run["test_clips"] for run in heard) == sum(run["test_clips"] for run in runs):  # the very same clips
             lines.append(f"  (the same clips, their sentences heard in training: {summarize(heard)['accuracy']:.3f})")
     return "\n".join([*lines, ""])

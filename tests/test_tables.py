@@ -198,7 +198,8 @@ def test_unseen_sentences_stand_beside_the_same_clips_with_their_sentences_heard
     runs = changed(variant="votes")
     clips = [645, 456, RESULTS["test_clips"] - 645 - 456]
     folds = [runs | {"protocol": "new-sentences", "fold": n, "test_clips": clips[n - 1]} for n in (1, 2, 3)]
-    heard = [runs | {"accuracy": 0.75}, changed(accuracy=0.9), runs | {"protocol": "random"}]
+    another_seed = runs | {"accuracy": 0.8, "seed": runs["seed"] + 1}
+    heard = [runs | {"accuracy": 0.75}, changed(accuracy=0.9), runs | {"protocol": "random"}, another_seed]
     assert "heard" not in sentences_figures([*folds[:2], *heard])  # other clips, as a fold is missing
     line, beside = sentences_figures([*folds, *heard]).splitlines()
     assert line.startswith("- `cnn2d, votes`: UAR 0.") and line.endswith("; 1 seed, 3 folds")
