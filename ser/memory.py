@@ -1,7 +1,9 @@
 """Memory of this process: freed for the next batch rather than the kernel, and how much was needed at most."""
 
 import ctypes
+import re
 import sys
+from pathlib import Path
 
 # Of malloc.h: how much free memory to hand back, and from which size on to ask the kernel for each block by itself.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -34,13 +36,16 @@ def hand_back_freed_memory() -> bool:
 
 
 def peak_memory() -> float | None:
-    """Largest resident size of this process so far in GiB, where the system tells."""
+    """Largest resident size of this program so far in GiB, where the system tells."""
     try:
         import resource
     except ImportError:  # Windows
         return None
-    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(kibibytes / (2**30 if sys.platform == "darwin" else 2**20), 2)
+    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**10 if sys.platform == "darwin" else 1)
+    if sys.platform.startswith("linux"):  # there, the above is at least the size of the program that started this one
+        own = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+        kibibytes = int(own[1]) if own else kibibytes
+    return round(kibibytes / 2**20, 2)
 
 
 __all__ = ["hand_back_freed_memory", "keep_freed_memory", "peak_memory"]

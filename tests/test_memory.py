@@ -1,5 +1,6 @@
 import sys
 
+import numpy as np
 import pytest
 from conftest import ROOT
 from conftest import run_python
@@ -55,5 +56,7 @@ def test_what_is_kept_can_be_handed_back(tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell")
 def test_peak_memory_counts_what_was_allocated(tmp_path):
+    large = np.ones(2**27)  # 1 GiB in the process that starts another one, which is smaller
     before, after = run_python(PEAK, cwd=tmp_path, path=ROOT)[0]
+    assert before < 1 and large.all()
     assert before + 0.2 < after < before + 8
