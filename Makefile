@@ -2,8 +2,6 @@
 # make bench: about three quarters of an hour, on a machine that does nothing else; make lock: the hash-locked requirements;
 # make audit: known vulnerabilities in them. Each sets up .venv by itself.
 PYTHON ?= python3
-# Compiling all packages takes two minutes on a slow CPU; Python compiles what it imports by itself.
-export PIP_NO_COMPILE = 1
 BIN := .venv/bin
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 TORCH_CPU ?= https://download.pytorch.org/whl/cpu/torch/

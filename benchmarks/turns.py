@@ -6,6 +6,7 @@ sides run in an environment of their own.
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -23,9 +24,8 @@ def hand_over(**report) -> None:
 
 
 def peak_mib() -> int:
-    """Largest resident size of this program so far, on Linux; getrusage gives at least that of its starter."""
-    status = Path("/proc/self/status").read_text()
-    return round(int(status.split("VmHWM:")[1].split()[0]) / 2**10)
+    """Largest resident size of this process so far."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
 
 
 class Side:

@@ -47,8 +47,7 @@ def test_the_whole_corpus_has_its_official_numbers(corpus):
 
 
 def test_tfds_of_it_lacks_only_the_silent_clip(corpus):
-    parts = split(corpus, "tfds")
-    assert [len(parts[name]) for name in ("train", "dev", "test")] == [5143, 738, 1556]
+    assert split(corpus, "tfds").num_rows == {"train": 5143, "dev": 738, "test": 1556}
 
 
 def test_the_tables_are_joined_to_the_clips(corpus):
@@ -157,7 +156,7 @@ def mirror(tmp_path):
     (folder / "processedResults/tabulatedVotes.csv").write_text('"","A","D","F","H","N","S","fileName"\n' + row)
     Server.asked.clear()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Server, directory=folder))
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield folder, f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
 

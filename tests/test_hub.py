@@ -262,7 +262,8 @@ def test_a_push_stopped_by_hand_goes_on_with_the_same_command(hub, here, corpus,
     assert sent >= 1
     assert here(ser.hub.main, *command, "user/x") == ""
     assert hub.requests["lfs_put"] == sent
-    assert [len(repository.files) for repository in hub.repositories.values()] != [0]
+    (repository,) = hub.repositories.values()
+    assert repository.files
 
 
 def test_a_full_disk_is_told_in_a_sentence(here, corpus, monkeypatch):

@@ -98,7 +98,7 @@ def test_an_address_is_fetched_and_heard(model_folder, tmp_path):
     handler = functools.partial(SimpleHTTPRequestHandler, directory=tmp_path)
     classifier = pipeline("audio-classification", model=str(model_folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
         assert classifier(f"{address}/clip.wav") == classifier(str(tmp_path / "clip.wav"))
         with pytest.raises(OSError, match="404"):
