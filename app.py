@@ -369,7 +369,8 @@ with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 1800)) as demo
                 live = gr.Audio(sources=["microphone"], streaming=True, type="numpy", label="Talk")
                 gr.Markdown(
                     f"What it hears in the last {timeline.WINDOW:g} s, twice a second, for {LIVE_SECONDS / 60:g} "
-                    f"minutes. Of {LIVE_AT_ONCE} places one must be free: if no answer comes, wait a moment."
+                    f"minutes. Of {LIVE_AT_ONCE} places one must be free: if no answer comes, wait a moment, "
+                    "then press Stop and Record again."
                 )
             with gr.Column():
                 kept = gr.State(None)
