@@ -15,6 +15,7 @@ import soundfile
 import soxr
 
 from ser.audio_ser import check_samples
+from ser.audio_ser import mix_down
 from ser.audio_ser import open_sound
 from ser.pipeline_ser import SERPipeline
 from ser.speech import has_speech
@@ -45,7 +46,7 @@ def read_blocks(
             # Not file.blocks(): where a file is cut short, it yields what happened to lie in memory.
             while len(block := file.read(min(size, remaining), dtype="float32", always_2d=True)):
                 remaining -= len(block)
-                mono = np.ascontiguousarray(block.mean(axis=1, dtype=np.float32))
+                mono = mix_down(block)
                 check_samples(mono, file.samplerate)
                 yield stream.resample_chunk(mono)
             yield stream.resample_chunk(np.zeros(0, np.float32), last=True)

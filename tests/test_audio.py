@@ -50,6 +50,14 @@ def test_stereo_is_mixed_down_whichever_axis_the_channels_are_on():
     np.testing.assert_allclose(load_audio(file, sampling_rate=RATE), (left + right) / 2, atol=1e-4)
 
 
+@pytest.mark.parametrize("gain", [0.9, 1.0])
+def test_a_voice_in_opposite_phase_on_two_channels_is_heard(gain):
+    """As of a balanced microphone at a stereo input."""
+    stereo = np.stack([gain * voice(), -voice()], axis=1)
+    for source in (stereo, stereo.T, encode(stereo, RATE, "wav")):
+        np.testing.assert_allclose(load_audio(source, sampling_rate=RATE), gain * voice(), atol=1e-4)
+
+
 def test_a_file_of_more_channels_than_samples_is_mixed_over_its_channels():
     file = io.BytesIO()
     soundfile.write(file, np.tile(voice(0.01)[:, None], (1, 500)), RATE, format="WAV")

@@ -79,6 +79,12 @@ def test_each_window_gets_what_the_pipeline_says_of_it_alone(recording, classifi
     assert silent == [9.0, 10.5]  # the windows that lie in the pause altogether
 
 
+def test_a_recording_in_opposite_phase_on_two_channels_is_heard(tmp_path):
+    soundfile.write(tmp_path / "balanced.wav", np.stack([speech(4.0), -speech(4.0)], axis=1), RATE)
+    blocks = timeline.read_blocks(tmp_path / "balanced.wav", RATE)
+    np.testing.assert_allclose(np.concatenate(list(blocks)), speech(4.0), atol=1e-4)
+
+
 def test_a_quiet_speaker_beside_a_loud_one_is_heard(tmp_path, classifier):
     loud, quiet = speech(6.0), 0.02 * speech(9.0)
     soundfile.write(tmp_path / "two.wav", np.concatenate([loud, quiet]), RATE, subtype="FLOAT")

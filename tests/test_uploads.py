@@ -149,6 +149,12 @@ def convert(ffmpeg, waveform: np.ndarray, path, *options: str) -> None:
     subprocess.run(command, check=True)
 
 
+def test_a_film_in_opposite_phase_on_two_channels_is_heard(ffmpeg, tmp_path):
+    convert(ffmpeg, np.stack([speech(2.0), -speech(2.0)], axis=1), tmp_path / "camera.mp4", "-c:a", "aac")
+    heard = ser.load_audio(tmp_path / "camera.mp4", sampling_rate=RATE)
+    assert heard.std() > 0.5 * speech(2.0).std()
+
+
 RECORDED = {"phone.m4a": ["-c:a", "aac"], "film.mp4": ["-c:a", "aac"], "browser.webm": ["-c:a", "libopus"]}
 
 
@@ -183,7 +189,7 @@ def test_no_more_of_a_film_is_written_than_asked_for_and_at_its_own_rate(ffmpeg,
     convert(ffmpeg, speech(3.0), tmp_path / "phone.m4a", "-ac", "2", "-c:a", "aac")
     to_wav(tmp_path / "phone.m4a", tmp_path / "sound.wav", longest=1.0)
     written = soundfile.info(tmp_path / "sound.wav")
-    assert (written.frames, written.samplerate, written.channels) == (RATE, RATE, 1)
+    assert (written.frames, written.samplerate, written.channels) == (RATE, RATE, 2)
 
 
 @pytest.mark.parametrize("name", RECORDED)

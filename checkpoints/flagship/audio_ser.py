@@ -29,6 +29,7 @@ except ImportError:
 LOUDEST = 100  # times full scale
 LOWEST_RATE = 1000  # Hz
 LONGEST = 3 * 3600.0  # seconds that ffmpeg writes
+CANCELLED = 0.01  # share of the channels' energy; less in their mean, and they are in opposite phase
 MOST_VALUES = 2**29  # samples of all channels: three hours in mono at 48 kHz, 2 GiB
 ACCEPTED = (
     "a path, the bytes of an audio file, an open binary file, a 1-D or 2-D array with its sampling_rate, "
@@ -49,7 +50,7 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
         source_rate: Rate in Hz of an array, `sampling_rate` if not given; files know their own.
 
     Returns:
-        Float32 waveform of shape `(samples,)`, mean of the channels, at `sampling_rate`.
+        Float32 waveform of shape `(samples,)`, the channels as `mix_down` joins them, at `sampling_rate`.
 
     Raises:
         ValueError: The source is empty, not decodable, none of the accepted kinds, or `check_samples` refuses it.
@@ -69,7 +70,7 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
         waveform, rate = _decode(source)
     else:
         raise ValueError(f"expected {ACCEPTED}; got {type(source).__name__}")
-    waveform = _mix_down(waveform)
+    waveform = _to_mono(waveform)
     check_samples(waveform, rate)
     return _resample(waveform, rate, sampling_rate)
 
@@ -153,7 +154,7 @@ def _read(source: Path | io.IOBase) -> tuple[np.ndarray, int]:
     with open_sound(source) as sound:
         if sound.frames * sound.channels > MOST_VALUES:
             raise ValueError(f"it claims {sound.frames:,} samples in {sound.channels} channels, too many for one clip")
-        return sound.read(dtype="float32", always_2d=True).mean(axis=1), sound.samplerate
+        return mix_down(sound.read(dtype="float32", always_2d=True)), sound.samplerate
 
 
 def container_of(source: str | Path | io.IOBase) -> str | None:
@@ -170,7 +171,7 @@ def container_of(source: str | Path | io.IOBase) -> str | None:
 
 
 def to_wav(path: str | Path, wav: str | Path, *, longest: float | None = None) -> None:
-    """Write the first sound track of an M4A, MP4 or WebM file as 16-bit mono WAV at its own rate, with ffmpeg.
+    """Write the first sound track of an M4A, MP4 or WebM file as 16-bit WAV at its own rate, with ffmpeg.
 
     Args:
         path: The file.
@@ -187,7 +188,7 @@ def to_wav(path: str | Path, wav: str | Path, *, longest: float | None = None) -
         raise ValueError("expected an M4A, MP4 or WebM file; got another kind; pass it to load_audio as it is")
     # The container is named and only this file may be opened: no playlist can lead ffmpeg to another file or address.
     command = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-f", container]
-    command += ["-i", f"file:{os.fspath(path)}", "-map", "0:a:0", "-ac", "1", "-c:a", "pcm_s16le"]
+    command += ["-i", f"file:{os.fspath(path)}", "-map", "0:a:0", "-c:a", "pcm_s16le"]
     command += [] if longest is None else ["-t", str(longest)]
     try:
         subprocess.run([*command, "-f", "wav", "-y", f"file:{os.fspath(wav)}"], check=True, capture_output=True)
@@ -208,7 +209,7 @@ def _decode_with_ffmpeg(source: Path | io.IOBase) -> tuple[np.ndarray, int]:
     return waveform, rate
 
 
-def _mix_down(waveform: np.ndarray) -> np.ndarray:
+def _to_mono(waveform: np.ndarray) -> np.ndarray:
     if waveform.ndim not in (1, 2):
         raise ValueError(f"expected a waveform of one or two dimensions; got shape {waveform.shape}")
     if waveform.size == 0:
@@ -221,9 +222,26 @@ def _mix_down(waveform: np.ndarray) -> np.ndarray:
         waveform = waveform.reshape(-1)
     if waveform.ndim == 2:
         # Channels are always the short side: nobody has more channels than samples.
-        waveform = waveform.mean(axis=int(np.argmin(waveform.shape)), dtype=np.float32)
-    waveform = np.ascontiguousarray(waveform, dtype=np.float32)
-    return waveform
+        waveform = mix_down(waveform if waveform.shape[1] < waveform.shape[0] else waveform.T)
+    return np.ascontiguousarray(waveform, dtype=np.float32)
+
+
+def mix_down(channels: np.ndarray) -> np.ndarray:
+    """The mean of the channels; where they cancel out, as of a balanced microphone at a stereo input, one of them.
+
+    Args:
+        channels: Shape `(samples, channels)`.
+
+    Returns:
+        Float32, shape `(samples,)`.
+    """
+    mean = channels.mean(axis=1, dtype=np.float32)
+    energy = np.einsum("sc,sc->c", channels, channels, dtype=np.float64)
+    cancelled = np.einsum("s,s->", mean, mean, dtype=np.float64) < CANCELLED * energy.mean()
+    if not cancelled:
+        return mean
+    first = int(np.argmax(energy > energy.mean() / 2))  # of several blocks the same one, where they are about as loud
+    return np.ascontiguousarray(channels[:, first], dtype=np.float32)
 
 
 def check_samples(waveform: np.ndarray, sampling_rate: int) -> None:
@@ -251,4 +269,4 @@ def _resample(waveform: np.ndarray, source_rate: int, sampling_rate: int) -> np.
     return resampled
 
 
-__all__ = ["check_samples", "container_of", "load_audio", "open_sound", "to_numpy", "to_wav"]
+__all__ = ["check_samples", "container_of", "load_audio", "mix_down", "open_sound", "to_numpy", "to_wav"]
