@@ -36,7 +36,7 @@ def predict_logits(model: PreTrainedModel, part: ClipDataset, *, batch_size: int
 
 def score(labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     """Accuracy, UAR, macro and weighted F1 of class indices of shape `(clips,)`."""
-    return SpeechEmotionMetric().compute(predictions=predicted, references=labels)
+    return SpeechEmotionMetric(keep_in_memory=True).compute(predictions=predicted, references=labels)
 
 
 def bootstrap_interval(

@@ -64,6 +64,12 @@ def test_a_label_that_no_clip_has_is_no_recall_and_no_warning(recwarn):
     assert not recwarn.list
 
 
+def test_no_file_is_left_that_trainings_beside_each_other_would_lock(monkeypatch, tmp_path):
+    monkeypatch.setattr(evaluate.config, "HF_METRICS_CACHE", tmp_path)
+    assert score(np.array([0, 1]), np.array([0, 1]))["uar"] == 1.0
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 def test_the_metric_loads_as_a_local_evaluate_module():
     module = evaluate.load(str(Path(__file__).parent.parent / "ser/metrics.py"))
     assert module.compute(predictions=[0, 1, 1], references=[0, 0, 1])["uar"] == 0.75
