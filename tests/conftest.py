@@ -23,12 +23,12 @@ import numpy as np
 from transformers import pipeline
 assert importlib.util.find_spec("ser") is None and shutil.which("ffmpeg") is None
 assert importlib.util.find_spec("torchaudio") is None
-classifier = pipeline("audio-classification", model=sys.argv[1], trust_remote_code=True)
-path = sys.argv[2]
-array = np.load(sys.argv[3])
+path, array = sys.argv[1], np.load(sys.argv[2])
 inputs = [path, open(path, "rb").read(), array, {"array": array, "sampling_rate": 16000}]
-print(json.dumps([classifier(clip) for clip in inputs]))
-assert type(classifier).__module__.startswith("transformers_modules")
+for model in sys.argv[3:]:
+    classifier = pipeline("audio-classification", model=model, trust_remote_code=True)
+    print(json.dumps([classifier(clip) for clip in inputs]))
+    assert type(classifier).__module__.startswith("transformers_modules")
 """
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"

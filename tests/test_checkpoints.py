@@ -109,12 +109,11 @@ def test_a_checkpoint_says_of_an_example_what_it_always_said(folder):
     assert scores == pytest.approx(dict(zip(labels, ANSWERS[folder.name], strict=True)), abs=2e-4)
 
 
-@pytest.mark.parametrize("folder", CHECKPOINTS, ids=lambda folder: folder.name)
-def test_a_stranger_gets_the_same_answer(folder, clip_path, tmp_path):
+def test_a_stranger_gets_the_same_answer(clip_path, tmp_path):
     np.save(tmp_path / "clip.npy", load_audio(clip_path, sampling_rate=16000))
-    (answers,) = run_python(WITHOUT_THE_PACKAGE, folder, clip_path, tmp_path / "clip.npy", cwd=tmp_path)
-    expected = pipeline("audio-classification", model=str(folder))(str(clip_path))
-    assert answers == [expected] * 4
+    answers = run_python(WITHOUT_THE_PACKAGE, clip_path, tmp_path / "clip.npy", *CHECKPOINTS, cwd=tmp_path)
+    expected = [pipeline("audio-classification", model=str(folder))(str(clip_path)) for folder in CHECKPOINTS]
+    assert answers == [[answer] * 4 for answer in expected]
 
 
 def test_every_generated_text_is_up_to_date():

@@ -59,7 +59,7 @@ def test_a_stranger_needs_neither_package_nor_ffmpeg(model_folder, tmp_path):
     mono = ser.load_audio(tmp_path / "clip.flac", sampling_rate=RATE)
     np.save(tmp_path / "clip.npy", mono)
     (answers,) = run_python(
-        WITHOUT_THE_PACKAGE, model_folder, tmp_path / "clip.flac", tmp_path / "clip.npy", cwd=tmp_path
+        WITHOUT_THE_PACKAGE, tmp_path / "clip.flac", tmp_path / "clip.npy", model_folder, cwd=tmp_path
     )
     local = pipeline("audio-classification", model=str(model_folder))(mono)
     assert set(scores(local)) == set(LABELS)
