@@ -27,7 +27,7 @@ from ser import timeline
 from ser import words
 from ser.activation import class_activation
 from ser.files import read_json
-from ser.model_card import mean_when_changed
+from ser.model_card import means_when_changed
 from ser.model_card import measured
 from ser.plots import plot_clip
 from ser.plots import plot_confusion
@@ -78,22 +78,27 @@ def find_models() -> dict[str, Path]:
         sys.exit(
             "app.py: there is no model in checkpoints: fetch the whole project, or name some of the Hub in SER_MODELS"
         )
-    return dict(sorted(folders.items(), key=lambda item: _place(item[1])))
+    return best_first(folders)
 
 
 def fetch_model(name: str) -> Path:
     """The folder of a model on the Hub, which is fetched if it is not here yet."""
     try:
-        return Path(snapshot_download(name))
+        folder = Path(snapshot_download(name))
     except (ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         sys.exit(f"app.py: SER_MODELS names {name!r}, which cannot be fetched: {reason}")
+    if not (folder / REPORT).is_file():
+        sys.exit(f"app.py: SER_MODELS names {name!r}, which has no {REPORT}: name models that train.py pushed")
+    return folder
 
 
-def _place(folder: Path) -> tuple[bool, float]:
-    """By the mean accuracy on clips that `ser.robustness` changed; where it was not asked, behind, by clean ones."""
-    changed = mean_when_changed(measured(folder, "conditions"))
-    return changed is None, -(read_json(folder / REPORT)["accuracy"] if changed is None else changed)
+def best_first(folders: dict[str, Path]) -> dict[str, Path]:
+    """By the mean accuracy on clips that `ser.robustness` changed; where it was not done, behind, by clean ones."""
+    changed = means_when_changed({name: measured(folder, "conditions") for name, folder in folders.items()})
+    clean = {name: read_json(folder / REPORT)["accuracy"] for name, folder in folders.items()}
+    places = {name: (mean is None, -(clean[name] if mean is None else mean)) for name, mean in changed.items()}
+    return {name: folders[name] for name in sorted(folders, key=places.__getitem__)}
 
 
 FOLDERS = find_models()

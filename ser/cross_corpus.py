@@ -126,7 +126,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dataset_dir", help="instead: your own clips")
     parser.add_argument("--cache_dir", help="where tables and features are cached")
     options = parser.parse_args(arguments)
-    if bool(options.corpus and options.data_dir) == bool(options.dataset_dir):
+    given = [bool(value) for value in (options.corpus, options.data_dir, options.dataset_dir)]
+    if given not in ([True, True, False], [False, False, True]):
         parser.error("expected --corpus with --data_dir, or --dataset_dir")
     folder = Path(options.model)
     with one_sentence("ser.cross_corpus", stopped="nothing was written"):

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from huggingface_hub import EvalResult
@@ -111,10 +112,21 @@ def measured(folder: Path, what: str) -> dict[str, dict]:
     return read_json(path)[what] if path.is_file() else {}
 
 
-def mean_when_changed(conditions: dict[str, dict]) -> float | None:
-    """Mean accuracy over the conditions in which clips are changed; None where none was measured."""
-    accuracies = [figures["accuracy"] for name, figures in conditions.items() if name != CLEAN]
-    return sum(accuracies) / len(accuracies) if accuracies else None
+def means_when_changed(models: dict[Any, dict[str, dict]]) -> dict[Any, float | None]:
+    """Mean accuracy of each model over the conditions in which clips are changed.
+
+    Args:
+        models: What `ser.robustness` measured, by name of the model and of the condition.
+
+    Returns:
+        None for a model of which not all was measured that was of another: the mean of some does not compare.
+    """
+    changed = {name for conditions in models.values() for name in conditions} - {CLEAN}
+    means: dict[Any, float | None] = dict.fromkeys(models)
+    for model, conditions in models.items():
+        if changed and changed <= conditions.keys():
+            means[model] = fmean(conditions[name]["accuracy"] for name in changed)
+    return means
 
 
 def record(folder: Path, what: str, figures: dict[str, dict]) -> Path:
@@ -213,7 +225,7 @@ __all__ = [
     "Corpus",
     "card_of",
     "in_markdown",
-    "mean_when_changed",
+    "means_when_changed",
     "measured",
     "record",
     "render_card",

@@ -48,8 +48,8 @@ def open_parts(output: Path, job: dict) -> Path:
         parts.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.read_text(encoding="utf-8") != text:
             raise ValueError(
-                f"{str(parts)!r} holds unfinished predictions of another command (see job.json in it); "
-                "run that one again to finish them, or remove the folder"
+                f"{str(parts)!r} holds unfinished predictions of another command, of other clips or of other weights "
+                "(see job.json in it): finish them with what is named there, or remove the folder"
             )
         write_text(path, text)
     except OSError as error:

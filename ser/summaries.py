@@ -123,6 +123,7 @@ def _pooled(folds: list[dict]) -> dict:
     """Figures of several test parts put together, with the bootstrap over their actors, or over folds of one each."""
     matrices = np.array([run["confusion_matrix"] for run in folds])  # (folds, labels, labels)
     names, matrix = folds[0]["labels"], matrices.sum(0)
+    there = matrix.sum(1) > 0
     if all("predictions" in run for run in folds):
         clips, label, heard_as = map(np.concatenate, zip(*(run["predictions"] for run in folds), strict=True))
         group = actors_of(clips)
@@ -131,7 +132,7 @@ def _pooled(folds: list[dict]) -> dict:
         group, label, heard_as = (np.repeat(index, matrices.ravel()) for index in indices)
     return {
         "accuracy": np.trace(matrix) / matrix.sum(),
-        "uar": np.mean(np.diag(matrix) / matrix.sum(1)),
+        "uar": np.mean(np.diag(matrix)[there] / matrix.sum(1)[there]),
         "macro_f1": f1_score(label, heard_as, average="macro"),
         "interval_95": bootstrap_interval(label, heard_as, group, num_labels=len(names)),
         "most_confused": most_confused(matrix, names),

@@ -10,7 +10,7 @@ from ser.corpora.crema_d import CremaD
 from ser.corpora.splits import PROTOCOLS
 from ser.evaluation import mean_interval
 from ser.model_card import CLEAN
-from ser.model_card import mean_when_changed
+from ser.model_card import means_when_changed
 from ser.recipes import Recipe
 from ser.recipes import load_recipe
 from ser.summaries import LEAKY
@@ -153,7 +153,7 @@ def bundled_table(
         conditions: What `ser.robustness` measured, by name of the model and of the condition.
         corpora: What `ser.cross_corpus` measured, by name of the model and of the corpus.
     """
-    changed = {name: mean_when_changed(conditions.get(name, {})) for name in reports}
+    changed = means_when_changed({name: conditions.get(name, {}) for name in reports})
     elsewhere = list(dict.fromkeys(corpus for figures in corpora.values() for corpus in figures))
     rows = [
         [
@@ -236,12 +236,13 @@ def variant_table(results: list[dict]) -> str:
             groups[run["recipe"], run.get("variant")].append(run)
     shown = [key for key in groups if key[1] or any(recipe == key[0] and variant for recipe, variant in groups)]
     shown.sort(key=lambda key: (key[0], key[1] or ""))
-    changed = {what: _measured_of_all(groups, shown, what) for what in ("conditions_on_dev", "conditions")}
+    measured = [_measured_of_all(groups, shown, what) for what in ("conditions_on_dev", "conditions")]
+    changed = [means_when_changed(conditions) for conditions in measured]
     rows = [
         _variant_row(
             groups[key],
             groups.get((key[0], None), []),
-            [conditions[key] for conditions in changed.values()],
+            [means[key] for means in changed],
             _measured(groups[key], "corpora"),
         )
         for key in shown
@@ -262,7 +263,7 @@ def _measured_of_all(groups: dict, keys: list, what: str) -> dict:
     return {key: {name: each[name] for name in each if name in shared} for key, each in figures.items()}
 
 
-def _variant_row(runs: list[dict], base: list[dict], conditions: list[dict], corpora: dict) -> list[str]:
+def _variant_row(runs: list[dict], base: list[dict], means: list[float | None], corpora: dict) -> list[str]:
     recipe, variant = runs[0]["recipe"], runs[0].get("variant")
     uar, of_base = (np.mean([run["parts"]["dev"]["uar"] for run in each]) for each in (runs, base or runs))
     return [
@@ -270,7 +271,7 @@ def _variant_row(runs: list[dict], base: list[dict], conditions: list[dict], cor
         f"`{variant}`" if variant else "as it is",
         f"{len(runs)}",
         f"{uar:.3f}" + (f" ({uar - of_base:+.3f})" if variant and base else ""),
-        *("" if (mean := mean_when_changed(each)) is None else f"{mean:.3f}" for each in conditions),
+        *("" if mean is None else f"{mean:.3f}" for mean in means),
         ", ".join(f"{name} {with_interval(figures)}" for name, figures in corpora.items()),
         f"{runs[0]['parameters']:,}",
         f"{np.mean([run['wall_time_seconds'] for run in runs]) / 60:.0f} min",
@@ -311,14 +312,16 @@ def robustness_table(models: dict[str, dict[str, dict]], conditions: Sequence[st
         models: What `ser.robustness` measured, by name of the model and of the condition.
         conditions: Those to show; None for all.
     """
+    measured = dict.fromkeys(name for figures in models.values() for name in figures)
     rows = [
-        [name, *("{accuracy:.3f} ({change:+.3f})".format(**figures[name]) for figures in models.values())]
-        for name in conditions or next(iter(models.values()), {})
+        [name, *(_with_change(figures[name]) if name in figures else "" for figures in models.values())]
+        for name in conditions or measured
+        if name in measured
     ]
-    means = [mean_when_changed(figures) for figures in models.values()]
-    if rows and None not in means:
-        changed = len(next(iter(models.values())).keys() - {CLEAN})
-        rows.append([f"mean of all {changed} changes", *(f"{mean:.3f}" for mean in means)])
+    means = means_when_changed(models).values()
+    if any(mean is not None for mean in means):
+        changed = len(measured.keys() - {CLEAN})
+        rows.append([f"mean of all {changed} changes", *("" if mean is None else f"{mean:.3f}" for mean in means)])
     return _markdown(("condition", *(f"`{name}`" for name in models)), rows)
 
 
@@ -360,6 +363,10 @@ def figure(summary: dict | None, *, bold: bool = False) -> str:
 
 def _rests_on(summary: dict) -> str:
     return "; ".join(filter(None, [summary["runs"], summary["reduced"], summary["changed"]]))
+
+
+def _with_change(figures: dict) -> str:
+    return "{accuracy:.3f} ({change:+.3f})".format(**figures)
 
 
 def with_interval(figures: dict) -> str:

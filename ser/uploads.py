@@ -1,5 +1,6 @@
 """Recordings as strangers hand them in: what cannot be heard is refused in one sentence, before it is decoded."""
 
+import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,7 +54,8 @@ def check_size(info: soundfile._SoundFileInfo) -> None:
     if info.samplerate > HIGHEST_RATE:
         raise ValueError(f"it claims {info.samplerate:,} samples a second, as no recording has")
     if info.duration < SHORTEST:
-        raise ValueError(f"The clip lasts {info.duration:.2f} s, which is too short: speak for at least {SHORTEST} s.")
+        seconds = math.floor(100 * info.duration) / 100
+        raise ValueError(f"The clip lasts {seconds:.2f} s, which is too short: speak for at least {SHORTEST} s.")
     if info.duration > LONGEST:
         raise ValueError(f"The recording lasts more than {LONGEST / 60:.0f} minutes: choose a shorter one.")
     if info.frames * info.channels > MOST_VALUES:

@@ -20,6 +20,7 @@ def describe_model(name: str, results: dict) -> str:
     if results["protocol"] == "leaky":
         return f"The figures of **{name}** are invalid: its training part and its test part overlap."
     unseen = results["test_actors"] and not results["protocol"].startswith("random")
+    unseen = unseen and results.get("heard_before", []) is not None  # as of a model that went on from an unknown one
     who = f" of {results['test_actors']} actors it never heard" if unseen else ""
     text = (
         f"**{name}** names the intended emotion in {results['accuracy']:.0%} of {results['test_clips']:,} test clips"
@@ -83,8 +84,8 @@ def describe_confusion(results: dict) -> str:
 def describe_listeners(results: dict) -> str:
     """What people mistake for what on the same clips, of a report that holds their votes."""
     votes = results["human_confusion_matrix"]
-    shares = np.array(votes) / np.sum(votes, axis=1, keepdims=True)
-    named = {label: shares[index, index] for index, label in enumerate(results["labels"])}
+    rows = zip(results["labels"], np.array(votes), strict=True)
+    named = {label: row[index] / row.sum() for index, (label, row) in enumerate(rows) if row.any()}
     best, worst = max(named, key=named.__getitem__), min(named, key=named.__getitem__)
     return (
         f"{np.sum(votes):,} single votes of people who heard the same clips: "

@@ -76,10 +76,18 @@ def test_the_model_that_hears_other_recordings_best_comes_first():
 def test_a_model_that_was_never_heard_elsewhere_comes_last_however_good_it_is(tmp_path, monkeypatch):
     for name in ("cnn1d", "cnn2d"):
         shutil.copytree(ROOT / "checkpoints" / name, tmp_path / name)
-    (tmp_path / "cnn2d/robustness.json").unlink()
+    measured = json.loads((tmp_path / "cnn2d/robustness.json").read_text())["conditions"]
     monkeypatch.setattr(app, "WANTED", "cnn2d, cnn1d,")
     monkeypatch.setattr(app, "snapshot_download", lambda name: str(tmp_path / name))
+    assert list(app.find_models()) == ["cnn2d", "cnn1d"]
+    some = {"conditions": dict(list(measured.items())[:3])}  # as an interrupted measurement leaves it
+    (tmp_path / "cnn2d/robustness.json").write_text(json.dumps(some))
     assert list(app.find_models()) == ["cnn1d", "cnn2d"]
+    (tmp_path / "cnn2d/robustness.json").unlink()
+    assert list(app.find_models()) == ["cnn1d", "cnn2d"]
+    (tmp_path / "cnn2d/results.json").unlink()
+    with pytest.raises(SystemExit, match="SER_MODELS names 'cnn2d', which has no results.json: name models that"):
+        app.find_models()
 
 
 def test_a_page_without_a_model_says_what_to_do(tmp_path, monkeypatch):

@@ -173,6 +173,15 @@ def test_clips_and_tables_are_downloaded_once(mirror, tmp_path):
     assert (clips[0]["age"], clips[0]["votes_anger"], clips[0]["votes_happy"]) == (51, 7, 1)
 
 
+def test_what_git_leaves_in_place_of_a_clip_is_replaced(mirror, tmp_path):
+    _, url = mirror
+    data = tmp_path / "data"
+    (data / "AudioWAV").mkdir(parents=True)
+    (data / f"AudioWAV/{NAMES[0]}.wav").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    download_crema_d(data, NAMES, audio_url=url, table_url=url)
+    assert load_crema_d(data, cache_dir=tmp_path / "cache")["clip"][:] == NAMES
+
+
 def test_a_broken_download_is_named_and_resumed(mirror, tmp_path):
     folder, url = mirror
     good = folder / "AudioWAV" / f"{NAMES[1]}.wav"

@@ -98,7 +98,7 @@ def test_own_clips_are_scored_and_a_second_corpus_stands_beside_the_first(model,
     assert np.isfinite(own["ece"])
 
 
-def test_what_cannot_be_scored_is_refused_in_one_sentence(model, my_clips, crema_d):
+def test_what_cannot_be_scored_is_refused_in_one_sentence(model, my_clips, crema_d, capsys):
     shutil.rmtree(my_clips / "Angry")
     (my_clips / "sadness").rename(my_clips / "proud")
     for arguments, sentence in (
@@ -111,6 +111,10 @@ def test_what_cannot_be_scored_is_refused_in_one_sentence(model, my_clips, crema
         with pytest.raises(SystemExit, match=sentence) as stopped:
             main([str(model), *map(str, arguments)])
         assert "\n" not in str(stopped.value)
+    for arguments in (["--corpus", "emodb", "--dataset_dir", "x"], ["--data_dir", "x", "--dataset_dir", "y"], []):
+        with pytest.raises(SystemExit):
+            main([str(model), *arguments])
+        assert "expected --corpus with --data_dir, or --dataset_dir" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="expected a model folder with its results.json; got 'nowhere'"):
         main(["nowhere", "--dataset_dir", str(my_clips)])
     assert not (model / "cross_corpus.json").exists()

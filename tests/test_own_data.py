@@ -404,7 +404,8 @@ def test_tables_of_several_parts_are_read_together(tmp_path):
     ("names", "message"),
     [
         (("calm/a", "cross/b", "readme"), "'readme.wav' is not: move it, or write a metadata.csv"),
-        (("calm/a", "cross/anna/b"), "all at the same depth"),
+        (("calm/a", "cross/anna/b"), "and no deeper; 'cross/anna/b.wav' is not"),
+        (("calm/anna/a", "calm/ben/b", "cross/anna/c"), "and no deeper; 'calm/anna/a.wav' is not"),  # not by speaker
         (("calm/a", "calm/b"), r"at least two labels in .*; got \['calm'\]"),
     ],
 )

@@ -57,6 +57,12 @@ def test_seeds_of_one_recipe_and_protocol_share_a_row():
     assert summarize([runs[0], slower])["training"] == summarize(runs[:1])["training"]
 
 
+def test_an_emotion_that_no_fold_holds_has_no_recall():
+    matrix = [[5, 1, 0], [1, 5, 0], [0, 0, 0]]
+    own = {"corpus": "mine", "protocol": "loso", "labels": ["calm", "cross", "shy"], "confusion_matrix": matrix}
+    assert summarize([changed(**own, fold=fold) for fold in (1, 2)])["uar"] == pytest.approx(5 / 6)
+
+
 def test_a_run_of_several_processes_or_of_an_unknown_size_in_memory_has_a_row():
     command = RESULTS["command"].replace("python", "torchrun --nproc_per_node 2", 1)
     (row,) = rows(protocol_table([changed(command=command, peak_memory_gib=None)]))
@@ -332,6 +338,18 @@ def test_clips_known_from_training_are_told_from_the_others():
     assert "and 0.500 (0.000 to 1.000) on the 2 others." in words
     words = copies_figures({"cnn2d": predictions})  # nobody printed a figure for it
     assert words.startswith("- `cnn2d`: 0.750 in all, which is\n")
+
+
+def test_a_model_that_was_measured_in_part_has_no_mean_to_compare():
+    whole = {name: {"accuracy": 0.6, "change": -0.1} for name in ("clean", "noise", "room")}
+    part = {name: whole[name] for name in ("clean", "noise")}
+    for models in ({"whole": whole, "part": part}, {"part": part, "whole": whole}):
+        table = {row[0]: dict(zip(models, row[1:], strict=True)) for row in rows(robustness_table(models))}
+        assert table["room"] == {"whole": "0.600 (-0.100)", "part": ""}
+        assert table["mean of all 2 changes"] == {"whole": "0.600", "part": ""}
+    better = {name: figures | {"accuracy": 0.9} for name, figures in part.items()}
+    table = bundled_table({name: changed() for name in ("part", "whole")}, {"part": better, "whole": whole}, {})
+    assert [(row[0], row[2]) for row in rows(table)] == [("`whole`", "0.600"), ("`part`", "")]
 
 
 def test_conditions_are_rows_and_models_columns():

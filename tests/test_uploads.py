@@ -53,6 +53,7 @@ REFUSED = {
     "cut.flac": (encode(voice(), "flac")[:5000], DAMAGED),
     "cut.wav": (encode(voice(), "wav")[:1000], "which is too short: speak for at least 0.2 s."),
     "short.ogg": (encode(voice(0.1), "ogg"), "The clip lasts 0.10 s, which is too short"),
+    "just-too-short.wav": (encode(voice(0.1994), "wav"), "The clip lasts 0.19 s, which is too short"),
     "long.flac": (
         encode(np.zeros(31 * 60 * 1000), "flac", rate=1000),
         "lasts more than 30 minutes: choose a shorter one.",

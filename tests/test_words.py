@@ -33,6 +33,16 @@ def test_the_sentence_names_the_emotion_and_how_far_to_trust_it():
     assert "Of all test clips that sound angry to it, 27% were meant as **happy**" in text  # 4 of 15
 
 
+def test_where_nobody_can_tell_whom_a_model_heard_before_nothing_is_said_of_it():
+    assert "19 actors it never heard" in words.describe_model("m", REPORT)
+    assert "it never heard" not in words.describe_model("m", REPORT | {"heard_before": None})
+
+
+def test_an_emotion_that_nobody_voted_on_is_left_out():
+    text = words.describe_listeners(REPORT | {"human_confusion_matrix": [[0, 0, 0], [10, 90, 0], [0, 60, 40]]})
+    assert text.endswith("they name happy in 90% and sad in 40%.")
+
+
 def test_a_few_clips_say_nothing_about_trust():
     assert "as sure" not in words.describe_scores({"anger": 0.9, "happy": 0.1}, REPORT)
     assert "as sure" not in words.describe_scores({"anger": 0.62, "happy": 0.38}, REPORT | {"calibration": {}})

@@ -16,6 +16,7 @@ REPOSITORY = "CheyneyComputerScience/CREMA-D/master"
 AUDIO_URL = f"https://media.githubusercontent.com/media/{REPOSITORY}"  # the clips are Git LFS objects
 TABLE_URL = f"https://raw.githubusercontent.com/{REPOSITORY}"
 TABLES = {"actors": "VideoDemographics.csv", "votes": "processedResults/tabulatedVotes.csv"}
+LFS_POINTER = b"version https://git-lfs"
 CONNECTIONS = 8
 ATTEMPTS = 3
 
@@ -28,7 +29,7 @@ def download_crema_d(folder: Path, names: list[str], *, audio_url: str = AUDIO_U
     """
     wanted = {folder / table: f"{table_url}/{table}" for table in TABLES.values()}
     wanted |= {folder / f"AudioWAV/{name}.wav": f"{audio_url}/AudioWAV/{name}.wav" for name in names}
-    missing = {path: url for path, url in wanted.items() if not path.exists()}
+    missing = {path: url for path, url in wanted.items() if not _is_there(path)}
     with httpx.Client(follow_redirects=True, timeout=30) as client, ThreadPoolExecutor(CONNECTIONS) as pool:
         results = pool.map(lambda item: _fetch(client, *item), missing.items())
         told = tqdm(results, total=len(missing), desc="Downloading CREMA-D", unit="file")
@@ -38,6 +39,14 @@ def download_crema_d(folder: Path, names: list[str], *, audio_url: str = AUDIO_U
             f"{len(failures)} of {len(wanted)} files could not be downloaded (first: {failures[0]}); "
             "run the same command again to fetch the rest"
         )
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file is there, and not just what git leaves in its place where Git LFS is not installed."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(LFS_POINTER)) != LFS_POINTER
 
 
 def _fetch(client: httpx.Client, path: Path, url: str) -> str | None:

@@ -169,12 +169,11 @@ def _read_subfolders(folder: Path, label_column: str) -> list[dict]:
             f"expected audio files in subfolders of {str(folder)!r} named after their labels, or a metadata.csv with "
             "the columns file and label; found none"
         )
-    depths = {len(path.relative_to(folder).parts): path for path in paths}
-    if 1 in depths or len(depths) > 1:
-        path = depths[min(depths)].relative_to(folder)
+    elsewhere = [path for path in (path.relative_to(folder) for path in paths) if len(path.parts) != 2]
+    if elsewhere:  # deeper, either of two folders could be the label, and the other one the speaker
         raise ValueError(
-            f"expected every clip in a subfolder named after its label, all at the same depth; {str(path)!r} is not: "
-            "move it, or write a metadata.csv with the columns file and label"
+            f"expected every clip in a subfolder named after its label, and no deeper; {str(elsewhere[0])!r} is not: "
+            "move it, or write a metadata.csv with the columns file, label and, if known, speaker"
         )
     return [{"audio": str(path), label_column: path.parent.name} for path in paths]
 
