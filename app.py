@@ -96,9 +96,12 @@ def fetch_model(name: str) -> Path:
 def best_first(folders: dict[str, Path]) -> dict[str, Path]:
     """By the mean accuracy on clips that `ser.robustness` changed; where it was not done, behind, by clean ones."""
     changed = means_when_changed({name: measured(folder, "conditions") for name, folder in folders.items()})
-    clean = {name: read_json(folder / REPORT)["accuracy"] for name, folder in folders.items()}
-    places = {name: (mean is None, -(clean[name] if mean is None else mean)) for name, mean in changed.items()}
-    return {name: folders[name] for name in sorted(folders, key=places.__getitem__)}
+
+    def place(name: str) -> tuple[bool, float]:
+        mean = changed[name]
+        return mean is None, -(read_json(folders[name] / REPORT)["accuracy"] if mean is None else mean)
+
+    return {name: folders[name] for name in sorted(folders, key=place)}
 
 
 FOLDERS = find_models()

@@ -14,6 +14,7 @@ from huggingface_hub import ModelCardData
 from ser.files import read_json
 from ser.files import write_text
 from ser.provenance import REPORT
+from ser.provenance import heard_splits
 from ser.recipes import load_recipe
 
 TEMPLATE = Path(__file__).parent.parent / "model_card.md"
@@ -152,7 +153,7 @@ def render_card(
     protocol = PROTOCOLS[results["protocol"].removesuffix("-70-30")].format(actors=results["test_actors"])
     if results["protocol"] in ("speakers", "loso") and results["test_actors"] is None:
         protocol = UNKNOWN_SPEAKERS
-    if results.get("heard_before", []) is None:
+    if heard_splits(results) is None:
         protocol += HEARD_BEFORE_UNKNOWN
     intervals = {metric: {"interval_95": interval} for metric, interval in results["interval_95"].items()}
     data = ModelCardData(

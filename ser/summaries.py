@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.metrics import f1_score
 
 from ser.arguments import changes
 from ser.corpora.emodb import SEX_AND_AGE
@@ -14,6 +13,7 @@ from ser.corpora.splits import BLOCKS
 from ser.corpora.splits import NEW_SENTENCES
 from ser.evaluation import bootstrap_interval
 from ser.evaluation import most_confused
+from ser.evaluation import score
 from ser.recipes import load_recipe
 
 UNSEEN, RANDOM, LEAKY, SENTENCES, KNOWN = "tfds", "random-70-30", "leaky", "new-sentences", "random"
@@ -123,17 +123,13 @@ def _pooled(folds: list[dict]) -> dict:
     """Figures of several test parts put together, with the bootstrap over their actors, or over folds of one each."""
     matrices = np.array([run["confusion_matrix"] for run in folds])  # (folds, labels, labels)
     names, matrix = folds[0]["labels"], matrices.sum(0)
-    there = matrix.sum(1) > 0
     if all("predictions" in run for run in folds):
         clips, label, heard_as = map(np.concatenate, zip(*(run["predictions"] for run in folds), strict=True))
         group = actors_of(clips)
     else:
         indices = np.indices(matrices.shape).reshape(3, -1)
         group, label, heard_as = (np.repeat(index, matrices.ravel()) for index in indices)
-    return {
-        "accuracy": np.trace(matrix) / matrix.sum(),
-        "uar": np.mean(np.diag(matrix)[there] / matrix.sum(1)[there]),
-        "macro_f1": f1_score(label, heard_as, average="macro"),
+    return score(label, heard_as) | {
         "interval_95": bootstrap_interval(label, heard_as, group, num_labels=len(names)),
         "most_confused": most_confused(matrix, names),
     }

@@ -4,6 +4,8 @@ from collections import Counter
 
 import numpy as np
 
+from ser.provenance import heard_splits
+
 ADJECTIVES = {"anger": "angry", "disgust": "disgusted", "fear": "fearful", "happiness": "happy", "sadness": "sad"}
 ADJECTIVES |= {"boredom": "bored"}
 UNSURE = 0.5  # probability below which the page says so
@@ -19,8 +21,8 @@ def describe_model(name: str, results: dict) -> str:
     low, high = results["interval_95"]["accuracy"]
     if results["protocol"] == "leaky":
         return f"The figures of **{name}** are invalid: its training part and its test part overlap."
-    unseen = results["test_actors"] and not results["protocol"].startswith("random")
-    unseen = unseen and results.get("heard_before", []) is not None  # as of a model that went on from an unknown one
+    told = heard_splits(results) is not None  # but for a model that went on from one of which nobody can tell
+    unseen = told and results["test_actors"] and not results["protocol"].startswith("random")
     who = f" of {results['test_actors']} actors it never heard" if unseen else ""
     text = (
         f"**{name}** names the intended emotion in {results['accuracy']:.0%} of {results['test_clips']:,} test clips"
