@@ -31,7 +31,7 @@ audit: .venv/release
 	.ci/audit $(BIN)/pip-audit
 
 results: .venv/demo
-	$(BIN)/python -m ser.regenerate
+	$(BIN)/python -m ser results
 
 bench: .venv/bench .venv-peers/done
 	$(BIN)/python -m benchmarks.features --clips $(CREMA_D) --peers $(PEERS)

@@ -22,21 +22,21 @@ from transformers import pipeline
 
 from ser import SERPipeline
 from ser import load_audio
-from ser import markup
-from ser import timeline
-from ser import words
-from ser.activation import class_activation
 from ser.files import read_json
-from ser.model_card import means_when_changed
-from ser.model_card import measured
-from ser.plots import plot_clip
-from ser.plots import plot_confusion
-from ser.plots import plot_timeline
-from ser.provenance import REPORT
-from ser.speech import SILENCE
-from ser.speech import has_speech
-from ser.uploads import LONGEST
-from ser.uploads import readable
+from ser.inference import timeline
+from ser.inference.saliency import class_activation
+from ser.inference.voice_activity import SILENCE
+from ser.inference.voice_activity import has_speech
+from ser.page import components
+from ser.page import descriptions
+from ser.page.plots import plot_clip
+from ser.page.plots import plot_timeline
+from ser.page.uploads import LONGEST
+from ser.page.uploads import readable
+from ser.reporting.plots import plot_confusion
+from ser.reporting.report_file import REPORT
+from ser.reporting.report_file import means_when_changed
+from ser.reporting.report_file import measured
 
 HERE = Path(__file__).parent
 WANTED = os.environ.get("SER_MODELS", "")  # ids on the Hub, separated by commas, instead of the bundled models
@@ -94,7 +94,7 @@ def fetch_model(name: str) -> Path:
 
 
 def best_first(folders: dict[str, Path]) -> dict[str, Path]:
-    """By the mean accuracy on clips that `ser.robustness` changed; where it was not done, behind, by clean ones."""
+    """By the mean accuracy on clips that `ser robustness` changed; where it was not done, behind, by clean ones."""
     changed = means_when_changed({name: measured(folder, "conditions") for name, folder in folders.items()})
 
     def place(name: str) -> tuple[bool, float]:
@@ -152,7 +152,11 @@ def hear(
         scores = hear_clip(waveform, model)
     if silent:
         raise ValueError("The recording is silent: check the microphone and record again.")
-    return words.describe_scores(scores, RESULTS[model], windows=sum(row["speech"] for row in rows)), scores, rows
+    return (
+        descriptions.describe_scores(scores, RESULTS[model], windows=sum(row["speech"] for row in rows)),
+        scores,
+        rows,
+    )
 
 
 def classify(
@@ -211,7 +215,7 @@ def compare(path: str | None, other: str, progress: gr.Progress = PROGRESS) -> t
 def draw(sound: str, model: str, scores: dict[str, float] | None, rows: list[dict]) -> str:
     """The picture below the answer: of a clip, or of a long recording's windows."""
     if rows:
-        return markup.figure_html(plot_timeline(rows), words.describe_windows(rows))
+        return components.figure_html(plot_timeline(rows), descriptions.describe_windows(rows))
     return draw_clip(read_clip(sound, model), model, scores)
 
 
@@ -227,7 +231,7 @@ def draw_clip(waveform: np.ndarray, model: str, scores: dict[str, float] | None,
     if activation:
         begin, end = activation.strongest()
         about += f" Tinted: what made it {label} to the model, most of all from {begin:.1f} to {end:.1f} s."
-    return markup.figure_html(plot_clip(waveform, rate_of(model), activation, start), about)
+    return components.figure_html(plot_clip(waveform, rate_of(model), activation, start), about)
 
 
 def show_windows(rows: list[dict], model: str) -> dict:
@@ -237,7 +241,7 @@ def show_windows(rows: list[dict], model: str) -> dict:
     return {
         windows: gr.Column(elem_classes=[]),
         moment: gr.Slider(maximum=rows[-1]["start"], value=0),
-        table: markup.windows_html(rows),
+        table: components.windows_html(rows),
         csv_file: csv_path,
         json_file: json_path,
     }
@@ -251,7 +255,7 @@ def show_window(sound: str, model: str, rows: list[dict], moment: float) -> tupl
     """
     row = min(rows, key=lambda row: abs(row["start"] - moment))
     scores = row["probabilities"] if row["speech"] else None
-    said = words.describe_scores(scores, RESULTS[model]).split("\n")[0]
+    said = descriptions.describe_scores(scores, RESULTS[model]).split("\n")[0]
     waveform = read_clip(sound, model, row["start"], row["end"])
     heading = f"{said}, from {row['start']:.1f} to {row['end']:.1f} s"
     return heading, scores, draw_clip(waveform, model, scores, row["start"])
@@ -310,13 +314,13 @@ def hear_live(chunk: tuple[int, np.ndarray] | None, kept: dict | None, model: st
     said = max(scores, key=scores.__getitem__) if scores else "nobody speaks"
     if not kept["changes"] or kept["changes"][0][1] != said:
         kept["changes"] = [(seconds, said), *kept["changes"]][:LIVE_CHANGES]
-    heading = words.describe_scores(scores, RESULTS[model]).split("\n")[0]
-    return kept, heading, draw_bars(model, scores), markup.changes_html(kept["changes"])
+    heading = descriptions.describe_scores(scores, RESULTS[model]).split("\n")[0]
+    return kept, heading, draw_bars(model, scores), components.changes_html(kept["changes"])
 
 
 def draw_bars(model: str, scores: dict[str, float] | None = None) -> str:
     """Bars of the live tab: in the order of the model's labels, empty where nobody speaks."""
-    return markup.bars_html(scores, list(MODELS[model].model.config.label2id))
+    return components.bars_html(scores, list(MODELS[model].model.config.label2id))
 
 
 def describe(model: str) -> tuple[str, str]:
@@ -324,11 +328,11 @@ def describe(model: str) -> tuple[str, str]:
     results = RESULTS[model]
     labels, votes = results["labels"], results.get("human_confusion_matrix")
     own = plot_confusion(results["confusion_matrix"], labels, f"What {model} mistakes", normalized=True)
-    pictures = [markup.figure_html(own, words.describe_confusion(results), small=True)]
+    pictures = [components.figure_html(own, descriptions.describe_confusion(results), small=True)]
     if votes:
         peoples = plot_confusion(votes, labels, "What people mistake", normalized=True, listener="people")
-        pictures.append(markup.figure_html(peoples, words.describe_listeners(results), small=True))
-    return words.describe_model(model, results), f'<div class="beside">{"".join(pictures)}</div>'
+        pictures.append(components.figure_html(peoples, descriptions.describe_listeners(results), small=True))
+    return descriptions.describe_model(model, results), f'<div class="beside">{"".join(pictures)}</div>'
 
 
 with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 1800)) as demo:
@@ -415,13 +419,13 @@ with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 1800)) as demo
         time_limit=LIVE_SECONDS,
         concurrency_limit=LIVE_AT_ONCE,
     )
-    demo.load(None, js=markup.ANNOUNCE, api_visibility="private")
+    demo.load(None, js=components.ANNOUNCE, api_visibility="private")
 
 audio.keep_in_cache.update(audio.temp_files)  # the examples: not to be deleted with the recordings
 demo.queue(max_size=WAITING)
 LAUNCH = {
     "theme": THEME,
-    "css": markup.STYLE,
+    "css": components.STYLE,
     "max_file_size": "400mb",
     "state_session_capacity": SESSIONS,
     "run_history": False,  # nothing is kept of what visitors did

@@ -12,11 +12,11 @@ import logging
 import os
 import sys
 
-from ser.arguments import parse_arguments
-from ser.preparation import prepare
-from ser.trainer import last_checkpoint
-from ser.training import push
-from ser.training import train
+from ser.training.arguments import parse_arguments
+from ser.training.run import push
+from ser.training.run import train
+from ser.training.setup import prepare
+from ser.training.trainer import last_checkpoint
 
 
 def main() -> None:

@@ -9,13 +9,13 @@ import torch
 
 from benchmarks.turns import hand_over
 from ser import load_audio
-from ser.markup import figure_html
-from ser.plots import plot_clip
+from ser.page.components import figure_html
+from ser.page.plots import plot_clip
 
 CLIP, RATE, PICTURES = "ser/examples/plain.ogg", 16000, 15
 FIRST_PICTURE = """
 import time, torch, ser
-from ser.plots import plot_clip
+from ser.page.plots import plot_clip
 torch.set_num_threads(1)
 sound = ser.load_audio("ser/examples/plain.ogg", sampling_rate=16000)
 start = time.perf_counter()
@@ -41,16 +41,16 @@ def first_picture() -> float:
 
 
 def predict_starts() -> float:
-    """Milliseconds until `python -m ser.predict` has read its command line."""
+    """Milliseconds until `python -m ser predict` has read its command line."""
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "ser.predict", "--help"], capture_output=True, check=True)
+    subprocess.run([sys.executable, "-m", "ser", "predict", "--help"], capture_output=True, check=True)
     return 1000 * (time.perf_counter() - start)
 
 
 COSTS = {
     "picture of a clip of 3 s": picture,
     "first picture of a process": first_picture,
-    "start of `ser.predict`": predict_starts,
+    "start of `ser predict`": predict_starts,
 }
 
 

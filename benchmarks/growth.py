@@ -23,8 +23,8 @@ from benchmarks.machine import write_report
 from benchmarks.turns import ROOT
 from benchmarks.turns import Side
 from ser import load_audio
-from ser.plots import DEV
-from ser.plots import TRAINING
+from ser.reporting.plots import DEV
+from ser.reporting.plots import TRAINING
 
 FACTORS = (1, 4, 16)
 CLIPS, MINUTES, RATE = 200, 2, 16000  # at factor 1

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from transformers import pipeline
 
-import ser.predict
 from benchmarks.turns import ROOT
 from benchmarks.turns import hand_over
-from ser import timeline
-from ser.arguments import parse_arguments
-from ser.preparation import prepare
+from ser.__main__ import main as ser_command
+from ser.inference import timeline
+from ser.training.arguments import parse_arguments
+from ser.training.setup import prepare
 
 
 def training_data(source: str, folder: Path) -> None:
@@ -21,7 +21,7 @@ def training_data(source: str, folder: Path) -> None:
 
 def prediction(source: str, folder: Path) -> None:
     """From a folder of clips to a table."""
-    ser.predict.main([source, "--output", str(folder / "predictions.parquet")])
+    ser_command(["predict", source, "--output", str(folder / "predictions.parquet")])
 
 
 def long_file(source: str, folder: Path) -> None:

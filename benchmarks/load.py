@@ -23,7 +23,7 @@ from benchmarks.server import megabytes
 from benchmarks.server import page
 from benchmarks.server import upload
 from benchmarks.turns import ROOT
-from ser import predict
+from ser.inference import predict
 
 MODEL = predict.MODEL.name
 CLIPS = sorted(EXAMPLES.glob("[!t]*.ogg"))

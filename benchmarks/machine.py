@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.turns import ROOT
 from ser.files import write_text
-from ser.provenance import git_commit
+from ser.reporting.provenance import git_commit
 
 RESULTS = ROOT / "results/benchmarks"
 

@@ -17,9 +17,9 @@ from benchmarks.machine import machine
 from benchmarks.machine import write_report
 from benchmarks.turns import ROOT
 from ser.files import read_json
-from ser.provenance import REPORT
 from ser.recipes import load_recipe
 from ser.recipes import recipe_names
+from ser.reporting.report_file import REPORT
 
 SHARE = 0.05  # of the clips
 GIB = 2**30

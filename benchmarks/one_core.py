@@ -29,17 +29,17 @@ from benchmarks.machine import milliseconds
 from benchmarks.machine import spread
 from benchmarks.machine import write_report
 from benchmarks.turns import ROOT
-from ser.audio_ser import load_audio
 from ser.corpora import CORPORA
 from ser.corpora.splits import speakers_of
 from ser.corpora.splits import split
-from ser.evaluation import mean_interval
-from ser.export_onnx import INPUT
-from ser.export_onnx import MOST_CLIPS
-from ser.export_onnx import export
-from ser.export_onnx import quantize
-from ser.feature_extraction_ser import SERFeatureExtractor
-from ser.loading import load_reported
+from ser.evaluation.intervals import mean_interval
+from ser.inference.export_onnx import INPUT
+from ser.inference.export_onnx import MOST_CLIPS
+from ser.inference.export_onnx import export
+from ser.inference.export_onnx import quantize
+from ser.inference.loading import load_reported
+from ser.models.audio_ser import load_audio
+from ser.models.feature_extraction_ser import SERFeatureExtractor
 
 MODELS = ("cnn2d", "flagship-distilled")
 CLIPS_A_ROUND = 40

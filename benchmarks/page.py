@@ -29,13 +29,13 @@ from benchmarks.server import page
 from benchmarks.server import upload
 from benchmarks.turns import ROOT
 from ser import load_audio
-from ser import predict
-from ser.activation import class_activation
-from ser.markup import figure_html
-from ser.plots import plot_clip
-from ser.speech import has_speech
-from ser.timeline import read_blocks
-from ser.uploads import readable
+from ser.inference import predict
+from ser.inference.saliency import class_activation
+from ser.inference.timeline import read_blocks
+from ser.inference.voice_activity import has_speech
+from ser.page.components import figure_html
+from ser.page.plots import plot_clip
+from ser.page.uploads import readable
 
 MODEL, RATE = predict.MODEL.name, 16000
 RECORDINGS, ROUNDS = 15, 30

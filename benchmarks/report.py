@@ -76,7 +76,7 @@ From the start of a process to its first answer: {start_up}.
 ONE_CORE = """
 ### On one core
 
-One clip of {clip_seconds} s, features included, by `pipeline` and by the ONNX file that `ser.export_onnx` writes; the
+One clip of {clip_seconds} s, features included, by `pipeline` and by the ONNX file that `ser export-onnx` writes; the
 ranges of its 8 bits are read off clips of the training part. The last column: what 8 bits change on the test part of
 CREMA-D (`tfds`), with the 95 % interval over its actors.
 

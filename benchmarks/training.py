@@ -28,7 +28,7 @@ from ser.corpora.crema_d import EMOTIONS
 from ser.corpora.crema_d import parse_name
 from ser.corpora.splits import TFDS_DEV
 from ser.corpora.splits import TFDS_TEST
-from ser.evaluation import bootstrap_interval
+from ser.evaluation.intervals import bootstrap_interval
 
 # Clips of each part, and epochs: Keras takes minutes for the first recipe, ours for the second.
 SIZES = {

@@ -12,12 +12,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import TrainerCallback
 
 from benchmarks.turns import hand_over
-from ser.arguments import parse_arguments
-from ser.clips import ClipDataset
-from ser.evaluation import predict_logits
-from ser.memory import keep_freed_memory
-from ser.preparation import prepare
-from ser.training import build_trainer
+from ser.corpora.clip_dataset import ClipDataset
+from ser.evaluation.scores import predict_logits
+from ser.training.arguments import parse_arguments
+from ser.training.cpu_memory import keep_freed_memory
+from ser.training.run import build_trainer
+from ser.training.setup import prepare
 
 
 class Stopwatch:

@@ -9,16 +9,16 @@ from transformers import AutoModelForAudioClassification
 from transformers import PreTrainedModel
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from ser.audio_ser import load_audio
-from ser.configuration_ser import CNN1DConfig
-from ser.configuration_ser import CNN2DConfig
-from ser.configuration_ser import CRNNConfig
-from ser.configuration_ser import SERConfig
-from ser.feature_extraction_ser import SERFeatureExtractor
-from ser.modeling_ser import CNN1DForAudioClassification
-from ser.modeling_ser import CNN2DForAudioClassification
-from ser.modeling_ser import CRNNForAudioClassification
-from ser.pipeline_ser import SERPipeline
+from ser.models.audio_ser import load_audio
+from ser.models.configuration_ser import CNN1DConfig
+from ser.models.configuration_ser import CNN2DConfig
+from ser.models.configuration_ser import CRNNConfig
+from ser.models.configuration_ser import SERConfig
+from ser.models.feature_extraction_ser import SERFeatureExtractor
+from ser.models.modeling_ser import CNN1DForAudioClassification
+from ser.models.modeling_ser import CNN2DForAudioClassification
+from ser.models.modeling_ser import CRNNForAudioClassification
+from ser.models.pipeline_ser import SERPipeline
 
 __version__ = "0.1.0"
 

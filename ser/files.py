@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+PROJECT = Path(__file__).parent.parent  # the clone, with app.py, checkpoints and results
+
 
 @contextmanager
 def atomic_folder(folder: str | Path) -> Iterator[Path]:
@@ -77,4 +79,4 @@ def write_text(path: str | Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-__all__ = ["atomic_folder", "check_replaceable", "check_writable", "read_json", "write_text"]
+__all__ = ["PROJECT", "atomic_folder", "check_replaceable", "check_writable", "read_json", "write_text"]

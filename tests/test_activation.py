@@ -14,9 +14,9 @@ from ser import CNN2DConfig
 from ser import CRNNConfig
 from ser import SERFeatureExtractor
 from ser import SERPipeline
-from ser.activation import Activation
-from ser.activation import class_activation
-from ser.plots import plot_clip
+from ser.inference.saliency import Activation
+from ser.inference.saliency import class_activation
+from ser.page.plots import plot_clip
 
 SMALL = {
     "channels": [8, 12],

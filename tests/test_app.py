@@ -28,7 +28,7 @@ from mcp.client.streamable_http import streamablehttp_client
 
 import app
 from benchmarks.server import page
-from ser import words
+from ser.page import descriptions
 
 HTTP = httpx.Client(timeout=PATIENCE)
 LABELS = {"anger", "disgust", "fear", "happy", "neutral", "sad"}
@@ -46,7 +46,7 @@ def test_a_clip_gets_a_sentence_and_all_emotions(client, model, tmp_path):
     scores = confidences(bars)
     assert set(scores) == LABELS
     assert sum(scores.values()) == pytest.approx(1, abs=1e-3)
-    assert ("Sounds" in said) == (max(scores.values()) >= words.UNSURE)
+    assert ("Sounds" in said) == (max(scores.values()) >= descriptions.UNSURE)
 
 
 def test_the_page_and_the_pipeline_agree(client):

@@ -11,8 +11,8 @@ import torch
 from conftest import RATE
 from conftest import voice
 
-from ser import audio_ser
 from ser import load_audio
+from ser.models import audio_ser
 
 FORMATS = {"wav": None, "flac": None, "ogg": "VORBIS", "opus": "OPUS", "mp3": None}
 

@@ -8,15 +8,15 @@ from conftest import RATE
 from conftest import voice
 
 from ser import SERFeatureExtractor
-from ser.augmentation import AugmentationArguments
-from ser.augmentation import FeatureAugmentation
-from ser.augmentation import FeatureMasking
-from ser.augmentation import WaveformAugmentation
-from ser.augmentation import mixup
-from ser.augmentation import random_span
-from ser.augmentation import soft_targets
-from ser.augmentation import stretch
-from ser.clips import ClipDataset
+from ser.corpora.clip_dataset import ClipDataset
+from ser.training.augmentation import AugmentationArguments
+from ser.training.augmentation import FeatureAugmentation
+from ser.training.augmentation import FeatureMasking
+from ser.training.augmentation import WaveformAugmentation
+from ser.training.augmentation import mixup
+from ser.training.augmentation import random_span
+from ser.training.augmentation import soft_targets
+from ser.training.augmentation import stretch
 
 
 @pytest.fixture(autouse=True)

@@ -12,9 +12,9 @@ from conftest import voice
 from PIL import Image
 
 from benchmarks.report import render
-from ser.markup import figure_html
-from ser.plots import plot_clip
-from ser.plots import see_through
+from ser.page.components import figure_html
+from ser.page.plots import plot_clip
+from ser.page.plots import see_through
 
 
 def test_the_report_says_what_the_benchmarks_measured():
@@ -36,6 +36,6 @@ def test_the_frequency_axis_of_a_picture_is_that_of_librosa():
 
 
 def test_prediction_and_pictures_start_without_what_only_training_needs(tmp_path):
-    code = "import json, sys, ser.plots, ser.predict\n"
+    code = "import json, sys, ser.reporting.plots, ser predict\n"
     code += "print(json.dumps(sorted({'sklearn', 'numba'} & set(sys.modules))))"
     assert run_python(code, cwd=tmp_path, path=ROOT) == [[]]

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 import ser
-from ser import plots
-from ser.calibration import fit_temperature
-from ser.calibration import negative_log_likelihood
-from ser.calibration import reliability
-from ser.plots import plot_confusion
-from ser.plots import plot_curves
-from ser.plots import plot_reliability
+from ser.evaluation.calibration import fit_temperature
+from ser.evaluation.calibration import negative_log_likelihood
+from ser.evaluation.calibration import reliability
+from ser.reporting import plots
+from ser.reporting.plots import plot_confusion
+from ser.reporting.plots import plot_curves
+from ser.reporting.plots import plot_reliability
 
 
 def sure_by(factor: float, clips: int = 20_000) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ from conftest import RATE
 from conftest import voice
 
 from ser import SERFeatureExtractor
-from ser.channel import Channel
+from ser.training.acoustic_channel import Channel
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def in_db(power: np.ndarray) -> np.ndarray:
 def test_noise_is_as_loud_and_flickers_as_much_as_in_the_waveform(extractor, monkeypatch):
     channel = Channel(extractor, probability=1.0)
     channel.random_curve = lambda largest_db: np.zeros(extractor.n_mels)
-    monkeypatch.setattr("ser.channel.NOISE_TILT_DB", (0.0, 0.0))  # white
+    monkeypatch.setattr("ser.training.acoustic_channel.NOISE_TILT_DB", (0.0, 0.0))  # white
     noise = np.random.standard_normal(2 * RATE)
     speech = 0.1 * voice(2.0)
     noise *= np.sqrt(np.square(speech).mean() / np.square(noise).mean() / 10)

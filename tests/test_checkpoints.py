@@ -13,12 +13,12 @@ from conftest import run_python
 from transformers import pipeline
 
 from ser import load_audio
-from ser import regenerate as results
-from ser.model_card import measured
-from ser.regenerate import bundled_run
-from ser.regenerate import regenerate
-from ser.robustness import CLEAN
-from ser.robustness import CONDITIONS
+from ser.evaluation.conditions import CONDITIONS
+from ser.evaluation.robustness import CLEAN
+from ser.experiments import write_results as results
+from ser.experiments.write_results import bundled_run
+from ser.experiments.write_results import regenerate
+from ser.reporting.report_file import measured
 
 CHECKPOINTS = sorted((ROOT / "checkpoints").iterdir())
 ANSWERS = {  # to ser/examples/plain.ogg, in the order of the labels

@@ -18,7 +18,7 @@ from ser.corpora.crema_d import CremaD
 from ser.corpora.crema_d import load_crema_d
 from ser.corpora.crema_d import official_names
 from ser.corpora.crema_d import parse_name
-from ser.corpora.download import download_crema_d
+from ser.corpora.crema_d_download import download_crema_d
 from ser.corpora.splits import split
 
 NAMES = ["1001_DFA_ANG_XX", "1001_IEO_SAD_LO", "1002_DFA_HAP_XX", "1010_DFA_NEU_XX"]

@@ -14,8 +14,8 @@ from conftest import SHARED
 from conftest import voice
 from transformers import pipeline
 
-from ser.cross_corpus import main
-from ser.cross_corpus import own_label
+from ser.__main__ import main
+from ser.evaluation.cross_corpus import own_label
 
 SIX = ["anger", "disgust", "fear", "happy", "neutral", "sad"]
 
@@ -56,7 +56,9 @@ def test_labels_are_matched_by_what_they_mean():
 
 
 def test_another_corpus_is_scored_on_the_labels_that_the_model_knows(model, two_speakers, tmp_path, capsys):
-    main([str(model), "--corpus", "emodb", "--data_dir", str(two_speakers), "--cache_dir", str(tmp_path)])
+    main(
+        ["cross-corpus", str(model), "--corpus", "emodb", "--data_dir", str(two_speakers), "--cache_dir", str(tmp_path)]
+    )
     figures = json.loads((model / "cross_corpus.json").read_text())["corpora"]["EmoDB"]
     names = [path.stem for path in two_speakers.iterdir()]
     bored = sum(name[5] == "L" for name in names)
@@ -81,7 +83,7 @@ def test_another_corpus_is_scored_on_the_labels_that_the_model_knows(model, two_
 
 def test_own_clips_are_scored_and_a_second_corpus_stands_beside_the_first(model, my_clips, tmp_path, capsys):
     for name in (my_clips, shutil.copytree(my_clips, tmp_path / "more-clips")):
-        main([str(model), "--dataset_dir", str(name), "--cache_dir", str(tmp_path)])
+        main(["cross-corpus", str(model), "--dataset_dir", str(name), "--cache_dir", str(tmp_path)])
     figures = json.loads((model / "cross_corpus.json").read_text())["corpora"]
     assert list(figures) == ["my-clips", "more-clips"]
     own = figures["my-clips"]
@@ -98,7 +100,7 @@ def test_own_clips_are_scored_and_a_second_corpus_stands_beside_the_first(model,
     assert np.isfinite(own["ece"])
 
 
-def test_what_cannot_be_scored_is_refused_in_one_sentence(model, my_clips, crema_d, capsys):
+def test_what_cannot_be_scored_is_refused_in_one_sentence(model, my_clips, crema_d):
     shutil.rmtree(my_clips / "Angry")
     (my_clips / "sadness").rename(my_clips / "proud")
     for arguments, sentence in (
@@ -109,12 +111,11 @@ def test_what_cannot_be_scored_is_refused_in_one_sentence(model, my_clips, crema
         (["--dataset_dir", "my-clip"], "expected a folder with your clips at 'my-clip'; check --dataset_dir"),
     ):
         with pytest.raises(SystemExit, match=sentence) as stopped:
-            main([str(model), *map(str, arguments)])
+            main(["cross-corpus", str(model), *map(str, arguments)])
         assert "\n" not in str(stopped.value)
     for arguments in (["--corpus", "emodb", "--dataset_dir", "x"], ["--data_dir", "x", "--dataset_dir", "y"], []):
-        with pytest.raises(SystemExit):
-            main([str(model), *arguments])
-        assert "expected --corpus with --data_dir, or --dataset_dir" in capsys.readouterr().err
+        with pytest.raises(SystemExit, match="expected --corpus with --data_dir, or --dataset_dir"):
+            main(["cross-corpus", str(model), *arguments])
     with pytest.raises(SystemExit, match="expected a model folder with its results.json; got 'nowhere'"):
-        main(["nowhere", "--dataset_dir", str(my_clips)])
+        main(["cross-corpus", "nowhere", "--dataset_dir", str(my_clips)])
     assert not (model / "cross_corpus.json").exists()

@@ -7,7 +7,7 @@ from huggingface_hub import DatasetCard
 
 from ser.corpora import CORPORA
 from ser.corpora import load_labelled_audio
-from ser.dataset_card import render_dataset_card
+from ser.hub.dataset_card import render_dataset_card
 
 
 def test_a_known_corpus_is_introduced_with_licence_and_citation(tmp_path):

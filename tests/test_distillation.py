@@ -7,17 +7,17 @@ import pytest
 import torch
 from conftest import write_corpus
 
-from ser.building import build_extractor
-from ser.building import build_model
-from ser.clips import with_features
 from ser.corpora import load_crema_d
+from ser.corpora.clip_dataset import with_features
 from ser.corpora.splits import fifth_of
-from ser.distillation import Teacher
-from ser.distillation import load_teacher
-from ser.distillation import teachers_say
-from ser.provenance import REPORT
-from ser.provenance import SPLIT
 from ser.recipes import load_recipe
+from ser.reporting.provenance import SPLIT
+from ser.reporting.report_file import REPORT
+from ser.training.distillation import Teacher
+from ser.training.distillation import load_teacher
+from ser.training.distillation import teachers_say
+from ser.training.model_setup import build_extractor
+from ser.training.model_setup import build_model
 
 LABELS = ["anger", "disgust", "fear", "happy", "neutral", "sad"]
 CPU = torch.device("cpu")

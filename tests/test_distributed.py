@@ -14,10 +14,10 @@ from conftest import ROOT
 from conftest import write_corpus
 from transformers import set_seed
 
-from ser.arguments import changes
 from ser.corpora.splits import TFDS_DEV
 from ser.corpora.splits import TFDS_TEST
-from ser.trainer import seed_process
+from ser.training.run_identity import changes
+from ser.training.trainer import seed_process
 
 CODES = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
 TINY = (

@@ -7,15 +7,15 @@ import evaluate
 import numpy as np
 import pytest
 
-from ser.evaluation import accuracy_by_group
-from ser.evaluation import agreement
-from ser.evaluation import bootstrap_interval
-from ser.evaluation import human_confusion
-from ser.evaluation import listeners_votes
-from ser.evaluation import mean_interval
-from ser.evaluation import most_confused
-from ser.evaluation import report_on_test
-from ser.evaluation import score
+from ser.evaluation.intervals import bootstrap_interval
+from ser.evaluation.intervals import mean_interval
+from ser.evaluation.scores import accuracy_by_group
+from ser.evaluation.scores import agreement
+from ser.evaluation.scores import human_confusion
+from ser.evaluation.scores import listeners_votes
+from ser.evaluation.scores import most_confused
+from ser.evaluation.scores import report_on_test
+from ser.evaluation.scores import score
 
 NAMES = ["anger", "happy", "sad"]
 
@@ -71,7 +71,7 @@ def test_no_file_is_left_that_trainings_beside_each_other_would_lock(monkeypatch
 
 
 def test_the_metric_loads_as_a_local_evaluate_module():
-    module = evaluate.load(str(Path(__file__).parent.parent / "ser/metrics.py"))
+    module = evaluate.load(str(Path(__file__).parent.parent / "ser/evaluation/metrics.py"))
     assert module.compute(predictions=[0, 1, 1], references=[0, 0, 1])["uar"] == 0.75
 
 

@@ -18,15 +18,15 @@ from conftest import RATE
 from conftest import ROOT
 from conftest import voice
 
-from ser.audio_ser import load_audio
-from ser.configuration_ser import CNN2DConfig
-from ser.export_onnx import export
-from ser.export_onnx import main
-from ser.export_onnx import quietly
-from ser.export_onnx import write
-from ser.feature_extraction_ser import SERFeatureExtractor
-from ser.loading import load_trained
-from ser.modeling_ser import CNN2DForAudioClassification
+from ser.__main__ import main
+from ser.inference.export_onnx import export
+from ser.inference.export_onnx import quietly
+from ser.inference.export_onnx import write
+from ser.inference.loading import load_trained
+from ser.models.audio_ser import load_audio
+from ser.models.configuration_ser import CNN2DConfig
+from ser.models.feature_extraction_ser import SERFeatureExtractor
+from ser.models.modeling_ser import CNN2DForAudioClassification
 
 CHECKPOINT = ROOT / "checkpoints/flagship-distilled"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -127,7 +127,7 @@ def test_it_runs_without_torch_as_the_readme_says_and_knows_its_labels(exported,
 
 
 def test_without_the_extra_its_name_is_told(tmp_path):
-    script = "import sys, runpy; sys.modules['onnx'] = None; runpy.run_module('ser.export_onnx', run_name='__main__')"
+    script = "import sys; sys.modules['onnx'] = None; from ser.__main__ import main; main(['export-onnx', 'a', 'b'])"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stderr.strip().endswith("it needs the extra: pip install -e '.[onnx]'") and done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -144,12 +144,12 @@ def test_the_exporter_says_nothing_of_its_own_code(caplog, recwarn):
 def test_a_calibration_clip_that_cannot_be_heard_is_named(tmp_path):
     soundfile.write(tmp_path / "broken.wav", np.full(RATE, np.nan), RATE, subtype="FLOAT")
     with pytest.raises(SystemExit, match=r"broken\.wav.*NaN or infinite"):
-        main([str(CHECKPOINT), str(tmp_path / "onnx"), "--calibration", str(tmp_path / "broken.wav")])
+        main(["export-onnx", str(CHECKPOINT), str(tmp_path / "onnx"), "--calibration", str(tmp_path / "broken.wav")])
 
 
 def test_a_front_end_that_the_graph_does_not_know_is_refused(tmp_path):
     with pytest.raises(SystemExit, match=r"models with features=\['zero_crossing_rate.*cannot be exported"):
-        main([str(CHECKPOINT.parent / "cnn1d"), str(tmp_path / "onnx")])
+        main(["export-onnx", str(CHECKPOINT.parent / "cnn1d"), str(tmp_path / "onnx")])
     assert not list(tmp_path.iterdir())
 
 
@@ -167,5 +167,5 @@ def test_a_front_end_that_the_graph_does_not_know_is_refused(tmp_path):
 def test_a_bad_command_ends_in_one_sentence(tmp_path, monkeypatch, arguments, message):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(SystemExit, match=message) as stopped:
-        main([argument.format(out=tmp_path / "onnx") for argument in arguments])
+        main(["export-onnx", *(argument.format(out=tmp_path / "onnx") for argument in arguments)])
     assert "\n" not in str(stopped.value)

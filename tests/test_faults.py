@@ -17,8 +17,8 @@ from conftest import ROOT
 from conftest import write_corpus
 from safetensors.numpy import load_file
 
-from ser.arguments import parse_arguments
-from ser.trainer import last_checkpoint
+from ser.training.arguments import parse_arguments
+from ser.training.trainer import last_checkpoint
 
 KILLS = 30
 CHANGES_FILES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}

@@ -9,7 +9,7 @@ from conftest import RATE
 from conftest import voice
 
 from ser import SERFeatureExtractor
-from ser.features_ser import wiener_filter
+from ser.models.acoustic_features_ser import wiener_filter
 
 
 def test_a_batch_equals_its_clips_one_by_one():

@@ -9,9 +9,9 @@ from conftest import RATE
 from conftest import voice
 
 from ser import SERFeatureExtractor
-from ser.features_ser import FEATURES
-from ser.features_ser import loud_span
-from ser.features_ser import wiener_filter
+from ser.models.acoustic_features_ser import FEATURES
+from ser.models.acoustic_features_ser import loud_span
+from ser.models.acoustic_features_ser import wiener_filter
 
 N_FFT, HOP = 1024, 256
 FRAME = {"frame_length": N_FFT, "hop_length": HOP}

@@ -16,10 +16,10 @@ from conftest import speech
 from gradio_client import handle_file
 
 import ser
-from ser import predict
+from ser.__main__ import main
 from ser.corpora import load_labelled_audio
 from ser.corpora.unlabelled_audio import find_clips
-from ser.uploads import readable
+from ser.page.uploads import readable
 
 NAMES = [
     "; touch pwned; .wav",
@@ -59,7 +59,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def predict_main(*arguments: str) -> None:
-    predict.main(["--model", str(ROOT / "checkpoints/cnn1d"), "--output", "table.csv", *arguments])
+    main(["predict", "--model", str(ROOT / "checkpoints/cnn1d"), "--output", "table.csv", *arguments])
 
 
 def test_every_name_is_a_row_of_the_table_as_it_is(folder, tmp_path):
@@ -112,7 +112,7 @@ def test_a_name_that_is_not_utf_8_is_told_in_a_sentence(folder, tmp_path):
     os.rename(folder / "calm/plain.wav", os.fsencode(folder / "calm") + b"/\xff.wav")
     with pytest.raises(SystemExit) as end:
         predict_main("clips")
-    assert str(end.value) == r"ser.predict: expected file names in UTF-8; got 'clips/calm/\udcff.wav'; rename the file"
+    assert str(end.value) == r"ser predict: expected file names in UTF-8; got 'clips/calm/\udcff.wav'; rename the file"
 
 
 def test_no_name_is_an_option_or_a_command_to_ffmpeg(folder, tmp_path, monkeypatch):

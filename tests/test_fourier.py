@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ser.fourier import PowerSpectrum
+from ser.inference.onnx_spectrum import PowerSpectrum
 
 
 @pytest.mark.parametrize("n_fft", [2, 62, 400, 1000, 1024, 2048])

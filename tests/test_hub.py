@@ -26,9 +26,10 @@ from huggingface_hub import SpaceCard
 from safetensors.numpy import load_file
 from safetensors.numpy import save_file
 
-import ser.hub
+import ser.__main__
+import ser.hub.push
 import train as train_command
-from ser.arguments import parse_arguments
+from ser.training.arguments import parse_arguments
 
 each_command = pytest.mark.parametrize(
     "command",
@@ -211,7 +212,7 @@ def test_a_push_that_dies_loses_nothing_and_goes_on_later(hub, corpus, tmp_path,
     assert not who_tells_the_token(done, tmp_path)
     assert ("training goes on" in done.stderr) == (strategy == "every_save")  # at the checkpoint
     assert "of 6 test clips" in done.stdout  # trained, evaluated and reported all the same
-    command = "python -m ser.hub model runs/cnn1d/tfds/seed-0/model user/tiny --revision trial"
+    command = "python -m ser push model runs/cnn1d/tfds/seed-0/model user/tiny --revision trial"
     assert last_line(done.stderr).endswith(f"The model is complete in runs/cnn1d/tfds/seed-0/model; later: {command}")
     assert hub.model("user/tiny").files == {}
     arrived = dict(hub.objects)
@@ -245,7 +246,7 @@ def test_a_token_given_as_an_option_is_nowhere_but_in_the_requests(hub, corpus, 
 @each_command
 def test_a_push_that_fails_does_not_tell_the_token(hub, here, corpus, capfd, caplog, command, fault):
     hub.broken, token = fault.get("broken", {}), fault.get("token", TOKEN)
-    sentence = here(ser.hub.main, *command, "user/x", token=token)
+    sentence = here(ser.__main__.main, "push", *command, "user/x", token=token)
     assert " failed: the Hub " in sentence
     printed = capfd.readouterr()
     assert token not in sentence + printed.out + printed.err + caplog.text
@@ -262,12 +263,12 @@ def test_a_push_stopped_by_hand_goes_on_with_the_same_command(hub, here, corpus,
 
     with monkeypatch.context() as stopping:
         stopping.setattr(HfApi, "preupload_lfs_files", stop)
-        assert here(ser.hub.main, *command, "user/x") == (
-            "ser.hub: stopped; the same command goes on, and what arrived is not sent again"
+        assert here(ser.__main__.main, "push", *command, "user/x") == (
+            "ser push: stopped; the same command goes on, and what arrived is not sent again"
         )
     sent = hub.requests["lfs_put"]
     assert sent >= 1
-    assert here(ser.hub.main, *command, "user/x") == ""
+    assert here(ser.__main__.main, "push", *command, "user/x") == ""
     assert hub.requests["lfs_put"] == sent
     (repository,) = hub.repositories.values()
     assert repository.files
@@ -277,8 +278,11 @@ def test_a_full_disk_is_told_in_a_sentence(here, corpus, monkeypatch):
     def full(*_) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "cache")
 
-    monkeypatch.setattr(ser.hub, "load_labelled_audio", full)
-    assert here(ser.hub.main, "dataset", corpus, "user/x") == "ser.hub: [Errno 28] No space left on device: 'cache'"
+    monkeypatch.setattr(ser.hub.push, "load_labelled_audio", full)
+    assert (
+        here(ser.__main__.main, "push", "dataset", corpus, "user/x")
+        == "ser push: [Errno 28] No space left on device: 'cache'"
+    )
 
 
 @pytest.mark.parametrize("revision", [None, "trial"])
@@ -294,14 +298,14 @@ def test_nothing_measured_of_an_earlier_model_stays_beside_other_weights(hub, tm
         repository = hub.model("user/x")
         return repository.commits[repository.heads[revision or "main"]]
 
-    ser.hub.push_model(earlier, "user/x", revision=revision)
+    ser.hub.push.push_model(earlier, "user/x", revision=revision)
     head().update(own)
     unfinished = shutil.copytree(earlier, tmp_path / "unfinished", ignore=lambda *_: measured)
     card = (unfinished / "README.md").read_text()
     for _ in range(2):  # the second time there is nothing to delete
-        ser.hub.commit_model(unfinished, "user/x", card, "Unfinished", revision=revision)
+        ser.hub.push.commit_model(unfinished, "user/x", card, "Unfinished", revision=revision)
         assert set(head()) == {*os.listdir(unfinished), *own}
-    ser.hub.push_model(earlier, "user/x", revision=revision)
+    ser.hub.push.push_model(earlier, "user/x", revision=revision)
     assert set(head()) == {*os.listdir(earlier), *own}
 
 
@@ -311,7 +315,7 @@ def test_a_training_does_not_wait_for_what_lies_in_the_repository(hub, monkeypat
 
     take_for_the_hub(monkeypatch, hub.url)
     monkeypatch.setattr(HfApi, "list_repo_tree", away)
-    job = ser.hub.commit_model(ROOT / "checkpoints/cnn1d", "user/x", "card", "Unfinished", run_as_future=True)
+    job = ser.hub.push.commit_model(ROOT / "checkpoints/cnn1d", "user/x", "card", "Unfinished", run_as_future=True)
     assert isinstance(job.exception(), ConnectionError)
 
 
@@ -325,18 +329,18 @@ def test_a_training_does_not_wait_for_what_lies_in_the_repository(hub, monkeypat
     ],
 )
 def test_what_cannot_be_pushed_is_told_in_a_sentence(here, hub, command, message):
-    assert message in here(ser.hub.main, *command)
+    assert message in here(ser.__main__.main, "push", *command)
     assert hub.repositories == {}
 
 
 def test_what_the_hub_does_not_take_is_told_in_its_words(here, hub, tmp_path):
     shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "model")
     (tmp_path / "model/README.md").write_text("---\n\n---\nNo metadata.\n")
-    sentence = here(ser.hub.main, "model", "model", "user/x")
-    assert sentence.startswith("ser.hub: the Hub refuses the model card: ") and "empty front matter" in sentence
+    sentence = here(ser.__main__.main, "push", "model", "model", "user/x")
+    assert sentence.startswith("ser push: the Hub refuses the model card: ") and "empty front matter" in sentence
     assert hub.model("user/x").files == {}
-    sentence = here(ser.hub.main, "model", "model", "user/x", endpoint=f"{hub.url}/elsewhere")
-    assert sentence == "ser.hub: creating the model repository user/x failed: the Hub answers 404 (EntryNotFound)"
+    sentence = here(ser.__main__.main, "push", "model", "model", "user/x", endpoint=f"{hub.url}/elsewhere")
+    assert sentence == "ser push: creating the model repository user/x failed: the Hub answers 404 (EntryNotFound)"
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
@@ -356,7 +360,7 @@ READ_BACK = """
 import json, sys
 import datasets
 from ser.corpora import load_crema_d, load_labelled_audio
-from ser.audio_ser import load_audio
+from ser.models.audio_ser import load_audio
 local, remote = load_crema_d(sys.argv[1]), load_labelled_audio("user/crema-d")
 assert remote.features["label"] == local.features["label"]
 names = sorted(set(local.column_names) - {"audio"})
@@ -373,7 +377,7 @@ print(json.dumps([len(local), row["clip"], len(load_audio(row["audio"], sampling
 
 def test_a_corpus_comes_back_from_the_hub_as_it_was(hub, here, corpus, tmp_path):
     soundfile.write(corpus / "1002_TIE_SAD_XX.wav", np.zeros(RATE), RATE)  # silent: published, and left out on reading
-    assert here(ser.hub.main, "dataset", corpus, "user/crema-d", "--corpus", "crema-d") == ""
+    assert here(ser.__main__.main, "push", "dataset", corpus, "user/crema-d", "--corpus", "crema-d") == ""
     card = hub.repositories["datasets", "user/crema-d"].files["README.md"].decode()
     assert "license: odbl" in card and "25 clips of the acted English speech of CREMA-D by 4 speakers" in card
     assert "dataset_info" in card
@@ -400,7 +404,18 @@ def test_a_dataset_of_files_as_they_are_is_heard_by_a_model_of_a_branch_without_
     model = {path.name: path.read_bytes() for path in (ROOT / "checkpoints/cnn1d").iterdir() if path.is_file()}
     commits, heads = {"0" * 40: {}, "1" * 40: model}, {"main": "0" * 40, "trial": "1" * 40}
     hub.repositories["models", "user/small"] = Repository({}, commits, heads)
-    command = ("-m", "ser.predict", "--dataset", "user/raw", *streaming, "--model", "user/small", "--revision", "trial")
+    command = (
+        "-m",
+        "ser",
+        "predict",
+        "--dataset",
+        "user/raw",
+        *streaming,
+        "--model",
+        "user/small",
+        "--revision",
+        "trial",
+    )
     done = run(*command, "--output", "preds.csv", cwd=tmp_path, hub=hub)
     assert done.returncode == 0, done.stderr
     assert f"{len(paths)} clips, 0 with errors" in done.stdout
@@ -410,11 +425,11 @@ def test_a_dataset_of_files_as_they_are_is_heard_by_a_model_of_a_branch_without_
 
 
 def test_a_dataset_to_push_is_a_folder_that_is_there_and_needs_a_token_first(here, hub, corpus, monkeypatch):
-    assert here(ser.hub.main, "dataset", "nodir", "user/x") == (
-        "ser.hub: expected a folder with clips at 'nodir'; check the path"
+    assert here(ser.__main__.main, "push", "dataset", "nodir", "user/x") == (
+        "ser push: expected a folder with clips at 'nodir'; check the path"
     )
-    monkeypatch.setattr("ser.hub.load_labelled_audio", pytest.fail)
-    assert "needs a token" in here(ser.hub.main, "dataset", corpus, "user/x", token="")
+    monkeypatch.setattr("ser.hub.push.load_labelled_audio", pytest.fail)
+    assert "needs a token" in here(ser.__main__.main, "push", "dataset", corpus, "user/x", token="")
 
 
 OPEN_PAGE = """
@@ -427,8 +442,8 @@ assert not [name for name in sys.modules if name.startswith("transformers_module
 
 
 def test_the_space_holds_all_that_the_page_needs(hub, here, tmp_path):
-    assert here(ser.hub.main, "model", ROOT / "checkpoints/cnn1d", "user/small") == ""
-    assert here(ser.hub.main, "space", "user/page", "--model", "user/small") == ""
+    assert here(ser.__main__.main, "push", "model", ROOT / "checkpoints/cnn1d", "user/small") == ""
+    assert here(ser.__main__.main, "push", "space", "user/page", "--model", "user/small") == ""
     space = hub.repositories["spaces", "user/page"]
     assert space.options["sdk"] == "gradio" and space.variables == {"SER_MODELS": "user/small"}
     card = SpaceCard(space.files["README.md"].decode()).data
@@ -449,5 +464,5 @@ def test_a_space_pushed_without_models_goes_back_to_the_bundled_ones(hub, monkey
     space = Repository({}, variables={"SER_MODELS": "user/small", "OWN": "1"})
     hub.repositories["spaces", "user/page"] = space
     for _ in range(2):  # the second time there is nothing to delete
-        ser.hub.push_space("user/page")
+        ser.hub.push.push_space("user/page")
         assert space.variables == {"OWN": "1"}

@@ -11,11 +11,11 @@ from conftest import voice
 from conftest import write_corpus
 
 from ser import SERFeatureExtractor
-from ser.audio_ser import load_audio
-from ser.augmentation import WaveformAugmentation
-from ser.clips import with_features
 from ser.corpora import load_labelled_audio
+from ser.corpora.clip_dataset import with_features
 from ser.corpora.splits import speakers_of
+from ser.models.audio_ser import load_audio
+from ser.training.augmentation import WaveformAugmentation
 
 NAMES = ["1001_DFA_ANG_XX", "1002_DFA_HAP_XX", "1010_DFA_NEU_XX"]
 

@@ -12,7 +12,7 @@ from conftest import write_corpus
 
 from ser.corpora import load_labelled_audio
 from ser.corpora.unlabelled_audio import find_clips
-from ser.hub import push_dataset
+from ser.hub.push import push_dataset
 
 
 @pytest.fixture

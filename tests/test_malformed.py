@@ -17,8 +17,8 @@ from gradio_client.exceptions import AppError
 from transformers import pipeline
 
 import ser
-from ser import timeline
-from ser.speech import SILENCE
+from ser.inference import timeline
+from ser.inference.voice_activity import SILENCE
 
 MOST_MEMORY = 300 * 2**20  # bytes
 
@@ -117,7 +117,7 @@ def test_the_pipeline_gives_probabilities_or_the_same_sentence(folder, heard, pa
 
 def test_the_command_line_gives_each_a_row(folder, heard, path_with_ffmpeg, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", path_with_ffmpeg)
-    command = [sys.executable, "-m", "ser.predict", f"{folder}/*", "--model", ROOT / "checkpoints/cnn1d"]
+    command = [sys.executable, "-m", "ser", "predict", f"{folder}/*", "--model", ROOT / "checkpoints/cnn1d"]
     done = subprocess.run(
         [*command, "--output", tmp_path / "table.csv"], cwd=ROOT, capture_output=True, text=True, check=False
     )

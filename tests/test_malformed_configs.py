@@ -16,7 +16,7 @@ from transformers import AutoModelForAudioClassification
 from transformers import pipeline
 
 import ser
-from ser import predict
+import ser.__main__
 
 CONFIG, PREPROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
 LABELS = ["anger", "fear", "sad"]
@@ -126,13 +126,13 @@ def assert_refused(words: str, load, *arguments, **options) -> None:
 
 
 def assert_commands_refuse(words: str, folder, monkeypatch, capsys) -> None:
-    """`python -m ser.predict` and `train.py` end in a sentence with these words."""
+    """`python -m ser predict` and `train.py` end in a sentence with these words."""
     monkeypatch.syspath_prepend(ROOT)
     import train
 
     monkeypatch.chdir(folder.parent)
     for program, command in (
-        (predict, ["predict", str(ROOT / "ser/examples"), "--model", str(folder), "--output", "table.csv"]),
+        (ser.__main__, ["ser", "predict", str(ROOT / "ser/examples"), "--model", str(folder), "--output", "table.csv"]),
         (train, ["train.py", "--recipe", "cnn2d", "--data_dir", "clips", "--model_name_or_path", str(folder)]),
     ):
         monkeypatch.setattr(sys, "argv", command)

@@ -8,7 +8,7 @@ from conftest import run_python
 PAGE_FAULTS = """
 import resource
 import torch
-from ser.memory import keep_freed_memory
+from ser.training.cpu_memory import keep_freed_memory
 
 def faults_of_allocating():
     for _ in range(11):
@@ -21,7 +21,7 @@ print([returned[-1] - returned[0], kept[-1] - kept[0]])
 """
 
 PEAK = """
-from ser.memory import peak_memory
+from ser.training.cpu_memory import peak_memory
 
 before = peak_memory()
 filled = bytearray(b"1" * 2**28)
@@ -30,7 +30,7 @@ print([before, peak_memory()])
 
 RESIDENT = """
 import psutil, torch
-from ser.memory import hand_back_freed_memory, keep_freed_memory
+from ser.training.cpu_memory import hand_back_freed_memory, keep_freed_memory
 
 keep_freed_memory()
 tensors = [torch.ones(4_000_000) for _ in range(16)]

@@ -8,8 +8,8 @@ from conftest import ROOT
 from huggingface_hub import ModelCard
 
 from ser.corpora.splits import PROTOCOLS
-from ser.model_card import render_card
-from ser.regenerate import replace_block
+from ser.experiments.write_results import replace_block
+from ser.reporting.model_card import render_card
 
 RESULTS = json.loads(next((ROOT / "results").glob("cnn2d/tfds/*/results.json")).read_text())
 

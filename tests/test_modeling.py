@@ -11,9 +11,9 @@ from ser import CNN1DForAudioClassification
 from ser import CNN2DConfig
 from ser import CNN2DForAudioClassification
 from ser import CRNNConfig
-from ser.modeling_ser import POOLING
-from ser.modeling_ser import SqueezeExcitation
-from ser.modeling_ser import resize
+from ser.models.modeling_ser import POOLING
+from ser.models.modeling_ser import SqueezeExcitation
+from ser.models.modeling_ser import resize
 
 SMALL = {"channels": [8, 12, 16], "hidden_sizes": [10], "num_labels": 6}
 MINIATURES = {

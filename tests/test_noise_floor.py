@@ -10,14 +10,14 @@ from conftest import RATE
 from conftest import voice
 
 from ser import SERFeatureExtractor
-from ser.channel import Channel
+from ser.__main__ import main
 from ser.corpora import load_crema_d
-from ser.noise_floor import floors
-from ser.noise_floor import level
-from ser.noise_floor import main
-from ser.noise_floor import measure
-from ser.noise_floor import named_by_noise
-from ser.noise_floor import noise_floor
+from ser.experiments.noise_floor import floors
+from ser.experiments.noise_floor import level
+from ser.experiments.noise_floor import measure
+from ser.experiments.noise_floor import named_by_noise
+from ser.experiments.noise_floor import noise_floor
+from ser.training.acoustic_channel import Channel
 
 
 def in_noise(snr: float, seed: int = 0) -> np.ndarray:
@@ -79,7 +79,17 @@ def test_the_interval_of_what_the_noise_names_is_over_speakers():
 
 
 def test_the_command_writes_figures_and_a_picture(small_corpus, tmp_path, capsys):
-    main(["--data_dir", str(small_corpus), "--results_dir", str(tmp_path), "--cache_dir", str(tmp_path / "cache")])
+    main(
+        [
+            "noise-floor",
+            "--data_dir",
+            str(small_corpus),
+            "--results_dir",
+            str(tmp_path),
+            "--cache_dir",
+            str(tmp_path / "cache"),
+        ]
+    )
     report = json.loads((tmp_path / "noise_floor.json").read_text())
     assert list(report["below_the_voice_db"]) == ["anger", "disgust", "fear", "happy", "neutral", "sad"]
     levels = {name: each["0.5"] for name, each in report["below_the_voice_db"].items()}
@@ -95,5 +105,5 @@ def test_the_command_writes_figures_and_a_picture(small_corpus, tmp_path, capsys
 
 def test_a_bad_folder_ends_in_one_sentence(tmp_path):
     with pytest.raises(SystemExit, match=r"ser\.noise_floor: .*nowhere") as stopped:
-        main(["--data_dir", "nowhere", "--results_dir", str(tmp_path)])
+        main(["noise-floor", "--data_dir", "nowhere", "--results_dir", str(tmp_path)])
     assert "\n" not in str(stopped.value)

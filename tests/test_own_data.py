@@ -17,20 +17,20 @@ from transformers import Wav2Vec2FeatureExtractor
 from transformers import Wav2Vec2ForSequenceClassification
 
 import ser
-from ser.arguments import Arguments
-from ser.arguments import parse_arguments
-from ser.building import replace_head
 from ser.corpora import load_labelled_audio
 from ser.corpora.splits import speakers_of
 from ser.corpora.splits import split
 from ser.corpora.unlabelled_audio import open_dataset
-from ser.cross_corpus import other_clips
-from ser.preparation import prepare
-from ser.provenance import SPLIT
-from ser.provenance import check_unheard
-from ser.provenance import heard_splits
-from ser.provenance import weights_of
-from ser.training import train
+from ser.evaluation.cross_corpus import other_clips
+from ser.reporting.provenance import SPLIT
+from ser.reporting.provenance import check_unheard
+from ser.reporting.provenance import heard_splits
+from ser.reporting.provenance import weights_of
+from ser.training.arguments import Arguments
+from ser.training.arguments import parse_arguments
+from ser.training.model_setup import replace_head
+from ser.training.run import train
+from ser.training.setup import prepare
 
 LABELS = ("calm", "cross", "merry")
 

@@ -1,4 +1,4 @@
-"""`python -m ser.predict`: one row for each clip, in order, whatever the clips are and however often it was stopped."""
+"""`python -m ser predict`: one row for each clip, in order, whatever the clips are and however often it was stopped."""
 
 import json
 import os
@@ -24,13 +24,14 @@ from transformers import Wav2Vec2ForSequenceClassification
 from transformers import Wav2Vec2Model
 from transformers import pipeline
 
-from ser import predict
+from ser.__main__ import main
 from ser.corpora.unlabelled_audio import open_dataset
 from ser.corpora.unlabelled_audio import share
-from ser.loading import load_trained
-from ser.parts import merge_parts
-from ser.parts import rows_done
-from ser.parts import write_part
+from ser.inference import predict
+from ser.inference.loading import load_trained
+from ser.inference.resumable_table import merge_parts
+from ser.inference.resumable_table import rows_done
+from ser.inference.resumable_table import write_part
 
 MODEL = str(ROOT / "checkpoints/cnn1d")
 LABELS = ["anger", "disgust", "fear", "happy", "neutral", "sad"]
@@ -64,7 +65,7 @@ def dataset(clips) -> datasets.Dataset:
 
 def table(*arguments, output: Path, model: str = MODEL) -> list[dict]:
     """The rows that a command writes."""
-    predict.main([*map(str, arguments), "--model", model, "--output", str(output)])
+    main(["predict", *map(str, arguments), "--model", model, "--output", str(output)])
     return rows_of(output)
 
 
@@ -82,7 +83,7 @@ def figures(rows: list[dict]) -> list[dict]:
 def refusal(*arguments) -> str:
     """The sentence in which a command ends."""
     with pytest.raises(SystemExit) as end:
-        predict.main(list(map(str, arguments)))
+        main(["predict", *map(str, arguments)])
     return str(end.value)
 
 
@@ -265,7 +266,7 @@ def test_two_processes_write_what_one_writes(clips, tmp_path):
     whole = table(clips, output=tmp_path / "one.parquet")
     output = tmp_path / "two.parquet"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += ["-m", "ser.predict", str(clips), "--model", MODEL, "--output", str(output)]
+    command += ["-m", "ser", "predict", str(clips), "--model", MODEL, "--output", str(output)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -339,7 +340,7 @@ def test_a_stop_by_hand_says_how_to_go_on(clips, tmp_path, monkeypatch):
 
     monkeypatch.setattr(predict, "predict_chunk", stopped)
     answer = refusal(clips, "--model", MODEL, "--output", tmp_path / "preds.csv")
-    assert answer == "ser.predict: stopped; what is done is kept: the same command goes on"
+    assert answer == "ser predict: stopped; what is done is kept: the same command goes on"
 
 
 @pytest.mark.parametrize(
@@ -372,13 +373,12 @@ def test_bad_commands_end_in_one_sentence(clips, tmp_path, monkeypatch, argument
     datasets.DatasetDict({"train": texts.filter(lambda row: False), "test": texts}).save_to_disk("saved")
     arguments = [argument.format(clips=clips) for argument in arguments]
     answer = refusal("--model", MODEL, "--output", "preds.parquet", *arguments)
-    assert answer.startswith("ser.predict: ") and sentence in answer
+    assert answer.startswith("ser predict: ") and sentence in answer
     assert "\n" not in answer
     assert not Path("preds.parquet").exists()
 
 
 @pytest.mark.parametrize("arguments", [[], ["clips", "--dataset", "user/name"]])
-def test_input_and_dataset_exclude_each_other(capsys, arguments):
-    with pytest.raises(SystemExit):
-        predict.main([*arguments, "--output", "preds.csv"])
-    assert "expected either INPUT or --dataset" in capsys.readouterr().err
+def test_input_and_dataset_exclude_each_other(arguments):
+    with pytest.raises(SystemExit, match="expected either INPUT or --dataset"):
+        main(["predict", *arguments, "--output", "preds.csv"])

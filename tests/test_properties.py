@@ -31,20 +31,20 @@ from hypothesis.extra.numpy import scalar_dtypes
 from transformers import pipeline
 
 import ser
-from ser import predict
-from ser import timeline
-from ser.arguments import parse_arguments
-from ser.audio_ser import LOUDEST
+from ser.__main__ import main
 from ser.corpora.crema_d import SENTENCES
 from ser.corpora.splits import PROTOCOLS
 from ser.corpora.splits import split
-from ser.dataset_card import render_dataset_card
-from ser.evaluation import bootstrap_interval
-from ser.features_ser import FEATURES
-from ser.markup import windows_html
-from ser.metrics import SpeechEmotionMetric
-from ser.model_card import render_card
-from ser.speech import has_speech
+from ser.evaluation.intervals import bootstrap_interval
+from ser.evaluation.metrics import SpeechEmotionMetric
+from ser.hub.dataset_card import render_dataset_card
+from ser.inference import timeline
+from ser.inference.voice_activity import has_speech
+from ser.models.acoustic_features_ser import FEATURES
+from ser.models.audio_ser import LOUDEST
+from ser.page.components import windows_html
+from ser.reporting.model_card import render_card
+from ser.training.arguments import parse_arguments
 
 settings.register_profile(
     "ser", derandomize=True, deadline=None, database=None, max_examples=60, suppress_health_check=list(HealthCheck)
@@ -499,7 +499,7 @@ def test_files_with_any_name_get_a_row_each(tmp_path, monkeypatch):
     for number, name in enumerate(FILE_NAMES):
         Path("clips", name).write_bytes(wav(voice(0.3, seed=number)))
     command = ["clips", "--output", "table.csv", "--model", str(ROOT / "checkpoints/cnn1d")]
-    predict.main(command)
+    main(["predict", *command])
     with Path("table.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {row["file"] for row in rows} == {f"clips/{name}" for name in FILE_NAMES}
@@ -508,7 +508,7 @@ def test_files_with_any_name_get_a_row_each(tmp_path, monkeypatch):
     Path("table.csv").unlink()
     Path("clips", NOT_UTF_8).write_bytes(wav(voice()))
     with pytest.raises(SystemExit, match="expected file names in UTF-8"):
-        predict.main(command)
+        main(["predict", *command])
 
 
 @pytest.mark.parametrize("name", [*FILE_NAMES, NOT_UTF_8], ids=ascii)

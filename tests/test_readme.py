@@ -17,7 +17,7 @@ from conftest import write_corpus
 from hub_server import serve
 from hub_server import take_for_the_hub
 
-from ser.arguments import parse_arguments
+from ser.training.arguments import parse_arguments
 
 NOT_HERE = {  # how a block begins, and why it is not run here
     "pip install": "installs from PyPI; the server that it starts is asked in test_app.py",
@@ -49,7 +49,7 @@ def run(words: list[str], monkeypatch) -> None:
     if words[1] == "train.py":
         words = [*(word for word in words if word != "--download"), *ONE_STEP]  # 600 MB
     monkeypatch.setattr(sys, "argv", words[1:] if words[1] == "train.py" else words[2:])
-    importlib.import_module("train" if words[1] == "train.py" else words[2]).main()
+    importlib.import_module("train" if words[1] == "train.py" else "ser.__main__").main()
 
 
 @pytest.fixture
@@ -78,14 +78,14 @@ def test_a_block_of_the_readme_runs(language, text, here, url, monkeypatch, caps
         runpy.run_path("block.py", {"samples": speech(1.0, rate=44100)})
         return
     with serve() as hub:
-        if "ser.hub" in text:
+        if "ser push" in text:
             take_for_the_hub(monkeypatch, hub.url)
         for line in text.splitlines():
             try:
                 run(shlex.split(line, comments=True), monkeypatch)
             except SystemExit as end:
                 assert not end.code, f"{line}: {end.code}"
-    if "ser.predict" in text:
+    if "ser predict" in text:
         assert Path("preds.parquet").is_file()
     if "train.py" in text:
         assert list(Path("runs").rglob("model.safetensors"))

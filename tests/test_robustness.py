@@ -11,16 +11,16 @@ from conftest import ROOT
 from conftest import voice
 from transformers import set_seed
 
-from ser import robustness
+from ser.__main__ import main
 from ser.corpora import load_crema_d
 from ser.corpora.splits import drawn_from
 from ser.corpora.splits import fixed_share
 from ser.corpora.splits import split
-from ser.loading import load_reported
-from ser.robustness import CLEAN
-from ser.robustness import CONDITIONS
-from ser.robustness import changed
-from ser.robustness import main
+from ser.evaluation import robustness
+from ser.evaluation.conditions import CONDITIONS
+from ser.evaluation.robustness import CLEAN
+from ser.evaluation.robustness import changed
+from ser.inference.loading import load_reported
 
 
 @pytest.mark.parametrize("name", [name for name in CONDITIONS if name != CLEAN])
@@ -113,14 +113,14 @@ def test_the_command_measures_the_models_own_test_part(small_corpus, tmp_path, m
     (model / "robustness.json").unlink()
     arguments = [str(model), "--data_dir", str(small_corpus), "--cache_dir", str(tmp_path)]
     with pytest.raises(SystemExit, match="its test part had 1,556 clips, here are 82 of it: take the whole corpus"):
-        main(arguments)
+        main(["robustness", *arguments])
     results = json.loads((model / "results.json").read_text())
     results["parts"] |= {name: results["parts"][name] | {"clips": 82} for name in ("dev", "test")}
     (model / "results.json").write_text(json.dumps(results))
     for names in ((CLEAN,), (CLEAN, "20 dB softer")):  # the second time, only what is missing
-        monkeypatch.setattr("ser.robustness.git_commit", lambda names=names: str(len(names)))
-        monkeypatch.setattr("ser.robustness.CONDITIONS", {name: CONDITIONS[name] for name in names})
-        main(arguments)
+        monkeypatch.setattr("ser.evaluation.robustness.git_commit", lambda names=names: str(len(names)))
+        monkeypatch.setattr("ser.evaluation.conditions.CONDITIONS", {name: CONDITIONS[name] for name in names})
+        main(["robustness", *arguments])
         assert f"measured {names[-1]}; {len(names)} conditions in" in capsys.readouterr().out
     report = json.loads((model / "robustness.json").read_text())
     assert report["conditions"][CLEAN]["change"] == 0
@@ -128,7 +128,7 @@ def test_the_command_measures_the_models_own_test_part(small_corpus, tmp_path, m
     softer = report["conditions"]["20 dB softer"]
     assert f"| 20 dB softer | {softer['accuracy']:.3f} |" in (model / "README.md").read_text()
     before = (model / "README.md").read_text()
-    main([*arguments, "--part", "dev"])
+    main(["robustness", *arguments, "--part", "dev"])
     on_dev = json.loads((model / "robustness_dev.json").read_text())["conditions_on_dev"]
     assert list(on_dev) == list(report["conditions"]) and on_dev[CLEAN] != report["conditions"][CLEAN]
     assert (model / "README.md").read_text() == before  # a card tells of test clips
@@ -194,6 +194,6 @@ def test_a_model_that_orders_its_labels_otherwise_is_not_scored(small_corpus, tm
 @pytest.mark.parametrize("arguments", [["nowhere", "--data_dir", "."], ["{model}", "--data_dir", "nowhere"]])
 def test_a_bad_command_ends_in_one_sentence(arguments, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(SystemExit, match=r"ser\.robustness: .*nowhere") as stopped:
-        main([argument.format(model=ROOT / "checkpoints/cnn1d") for argument in arguments])
+    with pytest.raises(SystemExit, match=r"ser robustness: .*nowhere") as stopped:
+        main(["robustness", *(argument.format(model=ROOT / "checkpoints/cnn1d") for argument in arguments)])
     assert "\n" not in str(stopped.value)

@@ -8,7 +8,7 @@ from conftest import RATE
 from conftest import speech
 
 import ser
-from ser.speech import has_speech
+from ser.inference.voice_activity import has_speech
 
 
 def noises() -> dict[str, np.ndarray]:

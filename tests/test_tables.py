@@ -7,25 +7,25 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from ser.model_card import render_card
-from ser.plots import plot_side_by_side
-from ser.readme_figures import copies_figures
-from ser.readme_figures import folds_figures
-from ser.readme_figures import noise_floor_figures
-from ser.readme_figures import paired_differences
-from ser.readme_figures import sentences_figures
-from ser.readme_figures import together_figures
-from ser.regenerate import read_predictions
-from ser.regenerate import read_refits
-from ser.summaries import Predictions
-from ser.summaries import summarize
-from ser.tables import bundled_table
-from ser.tables import corpora_table
-from ser.tables import protocol_table
-from ser.tables import recipe_table
-from ser.tables import refit_table
-from ser.tables import robustness_table
-from ser.tables import variant_table
+from ser.experiments.aggregate import Predictions
+from ser.experiments.aggregate import summarize
+from ser.experiments.findings import copies_figures
+from ser.experiments.findings import folds_figures
+from ser.experiments.findings import noise_floor_figures
+from ser.experiments.findings import paired_differences
+from ser.experiments.findings import sentences_figures
+from ser.experiments.findings import together_figures
+from ser.experiments.model_tables import bundled_table
+from ser.experiments.model_tables import corpora_table
+from ser.experiments.model_tables import robustness_table
+from ser.experiments.tables import protocol_table
+from ser.experiments.tables import recipe_table
+from ser.experiments.tables import refit_table
+from ser.experiments.tables import variant_table
+from ser.experiments.write_results import read_predictions
+from ser.experiments.write_results import read_refits
+from ser.reporting.model_card import render_card
+from ser.reporting.plots import plot_side_by_side
 
 RESULTS = json.loads((ROOT / "results/cnn2d/tfds/seed-0/results.json").read_text())
 

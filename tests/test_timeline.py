@@ -14,8 +14,8 @@ from conftest import voice
 from transformers import pipeline
 
 import ser
-from ser import timeline
-from ser.plots import plot_timeline
+from ser.inference import timeline
+from ser.page.plots import plot_timeline
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,13 @@ from transformers import TrainerState
 from ser import CNN1DConfig
 from ser import CNN1DForAudioClassification
 from ser import SERFeatureExtractor
-from ser import trainer as trainer_module
-from ser.arguments import SERTrainingArguments
-from ser.memory import keep_freed_memory
-from ser.trainer import PatientStopping
-from ser.trainer import SERTrainer
-from ser.trainer import StoppingAfter
-from ser.trainer import last_checkpoint
+from ser.training import trainer as trainer_module
+from ser.training.arguments import SERTrainingArguments
+from ser.training.cpu_memory import keep_freed_memory
+from ser.training.trainer import PatientStopping
+from ser.training.trainer import SERTrainer
+from ser.training.trainer import StoppingAfter
+from ser.training.trainer import last_checkpoint
 
 
 class Toy(torch.utils.data.Dataset):

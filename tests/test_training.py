@@ -23,28 +23,28 @@ from transformers import TrainingArguments
 from transformers import pipeline
 
 import train as script
-from ser import provenance
-from ser.arguments import SERTrainingArguments
-from ser.arguments import parse_arguments
-from ser.building import build_extractor
-from ser.building import build_model
 from ser.corpora import load_crema_d
 from ser.corpora.crema_d import EMOTIONS
 from ser.corpora.splits import fixed_share
-from ser.distillation import load_teacher
-from ser.identity import RUN_FILE
-from ser.identity import check_same_run
-from ser.identity import refuse_to_overwrite
-from ser.identity import trained_name
-from ser.preparation import prepare
-from ser.provenance import REPORT
-from ser.provenance import SPLIT
 from ser.recipes import load_recipe
 from ser.recipes import recipe_names
-from ser.training import as_used
-from ser.training import push
-from ser.training import train as train_run
-from ser.training import training_targets
+from ser.reporting import provenance
+from ser.reporting.provenance import SPLIT
+from ser.reporting.report_file import REPORT
+from ser.training.arguments import SERTrainingArguments
+from ser.training.arguments import parse_arguments
+from ser.training.distillation import load_teacher
+from ser.training.model_setup import build_extractor
+from ser.training.model_setup import build_model
+from ser.training.run import as_used
+from ser.training.run import push
+from ser.training.run import train as train_run
+from ser.training.run import training_targets
+from ser.training.run_identity import RUN_FILE
+from ser.training.run_identity import check_same_run
+from ser.training.run_identity import refuse_to_overwrite
+from ser.training.run_identity import trained_name
+from ser.training.setup import prepare
 
 
 def train(*arguments: str, cwd) -> subprocess.CompletedProcess:
@@ -304,10 +304,10 @@ def test_a_push_without_room_on_the_disk_leaves_the_model_and_the_command_for_la
     def full(*_, **__) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ser.training.push_model", full)
+    monkeypatch.setattr("ser.training.run.push_model", full)
     run = SimpleNamespace(model_dir=Path("runs/model"), repo_id="user/x")
     run.training = SimpleNamespace(hub_token=None, hub_revision=None)
-    with pytest.raises(ConnectionError, match="in runs/model; later: python -m ser.hub model runs/model user/x"):
+    with pytest.raises(ConnectionError, match="in runs/model; later: python -m ser push model runs/model user/x"):
         push(run)
 
 
@@ -317,7 +317,7 @@ def test_a_commit_is_dirty_where_the_code_was_changed_and_not_where_results_were
         command = ["git", "-C", str(tmp_path), *author, *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
-    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "ser/provenance.py"))
+    monkeypatch.setattr(provenance, "PROJECT", tmp_path)
     assert provenance.git_commit() is None
     code = [tmp_path / name for name in ("ser/provenance.py", "train.py", "requirements.txt")]
     results = tmp_path / "results/results.json"
@@ -560,7 +560,7 @@ def test_another_schedule_leaves_the_settings_of_the_one_in_the_recipe():
 def test_what_needs_no_features_is_told_before_they_are_made(tmp_path, monkeypatch, options, message):
     names = [f"{actor}_DFA_{code}_XX" for actor in (1001, 1010, 1015, 1020) for code in ("ANG", "HAP")]
     write_corpus(tmp_path / "clips", names)
-    monkeypatch.setattr("ser.preparation.with_features", lambda *_, **__: pytest.fail("features were made"))
+    monkeypatch.setattr("ser.training.setup.with_features", lambda *_, **__: pytest.fail("features were made"))
     monkeypatch.chdir(tmp_path)  # away from the bundled reports
     with pytest.raises(ValueError, match=message):
         prepare(parse_arguments(["--recipe", "cnn1d", "--data_dir", "clips", "--cache_dir", "cache", *options]))

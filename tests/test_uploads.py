@@ -13,9 +13,9 @@ from conftest import speech
 from conftest import voice
 
 import ser
-from ser import timeline
-from ser.audio_ser import to_wav
-from ser.uploads import readable
+from ser.inference import timeline
+from ser.models.audio_ser import to_wav
+from ser.page.uploads import readable
 
 DAMAGED = "This file cannot be read: it is damaged or not audio. Upload WAV, FLAC, Ogg or MP3."
 
@@ -74,7 +74,7 @@ REFUSED = {
 @pytest.fixture(autouse=True)
 def small_limit(monkeypatch):
     """So that a decompression bomb need not be half an hour long."""
-    monkeypatch.setattr("ser.uploads.MOST_VALUES", 100_000_000)
+    monkeypatch.setattr("ser.page.uploads.MOST_VALUES", 100_000_000)
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -181,7 +181,7 @@ def test_what_phones_and_browsers_record_is_heard_with_ffmpeg(name, ffmpeg, tmp_
 @pytest.mark.parametrize("name", RECORDED)
 def test_a_film_of_days_is_refused_before_it_fills_the_disk(name, ffmpeg, tmp_path, monkeypatch):
     convert(ffmpeg, speech(3.0), tmp_path / name, *RECORDED[name])
-    monkeypatch.setattr("ser.audio_ser.LONGEST", 1.0)
+    monkeypatch.setattr("ser.models.audio_ser.LONGEST", 1.0)
     with pytest.raises(ValueError, match="too long for one clip; cut it"):
         ser.load_audio(tmp_path / name, sampling_rate=RATE)
 

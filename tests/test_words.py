@@ -2,7 +2,7 @@
 
 import pytest
 
-from ser import words
+from ser.page import descriptions
 
 REPORT = {
     "protocol": "tfds",
@@ -27,49 +27,49 @@ REPORT = {
 
 
 def test_the_sentence_names_the_emotion_and_how_far_to_trust_it():
-    text = words.describe_scores({"anger": 0.62, "happy": 0.3, "sad": 0.08}, REPORT)
+    text = descriptions.describe_scores({"anger": 0.62, "happy": 0.3, "sad": 0.08}, REPORT)
     assert "Sounds angry, 62%" in text
     assert "Of the 200 test clips about which it was about as sure, it was right in 55%" in text
     assert "Of all test clips that sound angry to it, 27% were meant as **happy**" in text  # 4 of 15
 
 
 def test_where_nobody_can_tell_whom_a_model_heard_before_nothing_is_said_of_it():
-    assert "19 actors it never heard" in words.describe_model("m", REPORT)
-    assert "it never heard" not in words.describe_model("m", REPORT | {"heard_before": None})
+    assert "19 actors it never heard" in descriptions.describe_model("m", REPORT)
+    assert "it never heard" not in descriptions.describe_model("m", REPORT | {"heard_before": None})
 
 
 def test_an_emotion_that_nobody_voted_on_is_left_out():
-    text = words.describe_listeners(REPORT | {"human_confusion_matrix": [[0, 0, 0], [10, 90, 0], [0, 60, 40]]})
+    text = descriptions.describe_listeners(REPORT | {"human_confusion_matrix": [[0, 0, 0], [10, 90, 0], [0, 60, 40]]})
     assert text.endswith("they name happy in 90% and sad in 40%.")
 
 
 def test_a_few_clips_say_nothing_about_trust():
-    assert "as sure" not in words.describe_scores({"anger": 0.9, "happy": 0.1}, REPORT)
-    assert "as sure" not in words.describe_scores({"anger": 0.62, "happy": 0.38}, REPORT | {"calibration": {}})
+    assert "as sure" not in descriptions.describe_scores({"anger": 0.9, "happy": 0.1}, REPORT)
+    assert "as sure" not in descriptions.describe_scores({"anger": 0.62, "happy": 0.38}, REPORT | {"calibration": {}})
 
 
 def test_a_model_that_mistakes_nothing_for_it_is_not_accused():
     report = REPORT | {"confusion_matrix": [[9, 0, 0], [0, 9, 0], [0, 0, 9]]}
-    assert "mistake" not in words.describe_scores({"anger": 0.9, "happy": 0.1}, report)
+    assert "mistake" not in descriptions.describe_scores({"anger": 0.9, "happy": 0.1}, report)
 
 
 def test_the_mean_of_windows_is_not_compared_with_single_clips():
-    text = words.describe_scores({"anger": 0.62, "happy": 0.38}, REPORT, windows=13)
+    text = descriptions.describe_scores({"anger": 0.62, "happy": 0.38}, REPORT, windows=13)
     assert "The mean of the 13 windows in which somebody speaks. Of" in text  # no "below": programs read it, too
     assert "as sure" not in text
-    text = words.describe_scores({"anger": 0.62, "happy": 0.38}, REPORT, windows=1)
+    text = descriptions.describe_scores({"anger": 0.62, "happy": 0.38}, REPORT, windows=1)
     assert "Heard in the one window in which somebody speaks" in text
 
 
 def test_low_confidence_and_no_speech_are_said():
-    assert "Not sure: perhaps sad (41%), perhaps happy" in words.describe_scores(
+    assert "Not sure: perhaps sad (41%), perhaps happy" in descriptions.describe_scores(
         {"anger": 0.2, "happy": 0.39, "sad": 0.41}, REPORT
     )
-    assert "Nobody speaks here" in words.describe_scores(None, REPORT)
+    assert "Nobody speaks here" in descriptions.describe_scores(None, REPORT)
 
 
 def test_models_say_how_good_they_are():
-    assert words.describe_model("cnn9", REPORT) == (
+    assert descriptions.describe_model("cnn9", REPORT) == (
         "**cnn9** names the intended emotion in 60% of 1,556 test clips of 19 actors it never heard "
         "(95 % interval 55% to 65%); single human listeners, hearing the same clips, in 38%."
     )
@@ -84,22 +84,25 @@ def test_models_say_how_good_they_are():
     ],
 )
 def test_models_claim_nothing_that_was_not_tested(changes, said):
-    text = words.describe_model("cnn9", REPORT | changes)
+    text = descriptions.describe_model("cnn9", REPORT | changes)
     assert said in text
     assert "never heard" not in text
 
 
 def test_confusions_of_model_and_people_are_told():
-    assert words.describe_confusion(REPORT) == "To the model, 40% of the happy clips sound like anger."
-    assert words.describe_confusion(REPORT | {"most_confused": 4 * REPORT["most_confused"]}).count("sound like") == 3
-    assert words.describe_confusion(REPORT | {"most_confused": []}) == "It mistakes none of its test clips."
-    text = words.describe_listeners(REPORT)
+    assert descriptions.describe_confusion(REPORT) == "To the model, 40% of the happy clips sound like anger."
+    assert (
+        descriptions.describe_confusion(REPORT | {"most_confused": 4 * REPORT["most_confused"]}).count("sound like")
+        == 3
+    )
+    assert descriptions.describe_confusion(REPORT | {"most_confused": []}) == "It mistakes none of its test clips."
+    text = descriptions.describe_listeners(REPORT)
     assert "300 single votes" in text
     assert "they name happy in 90% and sad in 40%" in text
 
 
 def test_windows_are_counted():
     rows = [{"emotion": emotion, "speech": emotion != "fear"} for emotion in ("sad", "anger", "anger", "fear")]
-    assert words.describe_windows(rows) == (
+    assert descriptions.describe_windows(rows) == (
         "Likeliest in each of the 4 windows: anger in 2, sad in 1, nobody speaks in 1."
     )

@@ -16,14 +16,14 @@ from transformers import BatchFeature
 from transformers import SequenceFeatureExtractor
 from transformers.audio_utils import mel_filter_bank
 
+from .acoustic_features_ser import FEATURES
+from .acoustic_features_ser import Frames
+from .acoustic_features_ser import limit_range
+from .acoustic_features_ser import loud_span
+from .acoustic_features_ser import wiener_filter
 from .audio_ser import LOUDEST
 from .audio_ser import to_numpy
 from .configuration_ser import refuse_misspelt
-from .features_ser import FEATURES
-from .features_ser import Frames
-from .features_ser import limit_range
-from .features_ser import loud_span
-from .features_ser import wiener_filter
 
 STATISTICS: dict[str, Callable[..., np.ndarray]] = {"mean": np.mean, "std": np.std, "min": np.min, "max": np.max}
 NORMALIZATIONS = ("none", "clip", "corpus")

@@ -13,10 +13,11 @@ from typing import cast
 
 import datasets
 
-from ser.corpora.download import TABLES
-from ser.corpora.download import download_crema_d
-from ser.corpora.folder import COLUMNS
-from ser.corpora.folder import FolderCorpus
+from ser.corpora.crema_d_download import TABLES
+from ser.corpora.crema_d_download import download_crema_d
+from ser.corpora.folder_corpus import COLUMNS
+from ser.corpora.folder_corpus import Corpus
+from ser.corpora.folder_corpus import FolderCorpus
 
 EMOTIONS = ("anger", "disgust", "fear", "happy", "neutral", "sad")
 EMOTION_OF_CODE = dict(zip(("ANG", "DIS", "FEA", "HAP", "NEU", "SAD"), EMOTIONS, strict=True))
@@ -190,4 +191,32 @@ def load_crema_d(
     return CremaD.load(data_dir, cache_dir=cache_dir)
 
 
-__all__ = ["EMOTIONS", "EMOTION_OF_CODE", "SENTENCES", "CremaD", "load_crema_d", "official_names", "parse_name"]
+CREMA_D = Corpus(
+    speech="the acted English speech of CREMA-D",
+    details="Twelve fixed sentences, spoken by actors; the silent clip and one of each pair of identical clips under "
+    "contradicting names are left out.",
+    limits="Acted emotions, English, twelve sentences, one recording room.\nOther microphones, languages, "
+    "ages, spontaneous speech and mixed feelings are outside what it was trained on.",
+    language="en",
+    licence="database under ODbL 1.0, contents under DbCL 1.0.",
+    licence_id="odbl",
+    citation="""@article{cao2014crema,
+  title={{CREMA-D}: Crowd-sourced Emotional Multimodal Actors Dataset},
+  author={Cao, Houwei and Cooper, David G. and Keutmann, Michael K. and Gur, Ruben C. and Nenkova, Ani and
+    Verma, Ragini},
+  journal={IEEE Transactions on Affective Computing},
+  volume={5}, number={4}, pages={377--390}, year={2014}, doi={10.1109/TAFFC.2014.2336244}
+}""",
+)
+
+
+__all__ = [
+    "CREMA_D",
+    "CremaD",
+    "EMOTIONS",
+    "EMOTION_OF_CODE",
+    "SENTENCES",
+    "load_crema_d",
+    "official_names",
+    "parse_name",
+]

@@ -10,8 +10,9 @@ from typing import cast
 
 import datasets
 
-from ser.corpora.folder import COLUMNS
-from ser.corpora.folder import FolderCorpus
+from ser.corpora.folder_corpus import COLUMNS
+from ser.corpora.folder_corpus import Corpus
+from ser.corpora.folder_corpus import FolderCorpus
 
 EMOTIONS = ("anger", "boredom", "disgust", "fear", "happiness", "sadness", "neutral")
 EMOTION_OF_LETTER = dict(zip("WLEAFTN", EMOTIONS, strict=True))
@@ -63,4 +64,20 @@ class EmoDB(FolderCorpus):
             yield row
 
 
-__all__ = ["EMOTIONS", "EmoDB"]
+EMODB = Corpus(
+    speech="the acted German speech of EmoDB",
+    details="Ten fixed sentences, spoken by ten actors.",
+    limits="Acted emotions of ten actors, German, ten sentences, one recording room.\nOther speakers, languages and "
+    "spontaneous speech are outside what it was trained on.",
+    language="de",
+    licence="CC0 1.0 (some copies say CC BY 4.0).",
+    licence_id="cc0-1.0",
+    citation="""@inproceedings{burkhardt2005database,
+  title={A database of {German} emotional speech},
+  author={Burkhardt, Felix and Paeschke, Astrid and Rolfes, Miriam and Sendlmeier, Walter F. and Weiss, Benjamin},
+  booktitle={Interspeech}, pages={1517--1520}, year={2005}, doi={10.21437/Interspeech.2005-446}
+}""",
+)
+
+
+__all__ = ["EMODB", "EMOTIONS", "EmoDB"]

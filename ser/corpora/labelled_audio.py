@@ -16,16 +16,16 @@ import datasets
 import pyarrow as pa
 from datasets.exceptions import DatasetsError
 
+from ser.corpora.audio_column import UNDECODED
 from ser.corpora.crema_d import EMOTION_OF_CODE
 from ser.corpora.crema_d import EMOTIONS
 from ser.corpora.crema_d import CremaD
 from ser.corpora.crema_d import parse_name
 from ser.corpora.emodb import EmoDB
-from ser.corpora.folder import NAMELESS
-from ser.corpora.folder import audio_files
-from ser.corpora.folder import inspect_clip
-from ser.corpora.folder import without_problems
-from ser.corpora.undecoded import UNDECODED
+from ser.corpora.folder_corpus import NAMELESS
+from ser.corpora.folder_corpus import audio_files
+from ser.corpora.folder_corpus import inspect_clip
+from ser.corpora.folder_corpus import without_problems
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.model_selection import train_test_split
 
 from ser.corpora.crema_d import SENTENCES
-from ser.corpora.folder import NAMELESS
+from ser.corpora.folder_corpus import NAMELESS
 
 PROTOCOLS = ("tfds", "actor-5fold", "new-sentences", "loso", "speakers", "random", "random-70-30", "leaky")
 FOLDED = ("actor-5fold", "new-sentences", "loso")

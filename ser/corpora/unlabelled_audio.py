@@ -8,13 +8,13 @@ from typing import TypeAlias
 
 import datasets
 
-from ser.corpora.folder import SUFFIXES
-from ser.corpora.folder import audio_files
-from ser.corpora.folder import check_names
+from ser.corpora.audio_column import UNDECODED
+from ser.corpora.audio_column import fetched
+from ser.corpora.folder_corpus import SUFFIXES
+from ser.corpora.folder_corpus import audio_files
+from ser.corpora.folder_corpus import check_names
 from ser.corpora.labelled_audio import UNREADABLE
 from ser.corpora.labelled_audio import read_dataset
-from ser.corpora.undecoded import UNDECODED
-from ser.corpora.undecoded import fetched
 
 Clips: TypeAlias = datasets.Dataset | datasets.IterableDataset
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
 
-from ser.configuration_ser import SERConfig
+from ser.models.configuration_ser import SERConfig
 
 FINE_TUNING = "fine-tuning"  # the variant that needs a trained model
 
@@ -24,10 +24,10 @@ class Recipe:
         training: Fields of `SERTrainingArguments`.
         data: Fields of `DataArguments`, where the recipe is for another corpus than CREMA-D.
         variants: By name, what one change of the recipe says otherwise: fields of the arguments above, by their names.
-        budget_without_gpu: Arguments by which `ser.reproduce` cuts a run down that would take days on two CPU cores.
+        budget_without_gpu: Arguments by which `ser reproduce` cuts a run down that would take days on two CPU cores.
         printed_accuracy: Test accuracy that the authors of the source print, if they do.
         printed_confusion: The pair of emotions that the source names as confused most, if it does.
-        chosen_with: Other corpora, and conditions of `ser.robustness`, whose figures were in view when the recipe was
+        chosen_with: Other corpora, and conditions of `ser robustness`, whose figures were in view when the recipe was
             chosen: no untouched tests of it.
     """
 

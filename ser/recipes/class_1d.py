@@ -3,7 +3,7 @@
 The source does not tell which statistics: mean, standard deviation, minimum and maximum are chosen, 28 numbers a clip.
 """
 
-from ser.configuration_ser import CNN1DConfig
+from ser.models.configuration_ser import CNN1DConfig
 from ser.recipes import Recipe
 
 RECIPE = Recipe(

@@ -6,7 +6,7 @@ the next batch norm, it shifts that norm's variance (Li et al. 2019, arXiv:1801.
 accuracy on the dev part.
 """
 
-from ser.configuration_ser import CNN2DConfig
+from ser.models.configuration_ser import CNN2DConfig
 from ser.recipes import Recipe
 
 RECIPE = Recipe(

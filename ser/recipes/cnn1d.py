@@ -1,6 +1,6 @@
 """1D CNN on seven hand-made frame features: what loudness, noisiness and brightness tell, without a spectrogram."""
 
-from ser.configuration_ser import CNN1DConfig
+from ser.models.configuration_ser import CNN1DConfig
 from ser.recipes import Recipe
 
 RECIPE = Recipe(

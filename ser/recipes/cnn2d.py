@@ -1,6 +1,6 @@
 """Residual 2D CNN on the log-mel image, with squeeze-excitation and attentive statistics pooling."""
 
-from ser.configuration_ser import CNN2DConfig
+from ser.models.configuration_ser import CNN2DConfig
 from ser.recipes import Recipe
 
 RECIPE = Recipe(

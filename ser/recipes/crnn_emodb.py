@@ -4,7 +4,7 @@
 The source prints its figures in pictures only, and counts eight emotions where EmoDB has seven.
 """
 
-from ser.configuration_ser import CRNNConfig
+from ser.models.configuration_ser import CRNNConfig
 from ser.recipes import Recipe
 
 RECIPE = Recipe(

@@ -1,7 +1,7 @@
 """Class project C: the network and training of `dummynet-zcr` on a 40-band mel spectrogram laid end to end.
 
 Some 20,000 steps cost ten and more GMACs a clip. `python train.py --recipe dummynet-mel --data_dir DIR` is the full
-run, for a GPU; without one, `ser.reproduce` trains on a fifth of the clips and for fewer epochs, and the table says so.
+run, for a GPU; without one, `ser reproduce` trains on a fifth of the clips and for fewer epochs, and the table says so.
 A batch of 32 would need far more memory: four batches of 8 make one step, which is the same without batch norm.
 """
 

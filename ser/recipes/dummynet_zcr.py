@@ -3,7 +3,7 @@
 Window 512, hop 160, clips padded to the longest (5.005 s); learning rate, batch and epochs are not told.
 """
 
-from ser.configuration_ser import CNN1DConfig
+from ser.models.configuration_ser import CNN1DConfig
 from ser.recipes import Recipe
 
 RECIPE = Recipe(

@@ -2,10 +2,10 @@
 
 The source tells the first layer's 512 channels only: 512-512-256-256-128 are chosen.
 Some 21,000 steps cost ten and more GMACs a clip. `python train.py --recipe exponet --data_dir DIR` is the full run,
-for a GPU; without one, `ser.reproduce` trains on a fifth of the clips and for fewer epochs, and the table says so.
+for a GPU; without one, `ser reproduce` trains on a fifth of the clips and for fewer epochs, and the table says so.
 """
 
-from ser.configuration_ser import CNN1DConfig
+from ser.models.configuration_ser import CNN1DConfig
 from ser.recipes import Recipe
 
 RECIPE = Recipe(

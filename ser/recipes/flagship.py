@@ -1,11 +1,11 @@
 """A deeper residual 2D CNN, trained on clips as other rooms, microphones and lines would give them.
 
 Level is taken relative to the clip's loudest moment, so that no gain of a microphone matters, and each training clip is
-heard in another room, noise and line in each epoch (`ser.channel`). Crops are shorter than those of `cnn2d`, and there
-are fewer epochs; the features, and what else is changed in them, are the same.
+heard in another room, noise and line in each epoch (`acoustic_channel`). Crops are shorter than those of `cnn2d`, and
+there are fewer epochs; the features, and what else is changed in them, are the same.
 """
 
-from ser.configuration_ser import CNN2DConfig
+from ser.models.configuration_ser import CNN2DConfig
 from ser.recipes import Recipe
 
 # One change at a time, to train with --variant.

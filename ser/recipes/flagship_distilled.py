@@ -2,20 +2,20 @@
 
 The teachers' answers are soft already, so labels are not smoothed. What is heard in ever another room, noise and line
 is learned slowly, so there are more epochs than in `flagship`, of larger batches. The corpus's own noise betrays how
-loud an actor was (`ser.noise_floor`), and so does what a loud voice lets be heard above it: each band keeps 25 dB below
-its loudest frame, in use as in training, and most training clips get another noise floor (`ser.channel`). How much of a
-clip trimming takes away would betray that noise, too, so nothing is trimmed in training; in use, silence before and
-after the voice is cut off, but for a margin.
+loud an actor was (`ser noise-floor`), and so does what a loud voice lets be heard above it: each band keeps 25 dB below
+its loudest frame, in use as in training, and most training clips get another noise floor (`acoustic_channel`). How much
+of a clip trimming takes away would betray that noise, too, so nothing is trimmed in training; in use, silence before
+and after the voice is cut off, but for a margin.
 For another split, give `--teachers` that were trained on it; `--teacher_share 0` goes without.
 """
 
 from dataclasses import replace
-from pathlib import Path
 
+from ser.files import PROJECT
 from ser.recipes import FINE_TUNING
 from ser.recipes.flagship import RECIPE as FLAGSHIP
 
-BUNDLED = Path(__file__).parents[2] / "checkpoints"
+BUNDLED = PROJECT / "checkpoints"
 # Five of `labels-alone`, each trained without a fifth of the speakers, whom it answers: --held_out 1 to 5.
 CROSS_FITTED = [f"runs/flagship-distilled/tfds/labels-alone-without-{fifth}-seed-0/model" for fifth in range(1, 6)]
 NO_TEACHERS: dict = {"teachers": []}

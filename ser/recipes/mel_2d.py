@@ -8,7 +8,7 @@ What it prints is what comes out where the list of clips is doubled for augmente
 network is augmented, and rows are split after that: most test clips are training clips, too (`--protocol leaky`).
 """
 
-from ser.configuration_ser import CNN2DConfig
+from ser.models.configuration_ser import CNN2DConfig
 from ser.recipes import Recipe
 
 RECIPE = Recipe(

@@ -5,7 +5,7 @@ The text says 10 x 1 where the figure says 13 x 1 for the third block: the text 
 Its step decay at epoch 50 would come after the last of the 50 epochs trained here.
 """
 
-from ser.configuration_ser import CNN2DConfig
+from ser.models.configuration_ser import CNN2DConfig
 from ser.recipes import Recipe
 
 RECIPE = Recipe(

@@ -4,7 +4,7 @@ The source pads each of the two to 400 frames; 157 hold the longest clip. It aug
 here noise, shift, pitch, tempo and volume change on the fly. Optimiser, batch and epochs are not told.
 """
 
-from ser.configuration_ser import CNN1DConfig
+from ser.models.configuration_ser import CNN1DConfig
 from ser.recipes import Recipe
 
 RECIPE = Recipe(

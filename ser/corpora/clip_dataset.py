@@ -1,0 +1,130 @@
+"""Clips as a torch dataset: features computed once and kept on disk, or made from the augmented waveform each time."""
+
+import hashlib
+import inspect
+import random
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Sequence
+
+import datasets
+import numpy as np
+import torch
+
+from ser.models import acoustic_features_ser
+from ser.models import audio_ser
+from ser.models import feature_extraction_ser
+from ser.models.audio_ser import load_audio
+from ser.models.feature_extraction_ser import SERFeatureExtractor
+
+# What is applied after the cache, so that changing it keeps the cache valid.
+NOT_IN_CACHE = ("normalization", "mean", "std", "join", "feature_size", "auto_map", "feature_extractor_type")
+READ_AT_ONCE = 64  # clips
+
+
+def with_features(
+    clips: datasets.Dataset, extractor: SERFeatureExtractor, *, augment_copy: Callable | None = None
+) -> datasets.Dataset:
+    """Add the columns `features`, not yet normalised, flattened from `(frames, n_features)`, and `frames`.
+
+    The cache file lies beside that of `clips`; its name hashes the clips, the extractor's settings and the code of the
+    features. It is written under a temporary name first.
+
+    Args:
+        clips: Rows with audio and, perhaps, copy (see `with_copies`).
+        extractor: Makes the features.
+        augment_copy: Applied to the copies, each of which has a seed of its own; it has a `fingerprint`.
+    """
+    settings = {name: value for name, value in extractor.to_dict().items() if name not in NOT_IN_CACHE}
+    code = [inspect.getsource(module) for module in (audio_ser, feature_extraction_ser, acoustic_features_ser)]
+    facts = clips._fingerprint, sorted(settings.items()), code, getattr(augment_copy, "fingerprint", None)
+    key = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+    def extract(row: dict, index: int) -> dict:
+        waveform = load_audio(row["audio"], sampling_rate=extractor.sampling_rate)
+        if row.get("copy") and augment_copy:
+            random.seed(index)
+            np.random.seed(index)
+            waveform = augment_copy(waveform)
+        features = extractor.extract(waveform)
+        return {"features": features.ravel(), "frames": len(features)}
+
+    features = clips.map(
+        extract,
+        with_indices=True,
+        remove_columns=clips.column_names,
+        features=datasets.Features(
+            {"features": datasets.List(datasets.Value("float32")), "frames": datasets.Value("int32")}
+        ),
+        new_fingerprint=key,
+        desc="Extracting features",
+    )
+    return datasets.concatenate_datasets([clips, features], axis=1)
+
+
+class ClipDataset(torch.utils.data.Dataset):
+    """Features of shape `(frames, n_features)`, ready for the network, and the label of each clip.
+
+    Args:
+        clips: Rows with audio, label and the cached features.
+        extractor: Normalises, and extracts where the waveform is augmented.
+        targets: Probabilities to learn instead of the labels, shape `(clips, num_labels)`.
+        augment_waveform: `(samples,)` to `(samples,)`; given, the cached features are left aside.
+        augment_features: `(frames, n_features)` of a clip and of another one of the batch, to those of the clip,
+            before normalisation.
+        mask_features: The same after normalisation.
+    """
+
+    def __init__(
+        self,
+        clips: datasets.Dataset,
+        extractor: SERFeatureExtractor,
+        *,
+        targets: np.ndarray | None = None,
+        augment_waveform: Callable | None = None,
+        augment_features: Callable | None = None,
+        mask_features: Callable | None = None,
+    ):
+        self.clips = clips
+        self.extractor = extractor
+        self.augment_waveform = augment_waveform
+        self.augment_features = augment_features
+        self.mask_features = mask_features
+        self.targets = np.asarray(clips["label"][:]) if targets is None else targets
+        self.features = clips.with_format("numpy", columns=["features", "frames"])
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def raw_features(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
+        """Features of some clips before normalisation, each of shape `(frames, n_features)`."""
+        if self.augment_waveform is None:
+            for start in range(0, len(indices), READ_AT_ONCE):
+                rows = self.features[indices[start : start + READ_AT_ONCE]]
+                for features, frames in zip(rows["features"], rows["frames"], strict=True):
+                    yield features.reshape(frames, -1)
+            return
+        for index in indices:
+            waveform = load_audio(self.clips[index]["audio"], sampling_rate=self.extractor.sampling_rate)
+            yield self.extractor.extract(self.augment_waveform(waveform))
+
+    def __getitems__(self, indices: list[int]) -> list[dict]:
+        """What a `DataLoader` asks for: a batch, which is read much faster than its clips one by one."""
+        batch = list(self.raw_features(indices))
+        others = [batch[-1], *batch[:-1]]
+        return [self.example(*each) for each in zip(batch, others, indices, strict=True)]
+
+    def __getitem__(self, index: int) -> dict:
+        return self.__getitems__([index])[0]
+
+    def example(self, features: np.ndarray, other: np.ndarray, index: int) -> dict:
+        """What the network reads, and learns, of a clip; another one may be heard behind it."""
+        if self.augment_features:
+            features = self.augment_features(features, other)
+        features = self.extractor.normalize(features)
+        if self.mask_features:
+            features = self.mask_features(features)
+        return {"input_features": self.extractor.arrange(features), "labels": self.targets[index]}
+
+
+__all__ = ["ClipDataset", "with_features"]

@@ -1,0 +1,262 @@
+"""What corpora share whose clips lie in a folder and say by their names what they are: find, check, tabulate, log."""
+
+import hashlib
+import logging
+from collections.abc import Iterable
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow as pa
+from datasets.exceptions import DatasetGenerationError
+
+from ser.models.audio_ser import load_audio
+
+logger = logging.getLogger(__name__)
+
+
+SAMPLING_RATE = 16000  # Hz, of every corpus here
+# In order of preference, where a clip is there twice; the last three are read where ffmpeg is installed.
+SUFFIXES = (".wav", ".flac", ".aiff", ".aif", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".webm")
+NAMELESS = "unknown-"  # and a number: a speaker who is not known, where others are
+SILENCE = 1e-4  # peak amplitude below which a clip is digital silence, lossy coding aside
+COLUMNS = {
+    "audio": datasets.Audio(sampling_rate=SAMPLING_RATE, decode=False),
+    "clip": datasets.Value("string"),
+    "duration": datasets.Value("float32"),  # seconds
+    "problem": datasets.Value("string"),
+}
+
+
+def some(names: Iterable[str], shown: int = 3) -> str:
+    """The first few of many names, for a message.
+
+    Example:
+        >>> some(["a", "b", "c", "d"])
+        'a, b, c, ...'
+    """
+    names = sorted(names)
+    return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
+
+
+def audio_files(folder: Path) -> list[Path]:
+    """Files below `folder` that look like audio by their names, sorted by path; links to folders are not followed.
+
+    Raises:
+        ValueError: A name is not UTF-8, which tables cannot hold.
+    """
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    check_names(found)
+    return found
+
+
+def check_names(paths: Iterable[Path]) -> None:
+    """Raise `ValueError` if a name is not UTF-8, which tables cannot hold."""
+    for path in paths:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"expected file names in UTF-8; got {ascii(str(path))}; rename the file") from error
+
+
+def inspect_clip(source: str | Path | dict) -> tuple[float | None, str | None]:
+    """Seconds of a path or a `datasets` audio cell and its problem: None, "missing", "undecodable" or "silent"."""
+    try:
+        waveform = load_audio(source, sampling_rate=SAMPLING_RATE)
+    except FileNotFoundError:
+        return None, "missing"
+    except (ValueError, OSError):
+        return None, "undecodable"
+    return len(waveform) / SAMPLING_RATE, None if np.abs(waveform).max() > SILENCE else "silent"
+
+
+@dataclass
+class FolderConfig(datasets.BuilderConfig):
+    """Where the clips are.
+
+    Args:
+        folder: Holds the clips, at any depth.
+        fingerprint: Set by the builder; changes when a file in the folder does, so that a cached table is never stale.
+    """
+
+    folder: str | None = None
+    fingerprint: str | None = None
+
+
+class FolderCorpus(datasets.ArrowBasedBuilder):
+    """Builds one table of all clips in a folder; the column `problem` says which of them are unfit for use.
+
+    A corpus is a subclass that says how its clips are named and what their names and tables tell.
+
+    Args:
+        folder: Holds the clips, at any depth.
+        **kwargs: As `datasets.DatasetBuilder`.
+
+    Raises:
+        ValueError: There is no folder, or no clip of the corpus in it.
+    """
+
+    BUILDER_CONFIG_CLASS = FolderConfig
+    VERSION = datasets.Version("1.0.0")
+    TITLE: str  # for messages
+    EXAMPLE: str  # the name of a clip, for messages
+    CLIPS: int  # of the whole corpus
+    FEATURES: datasets.Features
+
+    def __init__(self, *, folder: str | Path, **kwargs: Any):
+        folder = Path(folder).expanduser().resolve()
+        self.clips, self.unknown = self.find_clips(folder)
+        super().__init__(folder=str(folder), fingerprint=self._fingerprint(folder), **kwargs)
+
+    @classmethod
+    def is_official(cls, name: str) -> bool:
+        """Whether a clip of the corpus has this name."""
+        raise AttributeError(f"{cls.__name__} does not say what its clips are called")
+
+    @classmethod
+    def missing(cls, found: Iterable[str]) -> frozenset[str]:
+        """Names of the clips that were not found, where the corpus has a list of all of them."""
+        return frozenset()
+
+    @classmethod
+    def corrected(cls, name: str) -> str:
+        """A known misspelling put right."""
+        return name
+
+    @classmethod
+    def tables(cls, folder: Path) -> list[Path]:
+        """Official tables found beside the clips."""
+        return []
+
+    def describe(self, folder: Path) -> Iterator[dict]:
+        """One row a clip of `self.clips`, in their order: what its name and the tables tell."""
+        raise AttributeError(f"{type(self).__name__} does not say what its clips are")
+
+    @classmethod
+    def find_clips(cls, folder: Path) -> tuple[dict[str, Path], list[str]]:
+        """Clips of the corpus below `folder` by name, whatever their container, and the names of other audio files."""
+        if not folder.is_dir():
+            raise ValueError(
+                f"expected a folder with {cls.TITLE} clips at {str(folder)!r}, but there is none; check --data_dir"
+            )
+        audio = sorted(audio_files(folder), key=lambda path: SUFFIXES.index(path.suffix.lower()))
+        clips: dict[str, Path] = {}
+        unknown: list[str] = []
+        for path in audio:
+            name = cls.corrected(path.stem)
+            if cls.is_official(name):
+                clips.setdefault(name, path)
+            else:
+                unknown.append(path.name)
+        if not clips:
+            raise ValueError(
+                f"expected {cls.TITLE} clips named like {cls.EXAMPLE} below {str(folder)!r}; found {len(audio)} audio "
+                f"files{f', none of them so named ({some(unknown)})' if audio else ''}; "
+                "name the folder with the clips or its parent"
+            )
+        return dict(sorted(clips.items())), unknown
+
+    @classmethod
+    def load(cls, folder: str | Path, *, cache_dir: str | Path | None = None) -> datasets.Dataset:
+        """The usable clips; those that are not are logged, with the first few names."""
+        return without_problems(cls.table(folder, cache_dir=cache_dir))
+
+    @classmethod
+    def table(cls, folder: str | Path, *, cache_dir: str | Path | None = None) -> datasets.Dataset:
+        """All clips, with their problems; what is missing or unknown is logged once, with the first few names."""
+        builder = cls(folder=folder, cache_dir=None if cache_dir is None else str(cache_dir))
+        if builder.unknown:
+            unknown = builder.unknown
+            logger.warning("passed over %d audio files without an official name (%s)", len(unknown), some(unknown))
+        if len(builder.clips) < cls.CLIPS:
+            missing = cls.missing(builder.clips)
+            names = f", missing are {some(missing)}" if missing else ""
+            logger.warning("partial corpus: %d of %d official clips found%s", len(builder.clips), cls.CLIPS, names)
+        try:
+            builder.download_and_prepare()
+        except DatasetGenerationError as error:
+            raise ValueError(f"the tables beside the {cls.TITLE} clips cannot be read: {error.__cause__}") from error
+        return builder.as_dataset(split="corpus")
+
+    def _fingerprint(self, folder: Path) -> str:
+        """Hash of the clips' and tables' paths, sizes and times of change."""
+        digest = hashlib.sha256()
+        for path in [*self.clips.values(), *self.tables(folder)]:
+            status = path.stat()
+            digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
+        return digest.hexdigest()[:16]
+
+    def _info(self) -> datasets.DatasetInfo:
+        return datasets.DatasetInfo(features=self.FEATURES)
+
+    def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
+        return [datasets.SplitGenerator(name="corpus", gen_kwargs={"folder": self.config.folder})]
+
+    def _generate_tables(self, folder: str) -> Iterator[tuple[int, pa.Table]]:
+        with ThreadPoolExecutor() as pool:
+            inspected = pool.map(inspect_clip, self.clips.values())
+            clips = zip(self.clips.items(), inspected, self.describe(Path(folder)), strict=True)
+            for number, ((name, path), (duration, problem), row) in enumerate(clips):
+                row |= {"audio": {"bytes": None, "path": str(path)}, "clip": name, "duration": duration}
+                row["problem"] = problem or row.get("problem")
+                yield number, pa.Table.from_pylist([row], schema=self.FEATURES.arrow_schema)
+
+
+def without_problems(clips: datasets.Dataset) -> datasets.Dataset:
+    """The clips whose `problem` is None; the others are logged.
+
+    Raises:
+        ValueError: None is left.
+    """
+    problems = clips["problem"][:]
+    for problem in sorted(set(problems) - {None}):
+        names = [name for name, found in zip(clips["clip"][:], problems, strict=True) if found == problem]
+        logger.warning("left out %d clips: %s (%s)", len(names), problem, some(names))
+    usable = [index for index, problem in enumerate(problems) if problem is None]
+    if not usable:
+        raise ValueError(
+            f"expected clips that decode; none of the {len(clips)} clips found does (the first is {problems[0]}); "
+            "check their paths, or fetch them again"
+        )
+    return clips.select(usable).remove_columns("problem")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a card says of the data.
+
+    Args:
+        speech: Completes "trained from scratch on".
+        details: Completes the description of the training data.
+        limits: Completes the limitations.
+        language: Code of its language.
+        licence: Of the data.
+        licence_id: The same, as the Hub names it.
+        citation: BibTeX.
+    """
+
+    speech: str
+    details: str = ""
+    limits: str = "Other speakers, microphones and languages are outside what it was tested on."
+    language: str | None = None
+    licence: str = "see the dataset's own page."
+    licence_id: str | None = None
+    citation: str = ""
+
+
+__all__ = [
+    "COLUMNS",
+    "Corpus",
+    "FolderCorpus",
+    "NAMELESS",
+    "SUFFIXES",
+    "audio_files",
+    "check_names",
+    "inspect_clip",
+    "some",
+    "without_problems",
+]

@@ -1,0 +1,153 @@
+"""How a trained model does on speech that nothing of it was trained on: another corpus, or your own labelled clips.
+
+python -m ser cross-corpus checkpoints/flagship-distilled --corpus emodb --data_dir data/emodb
+python -m ser cross-corpus checkpoints/flagship-distilled --dataset_dir my-clips    # metadata.csv or subfolders
+writes cross_corpus.json into the model folder, and its model card anew. Nothing is trained or
+calibrated on it; of a recipe that was chosen with it in view, the card says so.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import datasets
+import numpy as np
+from scipy.special import softmax
+from transformers import PreTrainedModel
+
+from ser.corpora import CORPORA
+from ser.corpora import corpora_within
+from ser.corpora import corpus_of
+from ser.corpora import load_labelled_audio
+from ser.corpora import title_of
+from ser.corpora.clip_dataset import ClipDataset
+from ser.corpora.clip_dataset import with_features
+from ser.corpora.labelled_audio import SPELLINGS
+from ser.corpora.splits import speakers_of
+from ser.evaluation.calibration import reliability
+from ser.evaluation.intervals import bootstrap_interval
+from ser.evaluation.scores import predict_logits
+from ser.evaluation.scores import score
+from ser.files import check_writable
+from ser.inference.loading import labels_of
+from ser.inference.loading import load_reported
+from ser.models.feature_extraction_ser import SERFeatureExtractor
+from ser.reporting.model_card import record
+from ser.reporting.provenance import corpora_of
+from ser.reporting.provenance import git_commit
+from ser.reporting.provenance import heard_splits
+from ser.reporting.report_file import measured
+
+STOPPED = "nothing was written"
+
+
+def own_label(label: str, labels: Sequence[str]) -> int | None:
+    """Index among a model's labels of what another corpus calls `label`; None if the model does not know it.
+
+    Example:
+        >>> own_label("happiness", ["anger", "happy"]), own_label("boredom", ["anger", "happy"])
+        (1, None)
+    """
+    spelt = [SPELLINGS.get(name.lower(), name.lower()) for name in (label, *labels)]
+    return spelt.index(spelt[0], 1) - 1 if spelt[0] in spelt[1:] else None
+
+
+def measure(model: PreTrainedModel, extractor: SERFeatureExtractor, clips: datasets.Dataset) -> dict:
+    """Figures over the clips whose label the model knows, with the interval over speakers, and what was left out.
+
+    Raises:
+        ValueError: The model knows none of the labels.
+    """
+    labels, names = labels_of(model), clips.features["label"].names
+    known = {index: own for index, name in enumerate(names) if (own := own_label(name, labels)) is not None}
+    if not known:
+        raise ValueError(f"the model knows {', '.join(labels)}, and none of the clips' labels: {', '.join(names)}")
+    kept = [index for index, label in enumerate(clips["label"]) if label in known]
+    left_out = Counter(names[label] for label in clips["label"] if label not in known)
+    clips = with_features(clips.select(kept), extractor)
+    references = np.array([known[label] for label in clips["label"]])
+    logits = predict_logits(model, ClipDataset(clips, extractor), batch_size=16, desc="Hearing")
+    predicted, speakers = logits.argmax(1), speakers_of(clips)
+    return {
+        "clips": len(clips),
+        "speakers": speakers and len(set(speakers)),
+        "labels": [labels[index] for index in sorted(set(known.values()))],
+        "left_out": dict(left_out),
+        **score(references, predicted),
+        "interval_95": bootstrap_interval(references, predicted, speakers, num_labels=len(labels)),
+        "confidence": float(softmax(logits, axis=1).max(1).mean()),
+        "ece": reliability(logits, references)["ece"],
+        "intended": {name: int((references == index).sum()) for index, name in enumerate(labels)},
+        "answered": {name: int((predicted == index).sum()) for index, name in enumerate(labels)},
+    }
+
+
+def other_clips(options: argparse.Namespace, report: dict) -> tuple[str, datasets.Dataset]:
+    """What the clips are called, and the clips.
+
+    Raises:
+        ValueError: They cannot be used, or are of a corpus that the model was trained on, or nobody can tell.
+    """
+    title, heard = title_of(options.corpus or options.dataset_dir), heard_splits(report)
+    if heard is None:
+        raise ValueError("nobody can tell what this model has heard before; take another one")
+    trained_on = set[str]().union(*map(corpora_of, heard))
+    if title not in trained_on:
+        clips = _load(options)
+        title = corpus_of(clips, title)
+        if title not in trained_on and (known := trained_on.intersection(corpora_within(clips))):
+            raise ValueError(
+                f"the model was trained on {min(known)}, of which there are clips in {title}: take them out"
+            )
+    if title in trained_on:
+        raise ValueError(
+            f"the model was trained on {title}; its results.json has the figures of its test part "
+            "(a folder of clips is known by its name: rename it if these are others)"
+        )
+    return title, clips
+
+
+def _load(options: argparse.Namespace) -> datasets.Dataset:
+    if options.corpus:
+        return CORPORA[options.corpus].load(options.data_dir, cache_dir=options.cache_dir)
+    if not Path(options.dataset_dir).is_dir():
+        raise ValueError(f"expected a folder with your clips at {options.dataset_dir!r}; check --dataset_dir")
+    return load_labelled_audio(options.dataset_dir, cache_dir=options.cache_dir)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
+    parser.add_argument("model", help="model folder with its results.json")
+    parser.add_argument("--corpus", choices=list(CORPORA), help="a corpus, whose clips are in --data_dir")
+    parser.add_argument("--data_dir", help="folder with its clips")
+    parser.add_argument("--dataset_dir", help="instead: your own clips")
+    parser.add_argument("--cache_dir", help="where tables and features are cached")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure, write and say it."""
+    given = [bool(value) for value in (options.corpus, options.data_dir, options.dataset_dir)]
+    if given not in ([True, True, False], [False, False, True]):
+        raise ValueError("expected --corpus with --data_dir, or --dataset_dir")
+    folder = Path(options.model)
+    model, extractor, report = load_reported(options.model)
+    check_writable(folder)
+    title, clips = other_clips(options, report)
+    figures = measure(model, extractor, clips)
+    corpora = measured(folder, "corpora") | {title: figures | {"git_commit": git_commit()}}
+    path = record(folder, "corpora", corpora)
+    print(f"{title}: {in_words(figures)}\n{path}")
+
+
+def in_words(figures: dict) -> str:
+    """What `measure` found, in a line."""
+    low, high = figures["interval_95"]["accuracy"]
+    left_out = f"; {sum(figures['left_out'].values())} clips of other labels left out" if figures["left_out"] else ""
+    return (
+        f"{figures['accuracy']:.1%} of {figures['clips']} clips (95 % interval {low:.1%} to {high:.1%}), "
+        f"UAR {figures['uar']:.1%}{left_out}"
+    )
+
+
+__all__ = ["STOPPED", "add_arguments", "run", "measure", "own_label"]

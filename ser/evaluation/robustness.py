@@ -1,0 +1,129 @@
+"""How much of a model's accuracy is left in noise, rooms, telephone lines and codecs: its own test part, changed.
+
+python -m ser robustness checkpoints/flagship-distilled --data_dir data/crema-d
+writes robustness.json into the model folder, and its model card anew, after each condition. The folder's results.json
+tells which clips were its test part. A condition changes every clip, with fixed seeds; none of them chooses an epoch
+or is heard in training as it is here. What was measured before stays: remove the file to measure it again.
+To choose between models by such figures, measure them with --part dev, into robustness_dev.json.
+"""
+
+import argparse
+import functools
+import warnings
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from pathlib import Path
+
+import datasets
+import numpy as np
+from transformers import PreTrainedModel
+from transformers import set_seed
+
+from ser.corpora import CORPORA
+from ser.corpora.clip_dataset import ClipDataset
+from ser.corpora.clip_dataset import with_features
+from ser.corpora.splits import drawn_from
+from ser.corpora.splits import fixed_share
+from ser.corpora.splits import speakers_of
+from ser.corpora.splits import split
+from ser.evaluation.conditions import CONDITIONS
+from ser.evaluation.intervals import mean_interval
+from ser.evaluation.scores import predict_logits
+from ser.evaluation.scores import score
+from ser.files import check_writable
+from ser.inference.loading import labels_of
+from ser.inference.loading import load_reported
+from ser.models.feature_extraction_ser import SERFeatureExtractor
+from ser.reporting.model_card import record
+from ser.reporting.provenance import git_commit
+from ser.reporting.report_file import CLEAN
+from ser.reporting.report_file import MEASURED
+from ser.reporting.report_file import measured
+
+warnings.filterwarnings("ignore", "(?s).*had to be resampled", UserWarning)  # once for each rate, and no harm
+
+
+STOPPED = "what was measured is kept, and the same command goes on"
+
+
+def own_part(report: dict, data_dir: str, cache_dir: str | None, *, name: str) -> datasets.Dataset:
+    """The clips that a model's report calls its test or dev part."""
+    corpora = {corpus.TITLE: corpus for corpus in CORPORA.values()}
+    if report["corpus"] not in corpora:
+        raise ValueError(f"expected a model trained on {' or '.join(corpora)}; this one was on {report['corpus']}")
+    if name not in report["parts"]:
+        raise ValueError("this model was trained on its dev part, too: take the model of the run before --refit")
+    if not report["valid"]:
+        raise ValueError(f"the {report['protocol']} protocol has no test part of its own; take a model of another one")
+    clips = fixed_share(corpora[report["corpus"]].load(data_dir, cache_dir=cache_dir), report["share_of_clips"])
+    if drawn_from(clips, report["protocol"]) != report.get("drawn_from"):
+        raise ValueError("its parts were drawn from other clips than these, or in another order: take those")
+    part = split(clips, report["protocol"], fold=report["fold"], split_seed=report["split_seed"])[name]
+    if len(part) != (told := report["parts"][name]["clips"]):
+        raise ValueError(f"its {name} part had {told:,} clips, here are {len(part):,} of it: take the whole corpus")
+    return part
+
+
+def changed(waveform: np.ndarray, change: Callable, sampling_rate: int) -> np.ndarray:
+    """A waveform of shape `(samples,)` under one condition."""
+    return np.asarray(change(waveform, sample_rate=sampling_rate), dtype=np.float32)
+
+
+def measure(
+    model: PreTrainedModel, extractor: SERFeatureExtractor, clips: datasets.Dataset, conditions: Iterable[str]
+) -> Iterator[tuple[str, dict]]:
+    """Accuracy and UAR under each condition, and the change of accuracy against the clean clips with its interval.
+
+    Yields:
+        Name and figures of the clean clips, then of each condition.
+
+    Raises:
+        ValueError: The model has other labels than the clips, or orders them otherwise.
+    """
+    if labels_of(model) != clips.features["label"].names:
+        raise ValueError("expected a model with the labels of its corpus in their order; train it with --data_dir")
+    clips, labels = with_features(clips, extractor), np.asarray(clips["label"][:])
+    speakers, commit, clean = speakers_of(clips), git_commit(), None
+    for name in dict.fromkeys([CLEAN, *conditions]):
+        change = CONDITIONS[name]
+        set_seed(0)
+        augment = change and functools.partial(changed, change=change, sampling_rate=extractor.sampling_rate)
+        part = ClipDataset(clips, extractor, augment_waveform=augment)
+        predicted = predict_logits(model, part, batch_size=16, desc=name).argmax(1)
+        hits = predicted == labels
+        clean = hits if clean is None else clean
+        yield (
+            name,
+            {key: round(value, 4) for key, value in score(labels, predicted).items()}
+            | {
+                "change": round(float(hits.mean() - clean.mean()), 4),
+                "change_interval_95": mean_interval(hits.astype(float) - clean, speakers),
+                "git_commit": commit,
+            },
+        )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
+    parser.add_argument("model", help="model folder with its results.json")
+    parser.add_argument("--data_dir", required=True, help="folder with the corpus that the model was trained on")
+    parser.add_argument("--part", choices=("test", "dev"), default="test", help="which of its parts (default: test)")
+    parser.add_argument("--cache_dir", help="where tables and features are cached")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure what is missing, and write it."""
+    folder, what = Path(options.model), "conditions" if options.part == "test" else "conditions_on_dev"
+    model, extractor, report = load_reported(options.model)
+    check_writable(folder)
+    known = measured(folder, what)
+    missing = [name for name in CONDITIONS if name not in known]
+    clips = own_part(report, options.data_dir, options.cache_dir, name=options.part)
+    for name, figures in measure(model, extractor, clips, missing) if missing else ():
+        known = {name: figures} | known
+        record(folder, what, {name: known[name] for name in CONDITIONS if name in known})
+    print(f"measured {', '.join(missing) or 'nothing new'}; {len(known)} conditions in {folder / MEASURED[what]}")
+
+
+__all__ = ["STOPPED", "add_arguments", "run", "measure"]

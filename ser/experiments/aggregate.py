@@ -1,0 +1,158 @@
+"""Runs to figures: which runs belong together, folds put together, the mean over seeds."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ser.corpora.emodb import SEX_AND_AGE
+from ser.corpora.splits import BLOCKS
+from ser.corpora.splits import NEW_SENTENCES
+from ser.evaluation.intervals import bootstrap_interval
+from ser.evaluation.scores import most_confused
+from ser.evaluation.scores import score
+from ser.recipes import load_recipe
+from ser.training.run_identity import changes
+
+UNSEEN, RANDOM, LEAKY, SENTENCES, KNOWN = "tfds", "random-70-30", "leaky", "new-sentences", "random"
+VARIANTS_PROTOCOL = "tfds"
+FOLDS = {  # how many there are; of another corpus, the last one tells
+    ("CREMA-D", "actor-5fold"): len(BLOCKS),
+    ("CREMA-D", SENTENCES): len(NEW_SENTENCES),
+    ("EmoDB", "loso"): len(SEX_AND_AGE),
+}
+
+
+class Predictions(NamedTuple):
+    """What a model made of the test part: names of its clips, their labels and its guesses, `(clips,)`."""
+
+    clips: Sequence[str]
+    labels: np.ndarray
+    guesses: np.ndarray
+
+    @property
+    def hits(self) -> np.ndarray:
+        """Whether it was right, shape `(clips,)`."""
+        return self.labels == self.guesses
+
+
+class System(NamedTuple):
+    """What the runs of one figure have in common."""
+
+    corpus: str
+    protocol: str
+    name: str
+    share: float
+    changed: str
+
+
+def grouped(results: list[dict]) -> dict[System, list[dict]]:
+    """Runs by what they have in common; where variants are compared on dev, they have a table of their own."""
+    groups = defaultdict(list)
+    for run in results:
+        if run.get("refit") or not (run.get("variant") and run["protocol"] == VARIANTS_PROTOCOL):
+            groups[system_of(run)].append(run)
+    return groups
+
+
+def system_of(run: dict) -> System:
+    """The figure that a run belongs to."""
+    name = ", ".join(filter(None, [_name(run), run.get("variant"), "refit" if run.get("refit") else None]))
+    return System(run["corpus"], run["protocol"], name, run.get("share_of_clips", 1.0), _changed(run))
+
+
+def _name(run: dict) -> str:
+    """The recipe of a run; after a comma, where its weights or targets come from if not from there."""
+    taught = run.get("teachers") and not load_recipe(run["recipe"]).has_teachers
+    tuned = run.get("fine_tuned_from")
+    return run["recipe"] + (", distilled" if taught else "") + (f", fine-tuned from {tuned}" if tuned else "")
+
+
+def _changed(run: dict) -> str:
+    """What a run did otherwise than its recipe, as tables tell it; fewer epochs are part of a reduced budget."""
+    changed = changes(run["command"])
+    if run.get("share_of_clips", 1.0) < 1:
+        changed.pop("num_train_epochs", None)
+    return "changed: " + ", ".join(f"{name} {value}" for name, value in changed.items()) if changed else ""
+
+
+def summarize(runs: list[dict]) -> dict:
+    """Runs of one recipe under one protocol as one: folds put together, then the mean over seeds.
+
+    Of seeds that lack folds which another one has, there is no mean: they are left out.
+    """
+    seeds = defaultdict(list)
+    for run in runs:
+        seeds[run["seed"], run["split_seed"]].append(run)
+    most = max(({run["fold"] for run in folds} for folds in seeds.values()), key=len)
+    whole = [folds for folds in seeds.values() if {run["fold"] for run in folds} == most]
+    runs = [run for folds in whole for run in folds]
+    tests = [_pooled(folds) if len(folds) > 1 else folds[0] for folds in whole]
+    first, epochs = runs[0], [run["history"][-1]["epoch"] for run in runs]
+    share = first.get("share_of_clips", 1.0)
+    listeners = [run["human_single_vote_accuracy"] for run in runs]
+    times = [run["wall_time_seconds"] for run in runs if run["device"] == first["device"]]
+    return {
+        **{name: np.mean([test[name] for test in tests]) for name in ("accuracy", "uar", "macro_f1")},
+        "interval": np.mean([test["interval_95"]["accuracy"] for test in tests], axis=0),
+        "most_confused": next(iter(tests[0]["most_confused"]), None),
+        "parameters": first["parameters"],
+        "listeners": None if None in listeners else np.mean(listeners),
+        "runs": count(runs),
+        "training": f"{np.mean(times) / 60:.0f} min, {first['device']}"
+        + (f", {first['threads']} thread{'s' * (first['threads'] > 1)}" if first["device"] == "cpu" else ""),
+        "peak_memory": max((run["peak_memory_gib"] for run in runs if run["peak_memory_gib"]), default=None),
+        "reduced": f"reduced: {share:.0%} of the clips, {max(epochs):.0f} epochs" if share < 1 else "",
+        "changed": _changed(first),
+    }
+
+
+def count(runs: list[dict]) -> str:
+    """How many seeds and folds there are of a figure; which folds, if some of them are missing."""
+    seeds = len({(run["seed"], run["split_seed"]) for run in runs})
+    numbers = sorted({run["fold"] for run in runs if run["fold"]})
+    text = f"{seeds} seed{'s' * (seeds > 1)}"
+    if len(numbers) > 1 and len(numbers) == FOLDS.get((runs[0]["corpus"], runs[0]["protocol"]), numbers[-1]):
+        return f"{text}, {len(numbers)} folds"
+    return f"{text}, fold{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}" if numbers else text
+
+
+def _pooled(folds: list[dict]) -> dict:
+    """Figures of several test parts put together, with the bootstrap over their actors, or over folds of one each."""
+    matrices = np.array([run["confusion_matrix"] for run in folds])  # (folds, labels, labels)
+    names, matrix = folds[0]["labels"], matrices.sum(0)
+    if all("predictions" in run for run in folds):
+        clips, label, heard_as = map(np.concatenate, zip(*(run["predictions"] for run in folds), strict=True))
+        group = actors_of(clips)
+    else:
+        indices = np.indices(matrices.shape).reshape(3, -1)
+        group, label, heard_as = (np.repeat(index, matrices.ravel()) for index in indices)
+    return score(label, heard_as) | {
+        "interval_95": bootstrap_interval(label, heard_as, group, num_labels=len(names)),
+        "most_confused": most_confused(matrix, names),
+    }
+
+
+def actors_of(clips: Iterable[str]) -> np.ndarray:
+    """The actors of clips of CREMA-D, whose names begin with them: shape `(clips,)`."""
+    return np.array([clip.split("_")[0] for clip in clips])
+
+
+__all__ = [
+    "FOLDS",
+    "KNOWN",
+    "LEAKY",
+    "RANDOM",
+    "SENTENCES",
+    "UNSEEN",
+    "VARIANTS_PROTOCOL",
+    "Predictions",
+    "System",
+    "actors_of",
+    "count",
+    "grouped",
+    "summarize",
+    "system_of",
+]

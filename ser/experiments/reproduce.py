@@ -1,0 +1,172 @@
+"""Train every recipe under every protocol of the tables of results, skipping what is there already.
+
+python -m ser reproduce --crema_d data/crema-d --emodb data/emodb          # all that is missing
+python -m ser reproduce --crema_d data/crema-d --recipes mel-2d class-2d   # of these recipes
+Stopped at any time, the same command goes on where it was; two of them with different recipes may run side by side.
+"""
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from ser.corpora.splits import FIFTHS
+from ser.experiments.aggregate import FOLDS
+from ser.experiments.write_results import write_all
+from ser.files import PROJECT
+from ser.files import write_text
+from ser.recipes import load_recipe
+from ser.recipes import recipe_names
+from ser.reporting.report_file import MEASURED
+from ser.reporting.report_file import REPORT
+from ser.training.arguments import SERTrainingArguments
+from ser.training.arguments import parse_arguments
+from ser.training.trainer import last_checkpoint
+
+STOPPED = "the same command goes on"
+SEEDS = {"class-1d": 3, "class-2d": 3, "cnn1d": 3, "cnn2d": 3, "mel-2d": 3, "zcr-energy-1d": 3}  # one for the others
+LEAKY = ("mel-2d", "zcr-energy-1d")
+ON_EMODB = {
+    "flagship": {"variant": "small-corpus"},
+    "flagship-distilled": {
+        "variant": "fine-tuning",
+        "model_name_or_path": str(PROJECT / "checkpoints/flagship-distilled"),
+    },
+}
+CROSS_FITTED = {"flagship-distilled": {"variant": "labels-alone"}}  # teachers of its variant of that name
+REFIT = ("cnn1d", "flagship", "flagship-distilled")  # on unseen speakers
+ON_FOLDS = {"cnn1d": {}, "cnn2d": {}, "flagship-distilled": {"variant": "labels-alone"}}  # teachers know tfds
+
+
+def variants(recipe: str) -> list[str]:
+    """Those that are compared with the recipe as it is, on CREMA-D."""
+    return [name for name in load_recipe(recipe).variants if name != ON_EMODB.get(recipe, {}).get("variant")]
+
+
+def folds(corpus: str) -> list[dict]:
+    """Arguments of `train.py` for each fold of each protocol that has them."""
+    return [
+        {"protocol": protocol, "fold": fold}
+        for (title, protocol), number in FOLDS.items()
+        for fold in range(1, number + 1)
+        if title == corpus
+    ]
+
+
+def plan(recipe: str) -> Iterator[dict]:
+    """Arguments of `train.py`, corpus folders aside, for each run of a recipe."""
+    budget = {} if torch.cuda.is_available() else load_recipe(recipe).budget_without_gpu
+    again = ({}, {"refit": True}) if recipe in REFIT else ({},)
+    if load_recipe(recipe).corpus == "emodb":
+        yield {"recipe": recipe, "protocol": "random"}
+        yield from ({"recipe": recipe} | fold for fold in folds("EmoDB"))
+        return
+    protocols = ("tfds",) if load_recipe(recipe).has_teachers else ("tfds", "random-70-30")  # teachers know one split
+    for seed in range(SEEDS.get(recipe, 1)):
+        for protocol in protocols:
+            yield {"recipe": recipe, "protocol": protocol, "seed": seed} | budget
+    if recipe in REFIT:
+        yield {"recipe": recipe, "protocol": "tfds", "refit": True}
+    if recipe in CROSS_FITTED:
+        yield from ({"recipe": recipe, "held_out": fifth} | CROSS_FITTED[recipe] for fifth in range(1, FIFTHS + 1))
+    yield from ({"recipe": recipe, "variant": variant, "seed": 0} for variant in variants(recipe))
+    if recipe in ON_FOLDS:
+        for fold in folds("CREMA-D"):
+            yield from ({"recipe": recipe} | fold | ON_FOLDS[recipe] | more for more in again)
+    if recipe in ON_EMODB:
+        run = {"recipe": recipe, "corpus": "emodb"} | ON_EMODB[recipe]
+        for fold in folds("EmoDB"):
+            yield from (run | fold | more for more in again)
+        yield run | {"protocol": "random"}
+    if recipe in LEAKY:
+        yield {"recipe": recipe, "protocol": "leaky", "seed": 0}
+
+
+def described(run: dict, corpora: dict[str, str | None]) -> tuple[list[str], SERTrainingArguments, Path] | None:
+    """Arguments of `train.py` for a run, how it trains, and the folder of its report; None without its corpus."""
+    folder = corpora[run.get("corpus", load_recipe(run["recipe"]).corpus)]
+    if folder is None:
+        return None
+    arguments = [f"--{name}={value}" for name, value in (run | {"data_dir": folder}).items()]
+    parsed = parse_arguments(arguments)
+    return arguments, parsed.training, PROJECT / "results" / parsed.name
+
+
+def train(run: dict, corpora: dict[str, str | None]) -> bool:
+    """Train a run that has no report yet; False if there is nothing to do."""
+    found = described(run, corpora)
+    if found is None:
+        return False
+    arguments, training, report = found
+    if (report / REPORT).exists():
+        return False
+    go_on = ["--resume_from_checkpoint=last"] if last_checkpoint(training) else []
+    _python(str(PROJECT / "train.py"), *arguments, *go_on)
+    return True
+
+
+def hear_elsewhere(run: dict, corpora: dict[str, str | None]) -> bool:
+    """Measure a variant, or what it is compared with, in noise and on EmoDB; False if nothing is to do.
+
+    The figures are kept beside its report. Not of folds, nor of another training part: there, nothing is compared.
+    """
+    found, elsewhere = described(run, corpora), {"fold", "held_out", "refit", "corpus"} & run.keys()
+    if found is None or elsewhere or run.get("protocol", "tfds") != "tfds" or not variants(run["recipe"]):
+        return False
+    _, training, report = found
+    model = Path(training.output_dir) / "model"
+    if not model.is_dir():  # the report came with the project, its model did not
+        return False
+    in_noise = ["ser", "robustness", str(model), f"--data_dir={corpora['crema-d']}"]
+    commands = {"conditions": in_noise, "conditions_on_dev": [*in_noise, "--part=dev"]}
+    if corpora["emodb"]:
+        commands["corpora"] = ["ser", "cross-corpus", str(model), "--corpus=emodb", f"--data_dir={corpora['emodb']}"]
+    lacking = [what for what in commands if not (report / MEASURED[what]).exists()]
+    for what in lacking:
+        _python("-m", *commands[what])
+        write_text(report / MEASURED[what], (model / MEASURED[what]).read_text(encoding="utf-8"))
+    return bool(lacking)
+
+
+def _python(*command: str) -> None:
+    print(f"== python {shlex.join(command)}", flush=True)
+    subprocess.run([sys.executable, *command], check=True)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
+    parser.add_argument("--crema_d", help="folder with CREMA-D; its recipes are left out without it")
+    parser.add_argument("--emodb", help="folder with EmoDB; its recipes are left out without it")
+    parser.add_argument("--recipes", nargs="+", choices=recipe_names(), default=recipe_names(), metavar="RECIPE")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run what is missing, each run in a process of its own, and rewrite the tables after each."""
+    if not (options.crema_d or options.emodb):
+        raise ValueError("expected --crema_d or --emodb (or both): a folder with that corpus")
+    corpora = {"crema-d": options.crema_d, "emodb": options.emodb}
+    for title, folder in corpora.items():
+        if folder and not Path(folder).is_dir():
+            raise ValueError(f"expected a folder with {title} at {folder!r}; there is none")
+    corpora = {title: folder and str(Path(folder).resolve()) for title, folder in corpora.items()}
+    os.chdir(PROJECT)  # where reports and checkpoints are looked for, and written
+    failed = []
+    runs = [run for recipe in options.recipes for run in plan(recipe)]
+    for run in sorted(runs, key=lambda run: run.get("seed", 0)):  # all recipes once before any for the second time
+        for step in (train, hear_elsewhere):
+            try:
+                if step(run, corpora):
+                    write_all()
+            except subprocess.CalledProcessError as error:
+                failed.append(shlex.join(error.cmd[1:]))
+                break
+    if failed:
+        raise ValueError("these commands failed; see above, and run the same command again:\n" + "\n".join(failed))
+
+
+__all__ = ["STOPPED", "add_arguments", "run"]

@@ -1,0 +1,95 @@
+"""A trained model and its feature extractor: whole files that belong together; no code that came with them is run."""
+
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoFeatureExtractor
+from transformers import AutoModelForAudioClassification
+
+from ser.files import PROJECT
+from ser.files import read_json
+from ser.models.configuration_ser import SERConfig
+from ser.models.feature_extraction_ser import SERFeatureExtractor
+from ser.models.pipeline_ser import check_fits
+from ser.reporting.report_file import REPORT
+from ser.reporting.report_file import report_of
+
+STRANGE = "model_type in its config.json or feature_extractor_type in its preprocessor_config.json is not known here"
+
+
+def load_trained(name: str, revision: str | None = None) -> tuple[Any, Any]:
+    """A `PreTrainedModel` for audio classification, in evaluation mode, and its `SequenceFeatureExtractor`.
+
+    Args:
+        name: A model folder, or an id on the Hub.
+        revision: Commit, tag or branch there.
+
+    Raises:
+        ValueError: There is none, it is damaged, or its classifier was never trained; one sentence says why.
+    """
+    options = {"revision": revision, "trust_remote_code": False}
+    try:
+        check_settings(Path(name))
+        extractor = AutoFeatureExtractor.from_pretrained(name, **options)
+        model, found = AutoModelForAudioClassification.from_pretrained(
+            name, use_safetensors=True, output_loading_info=True, **options
+        )
+        if isinstance(model.config, SERConfig):
+            check_fits(model, extractor)
+    except Exception as error:  # transformers trips over damaged files in many ways
+        reason = STRANGE if "custom code" in str(error) else str(error).strip().partition("\n")[0]
+        raise ValueError(f"expected a model folder or Hub id; {name!r} is none: {reason}") from error
+    if found["missing_keys"]:
+        raise ValueError(f"model {name!r} was never trained: it lacks {', '.join(sorted(found['missing_keys']))}")
+    return model, extractor
+
+
+def check_own(model: Any, extractor: Any, name: str) -> None:
+    """Raise `ValueError` if what `load_trained` gave is of transformers' own models and not of this project."""
+    if not isinstance(extractor, SERFeatureExtractor):
+        raise ValueError(f"expected a model of this project at {name!r}; got {type(model).__name__}")
+
+
+def load_reported(folder: str) -> tuple[Any, Any, dict]:
+    """A model folder of this project with the report of its training: model, feature extractor, `results.json`.
+
+    Raises:
+        ValueError: It is none, or it is damaged.
+    """
+    report = report_of(folder) if Path(folder).is_dir() else None
+    if report is None:
+        raise ValueError(f"expected a model folder with its {REPORT}; got {folder!r}")
+    model, extractor = load_trained(folder)
+    check_own(model, extractor, folder)
+    return model, extractor, report
+
+
+def labels_of(model: Any) -> list[str]:
+    """Names of a model's classes, in the order of the logits."""
+    names = model.config.id2label  # numbered since it was read
+    return [names[index] for index in range(len(names))]
+
+
+def check_settings(folder: Path) -> None:
+    """Refuse a folder without the settings of a front end, or with settings that are no JSON object.
+
+    Raises:
+        ValueError: Names the file.
+    """
+    if folder.is_dir() and not any(
+        (folder / f"{name}_config.json").is_file() for name in ("preprocessor", "processor")
+    ):
+        raise ValueError("it has no preprocessor_config.json; take all files of the model")
+    for path in (folder / "config.json", folder / "preprocessor_config.json"):
+        try:
+            whole = not path.is_file() or isinstance(read_json(path), dict)
+        except (ValueError, RecursionError):
+            whole = False
+        if not whole:
+            raise ValueError(f"{path.name} is no JSON object; take the whole file as it was saved")
+
+
+MODEL = PROJECT / "checkpoints/flagship-distilled"
+
+
+__all__ = ["MODEL", "check_own", "labels_of", "load_reported", "load_trained"]

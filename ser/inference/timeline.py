@@ -1,0 +1,145 @@
+"""Emotions over time: a long recording in overlapping windows, about as long as the clips that models learned from."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+
+from ser.inference.voice_activity import has_speech
+from ser.models.audio_ser import check_samples
+from ser.models.audio_ser import mix_down
+from ser.models.audio_ser import open_sound
+from ser.models.pipeline_ser import SERPipeline
+
+WINDOW, HOP = 3.0, 1.5  # seconds
+BLOCK = 30.0  # seconds read at a time, at most
+BATCH, WORKERS = 16, 2  # windows heard together, and batches at a time
+MOST_VALUES = 2_000_000  # samples of all channels decoded at a time
+FIGURES = {"start": ".3f", "end": ".3f", "level_db": ".1f", "speech": "", "emotion": "", "probability": ".4f"}
+
+
+def read_blocks(
+    path: str | Path, sampling_rate: int, start: float = 0.0, end: float | None = None
+) -> Iterator[np.ndarray]:
+    """A file, or what lies between two times in seconds, in mono float32 blocks of shape `(samples,)`.
+
+    It is resampled to `sampling_rate` Hz and never whole in memory.
+
+    Raises:
+        ValueError: It does not decode, or `check_samples` refuses what it holds.
+    """
+    try:
+        with open_sound(path) as file:
+            stream = soxr.ResampleStream(file.samplerate, sampling_rate, 1, dtype="float32")
+            size = max(1, min(round(BLOCK * file.samplerate), MOST_VALUES // file.channels))
+            file.seek(round(start * file.samplerate))
+            remaining = file.frames if end is None else round((end - start) * file.samplerate)
+            # Not file.blocks(): where a file is cut short, it yields what happened to lie in memory.
+            while len(block := file.read(min(size, remaining), dtype="float32", always_2d=True)):
+                remaining -= len(block)
+                mono = mix_down(block)
+                check_samples(mono, file.samplerate)
+                yield stream.resample_chunk(mono)
+            yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"{str(path)!r} could not be decoded ({error}); expected WAV, FLAC, Ogg or MP3") from error
+
+
+def windows(blocks: Iterator[np.ndarray], sampling_rate: int) -> Iterator[tuple[float, np.ndarray]]:
+    """Start in seconds and samples of each window; the last one ends with the recording and may be shorter."""
+    size, hop = round(WINDOW * sampling_rate), round(HOP * sampling_rate)
+    buffer, start = np.zeros(0, np.float32), 0
+    for block in blocks:
+        buffer = np.concatenate([buffer, block])
+        while len(buffer) > size:  # at equality it may be the last one
+            yield start / sampling_rate, buffer[:size]
+            buffer, start = buffer[hop:], start + hop
+    if len(buffer):
+        yield start / sampling_rate, buffer
+
+
+def analyse(path: str | Path, classifier: SERPipeline, progress: Callable[[float], None] | None = None) -> list[dict]:
+    """What a model hears in each window of a recording.
+
+    Args:
+        path: WAV, FLAC, Ogg or MP3, of any length.
+        classifier: A pipeline of one of our models.
+        progress: Called with the seconds done so far.
+
+    Returns:
+        For each window "start" and "end" in seconds, "level_db" relative to full scale, "speech" (whether anybody
+        speaks), "emotion" and its "probability", both None where nobody does, and the "probabilities" of all.
+
+    Raises:
+        ValueError: As `read_blocks`, or there is nothing to hear.
+    """
+    sampling_rate, rows = classifier.feature_extractor.sampling_rate, []
+    remaining = windows(read_blocks(path, sampling_rate), sampling_rate)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        while several := list(islice(remaining, BATCH * WORKERS)):
+            batches = [several[first : first + BATCH] for first in range(0, len(several), BATCH)]
+            for batch in pool.map(lambda batch: hear_batch(batch, classifier), batches):
+                rows += batch
+            if progress:
+                progress(rows[-1]["end"])
+    if not rows:
+        raise ValueError("the audio holds no samples, or too few to hear; record or choose a longer clip")
+    return rows
+
+
+def hear_batch(batch: list[tuple[float, np.ndarray]], classifier: SERPipeline) -> list[dict]:
+    """A row, as `analyse` returns them, for each window: its start in seconds and its samples."""
+    rate, rows = classifier.feature_extractor.sampling_rate, []
+    waveforms: Any = [waveform for _, waveform in batch]  # transformers types the call for one clip only
+    answers: Any = classifier(waveforms, batch_size=BATCH, top_k=classifier.model.config.num_labels)
+    for (start, waveform), answer in zip(batch, answers, strict=True):
+        level, speech = 10 * np.log10(np.mean(np.square(waveform)) + 1e-10), has_speech(waveform, rate)
+        rows.append(
+            {
+                "start": round(start, 3),
+                "end": round(start + len(waveform) / rate, 3),
+                "level_db": round(float(level), 1),
+                "speech": speech,
+                "emotion": answer[0]["label"] if speech else None,
+                "probability": answer[0]["score"] if speech else None,
+                "probabilities": {entry["label"]: entry["score"] for entry in answer},
+            }
+        )
+    return rows
+
+
+def overall(rows: list[dict]) -> dict[str, float] | None:
+    """The mean probability of each emotion over the windows in which somebody speaks; None if nobody does."""
+    speech = [row["probabilities"] for row in rows if row["speech"]]
+    if not speech:
+        return None
+    return {label: float(np.mean([each[label] for each in speech])) for label in speech[0]}
+
+
+def to_csv(rows: list[dict]) -> str:
+    """The windows as a table: their figures, then a column for the probability of each emotion."""
+    labels = sorted(rows[0]["probabilities"]) if rows else []
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*FIGURES, *labels])
+    for row in rows:
+        figures = ["" if row[name] is None else format(row[name], spec) for name, spec in FIGURES.items()]
+        writer.writerow([*figures, *(f"{row['probabilities'][label]:.4f}" for label in labels)])
+    return text.getvalue()
+
+
+def to_json(rows: list[dict], model: str) -> str:
+    """The windows with the name of the model and the lengths of window and step in seconds."""
+    return json.dumps({"model": model, "window": WINDOW, "hop": HOP, "windows": rows}, indent=1)
+
+
+__all__ = ["HOP", "WINDOW", "analyse", "overall", "read_blocks", "to_csv", "to_json", "windows"]

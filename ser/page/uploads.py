@@ -1,0 +1,73 @@
+"""Recordings as strangers hand them in: what cannot be heard is refused in one sentence, before it is decoded."""
+
+import math
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import soundfile
+
+from ser.models.audio_ser import container_of
+from ser.models.audio_ser import to_wav
+
+SHORTEST, LONGEST = 0.2, 30 * 60.0  # seconds
+HIGHEST_RATE = 768_000  # Hz
+MOST_VALUES = 1_500_000_000  # samples of all channels: half an hour in stereo at 384 kHz
+UNKNOWN = 2**62  # samples, or more: libsndfile does not know
+UNREADABLE = "This file cannot be read: {}. Upload WAV, FLAC, Ogg or MP3."
+
+
+@contextmanager
+def readable(path: str | Path) -> Iterator[tuple[str, float]]:
+    """A file of bearable size that libsndfile reads, and its length in seconds; of M4A and WebM the sound, as WAV.
+
+    Raises:
+        ValueError: It is gone, damaged, no audio, empty, too short or too long, or fails to be read within the `with`.
+            The message is a sentence that does not name the file.
+    """
+    if not Path(path).is_file():
+        raise ValueError("The recording was deleted in the meantime: record or upload it again.")
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            if container_of(path):
+                to_wav(path, f"{folder}/sound.wav", longest=LONGEST + 1)
+                path = f"{folder}/sound.wav"
+            with Path(path).open("rb") as file:  # by its content alone, see `open_sound`
+                info = soundfile.info(file)
+            check_size(info)
+            yield str(path), info.duration
+        except (ValueError, TypeError, soundfile.LibsndfileError) as error:  # TypeError: a name that ends in .raw
+            raise ValueError(_sentence(error)) from error
+
+
+def check_size(info: soundfile._SoundFileInfo) -> None:
+    """Refuse by its header what is too short, too long or too large.
+
+    Raises:
+        ValueError: Says which.
+    """
+    if info.frames == 0:
+        raise ValueError("the audio holds no samples")
+    if info.frames >= UNKNOWN:
+        raise ValueError("its header does not say how long it is")
+    if info.samplerate > HIGHEST_RATE:
+        raise ValueError(f"it claims {info.samplerate:,} samples a second, as no recording has")
+    if info.duration < SHORTEST:
+        seconds = math.floor(100 * info.duration) / 100
+        raise ValueError(f"The clip lasts {seconds:.2f} s, which is too short: speak for at least {SHORTEST} s.")
+    if info.duration > LONGEST:
+        raise ValueError(f"The recording lasts more than {LONGEST / 60:.0f} minutes: choose a shorter one.")
+    if info.frames * info.channels > MOST_VALUES:
+        raise ValueError(f"{info.channels} channels at {info.samplerate:,} Hz are too much: export it in stereo")
+
+
+def _sentence(error: Exception) -> str:
+    """What is wrong with a file, for who uploaded it: without its name on the server."""
+    reason = str(error)
+    if not isinstance(error, ValueError) or "could not be decoded" in reason:
+        reason = "it is damaged or not audio"
+    return reason if reason.endswith(".") else UNREADABLE.format(reason.split(";")[0])
+
+
+__all__ = ["LONGEST", "readable"]

@@ -1,0 +1,142 @@
+"""The model card: the template `model_card.md` filled with the figures of one run."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult
+from huggingface_hub import ModelCard
+from huggingface_hub import ModelCardData
+
+from ser.corpora.crema_d import CREMA_D
+from ser.corpora.emodb import EMODB
+from ser.corpora.folder_corpus import Corpus
+from ser.files import PROJECT
+from ser.files import read_json
+from ser.files import write_text
+from ser.recipes import load_recipe
+from ser.reporting.provenance import heard_splits
+from ser.reporting.report_file import MEASURED
+from ser.reporting.report_file import REPORT
+from ser.reporting.report_file import measured
+
+TEMPLATE = PROJECT / "model_card.md"
+UNSEEN = "whom the model never heard, neither in training nor in selection"
+PROTOCOLS = {
+    "tfds": f"{{actors}} actors {UNSEEN} (TensorFlow Datasets' split, which lacks one clip of the corpus)",
+    "actor-5fold": f"a block of actors {UNSEEN}",
+    "new-sentences": f"{{actors}} actors {UNSEEN}, speaking sentences it never heard either",
+    "loso": f"one speaker {UNSEEN}",
+    "speakers": f"speakers {UNSEEN}",
+    "leaky": "copies of clips that the model was trained on and selected by",
+    "random": "clips drawn at random, of the same speakers as the training part: not a figure for unseen speakers",
+}
+UNKNOWN_SPEAKERS = (
+    "clips drawn at random; it is not known of all who speaks, so this is not a figure for unseen speakers"
+)
+HEARD_BEFORE_UNKNOWN = (
+    "; that is, in this training: nobody can tell what the model that it went on from had heard, these clips perhaps"
+)
+TAGS = ["speech-emotion-recognition", "audio", "ser"]
+METRICS = {"accuracy": "Accuracy", "uar": "Unweighted average recall", "macro_f1": "Macro F1"}
+
+
+CORPORA = {"CREMA-D": CREMA_D, "EmoDB": EMODB}
+
+
+def card_of(folder: Path) -> str:
+    """The card of a model folder: its `results.json`, and what was measured of the model since."""
+    return render_card(read_json(folder / REPORT), measured(folder, "conditions"), measured(folder, "corpora"))
+
+
+def record(folder: Path, what: str, figures: dict[str, dict]) -> Path:
+    """Write what was measured of a model, all of it, into its folder, and its card anew; see `measured`."""
+    path = folder / MEASURED[what]
+    write_text(path, json.dumps({what: figures}, indent=1) + "\n")
+    write_text(folder / "README.md", card_of(folder))
+    return path
+
+
+def render_card(
+    results: dict, conditions: dict[str, dict] | None = None, corpora: dict[str, dict] | None = None
+) -> str:
+    """The card of a model, as the text of its README.md.
+
+    Args:
+        results: The content of the run's `results.json`.
+        conditions: What `ser robustness` measured, if it did.
+        corpora: What `ser cross-corpus` measured, if it did.
+    """
+    name, corpus_name = f"ser-{results['recipe']}", results["corpus"]
+    corpus = CORPORA.get(corpus_name, Corpus(speech=f"the speech of {in_markdown(corpus_name)}"))
+    protocol = PROTOCOLS[results["protocol"].removesuffix("-70-30")].format(actors=results["test_actors"])
+    if results["protocol"] in ("speakers", "loso") and results["test_actors"] is None:
+        protocol = UNKNOWN_SPEAKERS
+    if heard_splits(results) is None:
+        protocol += HEARD_BEFORE_UNKNOWN
+    intervals = {metric: {"interval_95": interval} for metric, interval in results["interval_95"].items()}
+    data = ModelCardData(
+        language=corpus.language,
+        license=results.get("license"),
+        base_model=results.get("base_model"),
+        datasets=[results["dataset_name"]] if results.get("dataset_name") else None,
+        library_name="transformers",
+        pipeline_tag="audio-classification",
+        tags=TAGS,
+        metrics=["accuracy", "recall", "f1"],
+        model_name=name,
+        eval_results=[
+            EvalResult(
+                task_type="audio-classification",
+                task_name="Speech emotion recognition",
+                dataset_type=corpus_name.lower(),
+                dataset_name=f"{corpus_name}, {results['protocol']} protocol",
+                dataset_split="test",
+                metric_type=metric,
+                metric_name=title,
+                metric_value=round(results[metric], 4),
+                metric_args=intervals.get(metric),
+            )
+            for metric, title in METRICS.items()
+        ],
+    )
+    card = ModelCard.from_template(
+        data,
+        template_path=str(TEMPLATE),
+        name=name,
+        corpus_name=in_markdown(corpus_name),
+        corpus=corpus,
+        protocol=protocol,
+        conditions=conditions,
+        corpora=in_markdown(corpora or {}),
+        chosen_with=load_recipe(results["recipe"]).chosen_with,
+        results=in_markdown(results) | {"command": results["command"]},
+    )
+    return str(card)
+
+
+def in_markdown(value: Any) -> Any:
+    """Texts, also within lists and dicts, such that they stay in their line or cell of a Markdown text as they are."""
+    if isinstance(value, str):
+        return re.sub(r"([\\`*<>|#\[\]])", r"\\\1", " ".join(value.split()))
+    if isinstance(value, dict):
+        return {in_markdown(key): in_markdown(each) for key, each in value.items()}
+    return [in_markdown(each) for each in value] if isinstance(value, list) else value
+
+
+def unfinished_card(name: str, history: list[dict], *, license: str | None = None) -> str:
+    """The card of a model in the middle of its training: what it is, and its figures on the dev part so far."""
+    data = ModelCardData(library_name="transformers", pipeline_tag="audio-classification", tags=TAGS, license=license)
+    dev = next((entry for entry in reversed(history) if "eval_uar" in entry), None)
+    figures = ""
+    if dev:
+        figures = f"After epoch {dev['epoch']:.0f}, {dev['eval_accuracy']:.1%} of the dev clips are named as intended; "
+        figures += "the dev part chooses the epoch. "
+    return (
+        f"---\n{data.to_yaml()}\n---\n\n# {name}\n\n> **Training is not finished.** {figures}"
+        "It has not been tested yet, so there is no figure to cite.\n"
+    )
+
+
+__all__ = ["CORPORA", "card_of", "in_markdown", "record", "render_card", "unfinished_card"]

@@ -1,0 +1,119 @@
+"""Pictures for reports and for the page; each function returns a matplotlib figure and touches no global state."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import get_font_names
+
+FEWEST_CLIPS = 10  # whose share of right answers tells something
+# Of systems and their language packs: labels may be Chinese, Japanese or Korean, and matplotlib's own font is not.
+WIDE_FONTS = ["Noto Sans CJK SC", "Noto Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Microsoft YaHei"]
+WIDE_FONTS += ["PingFang SC", "Hiragino Sans", "Yu Gothic", "Malgun Gothic", "Apple SD Gothic Neo", "Arial Unicode MS"]
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # of weights that one of these may lack
+TRAINING, DEV = "#1f6fb2", "#c8501e"
+
+
+def plot_curves(history: list[dict], title: str) -> Figure:
+    """Loss and accuracy by epoch from `Trainer`'s log history."""
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        _draw_curves(axes, history, name)
+    figure.suptitle(_plain(title), fontfamily=_fonts(), wrap=True)
+    return figure
+
+
+def plot_side_by_side(results: dict[str, dict]) -> Figure:
+    """Accuracy by epoch of several runs on one scale, by the names of their recipes."""
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    for axes, (recipe, run) in zip(figure.subplots(1, len(results), sharey=True), results.items(), strict=True):
+        _draw_curves(axes, run["history"], "accuracy")
+        axes.set_title(f"{recipe}: test accuracy {run['accuracy']:.1%} ({run['protocol']}, seed {run['seed']})")
+    return figure
+
+
+def _plain(text: str) -> str:
+    """Text that matplotlib takes for no formula."""
+    return text.replace("$", r"\$")
+
+
+def _fonts() -> list[str]:
+    """Where the letters of a name are looked for: in matplotlib's own font, then in those installed that have more."""
+    installed = set(get_font_names())
+    return ["DejaVu Sans", *(name for name in WIDE_FONTS if name in installed)]
+
+
+def _draw_curves(axes: Axes, history: list[dict], name: str) -> None:
+    training = [entry for entry in history if "loss" in entry and "accuracy" in entry]
+    dev = [entry for entry in history if "eval_loss" in entry]
+    axes.plot([e["epoch"] for e in training], [e[name] for e in training], color=TRAINING, label="training batches")
+    if dev:
+        axes.plot([e["epoch"] for e in dev], [e[f"eval_{name}"] for e in dev], color=DEV, ls="--", label="dev")
+    axes.set(xlabel="epoch", ylabel=name)
+    axes.xaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]  # known to the default locator
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+
+def plot_reliability(calibration: dict[str, dict], title: str) -> Figure:
+    """Accuracy against confidence on the test part, before and after calibration (see `ser.evaluation.calibration`)."""
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    for axes, (when, report) in zip(figure.subplots(1, 2, sharey=True), calibration.items(), strict=True):
+        bins = [each for each in report["bins"] if each["clips"] >= FEWEST_CLIPS]
+        confidence, accuracy, clips = ([each[name] for each in bins] for name in ("confidence", "accuracy", "clips"))
+        axes.plot([0, 1], [0, 1], color="grey", ls="--", label="as sure as right")
+        axes.plot(confidence, accuracy, color=TRAINING, marker="o", label="the model")
+        for x, y, count in zip(confidence, accuracy, clips, strict=True):
+            axes.annotate(str(count), (x, y), textcoords="offset points", xytext=(4, -10), fontsize=7)
+        axes.set(
+            title=f"{when} calibration: expected error {report['ece']:.1%}", xlabel="confidence", ylabel="accuracy"
+        )
+        axes.grid(alpha=0.3)
+        axes.legend(loc="upper left")
+    note = f"(beside each point: clips; fewer than {FEWEST_CLIPS} are left out)"
+    figure.suptitle(f"{_plain(title)} {note}", fontfamily=_fonts(), wrap=True)
+    return figure
+
+
+def plot_noise_floor(levels: dict[str, dict[str, float]]) -> Figure:
+    """How far below the voice the noise of a clip lies, by emotion: boxes of its quartiles, whiskers of 5 and 95 %."""
+    figure = Figure(figsize=(7, 3.4), layout="constrained")
+    axes = figure.subplots()
+    names = ("whislo", "q1", "med", "q3", "whishi")
+    boxes = [dict(zip(names, each.values(), strict=True)) | {"label": label} for label, each in levels.items()]
+    axes.bxp(boxes, showfliers=False, medianprops={"color": DEV, "lw": 2})
+    axes.set(ylabel="noise, dB relative to the voice", title="what lies between the words of CREMA-D")
+    axes.grid(alpha=0.3, axis="y")
+    return figure
+
+
+def plot_confusion(
+    matrix: Sequence[Sequence[int]], names: Sequence[str], title: str, *, normalized: bool, listener: str = "the model"
+) -> Figure:
+    """Confusion matrix, in clips or as a share of each true class."""
+    clips = np.asarray(matrix)
+    share = clips / np.maximum(clips.sum(1, keepdims=True), 1)
+    figure = Figure(figsize=(5.6, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), value in np.ndenumerate(share):
+        text = f"{value:.0%}" if normalized else str(clips[row, column])
+        axes.text(column, row, text, ha="center", va="center", color="white" if value > 0.5 else "black")
+    axes.set_xticks(range(len(names)), map(_plain, names), rotation=30, ha="right", fontfamily=_fonts())
+    axes.set_yticks(range(len(names)), map(_plain, names), fontfamily=_fonts())
+    axes.set(xlabel=f"heard by {listener}", ylabel="intended by the actor")
+    axes.set_title(_plain(title), fontfamily=_fonts(), wrap=True)
+    return figure
+
+
+__all__ = [
+    "DEV",
+    "TRAINING",
+    "plot_confusion",
+    "plot_curves",
+    "plot_noise_floor",
+    "plot_reliability",
+    "plot_side_by_side",
+]

@@ -1,0 +1,97 @@
+"""What a run leaves behind: a model folder that loads anywhere, and a report folder with figures and pictures."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import datasets
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.special import softmax
+from transformers import PreTrainedModel
+
+from ser.files import atomic_folder
+from ser.models.feature_extraction_ser import SERFeatureExtractor
+from ser.reporting.model_card import render_card
+from ser.reporting.plots import plot_confusion
+from ser.reporting.plots import plot_curves
+from ser.reporting.plots import plot_reliability
+from ser.reporting.report_file import REPORT
+
+
+def draw(results: dict, name: str) -> dict[str, Figure]:
+    """The pictures of a report, by the names of their files.
+
+    Args:
+        results: The content of `results.json`.
+        name: Of the run, for their titles.
+    """
+    title = name.replace("/", ", ") + ("" if results["valid"] else "\nINVALID: training and test part overlap")
+    pictures = {
+        "curves.png": plot_curves(results["history"], title),
+        "reliability.png": plot_reliability(results["calibration"], title),
+        "confusion.png": plot_confusion(results["confusion_matrix"], results["labels"], title, normalized=False),
+        "confusion_normalized.png": plot_confusion(
+            results["confusion_matrix"], results["labels"], title, normalized=True
+        ),
+    }
+    if results["human_confusion_matrix"]:
+        pictures["listeners.png"] = plot_confusion(
+            results["human_confusion_matrix"],
+            results["labels"],
+            "single votes of human listeners, same clips",
+            normalized=True,
+            listener="people",
+        )
+    return pictures
+
+
+def write_report(
+    model: PreTrainedModel,
+    extractor: SERFeatureExtractor,
+    results: dict,
+    logits: np.ndarray,
+    clips: datasets.Dataset,
+    *,
+    model_dir: Path,
+    results_dir: Path,
+    title: str,
+) -> None:
+    """Write the model folder and the report folder, each at once; the report comes last and so marks the end.
+
+    Args:
+        model: With its final weights.
+        extractor: As the model is used.
+        results: The content of `results.json`.
+        logits: Of the test clips, shape `(test_clips, num_labels)`.
+        clips: The test clips.
+        model_dir: The model folder, which is replaced.
+        results_dir: The report folder, which is replaced.
+        title: Of the pictures.
+    """
+    pictures = draw(results, title)
+    with atomic_folder(model_dir) as folder:
+        model.save_pretrained(folder)
+        extractor.save_pretrained(folder)
+        (folder / REPORT).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        (folder / "README.md").write_text(render_card(results), encoding="utf-8")
+        for name, figure in pictures.items():
+            figure.savefig(folder / name, dpi=110)
+    with atomic_folder(results_dir) as folder:
+        for name in (REPORT, *pictures):
+            shutil.copy(model_dir / name, folder)
+        write_predictions(clips, logits, folder / "predictions.csv")
+
+
+def write_predictions(clips: datasets.Dataset, logits: np.ndarray, path: Path) -> None:
+    """The model's probability of every label for each test clip, beside its label, as CSV."""
+    names = clips.features["label"].names
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["clip", "label", *names])
+        for clip, label, row in zip(clips["clip"], clips["label"], softmax(logits, axis=1), strict=True):
+            writer.writerow([clip, names[label], *(f"{value:.4f}" for value in row)])
+
+
+__all__ = ["write_report"]

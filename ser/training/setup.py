@@ -1,0 +1,215 @@
+"""A training run, loaded and checked before it starts: what is wrong is told at once, and not after hours."""
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import datasets
+from transformers import PreTrainedModel
+from transformers import set_seed
+
+from ser.corpora import CORPORA
+from ser.corpora import load_crema_d
+from ser.corpora import load_labelled_audio
+from ser.corpora.clip_dataset import ClipDataset
+from ser.corpora.clip_dataset import with_features
+from ser.corpora.splits import fixed_share
+from ser.corpora.splits import hold_out
+from ser.corpora.splits import join_dev
+from ser.corpora.splits import speakers_of
+from ser.corpora.splits import split
+from ser.corpora.splits import with_copies
+from ser.evaluation.scores import listeners_votes
+from ser.hub.access import check_card
+from ser.hub.access import claim_repository
+from ser.models.feature_extraction_ser import SERFeatureExtractor
+from ser.recipes import load_recipe
+from ser.reporting.model_card import unfinished_card
+from ser.reporting.provenance import check_unheard
+from ser.reporting.provenance import git_commit
+from ser.reporting.provenance import heard_splits
+from ser.training.arguments import Arguments
+from ser.training.arguments import DataArguments
+from ser.training.arguments import SERTrainingArguments
+from ser.training.augmentation import AugmentationArguments
+from ser.training.augmentation import WaveformAugmentation
+from ser.training.checks import check_arguments
+from ser.training.checks import check_images
+from ser.training.checks import find_checkpoint
+from ser.training.distillation import Teacher
+from ser.training.distillation import load_teacher
+from ser.training.model_setup import as_trained
+from ser.training.model_setup import build_model
+from ser.training.model_setup import load_start
+from ser.training.model_setup import new_front_end
+from ser.training.model_setup import overrides_of
+from ser.training.model_setup import replace_head
+from ser.training.run_identity import check_same_run
+from ser.training.run_identity import identity
+from ser.training.run_identity import refuse_to_overwrite
+from ser.training.run_identity import report_before
+from ser.training.run_identity import split_of
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Run(Arguments):
+    """All that one training run needs, checked before it starts."""
+
+    identity: dict  # what makes it the run that it is, by the fields of its report
+    parts: datasets.DatasetDict
+    extractor: SERFeatureExtractor
+    in_use: dict  # of its fields, those that are others once the network is trained
+    model: PreTrainedModel
+    heard_before: list[dict] | None  # splits that the model to go on from was trained on; None: not known
+    teachers: Sequence[Teacher]
+    before: dict | None  # report of the run that has chosen on the dev part, where that is trained on
+    git_commit: str | None
+
+    @property
+    def repo_id(self) -> str:
+        """Where on the Hub it is pushed to, as `prepare` claimed it."""
+        return cast(str, self.training.hub_model_id)
+
+
+def prepare(arguments: Arguments) -> Run:
+    """Load, check and split the clips, extract features, build the model.
+
+    Raises:
+        ValueError: An argument or the data cannot be used; the message says what to change.
+        ConnectionError: The corpus could not be fetched.
+    """
+    data, options, training = arguments.data, arguments.options, arguments.training
+    set_seed(training.seed)
+    check_arguments(arguments)
+    training.resume_from_checkpoint = find_checkpoint(training)
+    recipe = load_recipe(data.recipe, data.variant)
+    start = load_start(options) if options.model_name_or_path else None
+    extractor, in_use = as_trained(start.extractor, recipe) if start else new_front_end(recipe, options)
+    check_images(arguments.augmentation, extractor)
+    with training.main_process_first(desc="reading the clips"):  # the other processes find them in the cache
+        clips = fixed_share(load_clips(data), data.share_of_clips)
+        facts = split_of(data, clips)
+        if start:
+            check_unheard(start.source, start.report, facts)
+        labels = clips.features["label"].names
+        teachers = load_teachers(training, facts, labels)
+        this = identity(arguments, facts)
+        if training.resume_from_checkpoint:
+            check_same_run(training.resume_from_checkpoint, this)
+        before = report_before(arguments, this) if data.refit else None
+        refuse_to_overwrite(arguments.results_dir, this | {"labels": labels})
+        parts = parts_of(data, clips)  # what is wrong with them is told before the features are made
+        if arguments.augmentation.vote_share and listeners_votes(parts["train"]) is None:
+            raise ValueError("--vote_share needs clips with listeners' votes, as CREMA-D has them; set it to 0")
+        overrides = overrides_of(options.model, "model")
+        model = replace_head(start.model, labels) if start else build_model(recipe, overrides, extractor, labels)
+        if training.push_to_hub and training.process_index == 0:  # before hours of training, not after
+            claim(arguments)
+        clips = hear(clips, data, arguments.augmentation, extractor)
+    parts = parts_of(data, clips)
+    if before and training.max_steps > 0:  # an epoch has more of them now
+        training.max_steps = math.ceil(training.max_steps * len(parts["train"]) / before["parts"]["train"]["clips"])
+    warn_of(parts, data.protocol)
+    if not start and extractor.normalization == "corpus":
+        train = ClipDataset(parts["train"], extractor)
+        extractor.fit_normalization(train.raw_features(range(len(train))))
+    return Run(
+        **vars(arguments),
+        identity=this,
+        parts=parts,
+        extractor=extractor,
+        in_use=in_use,
+        model=model,
+        heard_before=heard_splits(start.report) if start else [],
+        teachers=teachers,
+        before=before,
+        git_commit=git_commit(),
+    )
+
+
+def parts_of(data: DataArguments, clips: datasets.Dataset) -> datasets.DatasetDict:
+    """Train, dev and test, as the arguments say; without dev where that is trained on."""
+    parts = split(clips, data.protocol, fold=data.fold, split_seed=data.split_seed)
+    if data.refit:
+        parts = join_dev(parts)
+    return parts if data.held_out is None else hold_out(parts, data.held_out)
+
+
+def warn_of(parts: datasets.DatasetDict, protocol: str) -> None:
+    """Say what the figures of these parts will not be."""
+    if protocol == "speakers" and speakers_of(parts["train"]) is None:
+        logger.warning("speakers are not known: parts are drawn by clip, so the figures are not for unseen speakers")
+    for name, part in parts.items():
+        labels = part.features["label"]
+        if absent := set(range(labels.num_classes)) - set(part["label"]):
+            logger.warning("the %s part has no clip of %s", name, ", ".join(labels.int2str(sorted(absent))))
+
+
+def claim(arguments: Arguments) -> None:
+    """Make the repository that the model will be pushed to, and see that its card will be taken."""
+    training = arguments.training
+    training.hub_model_id = claim_repository(
+        training.hub_model_id or f"ser-{arguments.data.recipe}",
+        token=training.hub_token,
+        private=training.hub_private_repo,
+        branch=training.hub_revision,
+    )
+    check_card(unfinished_card(training.hub_model_id, [], license=arguments.options.license))
+
+
+def hear(
+    clips: datasets.Dataset, data: DataArguments, augmentation: AugmentationArguments, extractor: SERFeatureExtractor
+) -> datasets.Dataset:
+    """The clips with their features; for `leaky`, each with an augmented copy beside it."""
+    augment_copy = None
+    if data.protocol == "leaky":
+        clips, augment_copy = with_copies(clips), augment_waveform(augmentation, extractor)
+        augmentation.waveform_probability = 0.0  # once for each copy, before the split, instead of on the fly
+    return with_features(clips, extractor, augment_copy=augment_copy)
+
+
+def load_clips(data: DataArguments) -> datasets.Dataset:
+    """The clips that the arguments name."""
+    if [data.data_dir, data.dataset_name, data.dataset_dir].count(None) != 2:
+        raise ValueError(
+            "expected --data_dir (a folder with a corpus), --dataset_name (a dataset) or --dataset_dir (a folder with "
+            "your own clips); give one of them"
+        )
+    if data.data_dir and data.corpus == "crema-d":
+        return load_crema_d(data.data_dir, download=data.download, cache_dir=data.cache_dir)
+    if data.download:
+        raise ValueError("--download fetches CREMA-D alone; leave it out, or name a folder for that with --data_dir")
+    if data.data_dir:
+        return CORPORA[data.corpus].load(data.data_dir, cache_dir=data.cache_dir)
+    if data.dataset_dir and not Path(data.dataset_dir).is_dir():
+        raise ValueError(f"expected a folder with your clips at {data.dataset_dir!r}; check --dataset_dir")
+    return load_labelled_audio(
+        cast(str, data.dataset_name or data.dataset_dir),  # one of three, as checked above
+        config=data.dataset_config,
+        audio_column=data.audio_column,
+        label_column=data.label_column,
+        cache_dir=data.cache_dir,
+    )
+
+
+def load_teachers(training: SERTrainingArguments, split: dict, labels: list[str]) -> list[Teacher]:
+    """The teachers that the arguments name; none if they have no share in what is learned."""
+    folders = training.teachers if training.teacher_share else []
+    return [load_teacher(folder, split, labels) for folder in folders]
+
+
+def augment_waveform(
+    augmentation: AugmentationArguments, extractor: SERFeatureExtractor
+) -> WaveformAugmentation | None:
+    """`(samples,)` to `(samples,)`, or None where waveforms are left alone."""
+    if not augmentation.waveform_probability:
+        return None
+    return WaveformAugmentation(augmentation.waveform_probability, extractor.sampling_rate)
+
+
+__all__ = ["Run", "augment_waveform", "prepare"]

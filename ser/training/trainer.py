@@ -1,0 +1,329 @@
+"""`Trainer` with mixup, training accuracy and averaged weights, and the checkpoints that it goes on from."""
+
+import copy
+import json
+import math
+import random
+import time
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Sized
+from concurrent.futures import Future
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from typing import cast
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_model
+from safetensors.torch import save_model
+from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+from transformers import EarlyStoppingCallback
+from transformers import PreTrainedModel
+from transformers import Trainer
+from transformers import TrainerCallback
+from transformers import TrainerControl
+from transformers import TrainerState
+from transformers import TrainingArguments
+from transformers.trainer import OPTIMIZER_NAME
+from transformers.trainer import SCHEDULER_NAME
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers.trainer_utils import HubStrategy
+from transformers.trainer_utils import TrainOutput
+from transformers.trainer_utils import sort_checkpoints
+from transformers.utils import SAFE_WEIGHTS_NAME
+from transformers.utils.hub import PushInProgress
+
+from ser.files import read_json
+from ser.training.arguments import SERTrainingArguments
+from ser.training.augmentation import mixup
+from ser.training.cpu_memory import hand_back_freed_memory
+
+LIVE_WEIGHTS = "live_weights.safetensors"
+HAND_BACK_SECONDS = 20.0  # between two; each costs half a second, as what the next batches need is requested again
+
+
+class _Averaging(TrainerCallback):
+    """Moves the averaged weights a little towards the live ones after each step."""
+
+    def __init__(self, trainer: "SERTrainer"):
+        self.trainer = trainer
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if self.trainer.averaged is not None:
+            self.trainer.averaged.update_parameters(self.trainer.model)
+
+
+class _HandingBack(TrainerCallback):
+    """Gives the memory that batches of other lengths left scattered to the kernel, before it adds up."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if time.monotonic() - self.last > HAND_BACK_SECONDS:
+            hand_back_freed_memory()
+            self.last = time.monotonic()
+
+
+class PatientStopping(EarlyStoppingCallback):
+    """Stops after so many epochs without a better dev figure, those before an interruption included."""
+
+    def waited(self, args: TrainingArguments, state: TrainerState) -> int:
+        """Epochs since the best one of a training so far."""
+        metric = f"eval_{cast(str, args.metric_for_best_model).removeprefix('eval_')}"
+        figures = [entry[metric] for entry in state.log_history if metric in entry]
+        if not figures:
+            return 0
+        best = max(figures) if args.greater_is_better else min(figures)
+        return len(figures) - 1 - figures.index(best)
+
+    def finished(self, args: TrainingArguments, state: TrainerState) -> bool:
+        """Whether a training has run out of patience."""
+        return self.waited(args, state) >= self.early_stopping_patience
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Counts the epochs since the best one of a training that goes on."""
+        super().on_train_begin(args, state, control, **kwargs)
+        self.early_stopping_patience_counter = self.waited(args, state)
+
+
+class StoppingAfter(TrainerCallback):
+    """Stops after so many epochs, at that point of a schedule which may be longer."""
+
+    def __init__(self, epoch: float):
+        self.epoch = epoch
+
+    def finished(self, args: TrainingArguments, state: TrainerState) -> bool:
+        """Whether a training has got there."""
+        return round(state.epoch or 0.0, 3) >= round(self.epoch, 3)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Stops there."""
+        if self.finished(args, state):
+            control.should_training_stop = True
+
+
+class _ShuffledBatches(torch.utils.data.Sampler[int]):
+    """The batches of a `LengthGroupedSampler` in any order; the last one, which may be smaller, stays the last.
+
+    Its own order goes from long clips to short ones, so that batch norms, whose running statistics remember some ten
+    batches, would know of short clips alone at the end of each epoch.
+    """
+
+    def __init__(self, grouped: LengthGroupedSampler):
+        self.grouped = grouped
+
+    def __len__(self) -> int:
+        return len(self.grouped)
+
+    def __iter__(self) -> Iterator[int]:
+        indices, size = list(self.grouped), self.grouped.batch_size
+        for batch in torch.randperm(len(indices) // size).tolist():
+            yield from indices[batch * size : (batch + 1) * size]
+        yield from indices[len(indices) // size * size :]
+
+
+class _AllButTheLast(torch.utils.data.Sampler[int]):
+    """Leaves out the clip that would be a batch by itself, another one each epoch: batch norm needs two."""
+
+    def __init__(self, sampler: Any):
+        self.sampler = sampler
+
+    def __len__(self) -> int:
+        return len(self.sampler) - 1
+
+    def __iter__(self) -> Iterator[int]:
+        return islice(self.sampler, len(self))
+
+
+class SERTrainer(Trainer):
+    """Trains on augmented batches; where `args.ema_decay` is set, evaluates and saves the average of the weights.
+
+    Args:
+        mixup_beta: Of `mixup`, for training batches, whose labels are probabilities; 0 for none.
+        push_checkpoint: Pushes a checkpoint folder to the Hub in the background, given the state of the training.
+        **kwargs: As `Trainer`.
+    """
+
+    model: PreTrainedModel
+    args: SERTrainingArguments
+    push_in_progress: PushInProgress | None  # type: ignore[assignment]  # None only, by the types of the base class
+    hub_model_id: str | None  # type: ignore[assignment]  # likewise
+    loss_is_scaled_for_ga = False  # it is the mean of a batch, whatever the steps over which gradients are accumulated
+
+    def __init__(
+        self,
+        *,
+        mixup_beta: float,
+        push_checkpoint: Callable[[Path, TrainerState], Future] | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.push_checkpoint = push_checkpoint
+        self.mixup_beta = mixup_beta
+        self.hits, self.seen = torch.zeros((), dtype=torch.long), 0
+        self.last_log = time.time()
+        self.averaged: AveragedModel | None = None
+        if self.args.ema_decay:
+            average = get_ema_multi_avg_fn(self.args.ema_decay)
+            self.averaged = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
+            self.add_callback(_Averaging(self))
+        if self.args.use_cpu:
+            self.add_callback(_HandingBack())
+
+    def _get_train_sampler(self, train_dataset: torch.utils.data.Dataset | None = None) -> Any:
+        sampler = super()._get_train_sampler(train_dataset)
+        if isinstance(sampler, LengthGroupedSampler):
+            sampler = _ShuffledBatches(sampler)
+        clips, size = len(cast(Sized, sampler)), self._train_batch_size
+        alone = self.args.world_size == 1 and 1 < size < clips and clips % size == 1  # several processes share the rest
+        return _AllButTheLast(sampler) if alone else sampler
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """Cross-entropy; in training against probabilities, perhaps mixed, counting hits on the dominant label."""
+        if model.training and self.mixup_beta:
+            inputs = inputs | mixup(inputs, self.mixup_beta)
+        outputs = model(**inputs)
+        if model.training:
+            hits = (outputs.logits.argmax(1) == inputs["labels"].argmax(1)).sum()
+            self.hits = self.hits.to(hits.device) + hits  # to ask for the number would be to wait for the GPU
+            self.seen += len(outputs.logits)
+        return (outputs.loss, outputs) if return_outputs else outputs.loss
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Not counted: the base class counts those of a language model, in each step."""
+        return 0
+
+    def log(self, logs: dict, *args: Any, **kwargs: Any) -> None:
+        """Adds the seconds spent so far, resumptions included, and the accuracy on the augmented batches since then.
+
+        Raises:
+            FloatingPointError: The loss is no finite number, and never will be again.
+        """
+        for name in ("loss", "eval_loss"):
+            if not math.isfinite(logs.get(name, 0.0)):
+                raise FloatingPointError(
+                    f"{name} is {logs[name]} in epoch {math.ceil(self.state.epoch or 0)}, so that nothing more is "
+                    f"learnt; start anew with a smaller --learning_rate than {self.args.learning_rate:g}"
+                )
+        now = time.time()
+        earlier = next((entry["seconds"] for entry in reversed(self.state.log_history) if "seconds" in entry), 0.0)
+        logs["seconds"] = earlier + now - self.last_log
+        self.last_log = now
+        if "loss" in logs and self.seen:
+            logs["accuracy"] = int(self.hits) / self.seen
+            self.hits, self.seen = torch.zeros_like(self.hits), 0
+        super().log(logs, *args, **kwargs)
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Put the averaged weights into the model for the length of a block."""
+        if self.averaged is None:
+            yield
+            return
+        live = copy.deepcopy(self.model.state_dict())
+        self.model.load_state_dict(self.averaged.module.state_dict())
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(live)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """As `Trainer`, with the averaged weights."""
+        with self.averaged_weights():
+            return super().evaluate(*args, **kwargs)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Saves the averaged weights as the model and, beside them, the live ones that training goes on from."""
+        output_dir = output_dir or self.args.output_dir
+        with self.averaged_weights():
+            super().save_model(output_dir, _internal_call)
+        if self.averaged is not None and self.args.should_save:
+            save_model(self.model, str(Path(output_dir) / LIVE_WEIGHTS))
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """As `Trainer`; a disk that is full is an OSError, whichever library found out."""
+        try:
+            super()._save_checkpoint(*args, **kwargs)
+        except (RuntimeError, SafetensorError) as error:
+            raise OSError(f"a checkpoint could not be written ({str(error).partition(chr(10))[0]})") from error
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model=model)
+        live = Path(resume_from_checkpoint) / LIVE_WEIGHTS
+        if self.averaged is not None and live.exists():
+            self.averaged.module.load_state_dict(self.model.state_dict())
+            self.averaged.n_averaged.fill_(1)
+            load_model(self.model, str(live))
+
+    def init_hf_repo(self, *args: Any, **kwargs: Any) -> None:
+        """The repository was claimed before the features were extracted."""
+        self.hub_model_id, self.push_in_progress = self.args.hub_model_id, None
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        """Pushes a model that loads; the base class leaves out its code and its card, and adds pickles."""
+        busy = self.push_in_progress is not None and not self.push_in_progress.is_done()
+        wanted = self.is_world_process_zero() and self.args.hub_strategy != HubStrategy.END and not busy
+        if wanted and self.push_checkpoint is not None:
+            job = self.push_checkpoint(Path(checkpoint_folder), self.state)
+            self.push_in_progress = PushInProgress([job])  # type: ignore[arg-type]  # it says one job, and takes a list
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> TrainOutput:
+        """As `Trainer`; afterwards the model holds averaged weights, the best or the last, and nothing is swapped.
+
+        A training that had stopped early before it was interrupted goes on for no epoch.
+        """
+        if isinstance(resume_from_checkpoint, str):
+            state = TrainerState.load_from_json(str(Path(resume_from_checkpoint) / TRAINER_STATE_NAME))
+            early = (PatientStopping, StoppingAfter)
+            stopping = [each for each in self.callback_handler.callbacks if isinstance(each, early)]
+            if any(each.finished(self.args, state) for each in stopping):
+                self.args.max_steps = state.global_step
+        self.last_log = time.time()
+        if self.args.world_size > 1:
+            seed_process(self.args.seed + self.args.process_index)
+        output = super().train(resume_from_checkpoint, *args, **kwargs)
+        if self.averaged is not None and not self.args.load_best_model_at_end:
+            self.model.load_state_dict(self.averaged.module.state_dict())
+        self.averaged = None
+        return output
+
+
+def seed_process(seed: int) -> None:
+    """Augment otherwise than the neighbours do; torch's generator, which orders the clips, is left alone."""
+    random.seed(seed)
+    np.random.seed(seed)
+
+
+def last_checkpoint(training: SERTrainingArguments) -> str | None:
+    """The newest checkpoint of a run of which nothing is missing; None if there is none.
+
+    The state of the training is written last, so a process that was killed while it wrote leaves none that can be read;
+    one that was killed while it removed a checkpoint may have left the state, and not the rest.
+    """
+    needed = {SAFE_WEIGHTS_NAME, OPTIMIZER_NAME, SCHEDULER_NAME} | ({LIVE_WEIGHTS} if training.ema_decay else set())
+    for checkpoint in map(Path, reversed(sort_checkpoints(training.output_dir))):
+        try:
+            read_json(checkpoint / TRAINER_STATE_NAME)
+        except (FileNotFoundError, json.JSONDecodeError):
+            continue
+        if needed <= {path.name for path in checkpoint.iterdir()} and any(checkpoint.glob("rng_state*.pth")):
+            return str(checkpoint)
+    return None
+
+
+__all__ = ["PatientStopping", "SERTrainer", "StoppingAfter", "last_checkpoint"]
