@@ -13,7 +13,10 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import pytest
 import soundfile
+import torch
 from gradio_client import Client
+from torch import nn
+from transformers import AutoModelForAudioClassification
 
 import ser
 
@@ -50,6 +53,18 @@ def speech(seconds: float, *, rate: int = RATE) -> np.ndarray:
     """A machine speaks, again and again: float32, shape `(samples,)`."""
     waveform = ser.load_audio(EXAMPLES / "plain.ogg", sampling_rate=rate)
     return np.resize(waveform, round(seconds * rate))
+
+
+def build(config) -> nn.Module:
+    """A network in evaluation mode, its batch norms as after some training."""
+    torch.manual_seed(0)
+    model = AutoModelForAudioClassification.from_config(config).eval()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2.0)
+            nn.init.normal_(module.bias)
+    return model
 
 
 @pytest.fixture(scope="session")

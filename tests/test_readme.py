@@ -105,7 +105,7 @@ def test_links_within_the_project_lead_somewhere(path):
 
 def test_the_tests_that_hold_the_promises_of_security_exist():
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
-    tests = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py")}
+    tests = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")}
     promises = [line for line in text.splitlines() if line.startswith("|")][2:]
     for promise in promises:
         files = re.findall(r"`(test_\w+\.py)`", promise)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import build
 from torch import nn
 from transformers import AutoModelForAudioClassification
 
@@ -31,18 +32,6 @@ MINIATURES = {
     "crnn": CRNNConfig(n_features=20, lstm_size=6, **SMALL),
     "2d-rectangles": CNN2DConfig(n_features=20, kernel_sizes=[[9, 1], [1, 9], 3], pool_sizes=[[3, 1], 1, 2], **SMALL),
 }
-
-
-def build(config) -> nn.Module:
-    """In evaluation mode, its batch norms as after some training."""
-    torch.manual_seed(0)
-    model = AutoModelForAudioClassification.from_config(config).eval()
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            module.running_mean.normal_()
-            module.running_var.uniform_(0.5, 2.0)
-            nn.init.normal_(module.bias)
-    return model
 
 
 def keras_count(model: nn.Module) -> int:

@@ -1,11 +1,10 @@
 """Figures against sums done by hand."""
 
-from pathlib import Path
-
 import datasets
 import evaluate
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from ser.evaluation.intervals import bootstrap_interval
 from ser.evaluation.intervals import mean_interval
@@ -71,7 +70,7 @@ def test_no_file_is_left_that_trainings_beside_each_other_would_lock(monkeypatch
 
 
 def test_the_metric_loads_as_a_local_evaluate_module():
-    module = evaluate.load(str(Path(__file__).parent.parent / "ser/evaluation/metrics.py"))
+    module = evaluate.load(str(ROOT / "ser/evaluation/metrics.py"))
     assert module.compute(predictions=[0, 1, 1], references=[0, 0, 1])["uar"] == 0.75
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from conftest import RATE
 from conftest import ROOT
+from conftest import build
 from conftest import speech
-from test_modeling import build
 from transformers import pipeline
 
 from ser import CNN1DConfig
