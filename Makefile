@@ -1,4 +1,6 @@
-# make demo: the page on http://127.0.0.1:7860; make test; make lint; make coverage: tests, and which branches they take;
+# make demo: the page on http://127.0.0.1:7860; make test: one case of each kind, in five minutes on two cores;
+# make test-all: all tests; make test-slow: those that make test leaves out; make lint;
+# make coverage: all tests, and which branches they take;
 # make bench: about three quarters of an hour, on a machine that does nothing else; make lock: the hash-locked requirements;
 # make audit: known vulnerabilities in them. Each sets up .venv by itself.
 PYTHON ?= python3
@@ -13,6 +15,12 @@ demo: .venv/demo
 	$(BIN)/python app.py
 
 test: .venv/test
+	$(TEST) -m "not slow"
+
+test-slow: .venv/test
+	$(TEST) -m slow
+
+test-all: .venv/test
 	$(TEST)
 
 lint: .venv/lint
@@ -75,4 +83,4 @@ $(BIN)/python:
 	$(PEERS) -m pip install -r $<
 	touch $@
 
-.PHONY: demo test lint coverage lock audit results bench
+.PHONY: demo test test-slow test-all lint coverage lock audit results bench
