@@ -24,54 +24,51 @@ ABSENT = object()
 NAN, INFINITE = float("nan"), float("inf")
 HUGE = 10**9
 
-# field: values that it must not have; the sentence names the field
+# field: values that it must not have, each damaged in another way; the sentence names the field
 WRONG_IN_CONFIG = {
-    "n_features": ["20", 0, -1, None, 2.5, True, HUGE, ABSENT],
-    "channels": [[], "4", [4, "8"], [4, 0], [4, -8], [4, 8.5], [4, HUGE], 4, None, [4, 9], ABSENT],
-    "block": ["dense", 3, None, ABSENT],
-    "kernel_sizes": [0, -1, "3", 2.5, None, [3], [], [3, 0], [3, "a"], [3, True], [3, None], [[3, 3], [3]], HUGE, 5],
-    "pool_sizes": [0, -1, "2", None, [2], [[2, 2, 2], 2], [[0, 1], 2], HUGE, ABSENT],
-    "pool_strides": [0, -1, "2", [2], 2.5, HUGE, ABSENT],
-    "squeeze_excitation": [-1, "a", None, 0.5, ABSENT],
-    "batch_norm": ["yes", None, 1, ABSENT],
-    "block_dropout": [-0.1, 1.5, "a", None, NAN, ABSENT],
-    "pooling": ["median", "lstm", None, ABSENT],
-    "input_length": [0, -5, "a", 2.5, HUGE, ABSENT],
-    "hidden_sizes": [[0], [-1], ["a"], 6, None, [7], [], ABSENT],
-    "hidden_batch_norm": ["no", 1, None, ABSENT],
-    "dropout": [-1, 2, "a", NAN, INFINITE, ABSENT],
-    "calibration_temperature": [0, -1, "a", None, NAN, INFINITE, 1e-300, True, ABSENT],
-    "image_size": [[0, 0], [32], "a", [32, -1], [32, 2.5], 32, [1, 2, 3], [10**5, 10**5], ABSENT],
-    "id2label": [{}, [], "abc", {"0": "a", "2": "b", "3": "c"}, {"1": "a", "2": "b", "3": "c"}, {"a": "b"}, ABSENT],
-    "label2id": [{}, [], {"anger": 0}, {"anger": 1, "fear": 0, "sad": 2}, {"anger": 0, "fear": 0, "sad": 0}],
-    "num_labels": [2, 4, 0, -1, "a", None],
-    "dtype": ["nothing", "int8", 3],
+    "n_features": [0, True, HUGE, ABSENT],
+    "channels": [[], "4", [4, 8.5], [4, -8]],
+    "block": ["dense"],
+    "kernel_sizes": [2.5, [3], [3, None], [[3, 3], [3]], 5],
+    "pool_sizes": [[[0, 1], 2]],
+    "pool_strides": [HUGE],
+    "squeeze_excitation": [0.5],
+    "batch_norm": ["yes"],
+    "block_dropout": [1.5],
+    "pooling": [None],
+    "input_length": [-5],
+    "hidden_sizes": [[7]],
+    "hidden_batch_norm": [1],
+    "dropout": [NAN],
+    "calibration_temperature": [0, INFINITE],
+    "image_size": [[32], [10**5, 10**5]],
+    "id2label": [[], {"0": "a", "2": "b", "3": "c"}, {"a": "b"}, ABSENT],
+    "label2id": [{"anger": 1, "fear": 0, "sad": 2}],
+    "num_labels": [4],
+    "dtype": ["int8"],
     "dropuot": [0.2],
-    "pool_size": [2],
 }
 WRONG_IN_PREPROCESSOR = {
-    "sampling_rate": [0, -1, "16000", None, 16000.5, True, 10**12, ABSENT],
-    "n_fft": [0, 3, -2, "a", None, 1024.0, 10**10, ABSENT],
-    "hop_length": [0, -1, "a", None, 2.5, 10**10, ABSENT],
-    "n_mels": [0, -1, "a", None, 2.5, 10**8, ABSENT],
-    "fmin": [-1, "a", None, NAN, 9000, 8000, ABSENT],
-    "fmax": [0, -1, "a", NAN, 1e9, True, ABSENT],
-    "features": ["log_mel", "", [], ["mfcc"], [3], [["log_mel"]], {"log_mel": 1}, 3, None, ABSENT],
-    "top_db": [-1, "a", NAN, ABSENT],
-    "band_top_db": [-1, "a", NAN],
-    "db_reference": ["min", 3, [], None, ABSENT],
-    "trim_db": [0, -1, "a", NAN, ABSENT],
-    "trim_margin": [-1, "a", NAN],
-    "wiener": ["yes", 1, None, ABSENT],
-    "max_duration": [0, -1, "a", NAN, 1e12, 10**400, ABSENT],
-    "pad_to_max_duration": ["yes", True, None, ABSENT],
-    "statistics": [[], ["median"], "mean", 3, ABSENT],
-    "join": ["yes", 1, None, ABSENT],
-    "normalization": ["batch", 3, [], None, ABSENT],
-    "mean": [[], [10**400] * 20, [0.0] * 19, ["a"] * 20, "a", 3, [NAN] * 20, [None] * 20, [[0.0] * 20], ABSENT],
-    "std": [[1.0] * 21, [-1.0] * 20, [INFINITE] * 20, "a", ABSENT],
-    "feature_size": [3, "a"],
-    "padding_value": [3, "a"],
+    "sampling_rate": ["16000", 10**12],
+    "n_fft": [3],
+    "hop_length": [0, ABSENT],
+    "n_mels": [10**8],
+    "fmin": [9000],
+    "fmax": [True],
+    "features": ["log_mel", [], ["mfcc"], [3], {"log_mel": 1}],
+    "top_db": [NAN],
+    "db_reference": ["min"],
+    "trim_db": [-1],
+    "wiener": [None],
+    "max_duration": [10**400],
+    "pad_to_max_duration": [True],
+    "statistics": [["median"]],
+    "join": ["yes"],
+    "normalization": [[]],
+    "mean": [[0.0] * 19, [NAN] * 20, [10**400] * 20, [[0.0] * 20], ABSENT],
+    "std": [[-1.0] * 20],
+    "feature_size": [3],
+    "padding_value": ["a"],
     "hop_lenght": [256],
 }
 # What only shows when both files are there.
@@ -166,13 +163,10 @@ def test_a_wrong_field_of_the_front_end_is_named(field, value, folder):
     assert_refused(field, pipeline, "audio-classification", model=str(folder))
 
 
-@pytest.mark.parametrize(("name", "wrong"), [(CONFIG, WRONG_IN_CONFIG), (PREPROCESSOR, WRONG_IN_PREPROCESSOR)])
-def test_the_commands_name_a_wrong_field(name, wrong, folder, monkeypatch, capsys):
-    whole = (folder / name).read_text()
-    for field, values in wrong.items():
-        change(folder / name, **{field: values[0]})
-        assert_commands_refuse(field, folder, monkeypatch, capsys)
-        (folder / name).write_text(whole)
+@pytest.mark.parametrize(("name", "field"), [(CONFIG, "kernel_sizes"), (PREPROCESSOR, "mean")])
+def test_the_commands_name_a_wrong_field(name, field, folder, monkeypatch, capsys):
+    change(folder / name, **{field: "a"})
+    assert_commands_refuse(field, folder, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("field", AT_ODDS)
@@ -214,12 +208,8 @@ DAMAGE = {
     "truncated": lambda content: content[: len(content) // 2],
     "longer": lambda content: content + b"}" * 9,
     "garbage": lambda content: bytes(range(256)) * 9,
-    "zeros": lambda content: bytes(len(content)),
     "list": lambda content: b"[]",
-    "null": lambda content: b"null",
-    "number": lambda content: b"3",
     "nested": lambda content: b"[" * 100_000,
-    "utf-16": lambda content: "{}".encode("utf-16"),
     "nothing": lambda content: b"{}",
 }
 
