@@ -36,6 +36,6 @@ def test_the_frequency_axis_of_a_picture_is_that_of_librosa():
 
 
 def test_prediction_and_pictures_start_without_what_only_training_needs(tmp_path):
-    code = "import json, sys, ser.reporting.plots, ser predict\n"
+    code = "import json, sys, ser.reporting.plots, ser.inference.predict\n"
     code += "print(json.dumps(sorted({'sklearn', 'numba'} & set(sys.modules))))"
     assert run_python(code, cwd=tmp_path, path=ROOT) == [[]]

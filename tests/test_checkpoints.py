@@ -109,6 +109,7 @@ def test_a_checkpoint_says_of_an_example_what_it_always_said(folder):
     assert scores == pytest.approx(dict(zip(labels, ANSWERS[folder.name], strict=True)), abs=2e-4)
 
 
+@pytest.mark.slow
 def test_a_stranger_gets_the_same_answer(clip_path, tmp_path):
     np.save(tmp_path / "clip.npy", load_audio(clip_path, sampling_rate=16000))
     answers = run_python(WITHOUT_THE_PACKAGE, clip_path, tmp_path / "clip.npy", *CHECKPOINTS, cwd=tmp_path)
@@ -121,6 +122,7 @@ def test_every_generated_text_is_up_to_date():
         assert path.read_text(encoding="utf-8") == text, f"{path.name} is stale: run make results"
 
 
+@pytest.mark.slow
 def test_the_command_rewrites_what_is_stale_and_draws_the_curves(tmp_path, monkeypatch):
     for name in ("results", "checkpoints", "ser"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.safetensors"))

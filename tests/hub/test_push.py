@@ -150,7 +150,13 @@ def who_tells_the_token(done: subprocess.CompletedProcess, folder) -> list:
     return [*written, *(text for text in (done.stdout, done.stderr) if TOKEN in text)]
 
 
-@pytest.mark.parametrize(("large", "strategy"), [(float("inf"), "end"), (1000, "checkpoint")], ids=["regular", "lfs"])
+@pytest.mark.parametrize(
+    ("large", "strategy"),
+    [
+        pytest.param(float("inf"), "end", id="regular"),
+        pytest.param(1000, "checkpoint", id="lfs", marks=pytest.mark.slow),
+    ],
+)
 def test_a_stranger_gets_the_very_model_that_was_trained(hub, corpus, tmp_path, large, strategy):
     hub.large = large
     done = train(corpus, "--hub_strategy", strategy, "--num_train_epochs", "2", hub=hub)
@@ -199,6 +205,7 @@ def test_what_would_fail_at_the_end_is_noticed_before_training(here, corpus, tmp
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("broken", "strategy"),
     [({"commit": 0}, "every_save"), ({"lfs_put": 3}, "end")],
@@ -230,6 +237,7 @@ def test_a_push_that_dies_loses_nothing_and_goes_on_later(hub, corpus, tmp_path,
     assert repository.files == {}  # main was not asked for
 
 
+@pytest.mark.slow
 def test_a_token_given_as_an_option_is_nowhere_but_in_the_requests(hub, corpus, tmp_path):
     done = train(
         corpus, "--hub_strategy", "every_save", "--hub_token", TOKEN, "--report_to", "tensorboard", hub=hub, token=""
@@ -375,6 +383,7 @@ print(json.dumps([len(local), row["clip"], len(load_audio(row["audio"], sampling
 """
 
 
+@pytest.mark.slow
 def test_a_corpus_comes_back_from_the_hub_as_it_was(hub, here, corpus, tmp_path):
     soundfile.write(corpus / "1002_TIE_SAD_XX.wav", np.zeros(RATE), RATE)  # silent: published, and left out on reading
     assert here(ser.__main__.main, "push", "dataset", corpus, "user/crema-d", "--corpus", "crema-d") == ""
@@ -394,6 +403,7 @@ def test_a_corpus_comes_back_from_the_hub_as_it_was(hub, here, corpus, tmp_path)
     assert "datasets:\n- user/crema-d\n" in card
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streaming", [(), ("--streaming",)])
 def test_a_dataset_of_files_as_they_are_is_heard_by_a_model_of_a_branch_without_torchcodec(
     hub, corpus, tmp_path, streaming
@@ -441,6 +451,7 @@ assert not [name for name in sys.modules if name.startswith("transformers_module
 """
 
 
+@pytest.mark.slow
 def test_the_space_holds_all_that_the_page_needs(hub, here, tmp_path):
     assert here(ser.__main__.main, "push", "model", ROOT / "checkpoints/cnn1d", "user/small") == ""
     assert here(ser.__main__.main, "push", "space", "user/page", "--model", "user/small") == ""

@@ -262,6 +262,7 @@ def test_many_parts_are_put_together_in_their_order_and_rows_without_a_name_are_
     assert [row["file"] for row in nameless] == [str(number) for number in range(0, 26, 2)]
 
 
+@pytest.mark.slow
 def test_two_processes_write_what_one_writes(clips, tmp_path):
     whole = table(clips, output=tmp_path / "one.parquet")
     output = tmp_path / "two.parquet"

@@ -123,6 +123,7 @@ def record_live(page: Page) -> None:
     pytest.fail("Three times Record was pressed, and nothing was heard")
 
 
+@pytest.mark.slow
 def test_live_mode_answers_while_one_speaks(page):
     record_live(page)
     expect(page.locator("#live-words")).to_contain_text("%")  # and nobody has pressed Stop
@@ -139,6 +140,7 @@ def test_live_mode_answers_while_one_speaks(page):
     assert page.locator("#live-bars").inner_text() == last
 
 
+@pytest.mark.slow
 def test_live_mode_goes_on_as_it_says_when_time_is_over(page, monkeypatch):
     monkeypatch.setattr(app, "LIVE_SECONDS", 5)
     record_live(page)
@@ -149,6 +151,7 @@ def test_live_mode_goes_on_as_it_says_when_time_is_over(page, monkeypatch):
     expect(page.locator("#live-words")).to_contain_text("%")
 
 
+@pytest.mark.slow
 def test_two_models_answer_side_by_side(page):
     choose_example(page, PLAIN)
     page.locator("#compare").get_by_role("radio", name="cnn1d").check()
@@ -160,6 +163,7 @@ def test_two_models_answer_side_by_side(page):
     expect(page.locator("#other")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_another_model_answers_for_the_same_clip_and_shows_its_own_errors(page):
     choose_example(page, PLAIN)
     page.locator("#model").get_by_role("radio", name="cnn1d").check()
@@ -214,6 +218,7 @@ def test_a_bad_file_gets_a_sentence_clears_the_page_and_the_page_lives_on(page, 
     choose_example(page, PLAIN)
 
 
+@pytest.mark.slow
 def test_a_film_without_ffmpeg_gets_a_sentence(page, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     (tmp_path / "film.webm").write_bytes(b"\x1aE\xdf\xa3" + bytes(1000))
@@ -221,6 +226,7 @@ def test_a_film_without_ffmpeg_gets_a_sentence(page, tmp_path, monkeypatch):
     expect(page.get_by_text("M4A and WebM need the program ffmpeg")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_film_is_heard_with_ffmpeg(page, tmp_path, monkeypatch):
     (tmp_path / "ffmpeg").symlink_to(imageio_ffmpeg.get_ffmpeg_exe())
     (tmp_path / "ffprobe").symlink_to("/bin/false")  # Gradio asks it whether a WAV file can be played
@@ -235,6 +241,7 @@ def test_a_film_is_heard_with_ffmpeg(page, tmp_path, monkeypatch):
     assert not Path(converted).exists()
 
 
+@pytest.mark.slow
 def test_noise_is_said_to_be_no_speech(page, tmp_path):
     soundfile.write(tmp_path / "noise.wav", np.random.default_rng(0).standard_normal(3 * RATE) / 50, RATE)
     upload(page, tmp_path / "noise.wav")
@@ -243,6 +250,7 @@ def test_noise_is_said_to_be_no_speech(page, tmp_path):
     shoot(page, "noise")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_everybody_can_read_it(visit, scheme):
     page = visit(color_scheme=scheme)
@@ -257,6 +265,7 @@ def test_everybody_can_read_it(visit, scheme):
     check_with_axe(page)
 
 
+@pytest.mark.slow
 def test_it_fits_a_phone(visit):
     page = visit(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True, device_scale_factor=2)
     choose_example(page, TALK)
@@ -276,6 +285,7 @@ def test_it_fits_a_phone(visit):
         assert shown.bounding_box()["x"] + shown.bounding_box()["width"] <= 320  # what is beyond is cut off
 
 
+@pytest.mark.slow
 def test_the_keyboard_is_enough(page):
     def tab_to(text: str) -> None:
         for _ in range(60):

@@ -182,6 +182,7 @@ def test_no_other_model_is_loaded(url):
         assert "confidence" not in answer
 
 
+@pytest.mark.slow
 def test_many_clients_at_once_all_get_their_own_answer(url):
     paths = sorted(EXAMPLES.glob("[!t]*.ogg"))
     uploaded = [upload(url, path) for path in paths]
@@ -283,6 +284,7 @@ def mcp_address():
         yield f"{address}/gradio_api/mcp/"
 
 
+@pytest.mark.slow
 def test_an_mcp_client_finds_one_tool_and_uses_it(mcp_address):
     content = base64.b64encode((EXAMPLES / "plain.ogg").read_bytes()).decode()
 

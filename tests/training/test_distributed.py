@@ -44,6 +44,7 @@ def start(*command: str, cwd, **variables) -> subprocess.CompletedProcess:
     return done
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_model_and_count_each_clip_once(corpus):
     launcher = ("-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29717")
     done = start(*launcher, str(ROOT / "train.py"), *TINY, cwd=corpus)
@@ -76,6 +77,7 @@ def test_processes_augment_each_in_its_own_way_and_order_their_clips_alike():
     assert first[0] != second[0] and first[1] != second[1] and first[2] == second[2]
 
 
+@pytest.mark.slow
 def test_training_can_be_watched_in_tensorboard_and_trackio(corpus):
     pytest.importorskip("tensorboard", reason="tensorboard is optional")
     pytest.importorskip("trackio", reason="trackio is optional")

@@ -20,7 +20,6 @@ from safetensors.numpy import load_file
 from ser.training.arguments import parse_arguments
 from ser.training.trainer import last_checkpoint
 
-KILLS = 30
 CHANGES_FILES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}
 OF_THE_MOMENT = ("wall_time_seconds", "peak_memory_gib", "history")
 PROCESSES = multiprocessing.get_context("forkserver")  # imports once, so that a run costs what the training costs
@@ -132,16 +131,17 @@ def test_the_same_seed_gives_the_same_figures_to_the_last_digit(undisturbed, cor
     assert outcome(tmp_path) == undisturbed[0]
 
 
-def test_killed_thirty_times_a_run_finds_what_an_undisturbed_one_finds(undisturbed, corpus, tmp_path):
+@pytest.mark.parametrize("times", [2, pytest.param(30, marks=pytest.mark.slow)])
+def test_a_run_that_was_killed_finds_what_an_undisturbed_one_finds(undisturbed, corpus, tmp_path, times):
     """At random moments, and just before random changes of files, wherever the run has come to by then."""
     expected, changes, seconds = undisturbed
     generator = np.random.default_rng(0)
     kills, runs, finished = 0, 0, False
-    while kills < KILLS or not finished:
+    while kills < times or not finished:
         folder, by_time = tmp_path / str(runs), kills % 2
         moment = generator.random() ** 2  # early rather than late: a second try has less to do
-        process = start(corpus, folder, None if by_time or kills == KILLS else int(moment * changes))
-        process.join(moment * seconds if by_time and kills < KILLS else None)
+        process = start(corpus, folder, None if by_time or kills == times else int(moment * changes))
+        process.join(moment * seconds if by_time and kills < times else None)
         process.kill()
         process.join()
         nothing_half_written(folder)
@@ -168,6 +168,7 @@ def train_in_a_place(options: str, place: Path, arguments: list[str]) -> str:
     return done.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("where", "size"), [("run", "12k"), ("run", "200k"), ("results", "60k"), ("cache", "60k")])
 def test_a_full_disk_ends_in_a_sentence_and_with_room_the_run_goes_on(undisturbed, corpus, tmp_path, where, size):
     said = train_in_a_place(f"size={size}", tmp_path / where, arguments(corpus, tmp_path))
@@ -179,13 +180,14 @@ def test_a_full_disk_ends_in_a_sentence_and_with_room_the_run_goes_on(undisturbe
     assert outcome(tmp_path) == undisturbed[0]
 
 
-@pytest.mark.parametrize("where", ["run", "results"])
+@pytest.mark.parametrize("where", ["run", pytest.param("results", marks=pytest.mark.slow)])
 def test_a_folder_that_cannot_be_written_is_refused_before_hours_of_training(corpus, tmp_path, where):
     said = train_in_a_place("ro", tmp_path / where, arguments(corpus, tmp_path))
     assert said.startswith("train.py: expected a folder that can be written to")
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.slow
 def test_runs_that_share_a_cache_do_not_disturb_each_other(undisturbed, corpus, tmp_path):
     """Three at once, on a cache that is still empty."""
     (tmp_path / "cache").mkdir()

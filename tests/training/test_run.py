@@ -134,6 +134,7 @@ def test_the_model_folder_is_loadable_and_holds_no_pickle(finished):
     assert "82 test clips" in card
 
 
+@pytest.mark.slow
 def test_a_run_is_repeated_with_its_dev_part_to_train_on(finished, small_corpus, monkeypatch):
     folder, _ = finished
     arguments = ["--recipe", "cnn1d", "--data_dir", str(small_corpus), "--num_train_epochs", "2", "--refit"]
@@ -165,6 +166,7 @@ def test_a_run_is_repeated_with_its_dev_part_to_train_on(finished, small_corpus,
             prepare(parse_arguments([*arguments, *other, "--output_dir", "runs/again"]))
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_teachers_of_the_same_parts_only(finished, small_corpus, monkeypatch):
     folder, _ = finished
     network = ("--model", '{"channels": [8, 16, 16]}', "--feature_extractor", '{"hop_length": 512}')
@@ -203,6 +205,7 @@ def test_a_student_learns_from_teachers_of_the_same_parts_only(finished, small_c
         prepare(parse_arguments([*arguments, "--teachers", "nowhere", "--seed", "1"]))
 
 
+@pytest.mark.slow
 def test_a_front_end_may_be_another_in_use_than_in_training(tmp_path):
     for actor in (1001, 1010, 1015):
         for code in ("ANG", "SAD"):
@@ -241,6 +244,7 @@ def enumerate_as_text(names):
     return [(str(index), name) for index, name in enumerate(names)]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_its_last_checkpoint_and_never_mixes_with_another(finished, small_corpus, monkeypatch):
     folder, _ = finished
     monkeypatch.chdir(folder)
@@ -396,6 +400,7 @@ def test_wrong_arguments_end_in_one_sentence(arguments, message, tmp_path, monke
     assert message in str(caught.value)
 
 
+@pytest.mark.slow
 def test_waveform_augmentation_plateau_and_another_dataset(small_corpus, tmp_path):
     """The other half of the options, in one short run on a dataset without actors."""
     clips = load_crema_d(small_corpus, cache_dir=tmp_path / "cache").select_columns(["audio", "label"])
@@ -428,6 +433,7 @@ def changed_copies(run) -> float:
     return np.mean([rows[clip, 0] != rows[clip, 1] for clip, copy in rows if copy])
 
 
+@pytest.mark.slow
 def test_leaky_copies_are_augmented_once_before_the_split_and_called_invalid(small_corpus, tmp_path):
     arguments = [
         *("--recipe", "zcr-energy-1d", "--data_dir", str(small_corpus), "--protocol", "leaky"),
