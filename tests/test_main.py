@@ -41,4 +41,5 @@ def test_a_mistake_in_the_code_keeps_its_traceback(monkeypatch):
 def test_an_unknown_command_lists_those_there_are(capsys):
     with pytest.raises(SystemExit):
         program.main(["evaluate"])
-    assert all(name in capsys.readouterr().err for name in program.COMMANDS)
+    said = capsys.readouterr().err
+    assert all(name in said for name in program.COMMANDS)
