@@ -93,16 +93,14 @@ def test_features_stand_side_by_side_in_the_order_asked_for():
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.2, 1.0])
-@pytest.mark.parametrize("name", FEATURES)
-def test_any_length_gives_one_row_per_hop(name, seconds):
-    features = SERFeatureExtractor(features=[name]).extract(voice(seconds))
+def test_any_length_gives_one_row_per_hop(seconds):
+    features = SERFeatureExtractor(features=list(FEATURES)).extract(voice(seconds))
     assert len(features) == 1 + round(seconds * RATE) // HOP
     assert np.isfinite(features).all()
 
 
-@pytest.mark.parametrize("name", FEATURES)
-def test_features_are_the_same_where_torch_computes_in_bfloat16(name):
-    extractor = SERFeatureExtractor(features=[name])
+def test_features_are_the_same_where_torch_computes_in_bfloat16():
+    extractor = SERFeatureExtractor(features=list(FEATURES))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         within = extractor.extract(voice())
     np.testing.assert_array_equal(within, extractor.extract(voice()))

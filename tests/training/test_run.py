@@ -205,7 +205,6 @@ def test_a_student_learns_from_teachers_of_the_same_parts_only(finished, small_c
         prepare(parse_arguments([*arguments, "--teachers", "nowhere", "--seed", "1"]))
 
 
-@pytest.mark.slow
 def test_a_front_end_may_be_another_in_use_than_in_training(tmp_path):
     for actor in (1001, 1010, 1015):
         for code in ("ANG", "SAD"):
