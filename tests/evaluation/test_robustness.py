@@ -119,7 +119,7 @@ def test_the_command_measures_the_models_own_test_part(small_corpus, tmp_path, m
     (model / "results.json").write_text(json.dumps(results))
     for names in ((CLEAN,), (CLEAN, "20 dB softer")):  # the second time, only what is missing
         monkeypatch.setattr("ser.evaluation.robustness.git_commit", lambda names=names: str(len(names)))
-        monkeypatch.setattr("ser.evaluation.conditions.CONDITIONS", {name: CONDITIONS[name] for name in names})
+        monkeypatch.setattr("ser.evaluation.robustness.CONDITIONS", {name: CONDITIONS[name] for name in names})
         main(["robustness", *arguments])
         assert f"measured {names[-1]}; {len(names)} conditions in" in capsys.readouterr().out
     report = json.loads((model / "robustness.json").read_text())

@@ -104,6 +104,6 @@ def test_the_command_writes_figures_and_a_picture(small_corpus, tmp_path, capsys
 
 
 def test_a_bad_folder_ends_in_one_sentence(tmp_path):
-    with pytest.raises(SystemExit, match=r"ser\.noise_floor: .*nowhere") as stopped:
+    with pytest.raises(SystemExit, match=r"ser noise-floor: .*nowhere") as stopped:
         main(["noise-floor", "--data_dir", "nowhere", "--results_dir", str(tmp_path)])
     assert "\n" not in str(stopped.value)
