@@ -33,6 +33,7 @@ from ser.inference import predict
 from ser.inference.saliency import class_activation
 from ser.inference.timeline import read_blocks
 from ser.inference.voice_activity import has_speech
+from ser.page import offered_models
 from ser.page.components import figure_html
 from ser.page.plots import plot_clip
 from ser.page.uploads import readable
@@ -55,9 +56,10 @@ import time, torch, gradio, matplotlib.figure, librosa, silero_vad, onnxruntime,
 from transformers import pipeline, AudioClassificationPipeline, PreTrainedModel, SequenceFeatureExtractor
 imported = time.perf_counter()
 import app
-app.demo.launch(prevent_thread_lock=True, quiet=True, **app.LAUNCH)
+page = app.build()
+page.launch(prevent_thread_lock=True, quiet=True, **app.LAUNCH)
 print("seconds:", time.perf_counter() - imported)
-app.demo.close()
+page.close()
 """
 
 
@@ -87,10 +89,9 @@ def recording_milliseconds(url: str, wav: Path) -> list[float]:
 
 def shares(clip: Path) -> dict[str, float]:
     """Milliseconds of each step for a clip, medians."""
-    import app
-
     torch.set_num_threads(1)
-    classifier, network = app.MODELS[MODEL], app.MODELS[MODEL].model
+    classifier = offered_models.load()[MODEL].classifier
+    network = classifier.model
     waveform = load_audio(clip, sampling_rate=RATE)
     label = classifier(waveform)[0]["label"]
     inputs = classifier.feature_extractor(waveform, sampling_rate=RATE, return_tensors="pt")

@@ -68,13 +68,21 @@ def build(config) -> nn.Module:
 
 
 @pytest.fixture(scope="session")
-def url() -> str:
+def demo():
+    """The page as Gradio has it."""
+    import app
+
+    return app.build()
+
+
+@pytest.fixture(scope="session")
+def url(demo) -> str:
     """Address of the page, served in this process."""
     import app
 
-    app.demo.launch(prevent_thread_lock=True, quiet=True, **app.LAUNCH)
-    yield app.demo.local_url
-    app.demo.close()
+    demo.launch(prevent_thread_lock=True, quiet=True, **app.LAUNCH)
+    yield demo.local_url
+    demo.close()
 
 
 @pytest.fixture(scope="session")

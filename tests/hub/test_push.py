@@ -446,7 +446,10 @@ OPEN_PAGE = """
 import sys
 sys.path.insert(0, ".")
 import app
-print(list(app.MODELS), app.describe(next(iter(app.MODELS)))[0])
+from ser.page import handlers, offered_models
+app.build()
+models = list(offered_models.load())
+print(models, handlers.describe(models[0])[0])
 assert not [name for name in sys.modules if name.startswith("transformers_modules")]
 """
 

@@ -17,11 +17,13 @@ from gradio.route_utils import delete_files_created_by_app
 from playwright.sync_api import Page
 from playwright.sync_api import expect
 
-import app
 from benchmarks.browser import chromium
+from ser.inference import timeline
+from ser.page import handlers
+from ser.page import offered_models
 
 SHOTS = ROOT / "runs/page"
-FIRST = next(iter(app.MODELS))  # that the page asks unless told otherwise
+FIRST = next(iter(offered_models.find_models()))  # that the page asks unless told otherwise
 PLAIN, TALK = "Synthetic voice, plain", "Two synthetic voices, 20 seconds"
 INSIDE_GRADIO = {  # rules that Gradio's own components break, and where
     "aria-prohibited-attr": ".empty",  # gr.Label before there is an answer
@@ -80,7 +82,7 @@ def choose_example(page: Page, name: str) -> None:
 
 
 def top_share(path, model: str) -> str:
-    return f"{app.MODELS[model](str(path))[0]['score']:.0%}"
+    return f"{offered_models.load()[model].classifier(str(path))[0]['score']:.0%}"
 
 
 def check_with_axe(page: Page) -> None:
@@ -102,7 +104,7 @@ def test_speaking_into_the_microphone_fills_the_page(page):
     page.get_by_role("button", name="Stop", exact=True).first.click()
     expect(page.locator(".sr-only[role=status]")).to_have_text("Complete")
     expect(page.locator("#words")).to_contain_text("%")
-    for label in app.RESULTS[FIRST]["labels"]:
+    for label in offered_models.load()[FIRST].report["labels"]:
         expect(page.locator("#bars").get_by_text(label, exact=True).first).to_be_visible()
     picture = page.locator("#picture img")
     expect(picture).to_be_visible()
@@ -142,7 +144,7 @@ def test_live_mode_answers_while_one_speaks(page):
 
 @pytest.mark.slow
 def test_live_mode_goes_on_as_it_says_when_time_is_over(page, monkeypatch):
-    monkeypatch.setattr(app, "LIVE_SECONDS", 5)
+    monkeypatch.setattr(handlers, "LIVE_SECONDS", 5)
     record_live(page)
     expect(page.locator("#live-words")).to_contain_text("Press Stop, then Record to go on")
     page.get_by_role("button", name="Stop", exact=True).last.click()
@@ -179,7 +181,7 @@ def test_another_model_answers_for_the_same_clip_and_shows_its_own_errors(page):
 def test_a_long_recording_is_looked_at_moment_by_moment_and_saved(page):
     expect(page.get_by_text("Windows of 3 s")).to_be_hidden()
     choose_example(page, TALK)
-    rows = app.timeline.analyse(EXAMPLES / "two-voices.ogg", app.MODELS[FIRST])
+    rows = timeline.analyse(EXAMPLES / "two-voices.ogg", offered_models.load()[FIRST].classifier)
     expect(page.get_by_text("Windows of 3 s, a new one every 1.5 s")).to_be_visible()
     expect(page.locator(".windows tbody tr")).to_have_count(len(rows))
     assert page.locator(".windows tr").first.evaluate("row => getComputedStyle(row).borderWidth") == "0px 0px 1px"
@@ -196,7 +198,7 @@ def test_a_long_recording_is_looked_at_moment_by_moment_and_saved(page):
     with page.expect_download() as download:
         page.get_by_role("button", name="Save as CSV").or_(page.get_by_text("Save as CSV")).first.click()
     text = download.value.path().read_text()
-    assert text == app.timeline.to_csv(rows)
+    assert text == timeline.to_csv(rows)
     with page.expect_download() as download:
         page.get_by_role("button", name="Save as JSON").or_(page.get_by_text("Save as JSON")).first.click()
     assert json.loads(download.value.path().read_text())["windows"] == rows
@@ -227,7 +229,7 @@ def test_a_film_without_ffmpeg_gets_a_sentence(page, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_film_is_heard_with_ffmpeg(page, tmp_path, monkeypatch):
+def test_a_film_is_classified_with_ffmpeg(page, demo, tmp_path, monkeypatch):
     (tmp_path / "ffmpeg").symlink_to(imageio_ffmpeg.get_ffmpeg_exe())
     (tmp_path / "ffprobe").symlink_to("/bin/false")  # Gradio asks it whether a WAV file can be played
     command = [tmp_path / "ffmpeg", "-v", "error", "-i", EXAMPLES / "plain.ogg", "-c:a", "aac", tmp_path / "film.m4a"]
@@ -236,8 +238,8 @@ def test_a_film_is_heard_with_ffmpeg(page, tmp_path, monkeypatch):
     page.locator("input[type=file][accept*=webm]").set_input_files(tmp_path / "film.m4a")
     expect(page.locator("#words")).to_contain_text("%")
     expect(page.locator("#picture img")).to_be_visible()
-    (converted,) = (path for path in app.audio.temp_files if path.endswith(".m4a.wav"))
-    delete_files_created_by_app(app.demo, 0)
+    (converted,) = (path for block in demo.blocks.values() for path in block.temp_files if path.endswith(".m4a.wav"))
+    delete_files_created_by_app(demo, 0)
     assert not Path(converted).exists()
 
 

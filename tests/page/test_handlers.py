@@ -28,9 +28,13 @@ from mcp.client.streamable_http import streamablehttp_client
 
 import app
 from benchmarks.server import page
+from ser.inference import timeline
 from ser.page import descriptions
+from ser.page import handlers
+from ser.page import offered_models
 
 HTTP = httpx.Client(timeout=PATIENCE)
+BUNDLED = sorted(path.parent.name for path in (ROOT / "checkpoints").glob("*/results.json"))
 LABELS = {"anger", "disgust", "fear", "happy", "neutral", "sad"}
 
 
@@ -38,7 +42,7 @@ def confidences(bars: dict) -> dict[str, float]:
     return {entry["label"]: entry["confidence"] for entry in bars["confidences"]}
 
 
-@pytest.mark.parametrize("model", app.MODELS)
+@pytest.mark.parametrize("model", BUNDLED)
 def test_a_clip_gets_a_sentence_and_all_emotions(client, model, tmp_path):
     soundfile.write(tmp_path / "clip.flac", np.stack([speech(2.0, rate=44100)] * 2, axis=1), 44100)
     said, bars, rows = client.predict(handle_file(tmp_path / "clip.flac"), model, api_name="/classify")
@@ -50,17 +54,21 @@ def test_a_clip_gets_a_sentence_and_all_emotions(client, model, tmp_path):
 
 
 def test_the_page_and_the_pipeline_agree(client):
-    for name, classifier in app.MODELS.items():
+    for name, (classifier, _) in offered_models.load().items():
         for path in EXAMPLES.glob("[!t]*.ogg"):  # clips, not the talk
             _, bars, _ = client.predict(handle_file(path), name, api_name="/classify")
             expected = {entry["label"]: entry["score"] for entry in classifier(str(path))}
             assert confidences(bars) == pytest.approx(expected, abs=2e-3)
 
 
-def test_no_two_functions_of_an_event_keep_one_another_busy():
-    waiting = [each for each in app.demo.config["dependencies"] if each["trigger_mode"] == "always_last"]
+def component(demo, label):
+    return next(block for block in demo.blocks.values() if getattr(block, "label", None) == label)
+
+
+def test_no_two_functions_of_an_event_keep_one_another_busy(demo):
+    waiting = [each for each in demo.config["dependencies"] if each["trigger_mode"] == "always_last"]
     events = [tuple(target) for each in waiting for target in each["targets"] if target[1] != "then"]
-    assert (app.model._id, "change") in events
+    assert (component(demo, "Model")._id, "change") in events
     assert len(events) == len(set(events))  # else the browser asks on and on once both had to wait
 
 
@@ -69,37 +77,37 @@ def test_the_model_that_hears_other_recordings_best_comes_first():
         report = json.loads((ROOT / "checkpoints" / name / "robustness.json").read_text())
         return np.mean([figure["accuracy"] for what, figure in report["conditions"].items() if what != "clean"])
 
-    assert list(app.MODELS) == sorted(app.MODELS, key=over_conditions, reverse=True)
-    assert app.find_models() == app.FOLDERS
+    assert list(offered_models.load()) == sorted(BUNDLED, key=over_conditions, reverse=True)
 
 
 def test_a_model_that_was_never_heard_elsewhere_comes_last_however_good_it_is(tmp_path, monkeypatch):
     for name in ("cnn1d", "cnn2d"):
         shutil.copytree(ROOT / "checkpoints" / name, tmp_path / name)
     measured = json.loads((tmp_path / "cnn2d/robustness.json").read_text())["conditions"]
-    monkeypatch.setattr(app, "WANTED", "cnn2d, cnn1d,")
-    monkeypatch.setattr(app, "snapshot_download", lambda name: str(tmp_path / name))
-    assert list(app.find_models()) == ["cnn2d", "cnn1d"]
+    monkeypatch.setenv("SER_MODELS", "cnn2d, cnn1d,")
+    monkeypatch.setattr(offered_models, "snapshot_download", lambda name: str(tmp_path / name))
+    assert list(offered_models.find_models()) == ["cnn2d", "cnn1d"]
     some = {"conditions": dict(list(measured.items())[:3])}  # as an interrupted measurement leaves it
     (tmp_path / "cnn2d/robustness.json").write_text(json.dumps(some))
-    assert list(app.find_models()) == ["cnn1d", "cnn2d"]
+    assert list(offered_models.find_models()) == ["cnn1d", "cnn2d"]
     (tmp_path / "cnn2d/robustness.json").unlink()
-    assert list(app.find_models()) == ["cnn1d", "cnn2d"]
+    assert list(offered_models.find_models()) == ["cnn1d", "cnn2d"]
     (tmp_path / "cnn2d/results.json").unlink()
-    with pytest.raises(SystemExit, match="SER_MODELS names 'cnn2d', which has no results.json: name models that"):
-        app.find_models()
+    with pytest.raises(ValueError, match="SER_MODELS names 'cnn2d', which has no results.json: name models that"):
+        offered_models.find_models()
 
 
 def test_a_page_without_a_model_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(app, "HERE", tmp_path)
-    with pytest.raises(SystemExit, match="there is no model in checkpoints: fetch the whole project, or name"):
-        app.find_models()
-    monkeypatch.setattr(app, "WANTED", "user/none")
+    monkeypatch.setattr(offered_models, "PROJECT", tmp_path)
+    offered_models.load.cache_clear()
+    with pytest.raises(SystemExit, match="app.py: there is no model in checkpoints: clone the whole project, or name"):
+        app.main()
+    monkeypatch.setenv("SER_MODELS", "user/none")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(SystemExit, match="SER_MODELS names 'user/none', which cannot be fetched: ") as stopped:
-        app.find_models()
-    assert "\n" not in str(stopped.value)
+    with pytest.raises(ValueError, match="SER_MODELS names 'user/none', which cannot be fetched: ") as refused:
+        offered_models.find_models()
+    assert "\n" not in str(refused.value)
 
 
 SILENT = "The recording is silent: check the microphone"
@@ -186,7 +194,7 @@ def test_no_other_model_is_loaded(url):
 def test_many_clients_at_once_all_get_their_own_answer(url):
     paths = sorted(EXAMPLES.glob("[!t]*.ogg"))
     uploaded = [upload(url, path) for path in paths]
-    expected = [app.MODELS["cnn1d"](str(path))[0]["label"] for path in paths]
+    expected = [offered_models.load()["cnn1d"].classifier(str(path))[0]["label"] for path in paths]
     with concurrent.futures.ThreadPoolExecutor(30) as pool:
         answers = list(pool.map(lambda number: call(url, uploaded[number % len(paths)]), range(60)))
     for number, answer in enumerate(answers):
@@ -216,30 +224,30 @@ def test_quiet_recordings_are_heard_whatever_their_length(client, tmp_path):
 
 def test_it_listens_live(monkeypatch):
     clock = iter(np.arange(0, 1000, 0.1))
-    monkeypatch.setattr(app, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(handlers, "monotonic", lambda: next(clock))
     waveform = np.int16(20000 * speech(4.0, rate=48000))
-    kept, _, bars, _ = app.begin_live("cnn1d")
+    kept, _, bars, _ = handlers.begin_live("cnn1d")
     said = []
     for chunk in np.split(waveform, 40):
-        kept, heading, *_ = app.hear_live((48000, np.stack([chunk, chunk], axis=1)), kept, "cnn1d")
+        kept, heading, *_ = handlers.continue_live((48000, np.stack([chunk, chunk], axis=1)), kept, "cnn1d")
         said += [heading] if isinstance(heading, str) else []
     assert 8 <= len(said) <= 16  # twice a second, or as often as chunks come
     assert len(kept["samples"]) == 3 * 48000
     for _ in range(45):
-        kept, heading, bars, changes = app.hear_live((48000, np.zeros(4800, np.int16)), kept, "cnn1d")
+        kept, heading, bars, changes = handlers.continue_live((48000, np.zeros(4800, np.int16)), kept, "cnn1d")
         said += [heading] if isinstance(heading, str) else []
     assert "Nobody speaks" in said[-1]
     assert kept["changes"][0][1] == "nobody speaks"
-    kept["began"] -= app.LIVE_SECONDS
-    assert "Time is over" in app.hear_live((48000, np.zeros(4800, np.int16)), kept, "cnn1d")[1]
-    assert app.hear_live(None, None, "cnn1d")[0] is None
+    kept["began"] -= handlers.LIVE_SECONDS
+    assert "Time is over" in handlers.continue_live((48000, np.zeros(4800, np.int16)), kept, "cnn1d")[1]
+    assert handlers.continue_live(None, None, "cnn1d")[0] is None
 
 
 def test_every_moment_of_a_long_recording_can_be_looked_at():
     path = str(EXAMPLES / "two-voices.ogg")
-    rows = app.timeline.analyse(path, app.MODELS["cnn1d"])
+    rows = timeline.analyse(path, offered_models.load()["cnn1d"].classifier)
     for moment in (0.0, 7.4, 1e9):
-        said, scores, picture = app.choose_window(path, "cnn1d", rows, moment)
+        said, scores, picture = handlers.choose_window(path, "cnn1d", rows, moment)
         row = min(rows, key=lambda row: abs(row["start"] - moment))
         assert f"from {row['start']:.1f} to {row['end']:.1f} s" in said
         assert scores == (row["probabilities"] if row["speech"] else None)
@@ -249,30 +257,31 @@ def test_every_moment_of_a_long_recording_can_be_looked_at():
         if tinted:
             begin, end = map(float, tinted.groups())
             assert row["start"] <= begin < end <= row["end"]
-    assert app.choose_window(None, "cnn1d", [], 0.0) == ("", None, "")
-    said, scores, picture = app.choose_window("/nowhere/gone.wav", "cnn1d", rows, 0.0)
+    assert handlers.choose_window(None, "cnn1d", [], 0.0) == ("", None, "")
+    said, scores, picture = handlers.choose_window("/nowhere/gone.wav", "cnn1d", rows, 0.0)
     assert "was deleted in the meantime" in said
     assert (scores, picture) == (None, "")
 
 
-def test_recordings_are_kept_for_less_than_an_hour_and_nothing_else_is_kept():
-    assert sum(app.demo.delete_cache) < 3600  # seconds between two looks, and age
+def test_recordings_are_kept_for_less_than_an_hour_and_nothing_else_is_kept(demo):
+    assert sum(demo.delete_cache) < 3600  # seconds between two looks, and age
     assert app.LAUNCH["run_history"] is app.LAUNCH["enable_monitoring"] is False
 
 
-def test_the_examples_outlive_the_recordings(url, tmp_path):
+def test_the_examples_outlive_the_recordings(demo, url, tmp_path):
     soundfile.write(tmp_path / "own.wav", speech(1.0), RATE)
     recording = upload(url, tmp_path / "own.wav")
     assert "confidence" in call(url, recording)
-    delete_files_created_by_app(app.demo, 0)
+    delete_files_created_by_app(demo, 0)
     assert not Path(recording).exists()
-    assert len(app.audio.keep_in_cache) == len(app.EXAMPLES)
-    assert all(Path(path).is_file() for path in app.audio.keep_in_cache)
+    kept = component(demo, "Speech").keep_in_cache
+    assert len(kept) == len(app.EXAMPLES)
+    assert all(Path(path).is_file() for path in kept)
 
 
-@pytest.mark.parametrize("model", app.MODELS)
+@pytest.mark.parametrize("model", BUNDLED)
 def test_every_model_shows_its_errors_and_those_of_people(model):
-    said, pictures = app.describe(model)
+    said, pictures = handlers.describe(model)
     assert model in said
     assert pictures.count("<img") == 2
 
@@ -299,5 +308,6 @@ def test_an_mcp_client_finds_one_tool_and_uses_it(mcp_address):
     tools, (heard, refused) = asyncio.run(ask())
     assert [tool.name for tool in tools] == ["classify"]
     assert tools[0].description.startswith("Name the emotion in a recording of speech.")
-    assert app.MODELS["cnn1d"](str(EXAMPLES / "plain.ogg"))[0]["label"] in "".join(part.text for part in heard.content)
+    expected = offered_models.load()["cnn1d"].classifier(str(EXAMPLES / "plain.ogg"))[0]["label"]
+    assert expected in "".join(part.text for part in heard.content)
     assert refused.isError

@@ -1,0 +1,93 @@
+"""The models that the page offers: found, put in order and, when the page starts, loaded."""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+from typing import cast
+
+from huggingface_hub import snapshot_download
+from transformers import pipeline
+
+import ser  # noqa: F401  # makes the pipelines of our models its own
+from ser.files import PROJECT
+from ser.files import read_json
+from ser.models.pipeline_ser import SERPipeline
+from ser.reporting.report_file import REPORT
+from ser.reporting.report_file import means_when_changed
+from ser.reporting.report_file import measured
+
+WANTED = "SER_MODELS"  # environment variable: ids on the Hub, separated by commas, instead of the bundled models
+
+
+class OfferedModel(NamedTuple):
+    """A model of the page: its pipeline, and the report of its training."""
+
+    classifier: SERPipeline
+    report: dict
+
+
+@cache
+def load() -> dict[str, OfferedModel]:
+    """The models by name, best first, in memory from the first call on.
+
+    Raises:
+        ValueError: There is none, or one cannot be fetched.
+    """
+    return {name: load_model(folder) for name, folder in find_models().items()}
+
+
+def load_model(folder: Path) -> OfferedModel:
+    """A model folder with its report; on the CPU, as cuDNN has no gradients of an LSTM in evaluation mode."""
+    classifier = pipeline("audio-classification", model=str(folder), device="cpu")
+    return OfferedModel(cast(SERPipeline, classifier), read_json(folder / REPORT))
+
+
+def find_models() -> dict[str, Path]:
+    """Folders of the models by name, best first: of those that `SER_MODELS` names, or of the bundled ones.
+
+    Raises:
+        ValueError: There is none, or one cannot be fetched.
+    """
+    if names := [name.strip() for name in os.environ.get(WANTED, "").split(",") if name.strip()]:
+        folders = {name: fetch_model(name) for name in names}
+    else:
+        folders = {path.parent.name: path.parent for path in (PROJECT / "checkpoints").glob(f"[!.]*/{REPORT}")}
+    if not folders:
+        raise ValueError(f"there is no model in checkpoints: clone the whole project, or name Hub models in {WANTED}")
+    return best_first(folders)
+
+
+def fetch_model(name: str) -> Path:
+    """The folder of a model on the Hub, downloaded if it is not in the cache.
+
+    Raises:
+        ValueError: It cannot be fetched, or has no report.
+    """
+    try:
+        folder = Path(snapshot_download(name))
+    except (ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"{WANTED} names {name!r}, which cannot be fetched: {reason}") from error
+    if not (folder / REPORT).is_file():
+        raise ValueError(f"{WANTED} names {name!r}, which has no {REPORT}: name models that train.py pushed")
+    return folder
+
+
+def best_first(folders: dict[str, Path]) -> dict[str, Path]:
+    """By mean accuracy over the changed conditions of `ser robustness`; models without it last, by test accuracy."""
+    changed = means_when_changed({name: measured(folder, "conditions") for name, folder in folders.items()})
+
+    def place(name: str) -> tuple[bool, float]:
+        mean = changed[name]
+        return mean is None, -(read_json(folders[name] / REPORT)["accuracy"] if mean is None else mean)
+
+    return {name: folders[name] for name in sorted(folders, key=place)}
+
+
+def rate_of(model: str) -> int:
+    """Sampling rate in Hz of the features of a model."""
+    return load()[model].classifier.feature_extractor.sampling_rate
+
+
+__all__ = ["OfferedModel", "best_first", "fetch_model", "find_models", "load", "rate_of"]
