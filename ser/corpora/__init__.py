@@ -4,12 +4,25 @@ from pathlib import Path
 
 import datasets
 
+from ser.corpora.ased import Ased
 from ser.corpora.crema_d import CremaD
 from ser.corpora.crema_d import load_crema_d
 from ser.corpora.emodb import EmoDB
+from ser.corpora.emospeech import EmoSpeech
 from ser.corpora.labelled_audio import load_labelled_audio
+from ser.corpora.nemo import Nemo
+from ser.corpora.speechocean762 import SpeechOcean762
+from ser.corpora.urdu import Urdu
 
-CORPORA = {"crema-d": CremaD, "emodb": EmoDB}
+CORPORA = {
+    "crema-d": CremaD,
+    "emodb": EmoDB,
+    "nemo": Nemo,
+    "urdu": Urdu,
+    "ased": Ased,
+    "emospeech": EmoSpeech,
+    "speechocean762": SpeechOcean762,
+}
 
 
 def title_of(source: str) -> str:
@@ -30,7 +43,7 @@ def corpus_of(clips: datasets.Dataset, title: str) -> str:
 
 def corpora_within(clips: datasets.Dataset) -> list[str]:
     """The known corpora of which there are clips, by their official names, among others perhaps."""
-    names = {name.partition("-")[0] for name in clips["clip"]}  # one that is there twice has a number behind it
+    names = {form for name in clips["clip"] for form in (name, name.rpartition("-")[0])}  # twins have a number behind
     return [corpus.TITLE for corpus in CORPORA.values() if any(map(corpus.is_official, names))]
 
 

@@ -9,9 +9,14 @@ from huggingface_hub import EvalResult
 from huggingface_hub import ModelCard
 from huggingface_hub import ModelCardData
 
+from ser.corpora.ased import ASED
 from ser.corpora.crema_d import CREMA_D
 from ser.corpora.emodb import EMODB
+from ser.corpora.emospeech import EMOSPEECH
 from ser.corpora.folder_corpus import Corpus
+from ser.corpora.nemo import NEMO
+from ser.corpora.speechocean762 import SPEECHOCEAN762
+from ser.corpora.urdu import URDU
 from ser.files import PROJECT
 from ser.files import read_json
 from ser.files import write_text
@@ -42,7 +47,15 @@ TAGS = ["speech-emotion-recognition", "audio", "ser"]
 METRICS = {"accuracy": "Accuracy", "uar": "Unweighted average recall", "macro_f1": "Macro F1"}
 
 
-CORPORA = {"CREMA-D": CREMA_D, "EmoDB": EMODB}
+CORPORA = {
+    "CREMA-D": CREMA_D,
+    "EmoDB": EMODB,
+    "nEMO": NEMO,
+    "URDU": URDU,
+    "ASED": ASED,
+    "EmoSpeech": EMOSPEECH,
+    "speechocean762": SPEECHOCEAN762,
+}
 
 
 def card_of(folder: Path) -> str:
