@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from ser.experiments.aggregate import FOLDS
 from ser.experiments.aggregate import Predictions
@@ -43,6 +44,8 @@ from ser.reporting.plots import plot_side_by_side
 from ser.reporting.report_file import MEASURED
 from ser.reporting.report_file import REPORT
 from ser.reporting.report_file import measured
+from ser.reporting.run_report import draw
+from ser.reporting.run_report import save
 
 logger = logging.getLogger(__name__)
 
@@ -250,7 +253,7 @@ def regenerate(root: Path) -> dict[Path, str]:
 
 
 def write_all() -> None:
-    """Write them all, and the picture of two networks' curves."""
+    """Write them all, and the picture of two networks' curves; those of each run are left to `draw_missing`."""
     for path, text in regenerate(PROJECT).items():
         write_text(path, text)
     runs = [PROJECT / "results" / recipe / "tfds/seed-0" / REPORT for recipe in SIDE_BY_SIDE]
@@ -259,13 +262,21 @@ def write_all() -> None:
         plot_side_by_side(results).savefig(PROJECT / "results/curves-1d-2d.png", dpi=110)
 
 
+def draw_missing(results: Path) -> None:
+    """Draw the pictures of each run below `results` that has none: they are not in the repository."""
+    for folder in tqdm(run_folders(results), desc="Drawing", unit="run"):
+        if not (folder / "curves.png").exists():
+            save(draw(read_json(folder / REPORT), str(folder.relative_to(results))), folder)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line; there are no options."""
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write them all."""
+    """Write them all, and draw the pictures that are missing."""
     write_all()
+    draw_missing(PROJECT / "results")
 
 
 __all__ = ["STOPPED", "add_arguments", "read_measured", "read_results", "regenerate", "run", "write_all"]

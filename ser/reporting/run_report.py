@@ -30,13 +30,14 @@ def draw(results: dict, name: str) -> dict[str, Figure]:
     title = name.replace("/", ", ") + ("" if results["valid"] else "\nINVALID: training and test part overlap")
     pictures = {
         "curves.png": plot_curves(results["history"], title),
-        "reliability.png": plot_reliability(results["calibration"], title),
         "confusion.png": plot_confusion(results["confusion_matrix"], results["labels"], title, normalized=False),
         "confusion_normalized.png": plot_confusion(
             results["confusion_matrix"], results["labels"], title, normalized=True
         ),
     }
-    if results["human_confusion_matrix"]:
+    if results.get("calibration"):  # older reports have none
+        pictures["reliability.png"] = plot_reliability(results["calibration"], title)
+    if results.get("human_confusion_matrix"):
         pictures["listeners.png"] = plot_confusion(
             results["human_confusion_matrix"],
             results["labels"],
@@ -45,6 +46,12 @@ def draw(results: dict, name: str) -> dict[str, Figure]:
             listener="people",
         )
     return pictures
+
+
+def save(pictures: dict[str, Figure], folder: Path) -> None:
+    """Write pictures into a folder, by the names of their files."""
+    for name, picture in pictures.items():
+        picture.savefig(folder / name, dpi=110)
 
 
 def write_report(
@@ -76,8 +83,7 @@ def write_report(
         extractor.save_pretrained(folder)
         (folder / REPORT).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         (folder / "README.md").write_text(render_card(results), encoding="utf-8")
-        for name, figure in pictures.items():
-            figure.savefig(folder / name, dpi=110)
+        save(pictures, folder)
     with atomic_folder(results_dir) as folder:
         for name in (REPORT, *pictures):
             shutil.copy(model_dir / name, folder)
@@ -94,4 +100,4 @@ def write_predictions(clips: datasets.Dataset, logits: np.ndarray, path: Path) -
             writer.writerow([clip, names[label], *(f"{value:.4f}" for value in row)])
 
 
-__all__ = ["write_report"]
+__all__ = ["draw", "save", "write_report"]
