@@ -109,7 +109,6 @@ def test_a_checkpoint_says_of_an_example_what_it_always_said(folder):
     assert scores == pytest.approx(dict(zip(labels, ANSWERS[folder.name], strict=True)), abs=2e-4)
 
 
-@pytest.mark.slow
 def test_a_stranger_gets_the_same_answer(clip_path, tmp_path):
     np.save(tmp_path / "clip.npy", load_audio(clip_path, sampling_rate=16000))
     answers = run_python(WITHOUT_THE_PACKAGE, clip_path, tmp_path / "clip.npy", *CHECKPOINTS, cwd=tmp_path)
@@ -132,7 +131,7 @@ def test_the_command_rewrites_what_is_stale_and_draws_the_curves(tmp_path, monke
         path.write_text("stale")
     curves = tmp_path / "results/curves-1d-2d.png"
     curves.unlink()
-    monkeypatch.setattr(results, "ROOT", tmp_path)
+    monkeypatch.setattr(results, "PROJECT", tmp_path)
     results.write_all()
     assert all(path.read_text() == (ROOT / path.relative_to(tmp_path)).read_text() for path in stale)
     assert curves.read_bytes().startswith(b"\x89PNG")

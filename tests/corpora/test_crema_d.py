@@ -29,6 +29,7 @@ def corpus(crema_d, tmp_path_factory):
     return load_crema_d(crema_d, cache_dir=tmp_path_factory.mktemp("cache"))
 
 
+@pytest.mark.slow
 def test_the_whole_corpus_has_its_official_numbers(corpus):
     assert len(corpus) == 7442 - 1 - 3
     assert corpus.features["label"].names == ["anger", "disgust", "fear", "happy", "neutral", "sad"]
@@ -46,10 +47,12 @@ def test_the_whole_corpus_has_its_official_numbers(corpus):
     assert sum(corpus["duration"]) / 3600 == pytest.approx(5.26, abs=0.01)
 
 
+@pytest.mark.slow
 def test_tfds_of_it_lacks_only_the_silent_clip(corpus):
     assert split(corpus, "tfds").num_rows == {"train": 5143, "dev": 738, "test": 1556}
 
 
+@pytest.mark.slow
 def test_the_tables_are_joined_to_the_clips(corpus):
     row = next(row for row in corpus if row["clip"] == "1001_IEO_NEU_XX")
     assert (row["age"], row["sex"], row["race"], row["ethnicity"]) == (51, "male", "Caucasian", "Not Hispanic")

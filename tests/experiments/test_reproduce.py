@@ -15,7 +15,7 @@ from ser.recipes import recipe_names
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """An empty project folder that is also the working directory."""
-    monkeypatch.setattr(reproduce, "ROOT", tmp_path)
+    monkeypatch.setattr(reproduce, "PROJECT", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -67,6 +67,7 @@ def test_a_stranger_needs_neither_package_nor_ffmpeg(model_folder, tmp_path):
         assert scores(answer) == scores(local)
 
 
+@pytest.mark.slow
 def test_importing_the_package_is_as_good_and_runs_no_remote_code(model_folder, tmp_path):
     soundfile.write(tmp_path / "clip.wav", voice(), RATE)
     answers = run_python(WITH_THE_PACKAGE, model_folder, tmp_path / "clip.wav", cwd=tmp_path, path=str(ROOT))
