@@ -20,8 +20,8 @@ from hub_server import take_for_the_hub
 from ser.training.arguments import parse_arguments
 
 NOT_HERE = {  # how a block begins, and why it is not run here
-    "pip install": "installs from PyPI; the server that it starts is asked in test_app.py",
-    "FILE=$(curl": "run in test_app.py",
+    "pip install": "installs from PyPI; the server that it starts is asked in test_handlers.py",
+    "FILE=$(curl": "run in test_handlers.py",
     "import json, onnxruntime": "run without torch in test_export_onnx.py",
     "@": "a reference, not a command",
 }
