@@ -1,11 +1,11 @@
-"""Train a speech emotion recogniser, evaluate it once on the test part, and write a model folder and a report.
+"""Train a speech emotion recogniser, evaluate it once on the test split, and write a model folder and a report.
 
-python train.py --recipe cnn2d --data_dir data/crema-d --download      # fetch CREMA-D and train the 2D CNN
-python train.py --recipe cnn1d --data_dir data/crema-d                 # the 1D CNN
-python train.py --recipe cnn2d --data_dir data/crema-d --protocol actor-5fold --fold 1
-python train.py --recipe cnn2d --data_dir data/crema-d --resume_from_checkpoint last
-torchrun --nproc_per_node 2 train.py --recipe cnn2d --data_dir data/crema-d    # on two GPUs
-python train.py --recipe cnn2d --help                                  # everything that can be changed
+python train.py                                          # the default recipe; CREMA-D is downloaded where it is missing
+python train.py --push_to_hub                            # the same, published as YOUR_NAME/ser-RECIPE
+python train.py --recipe cnn2d --protocol actor-5fold --fold 1
+python train.py --recipe cnn1d --dataset_dir my-clips    # your own clips and labels
+python train.py --resume_from_checkpoint last            # continue after an interruption
+torchrun --nproc_per_node 2 train.py                     # two GPUs
 """
 
 import logging
@@ -21,10 +21,10 @@ from ser.training.trainer import last_checkpoint
 
 def main() -> None:
     """Parse, check, train; bad arguments and bad data end in one sentence."""
-    first = os.environ.get("RANK", "0") == "0"  # of several processes, one speaks
+    first = os.environ.get("RANK", "0") == "0"  # of several processes, only one logs
     logging.basicConfig(level=logging.INFO if first else logging.ERROR, format="%(levelname)s: %(message)s")
     try:
-        run = prepare(parse_arguments())
+        run = prepare(parse_arguments(description=__doc__))
     except (ValueError, OSError) as error:
         sys.exit(f"train.py: {error}")
     except KeyboardInterrupt:
@@ -32,7 +32,7 @@ def main() -> None:
     try:
         results = train(run)
     except OSError as error:
-        sys.exit(f"train.py: {error}; what was finished is in {run.training.output_dir}, to go on from")
+        sys.exit(f"train.py: {error}; to continue, checkpoints are in {run.training.output_dir}")
     except FloatingPointError as error:
         sys.exit(f"train.py: {error}")
     except KeyboardInterrupt:

@@ -47,7 +47,7 @@ def run(words: list[str], monkeypatch) -> None:
         subprocess.run([*words, "--dry-run"], cwd=ROOT, check=True, capture_output=True)
         return
     if words[1] == "train.py":
-        words = [*(word for word in words if word != "--download"), *ONE_STEP]  # 600 MB
+        words = [*words, *ONE_STEP]
     monkeypatch.setattr(sys, "argv", words[1:] if words[1] == "train.py" else words[2:])
     importlib.import_module("train" if words[1] == "train.py" else "ser.__main__").main()
 

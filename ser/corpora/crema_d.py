@@ -6,6 +6,7 @@ A clip's name says everything: `ACTOR_SENTENCE_EMOTION_LEVEL`, for example `1001
 
 import csv
 import functools
+import logging
 from collections.abc import Iterable
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,14 @@ import datasets
 
 from ser.corpora.crema_d_download import TABLES
 from ser.corpora.crema_d_download import download_crema_d
+from ser.corpora.crema_d_download import is_fetched
+from ser.corpora.crema_d_download import was_interrupted
 from ser.corpora.folder_corpus import COLUMNS
 from ser.corpora.folder_corpus import Corpus
 from ser.corpora.folder_corpus import FolderCorpus
+from ser.corpora.folder_corpus import audio_files
+
+logger = logging.getLogger(__name__)
 
 EMOTIONS = ("anger", "disgust", "fear", "happy", "neutral", "sad")
 EMOTION_OF_CODE = dict(zip(("ANG", "DIS", "FEA", "HAP", "NEU", "SAD"), EMOTIONS, strict=True))
@@ -112,6 +118,7 @@ class CremaD(FolderCorpus):
     TITLE = "CREMA-D"
     EXAMPLE = "1001_DFA_ANG_XX.wav"
     CLIPS = 7442
+    TO_FETCH = "; `python train.py` without --data_dir downloads CREMA-D into data/crema-d"
     FEATURES = datasets.Features(
         COLUMNS
         | {
@@ -131,6 +138,15 @@ class CremaD(FolderCorpus):
     def is_official(cls, name: str) -> bool:
         """Whether the name is one of the 7,442."""
         return name in official_names()
+
+    @classmethod
+    def fetch(cls, folder: Path) -> None:
+        """Download all clips and tables, or the rest of them, into a folder that is new or of an earlier download."""
+        clips = (path for path in audio_files(folder) if is_fetched(path))
+        if not was_interrupted(folder) and any(cls.is_official(cls.corrected(path.stem)) for path in clips):
+            return
+        logger.info("downloading CREMA-D (600 MB) into %s; if stopped, the same command goes on", folder)
+        download_crema_d(folder, sorted(official_names()))
 
     @classmethod
     def missing(cls, found: Iterable[str]) -> frozenset[str]:

@@ -16,6 +16,7 @@ REPOSITORY = "CheyneyComputerScience/CREMA-D/master"
 AUDIO_URL = f"https://media.githubusercontent.com/media/{REPOSITORY}"  # the clips are Git LFS objects
 TABLE_URL = f"https://raw.githubusercontent.com/{REPOSITORY}"
 TABLES = {"actors": "VideoDemographics.csv", "votes": "processedResults/tabulatedVotes.csv"}
+UNFINISHED = ".download-unfinished"  # a file in the folder while files are missing
 LFS_POINTER = b"version https://git-lfs"
 CONNECTIONS = 8
 ATTEMPTS = 3
@@ -29,20 +30,28 @@ def download_crema_d(folder: Path, names: list[str], *, audio_url: str = AUDIO_U
     """
     wanted = {folder / table: f"{table_url}/{table}" for table in TABLES.values()}
     wanted |= {folder / f"AudioWAV/{name}.wav": f"{audio_url}/AudioWAV/{name}.wav" for name in names}
-    missing = {path: url for path, url in wanted.items() if not _is_there(path)}
+    missing = {path: url for path, url in wanted.items() if not is_fetched(path)}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / UNFINISHED).touch()
     with httpx.Client(follow_redirects=True, timeout=30) as client, ThreadPoolExecutor(CONNECTIONS) as pool:
         results = pool.map(lambda item: _fetch(client, *item), missing.items())
-        told = tqdm(results, total=len(missing), desc="Downloading CREMA-D", unit="file")
-        failures = [problem for problem in told if problem]
+        progress = tqdm(results, total=len(missing), desc="Downloading CREMA-D", unit="file")
+        failures = [problem for problem in progress if problem]
     if failures:
         raise ConnectionError(
             f"{len(failures)} of {len(wanted)} files could not be downloaded (first: {failures[0]}); "
             "run the same command again to fetch the rest"
         )
+    (folder / UNFINISHED).unlink()
 
 
-def _is_there(path: Path) -> bool:
-    """Whether a file is there, and not just what git leaves in its place where Git LFS is not installed."""
+def was_interrupted(folder: Path) -> bool:
+    """Whether a download into this folder has not fetched everything."""
+    return (folder / UNFINISHED).exists()
+
+
+def is_fetched(path: Path) -> bool:
+    """Whether the file itself is there, not the pointer that git leaves in its place without Git LFS."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -70,4 +79,4 @@ def _fetch(client: httpx.Client, path: Path, url: str) -> str | None:
     return problem
 
 
-__all__ = ["TABLES", "download_crema_d"]
+__all__ = ["TABLES", "download_crema_d", "is_fetched", "was_interrupted"]

@@ -105,6 +105,7 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
     TITLE: str  # for messages
     EXAMPLE: str  # the name of a clip, for messages
     CLIPS: int  # of the whole corpus
+    TO_FETCH = ""  # how to get it, for messages
     FEATURES: datasets.Features
 
     def __init__(self, *, folder: str | Path, **kwargs: Any):
@@ -116,6 +117,10 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
     def is_official(cls, name: str) -> bool:
         """Whether a clip of the corpus has this name."""
         raise AttributeError(f"{cls.__name__} does not say what its clips are called")
+
+    @classmethod
+    def fetch(cls, folder: Path) -> None:
+        """Download the corpus into a folder that does not have it; does nothing for a corpus without a downloader."""
 
     @classmethod
     def missing(cls, found: Iterable[str]) -> frozenset[str]:
@@ -142,6 +147,7 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
         if not folder.is_dir():
             raise ValueError(
                 f"expected a folder with {cls.TITLE} clips at {str(folder)!r}, but there is none; check --data_dir"
+                f"{cls.TO_FETCH}"
             )
         audio = sorted(audio_files(folder), key=lambda path: SUFFIXES.index(path.suffix.lower()))
         clips: dict[str, Path] = {}
@@ -156,7 +162,7 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
             raise ValueError(
                 f"expected {cls.TITLE} clips named like {cls.EXAMPLE} below {str(folder)!r}; found {len(audio)} audio "
                 f"files{f', none of them so named ({some(unknown)})' if audio else ''}; "
-                "name the folder with the clips or its parent"
+                f"name the folder with the clips or its parent{cls.TO_FETCH}"
             )
         return dict(sorted(clips.items())), unknown
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from ser.models.configuration_ser import SERConfig
 
+DEFAULT_RECIPE = "flagship-distilled"  # what `python train.py` trains
 FINE_TUNING = "fine-tuning"  # the variant that needs a trained model
 
 
@@ -76,4 +77,4 @@ def load_recipe(name: str, variant: str | None = None) -> Recipe:
     return replace(recipe, **{part: getattr(recipe, part) | new for part, new in recipe.variants[variant].items()})
 
 
-__all__ = ["FINE_TUNING", "Recipe", "load_recipe", "recipe_names"]
+__all__ = ["DEFAULT_RECIPE", "FINE_TUNING", "Recipe", "load_recipe", "recipe_names"]

@@ -1,4 +1,4 @@
-"""What the command line can say, with a recipe's values as defaults, and what a run is called."""
+"""The command line of `train.py`, with a recipe's values as defaults, and the name of a run."""
 
 import argparse
 import json
@@ -11,7 +11,6 @@ from typing import Any
 from typing import cast
 
 import torch
-from transformers import HfArgumentParser
 from transformers import SchedulerType
 from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
@@ -21,31 +20,45 @@ from ser.corpora import CORPORA
 from ser.corpora import title_of
 from ser.corpora.crema_d import CremaD
 from ser.corpora.splits import PROTOCOLS
+from ser.recipes import DEFAULT_RECIPE
 from ser.recipes import load_recipe
 from ser.recipes import recipe_names
 from ser.training.augmentation import AugmentationArguments
 from ser.training.augmentation import check_range
+from ser.training.option_parser import OptionParser
+from ser.training.option_parser import nearest
 
 logger = logging.getLogger(__name__)
 
-# Options left out of the command that a report tells, as are all that begin with hub_.
+# Options left out of the command in a report, as are all that begin with hub_.
 LOCAL: tuple[str, ...] = ("cache_dir", "output_dir", "model_dir", "results_dir", "resume_from_checkpoint")
-LOCAL += ("push_to_hub", "disable_tqdm", "report_to", "run_name", "project", "logging_dir", "download")
-# Options told as DIR where they name a folder of this machine.
+LOCAL += ("push_to_hub", "disable_tqdm", "report_to", "run_name", "project", "logging_dir")
+# Options written as DIR in that command where they name a folder of this machine.
 FOLDERS = ("data_dir", "dataset_dir", "dataset_name", "model_name_or_path", "teachers")
+# Options of `TrainingArguments` that `--help` shows, in the groups "training" and "publishing".
+COMMON = [
+    *("num_train_epochs", "max_steps", "per_device_train_batch_size", "learning_rate", "weight_decay"),
+    *("lr_scheduler_type", "warmup_steps", "bf16", "use_cpu", "dataloader_num_workers"),
+    *("resume_from_checkpoint", "report_to"),
+]
+PUBLISHING = [
+    *("push_to_hub", "hub_model_id", "hub_private_repo", "hub_revision", "hub_strategy", "hub_token", "license"),
+]
 
 
 @dataclass
 class DataArguments:
     """What to train on, and how to split it."""
 
-    recipe: str = field(metadata={"help": "The system to train.", "choices": recipe_names()})
-    variant: str | None = field(default=None, metadata={"help": "One change of the recipe, by its name there."})
-    data_dir: str | None = field(default=None, metadata={"help": "Folder with the clips of the corpus."})
-    corpus: str = field(default="crema-d", metadata={"help": "Which corpus it is.", "choices": list(CORPORA)})
-    download: bool = field(default=False, metadata={"help": "Fetch CREMA-D into --data_dir first (600 MB, resumable)."})
+    recipe: str = field(default=DEFAULT_RECIPE, metadata={"help": f"The system to train: {', '.join(recipe_names())}."})
+    variant: str | None = field(default=None, metadata={"help": "A named change of the recipe, listed in its file."})
+    data_dir: str | None = field(
+        default=None,
+        metadata={"help": "Folder with the corpus. By default data/CORPUS; CREMA-D is downloaded there (600 MB)."},
+    )
+    corpus: str = field(default="crema-d", metadata={"help": f"The corpus: {', '.join(CORPORA)}."})
     dataset_name: str | None = field(
-        default=None, metadata={"help": "A dataset on the Hub or on disk with audio and labels, instead of --data_dir."}
+        default=None, metadata={"help": "Instead of a corpus: a dataset on the Hub or on disk, with audio and labels."}
     )
     dataset_config: str | None = field(
         default=None, metadata={"help": "Configuration of that dataset; needed if it has several."}
@@ -53,15 +66,15 @@ class DataArguments:
     dataset_dir: str | None = field(
         default=None,
         metadata={
-            "help": "Your own clips, instead of --data_dir: a folder with metadata.csv (file, label, speaker), "
+            "help": "Instead of a corpus: a folder with your own clips and metadata.csv (file, label, speaker), "
             "or with a subfolder for each label."
         },
     )
-    audio_column: str = field(default="audio", metadata={"help": "Its column with audio."})
-    label_column: str = field(default="label", metadata={"help": "Its column with labels."})
+    audio_column: str = field(default="audio", metadata={"help": "The dataset's column with audio."})
+    label_column: str = field(default="label", metadata={"help": "The dataset's column with labels."})
     protocol: str = field(
         default="tfds",
-        metadata={"help": "How to split; default: tfds, and speakers for a dataset.", "choices": list(PROTOCOLS)},
+        metadata={"help": f"How to split: {', '.join(PROTOCOLS)}. For a dataset, the default is speakers."},
     )
     fold: int | None = field(
         default=None, metadata={"help": "With --protocol actor-5fold (1 to 5), new-sentences (1 to 3) or loso."}
@@ -74,32 +87,42 @@ class DataArguments:
     refit: bool = field(
         default=False,
         metadata={
-            "help": "After the same command without it (but for folders and repositories that it names): train on the "
-            "dev part, too, for as many epochs as were best on it then, and with the temperature that it gave."
+            "help": "After the same command without --refit: train on train and dev together, with the number of "
+            "epochs and the temperature that the first run chose on dev."
         },
     )
     share_of_clips: float = field(
-        default=1.0, metadata={"help": "Use a fixed share of the clips in all parts: a smaller budget, and marked so."}
+        default=1.0, metadata={"help": "Use a fixed random share of the clips, the same in each run."}
     )
     cache_dir: str | None = field(default=None, metadata={"help": "Where tables and features are cached."})
     command: str = field(init=False, default="")  # that repeats the run
 
+    def __post_init__(self) -> None:
+        """Refuse names that are not known."""
+        for name, known in (("recipe", recipe_names()), ("corpus", CORPORA), ("protocol", PROTOCOLS)):
+            if (given := getattr(self, name)) not in known:
+                raise ValueError(
+                    f"expected --{name} to be one of {', '.join(known)}; got {given!r}{nearest(given, known)}"
+                )
+
 
 @dataclass
 class ModelArguments:
-    """Changes to the recipe's network and front end, and where its results go."""
+    """Changes to the recipe's network and feature extractor, and where the results go."""
 
     model: str = field(default="{}", metadata={"help": """Fields of the network, as JSON: '{"dropout": 0.4}'."""})
-    feature_extractor: str = field(default="{}", metadata={"help": """Its front end, as JSON: '{"n_mels": 64}'."""})
+    feature_extractor: str = field(
+        default="{}", metadata={"help": """Fields of the feature extractor, as JSON: '{"n_mels": 64}'."""}
+    )
     model_name_or_path: str | None = field(
         default=None,
-        metadata={"help": "A trained model to go on from, front end included; other labels get a new output layer."},
+        metadata={"help": "A trained model to fine-tune. Other labels get a new output layer."},
     )
     license: str | None = field(default=None, metadata={"help": "Of the model, for its card: apache-2.0, mit, ..."})
     model_dir: str | None = field(
-        default=None, metadata={"help": "Model folder, which is replaced if it is there; default: OUTPUT_DIR/model."}
+        default=None, metadata={"help": "Model folder, replaced if it exists; default: OUTPUT_DIR/model."}
     )
-    results_dir: str = field(default="results", metadata={"help": "Reports go to folders below this one."})
+    results_dir: str = field(default="results", metadata={"help": "Folder with a report folder for each run."})
 
 
 @dataclass
@@ -109,17 +132,19 @@ class SERTrainingArguments(TrainingArguments):
     output_dir: str = field(
         default="trainer_output", metadata={"help": "Checkpoints; default: runs/RECIPE/PROTOCOL/seed-SEED."}
     )
-    eval_strategy: str = field(default="epoch", metadata={"help": "When to look at the dev part."})
+    eval_strategy: str = field(default="epoch", metadata={"help": "When to evaluate on dev."})
     save_strategy: str = field(default="epoch", metadata={"help": "When to write a checkpoint."})
     save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints kept beside the best one."})
-    load_best_model_at_end: bool = field(default=True, metadata={"help": "Keep the best epoch, judged on dev."})
-    metric_for_best_model: str = field(default="uar", metadata={"help": "Figure on the dev part that decides."})
+    load_best_model_at_end: bool = field(default=True, metadata={"help": "Keep the epoch that is best on dev."})
+    metric_for_best_model: str = field(default="uar", metadata={"help": "Metric on dev that chooses the epoch."})
     logging_strategy: str = field(default="epoch", metadata={"help": "When to log the training loss."})
     logging_nan_inf_filter: bool = field(
-        default=False, metadata={"help": "Leave losses that are no numbers out of the log; a GPU is slower with it."}
+        default=False, metadata={"help": "Leave losses that are not finite out of the log; slower on a GPU."}
     )
     per_device_eval_batch_size: int = field(default=16, metadata={"help": "Clips a batch on dev and test."})
     seed: int = field(default=0, metadata={"help": "Of weights, batches and augmentation."})
+    push_to_hub: bool = field(default=False, metadata={"help": "Push the finished model to the Hugging Face Hub."})
+    hub_model_id: str | None = field(default=None, metadata={"help": "Repository; default: YOUR_NAME/ser-RECIPE."})
     hub_strategy: str = field(
         default="end",
         metadata={
@@ -128,10 +153,10 @@ class SERTrainingArguments(TrainingArguments):
         },
     )
     ddp_find_unused_parameters: bool | None = field(
-        default=False, metadata={"help": "Of several processes; every parameter of these networks is used."}
+        default=False, metadata={"help": "Of torch's distributed training; these networks use all their parameters."}
     )
     early_stopping_patience: int = field(
-        default=15, metadata={"help": "Epochs without a better dev figure; 0 for never."}
+        default=15, metadata={"help": "Stop after this many epochs without improvement on dev; 0 for never."}
     )
     ema_decay: float = field(
         default=0.0, metadata={"help": "Decay per step of the weights' moving average; 0 for none."}
@@ -139,17 +164,17 @@ class SERTrainingArguments(TrainingArguments):
     teachers: list[str] = field(
         default_factory=list,
         metadata={
-            "help": "Models trained on the same parts, whose answers to its clips are learned beside the labels."
+            "help": "Models trained on the same split; the network also learns their probabilities (distillation)."
         },
     )
-    teacher_share: float = field(default=0.5, metadata={"help": "Share of the target that follows the teachers."})
+    teacher_share: float = field(default=0.5, metadata={"help": "Weight of the teachers in the training targets."})
 
     def __getstate__(self) -> dict:
         """Without the token: `Trainer` pickles its arguments into each checkpoint."""
         return self.__dict__ | {"hub_token": None}
 
     def __post_init__(self) -> None:
-        """Check shares and sizes, keep to one GPU a process, and tell a plateau which way its figure should go."""
+        """Check shares and sizes, use one GPU a process, and set whether a plateau is of a maximum or a minimum."""
         for name in ("per_device_train_batch_size", "per_device_eval_batch_size"):
             check_range(name, getattr(self, name), at_least=1)
         for name in ("teacher_share", "ema_decay"):
@@ -167,7 +192,7 @@ class SERTrainingArguments(TrainingArguments):
 
 @dataclass
 class Arguments:
-    """All that the command line can say."""
+    """All options of the command line."""
 
     data: DataArguments
     options: ModelArguments
@@ -176,7 +201,7 @@ class Arguments:
 
     @property
     def name(self) -> str:
-        """`RECIPE/PROTOCOL/seed-N`, with the fold or split's seed, the corpus if not CREMA-D, and what is unusual."""
+        """`RECIPE/PROTOCOL/seed-N`, with the fold or split seed, the corpus if not CREMA-D, and what else differs."""
         data = self.data
         protocol = data.protocol
         if corpus_title(data) != CremaD.TITLE:
@@ -209,35 +234,72 @@ class Arguments:
         return Path(self.options.results_dir) / self.name
 
 
-def parse_arguments(arguments: list[str] | None = None) -> Arguments:
-    """What a command line says; the recipe gives the defaults of all of it."""
+def parse_arguments(arguments: list[str] | None = None, *, description: str | None = None) -> Arguments:
+    """The options on a command line; the recipe sets the defaults of all of them.
+
+    Args:
+        arguments: Without the name of the program; default: those of this process.
+        description: Shown above the options by `--help`.
+
+    Raises:
+        ValueError: An option is unknown or has a wrong value.
+        SystemExit: Help was asked for, and printed.
+    """
     dataclasses = (DataArguments, ModelArguments, AugmentationArguments, SERTrainingArguments)
-    parser = HfArgumentParser(dataclasses, allow_abbrev=False)  # type: ignore[arg-type]  # asks for a NewType of its own
+    parser = OptionParser(dataclasses)
     parser.set_defaults(use_cpu=not torch.cuda.is_available())  # else bf16 on a CPU is refused
-    peek = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for name in ("--recipe", "--variant", "--dataset_name", "--dataset_dir"):
-        peek.add_argument(name, name.replace("_", "-"))
-    peeked, _ = peek.parse_known_args(arguments)
+    peeked = _peek(arguments)
     if peeked.recipe in recipe_names():
         recipe = load_recipe(peeked.recipe, peeked.variant)
         own_data = {"protocol": "speakers"} if peeked.dataset_name or peeked.dataset_dir else {}
         parser.set_defaults(**recipe.data | own_data, **recipe.augmentation, **recipe.training)
-        known: Any = parser.parse_known_args(arguments)[0]  # has the fields of all four
-        if known.lr_scheduler_type != parser.get_default("lr_scheduler_type"):
-            parser.set_defaults(lr_scheduler_kwargs=None)  # those of the recipe are for its own
-        output_dir = Path("runs") / Arguments(known, known, known, known).name
-        parser.set_defaults(bf16=has_bf16(known.use_cpu), output_dir=str(output_dir))
-    parsed = Arguments(*parser.parse_args_into_dataclasses(arguments))
+    if peeked.help or peeked.help_all:
+        groups, epilog = option_groups(), "--help_all also lists the other options of transformers.TrainingArguments."
+        if peeked.help_all:
+            shown = {name for names in groups.values() for name in names}
+            groups["all others, of transformers.TrainingArguments"] = [n for n in parser.fields if n not in shown]
+        print(parser.help_text(groups, description=description, epilog=None if peeked.help_all else epilog))
+        raise SystemExit(0)
+    known: Any = parser.parse_known_args(arguments)[0]  # has the fields of all four
+    if known.lr_scheduler_type != parser.get_default("lr_scheduler_type"):
+        parser.set_defaults(lr_scheduler_kwargs=None)  # those of the recipe are for its own
+    output_dir = Path("runs") / Arguments(known, known, known, known).name
+    parser.set_defaults(bf16=has_bf16(known.use_cpu), output_dir=str(output_dir))
+    data, options, augmentation, training = parser.parse_all(arguments)
     given, recipe_alone = (vars(parser.parse_known_args(a)[0]) for a in (arguments, ["--recipe", peeked.recipe]))
     changed = {name: value for name, value in given.items() if value != recipe_alone[name]}
-    training = parsed.training
-    if parsed.data.refit:  # whatever the command says, for it is that of the run before
+    if data.refit:  # whatever the command says, for it is that of the run before
         training.eval_strategy, training.eval_on_start = IntervalStrategy.NO, False
         training.load_best_model_at_end, training.early_stopping_patience = False, 0
         if training.save_strategy == SaveStrategy.BEST:
             training.save_strategy = SaveStrategy.EPOCH
-    parsed.data.command = command_line({"recipe": peeked.recipe} | changed)
-    return parsed
+    data.command = command_line({"recipe": peeked.recipe} | changed)
+    return Arguments(data, options, augmentation, training)
+
+
+def _peek(arguments: list[str] | None) -> argparse.Namespace:
+    """The options that decide about the defaults of the others."""
+    peek = OptionParser()
+    peek.add_argument("--recipe", default=DEFAULT_RECIPE)
+    for name in ("--variant", "--dataset_name", "--dataset_dir"):
+        peek.add_argument(name, name.replace("_", "-"))
+    peek.add_argument("-h", "--help", action="store_true")
+    peek.add_argument("--help_all", "--help-all", action="store_true")
+    return peek.parse_known_args(arguments)[0]
+
+
+def option_groups() -> dict[str, list[str]]:
+    """The options that `--help` shows, by the title of their group."""
+    own = {
+        "what to train on": DataArguments,
+        "network": ModelArguments,
+        "augmentation": AugmentationArguments,
+        "training": SERTrainingArguments,
+    }
+    groups = {title: [name for name in kind.__annotations__ if name != "command"] for title, kind in own.items()}
+    groups["training"] = [*COMMON, *groups["training"]]
+    groups = {title: [name for name in names if name not in PUBLISHING] for title, names in groups.items()}
+    return groups | {"publishing": list(PUBLISHING)}
 
 
 def has_bf16(use_cpu: bool) -> bool:
@@ -254,7 +316,7 @@ def corpus_title(data: DataArguments) -> str:
 
 
 def command_line(given: dict) -> str:
-    """What to type to repeat a run; folders of this machine, secrets and where the author publishes are left out.
+    """The command that repeats a run, without folders of this machine, secrets and where the author publishes.
 
     Args:
         given: What differs from the recipe, by the name of the option.

@@ -12,7 +12,6 @@ from transformers import PreTrainedModel
 from transformers import set_seed
 
 from ser.corpora import CORPORA
-from ser.corpora import load_crema_d
 from ser.corpora import load_labelled_audio
 from ser.corpora.clip_dataset import ClipDataset
 from ser.corpora.clip_dataset import with_features
@@ -175,21 +174,20 @@ def hear(
 
 def load_clips(data: DataArguments) -> datasets.Dataset:
     """The clips that the arguments name."""
-    if [data.data_dir, data.dataset_name, data.dataset_dir].count(None) != 2:
+    if [data.data_dir, data.dataset_name, data.dataset_dir].count(None) < 2:
         raise ValueError(
-            "expected --data_dir (a folder with a corpus), --dataset_name (a dataset) or --dataset_dir (a folder with "
-            "your own clips); give one of them"
+            "expected only one of --data_dir (a folder with a corpus), --dataset_name (a dataset) and --dataset_dir (a "
+            "folder with your own clips)"
         )
-    if data.data_dir and data.corpus == "crema-d":
-        return load_crema_d(data.data_dir, download=data.download, cache_dir=data.cache_dir)
-    if data.download:
-        raise ValueError("--download fetches CREMA-D alone; leave it out, or name a folder for that with --data_dir")
-    if data.data_dir:
-        return CORPORA[data.corpus].load(data.data_dir, cache_dir=data.cache_dir)
+    if data.dataset_name is None and data.dataset_dir is None:
+        corpus, default = CORPORA[data.corpus], Path("data") / data.corpus
+        if data.data_dir is None:
+            corpus.fetch(default)
+        return corpus.load(data.data_dir or default, cache_dir=data.cache_dir)
     if data.dataset_dir and not Path(data.dataset_dir).is_dir():
         raise ValueError(f"expected a folder with your clips at {data.dataset_dir!r}; check --dataset_dir")
     return load_labelled_audio(
-        cast(str, data.dataset_name or data.dataset_dir),  # one of three, as checked above
+        cast(str, data.dataset_name or data.dataset_dir),  # one of two, as checked above
         config=data.dataset_config,
         audio_column=data.audio_column,
         label_column=data.label_column,

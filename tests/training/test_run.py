@@ -379,7 +379,6 @@ def test_a_model_is_called_by_what_it_has_heard(tmp_path, fields, name):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--recipe", "cnn1d"], "expected --data_dir (a folder with a corpus), --dataset_name"),
         (["--recipe", "cnn1d", "--data_dir", "nowhere"], "there is none; check --data_dir"),
         (["--recipe", "cnn1d", "--data_dir", "clips"], "the tfds protocol leaves no clips for dev and test"),
         (["--recipe", "cnn1d", "--data_dir", "clips", "--protocol", "actor-5fold"], "expected --fold between 1 and 5"),
@@ -569,12 +568,6 @@ def test_what_needs_no_features_is_told_before_they_are_made(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)  # away from the bundled reports
     with pytest.raises(ValueError, match=message):
         prepare(parse_arguments(["--recipe", "cnn1d", "--data_dir", "clips", "--cache_dir", "cache", *options]))
-
-
-def test_help_shows_what_the_recipe_says(capsys):
-    with pytest.raises(SystemExit):
-        parse_arguments(["--recipe", "cnn2d", "--help"])
-    assert "(default: 0.3)" in capsys.readouterr().out  # the recipe's mixup
 
 
 def test_the_command_line_overrides_the_recipe():

@@ -1,0 +1,76 @@
+"""Options from dataclasses: help in groups, and mistakes answered in one line with the nearest valid name."""
+
+import argparse
+import dataclasses
+import difflib
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+from typing import NoReturn
+
+from transformers import HfArgumentParser
+
+
+class OptionParser(HfArgumentParser):
+    """`HfArgumentParser` for many options: it raises `ValueError` where others print their usage, here 200 lines."""
+
+    def __init__(self, kinds: Sequence[type] = ()):
+        super().__init__(kinds, add_help=False, allow_abbrev=False)  # type: ignore[arg-type]  # a NewType of its own
+        self.fields = {each.name: each for kind in kinds for each in dataclasses.fields(kind) if each.init}
+
+    def error(self, message: str) -> NoReturn:
+        """Called by argparse."""
+        raise ValueError(message)
+
+    def parse_all(self, arguments: list[str] | None) -> tuple[Any, ...]:
+        """One object of each dataclass; unknown options are refused."""
+        *parsed, unknown = self.parse_args_into_dataclasses(arguments, return_remaining_strings=True)
+        if unknown:
+            self._refuse(unknown[0].partition("=")[0])  # what is behind it may be a secret
+        return tuple(parsed)
+
+    def _refuse(self, option: str) -> NoReturn:
+        see_help = "; `python train.py --help` lists the options"
+        if not option.startswith("-"):
+            raise ValueError(f"{option!r} belongs to no option{see_help}")
+        name = option.lstrip("-").replace("-", "_")
+        raise ValueError(f"there is no option {option}{nearest(name, self.fields, prefix='--') or see_help}")
+
+    def help_text(self, groups: Mapping[str, Iterable[str]], *, description: str | None, epilog: str | None) -> str:
+        """Description, the options of each group with their defaults, and epilog.
+
+        Args:
+            groups: Names of options, by the title of their group.
+            description: May have several lines.
+            epilog: Likewise.
+        """
+        shown = argparse.ArgumentParser(
+            usage="python train.py [OPTION VALUE ...]",
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            add_help=False,
+        )
+        for title, names in groups.items():
+            group = shown.add_argument_group(title)
+            for name in names:
+                default, text = self.get_default(name), self.fields[name].metadata.get("help", "")
+                if default not in (None, "", []) and "efault" not in text:
+                    text += f" (default: {getattr(default, 'value', default)})".replace("%", "%%")
+                group.add_argument(f"--{name}", metavar="", help=text)
+        return shown.format_help()
+
+
+def nearest(name: str, known: Iterable[str], *, prefix: str = "") -> str:
+    """The end of a message about an unknown name: the known one that is most like it, if one is.
+
+    Example:
+        >>> nearest("cnn3d", ["cnn1d", "flagship"])
+        '; did you mean cnn1d?'
+    """
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
+    return f"; did you mean {prefix}{matches[0]}?" if matches else ""
+
+
+__all__ = ["OptionParser", "nearest"]
