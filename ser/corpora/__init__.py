@@ -9,12 +9,13 @@ from ser.corpora.crema_d import CremaD
 from ser.corpora.crema_d import load_crema_d
 from ser.corpora.emodb import EmoDB
 from ser.corpora.emospeech import EmoSpeech
+from ser.corpora.folder_corpus import FolderCorpus
 from ser.corpora.labelled_audio import load_labelled_audio
 from ser.corpora.nemo import Nemo
 from ser.corpora.speechocean762 import SpeechOcean762
 from ser.corpora.urdu import Urdu
 
-CORPORA = {
+CORPORA: dict[str, type[FolderCorpus]] = {
     "crema-d": CremaD,
     "emodb": EmoDB,
     "nemo": Nemo,
@@ -36,6 +37,11 @@ def title_of(source: str) -> str:
     return CORPORA[name.lower()].TITLE if name.lower() in CORPORA else name
 
 
+def with_title(title: str | None) -> type[FolderCorpus] | None:
+    """The known corpus with this title, if there is one."""
+    return next((corpus for corpus in CORPORA.values() if corpus.TITLE == title), None)
+
+
 def corpus_of(clips: datasets.Dataset, title: str) -> str:
     """The corpus that clips are of: CREMA-D if all have its official names, whatever their folder is called."""
     return CremaD.TITLE if "actor" in clips.column_names else title
@@ -47,4 +53,4 @@ def corpora_within(clips: datasets.Dataset) -> list[str]:
     return [corpus.TITLE for corpus in CORPORA.values() if any(map(corpus.is_official, names))]
 
 
-__all__ = ["CORPORA", "corpora_within", "corpus_of", "load_crema_d", "load_labelled_audio", "title_of"]
+__all__ = ["CORPORA", "corpora_within", "corpus_of", "load_crema_d", "load_labelled_audio", "title_of", "with_title"]

@@ -118,6 +118,23 @@ class CremaD(FolderCorpus):
     TITLE = "CREMA-D"
     EXAMPLE = "1001_DFA_ANG_XX.wav"
     CLIPS = 7442
+    CARD = Corpus(
+        speech="the acted English speech of CREMA-D",
+        details="Twelve fixed sentences, spoken by actors; the silent clip and one of each pair of identical clips "
+        "under contradicting names are left out.",
+        limits="Acted emotions, English, twelve sentences, one recording room.\nOther microphones, languages, "
+        "ages, spontaneous speech and mixed feelings are outside what it was trained on.",
+        language="en",
+        licence="database under ODbL 1.0, contents under DbCL 1.0.",
+        licence_id="odbl",
+        citation="""@article{cao2014crema,
+  title={{CREMA-D}: Crowd-sourced Emotional Multimodal Actors Dataset},
+  author={Cao, Houwei and Cooper, David G. and Keutmann, Michael K. and Gur, Ruben C. and Nenkova, Ani and
+    Verma, Ragini},
+  journal={IEEE Transactions on Affective Computing},
+  volume={5}, number={4}, pages={377--390}, year={2014}, doi={10.1109/TAFFC.2014.2336244}
+}""",
+    )
     TO_FETCH = "; `python train.py` without --data_dir downloads CREMA-D into data/crema-d"
     FEATURES = datasets.Features(
         COLUMNS
@@ -207,27 +224,7 @@ def load_crema_d(
     return CremaD.load(data_dir, cache_dir=cache_dir)
 
 
-CREMA_D = Corpus(
-    speech="the acted English speech of CREMA-D",
-    details="Twelve fixed sentences, spoken by actors; the silent clip and one of each pair of identical clips under "
-    "contradicting names are left out.",
-    limits="Acted emotions, English, twelve sentences, one recording room.\nOther microphones, languages, "
-    "ages, spontaneous speech and mixed feelings are outside what it was trained on.",
-    language="en",
-    licence="database under ODbL 1.0, contents under DbCL 1.0.",
-    licence_id="odbl",
-    citation="""@article{cao2014crema,
-  title={{CREMA-D}: Crowd-sourced Emotional Multimodal Actors Dataset},
-  author={Cao, Houwei and Cooper, David G. and Keutmann, Michael K. and Gur, Ruben C. and Nenkova, Ani and
-    Verma, Ragini},
-  journal={IEEE Transactions on Affective Computing},
-  volume={5}, number={4}, pages={377--390}, year={2014}, doi={10.1109/TAFFC.2014.2336244}
-}""",
-)
-
-
 __all__ = [
-    "CREMA_D",
     "CremaD",
     "EMOTIONS",
     "EMOTION_OF_CODE",

@@ -37,6 +37,20 @@ class EmoDB(FolderCorpus):
     TITLE = "EmoDB"
     EXAMPLE = "03a01Fa.wav"
     CLIPS = 535
+    CARD = Corpus(
+        speech="the acted German speech of EmoDB",
+        details="Ten fixed sentences, spoken by ten actors.",
+        limits="Acted emotions of ten actors, German, ten sentences, one recording room.\nOther speakers, languages "
+        "and spontaneous speech are outside what it was trained on.",
+        language="de",
+        licence="CC0 1.0 (some copies say CC BY 4.0).",
+        licence_id="cc0-1.0",
+        citation="""@inproceedings{burkhardt2005database,
+  title={A database of {German} emotional speech},
+  author={Burkhardt, Felix and Paeschke, Astrid and Rolfes, Miriam and Sendlmeier, Walter F. and Weiss, Benjamin},
+  booktitle={Interspeech}, pages={1517--1520}, year={2005}, doi={10.21437/Interspeech.2005-446}
+}""",
+    )
     FEATURES = datasets.Features(
         COLUMNS
         | {
@@ -64,20 +78,4 @@ class EmoDB(FolderCorpus):
             yield row
 
 
-EMODB = Corpus(
-    speech="the acted German speech of EmoDB",
-    details="Ten fixed sentences, spoken by ten actors.",
-    limits="Acted emotions of ten actors, German, ten sentences, one recording room.\nOther speakers, languages and "
-    "spontaneous speech are outside what it was trained on.",
-    language="de",
-    licence="CC0 1.0 (some copies say CC BY 4.0).",
-    licence_id="cc0-1.0",
-    citation="""@inproceedings{burkhardt2005database,
-  title={A database of {German} emotional speech},
-  author={Burkhardt, Felix and Paeschke, Astrid and Rolfes, Miriam and Sendlmeier, Walter F. and Weiss, Benjamin},
-  booktitle={Interspeech}, pages={1517--1520}, year={2005}, doi={10.21437/Interspeech.2005-446}
-}""",
-)
-
-
-__all__ = ["EMODB", "EMOTIONS", "EmoDB"]
+__all__ = ["EMOTIONS", "EmoDB"]

@@ -105,6 +105,7 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
     TITLE: str  # for messages
     EXAMPLE: str  # the name of a clip, for messages
     CLIPS: int  # of the whole corpus
+    CARD: "Corpus"
     TO_FETCH = ""  # how to get it, for messages
     FEATURES: datasets.Features
 
@@ -233,7 +234,7 @@ def without_problems(clips: datasets.Dataset) -> datasets.Dataset:
 
 @dataclass(frozen=True)
 class Corpus:
-    """What a card says of the data.
+    """What a model card or dataset card says of a corpus.
 
     Args:
         speech: Completes "trained from scratch on".

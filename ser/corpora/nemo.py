@@ -15,24 +15,22 @@ class Nemo(NamedCorpus):
     TITLE = "nEMO"
     EXAMPLE = "EB0_anger_1.wav"
     CLIPS = 3812  # without the 669 of surprise
-    NAME = re.compile(r"(?P<speaker>[A-Z]{2}\d)_(?P<label>[a-z]+)_(?P<text>\d+)")
-    EMOTION_OF = {"anger": "anger", "fear": "fear", "happiness": "happy", "neutral": "neutral", "sadness": "sad"}
-
-
-NEMO = Corpus(
-    speech="the acted Polish speech of nEMO",
-    details="Ninety sentences, spoken by nine actors; without the clips of surprise.",
-    limits="Acted emotions of nine actors, Polish.\nOther speakers, languages and spontaneous speech are outside what "
-    "it was trained on.",
-    language="pl",
-    licence="CC BY-NC-SA 4.0.",
-    licence_id="cc-by-nc-sa-4.0",
-    citation="""@inproceedings{christop2024nemo,
+    CARD = Corpus(
+        speech="the acted Polish speech of nEMO",
+        details="Ninety sentences, spoken by nine actors; without the clips of surprise.",
+        limits="Acted emotions of nine actors, Polish.\nOther speakers, languages and spontaneous speech are outside "
+        "what it was trained on.",
+        language="pl",
+        licence="CC BY-NC-SA 4.0.",
+        licence_id="cc-by-nc-sa-4.0",
+        citation="""@inproceedings{christop2024nemo,
   title={{nEMO}: Dataset of Emotional Speech in {Polish}},
   author={Christop, Iwona},
   booktitle={LREC-COLING}, pages={12111--12116}, year={2024}, url={https://aclanthology.org/2024.lrec-main.1059}
 }""",
-)
+    )
+    NAME = re.compile(r"(?P<speaker>[A-Z]{2}\d)_(?P<label>[a-z]+)_(?P<text>\d+)")
+    EMOTION_OF = {"anger": "anger", "fear": "fear", "happiness": "happy", "neutral": "neutral", "sadness": "sad"}
 
 
-__all__ = ["NEMO", "Nemo"]
+__all__ = ["Nemo"]

@@ -17,24 +17,22 @@ class SpeechOcean762(NamedCorpus):
     TITLE = "speechocean762"
     EXAMPLE = "000010011.wav"
     CLIPS = 5000
-    NAME = re.compile(r"(?P<label>0)(?P<speaker>\d{4})(?P<text>\d{4})")
-    EMOTION_OF = {"0": "neutral"}
-
-
-SPEECHOCEAN762 = Corpus(
-    speech="the ordinary English speech of speechocean762",
-    details="Sentences read aloud on phones by 250 speakers of Mandarin, half of them children; nobody asked for an "
-    "emotion, so all are taken for neutral.",
-    language="en",
-    licence="free for commercial and other use, as its README says.",
-    licence_id="other",
-    citation="""@inproceedings{zhang2021speechocean762,
+    CARD = Corpus(
+        speech="the ordinary English speech of speechocean762",
+        details="Sentences read aloud on phones by 250 speakers of Mandarin, half of them children; nobody asked for "
+        "an emotion, so all are taken for neutral.",
+        language="en",
+        licence="free for commercial and other use, as its README says.",
+        licence_id="other",
+        citation="""@inproceedings{zhang2021speechocean762,
   title={speechocean762: An Open-Source Non-native {English} Speech Corpus For Pronunciation Assessment},
   author={Zhang, Junbo and Zhang, Zhiwen and Wang, Yongqing and Yan, Zhiyong and Song, Qiong and Huang, Yukai and
     Li, Ke and Povey, Daniel and Wang, Yujun},
   booktitle={Interspeech}, pages={3710--3714}, year={2021}, doi={10.21437/Interspeech.2021-1259}
 }""",
-)
+    )
+    NAME = re.compile(r"(?P<label>0)(?P<speaker>\d{4})(?P<text>\d{4})")
+    EMOTION_OF = {"0": "neutral"}
 
 
-__all__ = ["SPEECHOCEAN762", "SpeechOcean762"]
+__all__ = ["SpeechOcean762"]

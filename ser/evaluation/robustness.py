@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 from transformers import set_seed
 
 from ser.corpora import CORPORA
+from ser.corpora import with_title
 from ser.corpora.clip_dataset import ClipDataset
 from ser.corpora.clip_dataset import with_features
 from ser.corpora.splits import drawn_from
@@ -49,14 +50,15 @@ STOPPED = "what was measured is kept, and the same command goes on"
 
 def own_part(report: dict, data_dir: str, cache_dir: str | None, *, name: str) -> datasets.Dataset:
     """The clips that a model's report calls its test or dev part."""
-    corpora = {corpus.TITLE: corpus for corpus in CORPORA.values()}
-    if report["corpus"] not in corpora:
-        raise ValueError(f"expected a model trained on {' or '.join(corpora)}; this one was on {report['corpus']}")
+    corpus = with_title(report["corpus"])
+    if corpus is None:
+        titles = " or ".join(known.TITLE for known in CORPORA.values())
+        raise ValueError(f"expected a model trained on {titles}; this one was on {report['corpus']}")
     if name not in report["parts"]:
         raise ValueError("this model was trained on its dev part, too: take the model of the run before --refit")
     if not report["valid"]:
         raise ValueError(f"the {report['protocol']} protocol has no test part of its own; take a model of another one")
-    clips = fixed_share(corpora[report["corpus"]].load(data_dir, cache_dir=cache_dir), report["share_of_clips"])
+    clips = fixed_share(corpus.load(data_dir, cache_dir=cache_dir), report["share_of_clips"])
     if drawn_from(clips, report["protocol"]) != report.get("drawn_from"):
         raise ValueError("its parts were drawn from other clips than these, or in another order: take those")
     part = split(clips, report["protocol"], fold=report["fold"], split_seed=report["split_seed"])[name]

@@ -5,9 +5,9 @@ from collections import Counter
 import datasets
 from huggingface_hub import DatasetCardData
 
+from ser.corpora import with_title
 from ser.corpora.folder_corpus import Corpus
 from ser.corpora.splits import speakers_of
-from ser.reporting.model_card import CORPORA
 from ser.reporting.model_card import in_markdown
 
 MEANINGS = {
@@ -69,7 +69,8 @@ def render_dataset_card(clips: datasets.Dataset, title: str | None, repo_id: str
         repo_id: Where it is published.
     """
     name = repo_id.split("/")[-1]
-    corpus = CORPORA.get(title or "", Corpus(speech="speech with emotion labels"))
+    known = with_title(title)
+    corpus = known.CARD if known else Corpus(speech="speech with emotion labels")
     data = DatasetCardData(
         language=corpus.language,
         license=corpus.licence_id,
@@ -90,7 +91,7 @@ def render_dataset_card(clips: datasets.Dataset, title: str | None, repo_id: str
         repo_id=repo_id,
         apart=" so that no speaker is in two parts" if speakers else "",
         problems=" Rows with a `problem` should be left out." if "problem" in clips.column_names else "",
-        licence=f"{title}: {corpus.licence}" if title in CORPORA else "Not told here.",
+        licence=f"{title}: {corpus.licence}" if known else "Not told here.",
         citation=f"```bibtex\n{corpus.citation}\n```" if corpus.citation else "",
     )
 

@@ -9,14 +9,8 @@ from huggingface_hub import EvalResult
 from huggingface_hub import ModelCard
 from huggingface_hub import ModelCardData
 
-from ser.corpora.ased import ASED
-from ser.corpora.crema_d import CREMA_D
-from ser.corpora.emodb import EMODB
-from ser.corpora.emospeech import EMOSPEECH
+from ser.corpora import with_title
 from ser.corpora.folder_corpus import Corpus
-from ser.corpora.nemo import NEMO
-from ser.corpora.speechocean762 import SPEECHOCEAN762
-from ser.corpora.urdu import URDU
 from ser.files import PROJECT
 from ser.files import read_json
 from ser.files import write_text
@@ -47,17 +41,6 @@ TAGS = ["speech-emotion-recognition", "audio", "ser"]
 METRICS = {"accuracy": "Accuracy", "uar": "Unweighted average recall", "macro_f1": "Macro F1"}
 
 
-CORPORA = {
-    "CREMA-D": CREMA_D,
-    "EmoDB": EMODB,
-    "nEMO": NEMO,
-    "URDU": URDU,
-    "ASED": ASED,
-    "EmoSpeech": EMOSPEECH,
-    "speechocean762": SPEECHOCEAN762,
-}
-
-
 def card_of(folder: Path) -> str:
     """The card of a model folder: its `results.json`, and what was measured of the model since."""
     return render_card(read_json(folder / REPORT), measured(folder, "conditions"), measured(folder, "corpora"))
@@ -82,7 +65,8 @@ def render_card(
         corpora: What `ser cross-corpus` measured, if it did.
     """
     name, corpus_name = f"ser-{results['recipe']}", results["corpus"]
-    corpus = CORPORA.get(corpus_name, Corpus(speech=f"the speech of {in_markdown(corpus_name)}"))
+    known = with_title(corpus_name)
+    corpus = known.CARD if known else Corpus(speech=f"the speech of {in_markdown(corpus_name)}")
     protocol = PROTOCOLS[results["protocol"].removesuffix("-70-30")].format(actors=results["test_actors"])
     if results["protocol"] in ("speakers", "loso") and results["test_actors"] is None:
         protocol = UNKNOWN_SPEAKERS
@@ -152,4 +136,4 @@ def unfinished_card(name: str, history: list[dict], *, license: str | None = Non
     )
 
 
-__all__ = ["CORPORA", "card_of", "in_markdown", "record", "render_card", "unfinished_card"]
+__all__ = ["card_of", "in_markdown", "record", "render_card", "unfinished_card"]
