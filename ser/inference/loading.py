@@ -14,6 +14,7 @@ from ser.models.pipeline_ser import check_fits
 from ser.reporting.report_file import REPORT
 from ser.reporting.report_file import report_of
 
+NOT_CALIBRATED = {"calibration_temperature": 1.0, "calibration_bias": None, "certain_threshold": None}
 STRANGE = "model_type in its config.json or feature_extractor_type in its preprocessor_config.json is not known here"
 
 
@@ -53,6 +54,8 @@ def check_own(model: Any, extractor: Any, name: str) -> None:
 def load_reported(folder: str) -> tuple[Any, Any, dict]:
     """A model folder of this project with the report of its training: model, feature extractor, `results.json`.
 
+    The model is calibrated as its report was written, on its own corpus alone, whatever `ser calibrate` did since.
+
     Raises:
         ValueError: It is none, or it is damaged.
     """
@@ -61,6 +64,8 @@ def load_reported(folder: str) -> tuple[Any, Any, dict]:
         raise ValueError(f"expected a model folder with its {REPORT}; got {folder!r}")
     model, extractor = load_trained(folder)
     check_own(model, extractor, folder)
+    temperature = report.get("temperature", model.config.calibration_temperature)  # older reports do not tell
+    model.config.update(NOT_CALIBRATED | {"calibration_temperature": temperature})
     return model, extractor, report
 
 
@@ -92,4 +97,4 @@ def check_settings(folder: Path) -> None:
 MODEL = PROJECT / "checkpoints/flagship-distilled"
 
 
-__all__ = ["MODEL", "check_own", "labels_of", "load_reported", "load_trained"]
+__all__ = ["MODEL", "NOT_CALIBRATED", "check_own", "labels_of", "load_reported", "load_trained"]

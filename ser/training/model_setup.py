@@ -9,6 +9,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoModelForAudioClassification
 
+from ser.inference.loading import NOT_CALIBRATED
 from ser.inference.loading import check_own
 from ser.inference.loading import labels_of
 from ser.inference.loading import load_trained
@@ -94,7 +95,7 @@ def load_start(options: ModelArguments) -> Start:
         report = report_of(source)
     except ValueError as error:
         raise ValueError(f"--model_name_or_path: {error}") from error
-    model.config.calibration_temperature = 1.0  # of the old weights
+    model.config.update(NOT_CALIBRATED)  # which was of the old weights
     return Start(source, extractor, model, report)
 
 

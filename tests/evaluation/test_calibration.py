@@ -1,10 +1,16 @@
 """Temperatures against ones that are known, and a model whose probabilities follow its own."""
 
 import io
+import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from conftest import EXAMPLES
+from conftest import ROOT
+from scipy.special import softmax
+from transformers import pipeline
 
 import ser
 from ser.evaluation.calibration import fit_temperature
@@ -69,6 +75,53 @@ def test_a_model_divides_its_logits_and_remembers_by_what(tmp_path):
     assert torch.allclose(loaded(clip).logits, logits / 2.5)
     with pytest.raises(Exception, match="expected calibration_temperature between 0.001 and 1000; got 0"):
         ser.CNN1DConfig(calibration_temperature=0)
+
+
+def test_a_bias_is_added_by_forward_and_by_the_pipeline_and_remembered(tmp_path):
+    folder = shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "cnn1d")
+    before = pipeline("audio-classification", model=str(folder))
+    assert before.model.config.calibration_bias is None
+    bias = [0.5, -1.0, 0.0, 0.25, 1.5, -0.25]
+    scores = {each["label"]: each["score"] for each in before(str(EXAMPLES / "plain.ogg"))}
+    before.model.config.update({"calibration_bias": bias, "certain_threshold": 0.6})
+    before.model.config.save_pretrained(folder)
+    after = pipeline("audio-classification", model=str(folder))
+    assert after.model.config.certain_threshold == 0.6
+    labels = list(before.model.config.label2id)
+    expected = softmax(np.log([scores[label] for label in labels]) + bias)
+    got = {each["label"]: each["score"] for each in after(str(EXAMPLES / "plain.ogg"))}
+    assert got == pytest.approx(dict(zip(labels, expected, strict=True)), abs=1e-5)
+
+
+def test_models_saved_before_there_was_a_bias_answer_as_they_did(tmp_path):
+    torch.manual_seed(0)
+    model = ser.CNN1DForAudioClassification(ser.CNN1DConfig(n_features=2, channels=[4, 8])).eval()
+    model.save_pretrained(tmp_path)
+    saved = ser.CNN1DForAudioClassification.from_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config.pop("calibration_bias", 0) is None and config.pop("certain_threshold", 0) is None
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    clip = torch.randn(1, 30, 2)
+    assert torch.equal(ser.CNN1DForAudioClassification.from_pretrained(tmp_path)(clip).logits, saved(clip).logits)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("calibration_bias", [1.0]),
+        ("calibration_bias", [0.0, float("nan")]),
+        ("calibration_bias", [0.0, 1000.0]),
+        ("calibration_bias", ["a", "b"]),
+        ("calibration_bias", 1.0),
+        ("certain_threshold", 1.5),
+        ("certain_threshold", float("nan")),
+        ("certain_threshold", "often"),
+    ],
+)
+def test_a_damaged_calibration_is_refused_by_its_name(field, value):
+    config = ser.CNN1DConfig(num_labels=2).to_dict()
+    with pytest.raises(ValueError, match=field):
+        ser.CNN1DConfig.from_dict(config | {field: value})
 
 
 def test_the_picture_tells_both_errors():

@@ -20,6 +20,7 @@ from conftest import voice
 
 from ser.__main__ import main
 from ser.inference.export_onnx import export
+from ser.inference.export_onnx import quantize
 from ser.inference.export_onnx import quietly
 from ser.inference.export_onnx import write
 from ser.inference.loading import load_trained
@@ -63,6 +64,27 @@ def test_any_length_gets_the_probabilities_of_the_model(exported, samples):
     session = onnxruntime.InferenceSession(exported / "model.onnx")
     (got,) = session.run(None, {"waveform": waveform})
     np.testing.assert_allclose(got, probabilities_of(*load_trained(str(CHECKPOINT)), waveform), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_bias_is_part_of_both_files(tmp_path):
+    model, extractor = small(n_fft=400, hop_length=160)
+    waveform, answers = (0.3 * voice(1.5)).astype(np.float32), {}
+    for model.config.calibration_bias in (None, [1.0, -0.5]):
+        graph = export(model, extractor)
+        onnx.save(graph, tmp_path / "model.onnx")
+        quantize(graph, [waveform], tmp_path / "model.int8.onnx")
+        for name in ("model.onnx", "model.int8.onnx"):
+            (answer,) = onnxruntime.InferenceSession(tmp_path / name).run(None, {"waveform": waveform})
+            answers.setdefault(name, []).append(np.log(answer[0] / answer[1]))
+        np.testing.assert_allclose(answers["model.onnx"][-1], odds(model, extractor, waveform), atol=1e-4)
+    for before, after in answers.values():
+        assert after - before == pytest.approx(1.5, abs=1e-3)
+
+
+def odds(model, extractor, waveform: np.ndarray) -> float:
+    first, second = probabilities_of(model, extractor, waveform)
+    return np.log(first / second)
 
 
 def test_silence_around_the_voice_is_cut_off_where_the_model_does_so(exported, tmp_path):
