@@ -42,12 +42,14 @@ print([kept, psutil.Process().memory_info().rss])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc's allocator is tuned")
 def test_freed_tensors_are_reused_instead_of_asked_for_again(tmp_path):
     returned, kept = run_python(PAGE_FAULTS, cwd=tmp_path, path=ROOT)[0]
     assert kept < returned / 4
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc's allocator is tuned")
 def test_what_is_kept_can_be_handed_back(tmp_path):
     kept, handed_back = run_python(RESIDENT, cwd=tmp_path, path=ROOT)[0]
