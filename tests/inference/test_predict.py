@@ -1,5 +1,6 @@
 """`python -m ser predict`: one row for each clip, in order, whatever the clips are and however often it was stopped."""
 
+import argparse
 import json
 import os
 import re
@@ -238,7 +239,9 @@ def test_parts_of_another_job_are_refused(clips, tmp_path, monkeypatch):
 
 
 def test_parts_of_other_clips_of_another_folder_or_of_more_processes_are_of_another_job(dataset, tmp_path, monkeypatch):
-    options = predict.parse_options(["clips", "--model", MODEL, "--output", "preds.csv"])
+    parser = argparse.ArgumentParser()
+    predict.add_arguments(parser)
+    options = parser.parse_args(["clips", "--model", MODEL, "--output", "preds.csv"])
     model, _ = load_trained(MODEL)
     jobs = [predict.describe_job(options, clips, model) for clips in (dataset, dataset, dataset.select(range(2)))]
     monkeypatch.setattr(PartialState(), "num_processes", 2)
