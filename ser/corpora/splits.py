@@ -24,7 +24,6 @@ TFDS_LEFT_OUT = {"1040_ITH_SAD_XX", "1006_TIE_NEU_XX", "1013_WSI_DIS_XX", "1017_
 BLOCKS = [
     range(first, last + 1) for first, last in ((1001, 1018), (1019, 1036), (1037, 1054), (1055, 1072), (1073, 1091))
 ]
-FIFTHS = 5
 NEW_SENTENCES = [SENTENCES[start : start + 4] for start in range(0, len(SENTENCES), 4)]
 
 
@@ -104,28 +103,6 @@ def drawn_from(clips: datasets.Dataset, protocol: str) -> str | None:
     if protocol == "speakers":
         facts.append("blocks in any order")  # older reports are of other parts
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
-
-
-def fifth_of(clips: datasets.Dataset) -> np.ndarray:
-    """Which fifth of the speakers speaks each clip, 1 to 5, shape `(clips,)`.
-
-    Raises:
-        ValueError: There are fewer than five speakers, or they are not known.
-    """
-    speakers = speakers_of(clips) or ()
-    names = sorted(set(speakers))
-    if len(names) < FIFTHS:
-        raise ValueError(f"expected clips of at least {FIFTHS} known speakers to hold some out; got {len(names)}")
-    number = {name: index % FIFTHS + 1 for index, name in enumerate(names)}
-    return np.array([number[speaker] for speaker in speakers])
-
-
-def hold_out(parts: datasets.DatasetDict, fifth: int) -> datasets.DatasetDict:
-    """The parts, without a fifth (1 to 5) of the speakers of the training part."""
-    if not 1 <= fifth <= FIFTHS:
-        raise ValueError(f"expected --held_out between 1 and {FIFTHS}; got {fifth}")
-    kept = np.flatnonzero(fifth_of(parts["train"]) != fifth)
-    return datasets.DatasetDict(parts | {"train": parts["train"].select(kept)})
 
 
 def join_dev(parts: datasets.DatasetDict) -> datasets.DatasetDict:
@@ -241,16 +218,13 @@ def _random(clips: datasets.Dataset, split_seed: int, *, test: float, dev: float
 
 __all__ = [
     "BLOCKS",
-    "FIFTHS",
     "NEW_SENTENCES",
     "PROTOCOLS",
     "TFDS_DEV",
     "TFDS_TEST",
     "check_leakage",
     "drawn_from",
-    "fifth_of",
     "fixed_share",
-    "hold_out",
     "join_dev",
     "speakers_of",
     "split",

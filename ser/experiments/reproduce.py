@@ -15,7 +15,6 @@ from pathlib import Path
 
 import torch
 
-from ser.corpora.splits import FIFTHS
 from ser.experiments.aggregate import FOLDS
 from ser.experiments.write_results import write_all
 from ser.files import PROJECT
@@ -38,7 +37,6 @@ ON_EMODB = {
         "model_name_or_path": str(PROJECT / "checkpoints/flagship-distilled"),
     },
 }
-CROSS_FITTED = {"flagship-distilled": {"variant": "labels-alone"}}  # teachers of its variant of that name
 REFIT = ("cnn1d", "flagship", "flagship-distilled")  # on unseen speakers
 ON_FOLDS = {"cnn1d": {}, "cnn2d": {}, "flagship-distilled": {"variant": "labels-alone"}}  # teachers know tfds
 
@@ -72,8 +70,6 @@ def plan(recipe: str) -> Iterator[dict]:
             yield {"recipe": recipe, "protocol": protocol, "seed": seed} | budget
     if recipe in REFIT:
         yield {"recipe": recipe, "protocol": "tfds", "refit": True}
-    if recipe in CROSS_FITTED:
-        yield from ({"recipe": recipe, "held_out": fifth} | CROSS_FITTED[recipe] for fifth in range(1, FIFTHS + 1))
     yield from ({"recipe": recipe, "variant": variant, "seed": 0} for variant in variants(recipe))
     if recipe in ON_FOLDS:
         for fold in folds("CREMA-D"):
@@ -115,7 +111,7 @@ def hear_elsewhere(run: dict, corpora: dict[str, str | None]) -> bool:
 
     The figures are kept beside its report. Not of folds, nor of another training part: there, nothing is compared.
     """
-    found, elsewhere = described(run, corpora), {"fold", "held_out", "refit", "corpus"} & run.keys()
+    found, elsewhere = described(run, corpora), {"fold", "refit", "corpus"} & run.keys()
     if found is None or elsewhere or run.get("protocol", "tfds") != "tfds" or not variants(run["recipe"]):
         return False
     _, training, report = found

@@ -16,8 +16,6 @@ from ser.recipes import FINE_TUNING
 from ser.recipes.flagship import RECIPE as FLAGSHIP
 
 BUNDLED = PROJECT / "checkpoints"
-# Five of `labels-alone`, each trained without a fifth of the speakers, whom it answers: --held_out 1 to 5.
-CROSS_FITTED = [f"runs/flagship-distilled/tfds/labels-alone-without-{fifth}-seed-0/model" for fifth in range(1, 6)]
 NO_TEACHERS: dict = {"teachers": []}
 SMOOTHED, VOICES_BEHIND = {"label_smoothing": 0.05}, {"voice_probability": 0.3}
 VARIANTS: dict[str, dict[str, dict]] = {
@@ -29,7 +27,6 @@ VARIANTS: dict[str, dict[str, dict]] = {
     "no-mixup": {"augmentation": {"mixup_beta": 0.0}},
     "voices-behind": {"augmentation": VOICES_BEHIND},
     "labels-alone-voices-behind": {"training": NO_TEACHERS, "augmentation": SMOOTHED | VOICES_BEHIND},
-    "cross-fitted": {"training": {"teachers": CROSS_FITTED}},
     # From a trained model, with --model_name_or_path: a corpus of some hundred clips has no dev part to choose by.
     FINE_TUNING: {
         "training": NO_TEACHERS

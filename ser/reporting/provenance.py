@@ -15,7 +15,7 @@ from ser.reporting.report_file import REPORT
 logger = logging.getLogger(__name__)
 
 # The fields of a report that tell which clips were in which part.
-SPLIT = ("corpus", "protocol", "fold", "split_seed", "share_of_clips", "drawn_from", "held_out", "refit", "contains")
+SPLIT = ("corpus", "protocol", "fold", "split_seed", "share_of_clips", "drawn_from", "refit", "contains")
 
 
 def git_commit() -> str | None:
@@ -71,8 +71,8 @@ def check_unheard(source: str, report: dict | None, split: dict) -> None:
     if heard is None:
         logger.warning("%s has no %s: nobody can tell whether it heard clips of this run's test part", source, REPORT)
     for other in heard or ():
-        if split["held_out"] is None:  # it heard no more than this run does
-            other = other | {"held_out": None} | ({"refit": True} if split["refit"] else {})
+        if split["refit"]:  # trained on dev, too: it may have been without dev before
+            other = other | {"refit": True}
         shared = corpora_of(other) & corpora_of(split)
         if shared and (difference := different(other, split)):
             same = other["corpus"] == split["corpus"]

@@ -80,10 +80,6 @@ class DataArguments:
         default=None, metadata={"help": "With --protocol actor-5fold (1 to 5), new-sentences (1 to 3) or loso."}
     )
     split_seed: int = field(default=0, metadata={"help": "With speakers and the random protocols."})
-    held_out: int | None = field(
-        default=None,
-        metadata={"help": "Leave this fifth (1 to 5) of the training speakers out, for a teacher to answer."},
-    )
     refit: bool = field(
         default=False,
         metadata={
@@ -211,8 +207,6 @@ class Arguments:
             prefix = f"split-{data.split_seed}-"
         if data.variant:
             prefix += f"{data.variant}-"
-        if data.held_out:
-            prefix += f"without-{data.held_out}-"
         if data.refit:
             prefix += "refit-"
         if data.share_of_clips < 1:

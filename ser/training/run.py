@@ -40,7 +40,7 @@ from ser.training.augmentation import FeatureMasking
 from ser.training.augmentation import soft_targets
 from ser.training.cpu_memory import keep_freed_memory
 from ser.training.cpu_memory import peak_memory
-from ser.training.distillation import teachers_say
+from ser.training.distillation import teacher_probabilities
 from ser.training.run_identity import RUN_FILE
 from ser.training.setup import Run
 from ser.training.setup import augment_waveform
@@ -164,7 +164,9 @@ def training_targets(run: Run) -> np.ndarray:
         opinions.append((cast(np.ndarray, listeners_votes(clips)), augmentation.vote_share))  # there, as checked
     if run.teachers:
         with run.training.main_process_first(desc="asking the teachers"):  # the others find their features in the cache
-            opinions.append((teachers_say(run.teachers, clips, run.training.device), run.training.teacher_share))
+            opinions.append(
+                (teacher_probabilities(run.teachers, clips, run.training.device), run.training.teacher_share)
+            )
     labels, num_labels = np.asarray(clips["label"][:]), len(clips.features["label"].names)
     return soft_targets(labels, num_labels, smoothing=augmentation.label_smoothing, opinions=opinions)
 

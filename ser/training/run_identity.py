@@ -68,8 +68,7 @@ def trained_name(source: str) -> str:
     report = report_of(source)
     if report is None:
         return Path(source).resolve().name
-    parts = f" (without fifth {report['held_out']} of the speakers)" if report.get("held_out") else ""
-    return f"ser-{report['recipe']}{' (refit)' if report.get('refit') else ''}{parts}"
+    return f"ser-{report['recipe']}{' (refit)' if report.get('refit') else ''}"
 
 
 def alike(earlier: dict, this: dict) -> bool:

@@ -16,7 +16,6 @@ from ser.corpora import load_labelled_audio
 from ser.corpora.clip_dataset import ClipDataset
 from ser.corpora.clip_dataset import with_features
 from ser.corpora.splits import fixed_share
-from ser.corpora.splits import hold_out
 from ser.corpora.splits import join_dev
 from ser.corpora.splits import speakers_of
 from ser.corpora.splits import split
@@ -136,7 +135,7 @@ def parts_of(data: DataArguments, clips: datasets.Dataset) -> datasets.DatasetDi
     parts = split(clips, data.protocol, fold=data.fold, split_seed=data.split_seed)
     if data.refit:
         parts = join_dev(parts)
-    return parts if data.held_out is None else hold_out(parts, data.held_out)
+    return parts
 
 
 def warn_of(parts: datasets.DatasetDict, protocol: str) -> None:

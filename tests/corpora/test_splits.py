@@ -13,7 +13,6 @@ from ser.corpora.crema_d import official_names
 from ser.corpora.crema_d import parse_name
 from ser.corpora.splits import check_leakage
 from ser.corpora.splits import drawn_from
-from ser.corpora.splits import hold_out
 from ser.corpora.splits import join_dev
 from ser.corpora.splits import split
 from ser.corpora.splits import with_copies
@@ -118,25 +117,6 @@ def test_leaky_is_as_leaky_as_the_notebooks(clips):
     heard = tested & set(parts["train"]["clip"])
     assert len(heard) / len(tested) > 0.8
     assert check_leakage(parts)["train and test"]["clips"] == len(heard)
-
-
-def test_each_training_actor_is_held_out_in_one_fifth(clips):
-    parts = split(clips, "tfds")
-    actors, held_out = set(parts["train"]["actor"]), []
-    for fifth in range(1, 6):
-        fewer = hold_out(parts, fifth)
-        assert sizes(fewer)[1:] == sizes(parts)[1:]
-        held_out.append(actors - set(fewer["train"]["actor"]))
-        assert 12 <= len(held_out[-1]) <= 13
-        assert set(fewer["train"]["clip"]) < set(parts["train"]["clip"])
-    assert set.union(*held_out) == actors and sum(map(len, held_out)) == len(actors) == 63
-    for fifth in (0, 6):
-        with pytest.raises(ValueError, match=f"expected --held_out between 1 and 5; got {fifth}"):
-            hold_out(parts, fifth)
-    few = clips.filter(lambda actor: actor < "1005", input_columns="actor")
-    for part, count in ((few, 4), (few.remove_columns("actor"), 0)):
-        with pytest.raises(ValueError, match=f"at least 5 known speakers to hold some out; got {count}"):
-            hold_out(datasets.DatasetDict(train=part), 1)
 
 
 def test_the_dev_part_joins_the_training_part_and_the_test_part_stays(clips):

@@ -193,7 +193,7 @@ def test_a_student_learns_from_teachers_of_the_same_parts_only(finished, small_c
     assert targets.shape == (163, 6)
     assert targets.sum(1) == pytest.approx(1, abs=1e-5)
     assert len(np.unique(targets.round(4))) > 100  # no longer two values, of labels and their smoothing
-    with pytest.raises(ValueError, match="knows other labels than this run"):
+    with pytest.raises(ValueError, match="has other labels than this run"):
         load_teacher(teachers[1], student.identity, ["calm", "angry"])
     with pytest.raises(ValueError, match="--teachers: expected a model folder with its results.json; got 'nowhere'"):
         prepare(parse_arguments([*arguments, "--teachers", "nowhere", "--seed", "1"]))
@@ -363,7 +363,7 @@ def test_a_checkpoint_is_gone_on_from_by_its_own_run_only(tmp_path):
 
 @pytest.mark.parametrize(
     ("fields", "name"),
-    [({}, ""), ({"refit": True}, " (refit)"), ({"held_out": 2}, " (without fifth 2 of the speakers)")],
+    [({}, ""), ({"refit": True}, " (refit)"), ({"held_out": 2}, "")],
 )
 def test_a_model_is_called_by_what_it_has_heard(tmp_path, fields, name):
     (tmp_path / REPORT).write_text(json.dumps({"recipe": "cnn1d", "protocol": "tfds"} | fields))
@@ -542,7 +542,6 @@ def test_wrong_values_end_in_one_sentence(options, message, tmp_path, monkeypatc
     ("options", "message"),
     [
         (("--protocol", "actor-5fold", "--fold", "6"), "expected --fold between 1 and 5"),
-        (("--held_out", "7"), "expected --held_out between 1 and 5"),
         (("--vote_share", "0.2"), "--vote_share needs clips with listeners' votes"),
         (("--model", '{"dropout": 4}'), "--model does not describe a network"),
     ],
