@@ -1,4 +1,4 @@
-"""Write `results/benchmarks.md` from what the benchmarks measured: nothing in it is typed.
+"""Write `docs/benchmarks.md` from what the benchmarks measured: nothing in it is typed.
 
 python -m benchmarks.report
 """
@@ -6,20 +6,21 @@ python -m benchmarks.report
 from pathlib import Path
 
 from benchmarks.turns import ROOT
+from ser.experiments.tables import markdown_table as table
 from ser.files import read_json
 from ser.files import write_text
 
-REPORT = ROOT / "results/benchmarks.md"
-NAMES = ("features", "training", "memory", "inference", "one_core", "growth", "before_after", "page", "load")
+REPORT = ROOT / "docs/benchmarks.md"
+NAMES = ("features", "training", "memory", "inference", "one_core", "growth", "page", "load")
 OTHERS = ("librosa", "transformers", "openSMILE eGeMAPS")
 SHARES = ("data", "forward", "backward", "optimizer", "evaluation", "checkpoint")
 LATENCY = ["model", "parameters", "times", "p50 (ms)", "p95 (ms)", "ratio to cnn1d", "ratio to cnn2d"]
 TITLE = """# Benchmarks
 
-Written by `make bench` from the files in [benchmarks](benchmarks). Every ratio is of two sides within one run on one
-machine: medians over the rounds, in which they took turns, with the smallest and the largest. Training alone has its
-sides one after the other; its ratios are of the median epochs, with the extremes that any two epochs could give.
-They were not all measured on the same day: the last table tells of which commit each one is.
+Written by `make bench` from the reports in [results/benchmarks](../results/benchmarks). Every ratio compares two sides
+of one run on one machine: the median over rounds in which they alternate, with the smallest and the largest. Training
+runs its sides one after the other; its ratios compare median epochs, with the extremes of any two epochs.
+The benchmarks were not all run on the same day: the last table has the commit of each.
 """
 FEATURES = """
 ## Features
@@ -57,7 +58,7 @@ MEMORY = """
 
 Largest resident size of a training on the CPU, from raw audio to the report: one epoch over a fixed {share:.0%} of the
 clips of CREMA-D; `flagship-distilled` without its teachers. A full training of a recipe whose clips keep their lengths
-may gather more: the peak memory of each is in the [results](README.md). Workers load and augment the clips of some
+may gather more: the peak memory of each is in the [results](results.md). Workers load and augment the clips of some
 recipes; what they hold alone, not shared with the process, was looked up every half second.
 
 {table}"""
@@ -88,14 +89,8 @@ Seconds after the imports, and peak memory; each size is a process of its own, m
 of time over size: 1 is linear, less means that something is paid once.
 
 {table}
-![Time and memory at 1, 4 and 16 times the size](benchmarks/growth.png)
+![Time and memory at 1, 4 and 16 times the size](../results/benchmarks/growth.png)
 """
-BEFORE_AFTER = """
-## Costs that were removed
-
-Found with a profiler; milliseconds of one core, this code against commit {commit}, in turns.
-
-{table}"""
 PAGE = """
 ## The page
 
@@ -104,11 +99,6 @@ half an hour of speech: {page[file_30min_s]} s. {load[clients]} clients at once:
 second, {load[wrong]} wrong answers, {load[lost]} lost, half of them within {load[p50_ms]} ms.
 
 """
-
-
-def table(columns: list[str], rows: list[list]) -> str:
-    """Markdown."""
-    return "".join(f"| {' | '.join(map(str, cells))} |\n" for cells in [columns, ["---"] * len(columns), *rows])
 
 
 def listed(versions: dict[str, str]) -> str:
@@ -257,15 +247,6 @@ def growth(report: dict) -> str:
     return GROWTH.format(rounds=report["rounds"], table=table(columns, rows))
 
 
-def before_after(report: dict) -> str:
-    """What each removed cost was and is."""
-    rows = [
-        [name, f"{figures['before']['median']:.1f}", f"{figures['after']['median']:.1f}", ratio(figures["ratio"])]
-        for name, figures in report["costs"].items()
-    ]
-    return BEFORE_AFTER.format(commit=report["before"], table=table(["cost", "before", "after", "ratio"], rows))
-
-
 def machines(reports: dict[str, dict]) -> str:
     """The code, the machine and the versions of each benchmark; the first ones did not note their commit."""
     rows = []
@@ -290,7 +271,6 @@ SECTIONS = {
     "inference": inference,
     "one_core": one_core,
     "growth": growth,
-    "before_after": before_after,
 }
 
 
