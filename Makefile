@@ -40,6 +40,7 @@ audit: .venv/release
 
 results: .venv/demo
 	$(BIN)/python -m ser results
+	$(BIN)/python -m benchmarks.report
 
 bench: .venv/bench .venv-peers/done
 	$(BIN)/python -m benchmarks.features --clips $(CREMA_D) --peers $(PEERS)
@@ -48,7 +49,6 @@ bench: .venv/bench .venv-peers/done
 	$(BIN)/python -m benchmarks.inference
 	$(BIN)/python -m benchmarks.one_core --clips $(CREMA_D)
 	$(BIN)/python -m benchmarks.growth --clips $(CREMA_D)
-	$(BIN)/python -m benchmarks.before_after
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.report

@@ -15,9 +15,10 @@ from transformers import pipeline
 from ser import load_audio
 from ser.evaluation.conditions import CONDITIONS
 from ser.evaluation.robustness import CLEAN
-from ser.experiments import write_results as results
-from ser.experiments.write_results import bundled_run
-from ser.experiments.write_results import regenerate
+from ser.experiments import write_results
+from ser.experiments.runs import bundled_run
+from ser.experiments.runs import read_runs
+from ser.experiments.write_results import generated
 from ser.reporting.report_file import measured
 
 CHECKPOINTS = sorted((ROOT / "checkpoints").iterdir())
@@ -43,7 +44,7 @@ def test_a_report_that_is_being_written_is_no_run(tmp_path):
     shutil.copytree(ROOT / "results/cnn1d/tfds/seed-0", run)
     for name in (".seed-0.unfinished", ".seed-0.previous"):
         shutil.copytree(run, run.with_name(name))
-    assert len(results.read_results(tmp_path / "results")) == 1
+    assert len(read_runs(tmp_path / "results")) == 1
 
 
 def test_the_flagships_hear_other_recordings_better_than_the_others():
@@ -117,31 +118,34 @@ def test_a_stranger_gets_the_same_answer(clip_path, tmp_path):
 
 
 def test_every_generated_text_is_up_to_date():
-    for path, text in regenerate(ROOT).items():
+    for path, text in generated(ROOT).items():
         assert path.read_text(encoding="utf-8") == text, f"{path.name} is stale: run make results"
 
 
 @pytest.mark.slow
-def test_the_command_rewrites_what_is_stale_and_draws_the_curves(tmp_path, monkeypatch):
+def test_the_command_rewrites_what_is_stale_and_draws_what_is_missing(tmp_path, monkeypatch):
     for name in ("results", "checkpoints", "ser"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.safetensors"))
-    shutil.copy(ROOT / "README.md", tmp_path)
-    stale = tmp_path / "results/README.md", tmp_path / "checkpoints/cnn1d/audio_ser.py"
-    for path in stale:
-        path.write_text("stale")
-    curves = tmp_path / "results/curves-1d-2d.png"
-    curves.unlink()
-    monkeypatch.setattr(results, "PROJECT", tmp_path)
-    results.write_all()
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.safetensors", "curves.png"))
+    (tmp_path / "README.md").write_text((ROOT / "README.md").read_text())
+    stale = tmp_path / "docs/results.md", tmp_path / "checkpoints/cnn1d/audio_ser.py"
+    stale[1].write_text("stale")
+    drawn = tmp_path / "results/curves-1d-2d.png"
+    drawn.unlink()
+    monkeypatch.setattr(write_results, "PROJECT", tmp_path)
+    write_results.write_all()
     assert all(path.read_text() == (ROOT / path.relative_to(tmp_path)).read_text() for path in stale)
-    assert curves.read_bytes().startswith(b"\x89PNG")
+    assert drawn.read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_block_whose_figures_are_missing_stays_as_it_is(tmp_path, caplog):
-    for name in ("results", "checkpoints", "ser"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.safetensors"))
-    shutil.copy(ROOT / "README.md", tmp_path)
-    for name in ("noise_floor.json", "benchmarks/load.json", "cnn1d/tfds/seed-0/predictions.csv"):
-        (tmp_path / "results" / name).unlink()
-    assert regenerate(tmp_path)[tmp_path / "README.md"] == (ROOT / "README.md").read_text()
-    assert [record.args[1] for record in caplog.records] == ["pairs", "noise", "page"]
+@pytest.mark.parametrize("run", ["cnn2d/tfds/seed-0", "class-1d/tfds/seed-0"])  # the second is without calibration
+def test_missing_pictures_of_a_run_are_drawn(run, tmp_path):
+    folder = tmp_path / run
+    folder.mkdir(parents=True)
+    shutil.copy(ROOT / "results" / run / "results.json", folder)
+    write_results.draw_missing(tmp_path)
+    pictures = {path.name: path.read_bytes() for path in folder.glob("*.png")}
+    assert {"curves.png", "confusion.png", "confusion_normalized.png"} <= pictures.keys()
+    assert ("reliability.png" in pictures) == run.startswith("cnn2d")
+    (folder / "confusion.png").write_text("kept")
+    write_results.draw_missing(tmp_path)
+    assert (folder / "confusion.png").read_text() == "kept"

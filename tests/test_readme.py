@@ -25,7 +25,7 @@ NOT_HERE = {  # how a block begins, and why it is not run here
     "import json, onnxruntime": "run without torch in test_export_onnx.py",
     "@": "a reference, not a command",
 }
-TEXTS = [ROOT / name for name in ("README.md", "results/README.md", "results/benchmarks.md")]
+TEXTS = [ROOT / name for name in ("README.md", "docs/results.md", "docs/benchmarks.md")]
 CARDS = sorted(ROOT.glob("checkpoints/*/README.md"))
 ACTORS = ("1010", "1020", "1041", "1042")  # test, dev and twice training, of the tfds split and of fold 1
 CODES = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")

@@ -1,8 +1,7 @@
-"""Runs to figures: which runs belong together, folds put together, the mean over seeds."""
+"""From runs to scores: which runs belong together, folds pooled, means over seeds."""
 
 from collections import defaultdict
 from collections.abc import Iterable
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,30 +15,17 @@ from ser.evaluation.scores import score
 from ser.recipes import load_recipe
 from ser.training.run_identity import changes
 
-UNSEEN, RANDOM, LEAKY, SENTENCES, KNOWN = "tfds", "random-70-30", "leaky", "new-sentences", "random"
+LEAKY = "leaky"
 VARIANTS_PROTOCOL = "tfds"
-FOLDS = {  # how many there are; of another corpus, the last one tells
+FOLDS = {  # number of folds; for another corpus, the highest fold tells
     ("CREMA-D", "actor-5fold"): len(BLOCKS),
-    ("CREMA-D", SENTENCES): len(NEW_SENTENCES),
+    ("CREMA-D", "new-sentences"): len(NEW_SENTENCES),
     ("EmoDB", "loso"): len(SEX_AND_AGE),
 }
 
 
-class Predictions(NamedTuple):
-    """What a model made of the test part: names of its clips, their labels and its guesses, `(clips,)`."""
-
-    clips: Sequence[str]
-    labels: np.ndarray
-    guesses: np.ndarray
-
-    @property
-    def hits(self) -> np.ndarray:
-        """Whether it was right, shape `(clips,)`."""
-        return self.labels == self.guesses
-
-
 class System(NamedTuple):
-    """What the runs of one figure have in common."""
+    """What runs must have in common to be averaged."""
 
     corpus: str
     protocol: str
@@ -49,7 +35,7 @@ class System(NamedTuple):
 
 
 def grouped(results: list[dict]) -> dict[System, list[dict]]:
-    """Runs by what they have in common; where variants are compared on dev, they have a table of their own."""
+    """Runs by system, without those of the variant table."""
     groups = defaultdict(list)
     for run in results:
         if run.get("refit") or not (run.get("variant") and run["protocol"] == VARIANTS_PROTOCOL):
@@ -58,20 +44,20 @@ def grouped(results: list[dict]) -> dict[System, list[dict]]:
 
 
 def system_of(run: dict) -> System:
-    """The figure that a run belongs to."""
+    """The system that a run belongs to."""
     name = ", ".join(filter(None, [_name(run), run.get("variant"), "refit" if run.get("refit") else None]))
     return System(run["corpus"], run["protocol"], name, run.get("share_of_clips", 1.0), _changed(run))
 
 
 def _name(run: dict) -> str:
-    """The recipe of a run; after a comma, where its weights or targets come from if not from there."""
+    """The recipe of a run and, after a comma, where its weights or targets come from if not from the recipe."""
     taught = run.get("teachers") and not load_recipe(run["recipe"]).has_teachers
     tuned = run.get("fine_tuned_from")
     return run["recipe"] + (", distilled" if taught else "") + (f", fine-tuned from {tuned}" if tuned else "")
 
 
 def _changed(run: dict) -> str:
-    """What a run did otherwise than its recipe, as tables tell it; fewer epochs are part of a reduced budget."""
+    """The options in which a run differs from its recipe; fewer epochs are part of a reduced budget."""
     changed = changes(run["command"])
     if run.get("share_of_clips", 1.0) < 1:
         changed.pop("num_train_epochs", None)
@@ -79,9 +65,9 @@ def _changed(run: dict) -> str:
 
 
 def summarize(runs: list[dict]) -> dict:
-    """Runs of one recipe under one protocol as one: folds put together, then the mean over seeds.
+    """Scores of the runs of one system: folds pooled, then the mean over seeds.
 
-    Of seeds that lack folds which another one has, there is no mean: they are left out.
+    Seeds that lack folds which another seed has are left out.
     """
     seeds = defaultdict(list)
     for run in runs:
@@ -110,7 +96,7 @@ def summarize(runs: list[dict]) -> dict:
 
 
 def count(runs: list[dict]) -> str:
-    """How many seeds and folds there are of a figure; which folds, if some of them are missing."""
+    """The number of seeds and folds; which folds, if some are missing."""
     seeds = len({(run["seed"], run["split_seed"]) for run in runs})
     numbers = sorted({run["fold"] for run in runs if run["fold"]})
     text = f"{seeds} seed{'s' * (seeds > 1)}"
@@ -120,35 +106,30 @@ def count(runs: list[dict]) -> str:
 
 
 def _pooled(folds: list[dict]) -> dict:
-    """Figures of several test parts put together, with the bootstrap over their actors, or over folds of one each."""
+    """Scores of the pooled test splits of several folds, with the bootstrap over actors or, if unknown, over folds."""
     matrices = np.array([run["confusion_matrix"] for run in folds])  # (folds, labels, labels)
     names, matrix = folds[0]["labels"], matrices.sum(0)
     if all("predictions" in run for run in folds):
-        clips, label, heard_as = map(np.concatenate, zip(*(run["predictions"] for run in folds), strict=True))
+        clips, label, predicted = map(np.concatenate, zip(*(run["predictions"] for run in folds), strict=True))
         group = actors_of(clips)
     else:
         indices = np.indices(matrices.shape).reshape(3, -1)
-        group, label, heard_as = (np.repeat(index, matrices.ravel()) for index in indices)
-    return score(label, heard_as) | {
-        "interval_95": bootstrap_interval(label, heard_as, group, num_labels=len(names)),
+        group, label, predicted = (np.repeat(index, matrices.ravel()) for index in indices)
+    return score(label, predicted) | {
+        "interval_95": bootstrap_interval(label, predicted, group, num_labels=len(names)),
         "most_confused": most_confused(matrix, names),
     }
 
 
 def actors_of(clips: Iterable[str]) -> np.ndarray:
-    """The actors of clips of CREMA-D, whose names begin with them: shape `(clips,)`."""
+    """The actor of each clip of CREMA-D, which is the first field of its name; shape `(clips,)`."""
     return np.array([clip.split("_")[0] for clip in clips])
 
 
 __all__ = [
     "FOLDS",
-    "KNOWN",
     "LEAKY",
-    "RANDOM",
-    "SENTENCES",
-    "UNSEEN",
     "VARIANTS_PROTOCOL",
-    "Predictions",
     "System",
     "actors_of",
     "count",

@@ -1,8 +1,8 @@
-"""Train every recipe under every protocol of the tables of results, skipping what is there already.
+"""Train every run of docs/results.md that has no report yet.
 
-python -m ser reproduce --crema_d data/crema-d --emodb data/emodb          # all that is missing
+python -m ser reproduce --crema_d data/crema-d --emodb data/emodb          # all that are missing
 python -m ser reproduce --crema_d data/crema-d --recipes mel-2d class-2d   # of these recipes
-Stopped at any time, the same command goes on where it was; two of them with different recipes may run side by side.
+After an interruption, the same command continues; two of them with different recipes may run at the same time.
 """
 
 import argparse
@@ -27,8 +27,8 @@ from ser.training.arguments import SERTrainingArguments
 from ser.training.arguments import parse_arguments
 from ser.training.trainer import last_checkpoint
 
-STOPPED = "the same command goes on"
-SEEDS = {"class-1d": 3, "class-2d": 3, "cnn1d": 3, "cnn2d": 3, "mel-2d": 3, "zcr-energy-1d": 3}  # one for the others
+STOPPED = "the same command continues"
+SEEDS = {"class-1d": 3, "class-2d": 3, "cnn1d": 3, "cnn2d": 3, "mel-2d": 3, "zcr-energy-1d": 3}  # others: one
 LEAKY = ("mel-2d", "zcr-energy-1d")
 ON_EMODB = {
     "flagship": {"variant": "small-corpus"},
@@ -38,16 +38,20 @@ ON_EMODB = {
     },
 }
 REFIT = ("cnn1d", "flagship", "flagship-distilled")  # on unseen speakers
-ON_FOLDS = {"cnn1d": {}, "cnn2d": {}, "flagship-distilled": {"variant": "labels-alone"}}  # teachers know tfds
+ON_FOLDS = {
+    "cnn1d": {},
+    "cnn2d": {},
+    "flagship-distilled": {"variant": "labels-alone"},
+}  # without teachers
 
 
 def variants(recipe: str) -> list[str]:
-    """Those that are compared with the recipe as it is, on CREMA-D."""
+    """The variants of a recipe that are compared with it on CREMA-D."""
     return [name for name in load_recipe(recipe).variants if name != ON_EMODB.get(recipe, {}).get("variant")]
 
 
 def folds(corpus: str) -> list[dict]:
-    """Arguments of `train.py` for each fold of each protocol that has them."""
+    """Arguments of `train.py` for each fold of each protocol with folds."""
     return [
         {"protocol": protocol, "fold": fold}
         for (title, protocol), number in FOLDS.items()
@@ -57,14 +61,15 @@ def folds(corpus: str) -> list[dict]:
 
 
 def plan(recipe: str) -> Iterator[dict]:
-    """Arguments of `train.py`, corpus folders aside, for each run of a recipe."""
+    """Arguments of `train.py` for each run of a recipe, without the folder of the corpus."""
     budget = {} if torch.cuda.is_available() else load_recipe(recipe).budget_without_gpu
     again = ({}, {"refit": True}) if recipe in REFIT else ({},)
     if load_recipe(recipe).corpus == "emodb":
         yield {"recipe": recipe, "protocol": "random"}
         yield from ({"recipe": recipe} | fold for fold in folds("EmoDB"))
         return
-    protocols = ("tfds",) if load_recipe(recipe).has_teachers else ("tfds", "random-70-30")  # teachers know one split
+    # Teachers were trained on tfds: their training clips are test clips of another split.
+    protocols = ("tfds",) if load_recipe(recipe).has_teachers else ("tfds", "random-70-30")
     for seed in range(SEEDS.get(recipe, 1)):
         for protocol in protocols:
             yield {"recipe": recipe, "protocol": protocol, "seed": seed} | budget
@@ -83,8 +88,8 @@ def plan(recipe: str) -> Iterator[dict]:
         yield {"recipe": recipe, "protocol": "leaky", "seed": 0}
 
 
-def described(run: dict, corpora: dict[str, str | None]) -> tuple[list[str], SERTrainingArguments, Path] | None:
-    """Arguments of `train.py` for a run, how it trains, and the folder of its report; None without its corpus."""
+def planned(run: dict, corpora: dict[str, str | None]) -> tuple[list[str], SERTrainingArguments, Path] | None:
+    """Arguments of `train.py`, training arguments and report folder of a run; None without its corpus."""
     folder = corpora[run.get("corpus", load_recipe(run["recipe"]).corpus)]
     if folder is None:
         return None
@@ -94,8 +99,8 @@ def described(run: dict, corpora: dict[str, str | None]) -> tuple[list[str], SER
 
 
 def train(run: dict, corpora: dict[str, str | None]) -> bool:
-    """Train a run that has no report yet; False if there is nothing to do."""
-    found = described(run, corpora)
+    """Train a run that has no report yet; returns whether it was trained."""
+    found = planned(run, corpora)
     if found is None:
         return False
     arguments, training, report = found
@@ -106,17 +111,17 @@ def train(run: dict, corpora: dict[str, str | None]) -> bool:
     return True
 
 
-def hear_elsewhere(run: dict, corpora: dict[str, str | None]) -> bool:
-    """Measure a variant, or what it is compared with, in noise and on EmoDB; False if nothing is to do.
+def measure_robustness(run: dict, corpora: dict[str, str | None]) -> bool:
+    """Measure a variant, or the recipe it is compared with, in noise and on EmoDB; returns whether it was measured.
 
-    The figures are kept beside its report. Not of folds, nor of another training part: there, nothing is compared.
+    Only runs of the variant table are measured; the scores are kept beside the report.
     """
-    found, elsewhere = described(run, corpora), {"fold", "refit", "corpus"} & run.keys()
-    if found is None or elsewhere or run.get("protocol", "tfds") != "tfds" or not variants(run["recipe"]):
+    found, compared = planned(run, corpora), not {"fold", "refit", "corpus"} & run.keys()
+    if found is None or not compared or run.get("protocol", "tfds") != "tfds" or not variants(run["recipe"]):
         return False
     _, training, report = found
     model = Path(training.output_dir) / "model"
-    if not model.is_dir():  # the report came with the project, its model did not
+    if not model.is_dir():  # the project comes with the report, but not with the model
         return False
     in_noise = ["ser", "robustness", str(model), f"--data_dir={corpora['crema-d']}"]
     commands = {"conditions": in_noise, "conditions_on_dev": [*in_noise, "--part=dev"]}
@@ -136,13 +141,13 @@ def _python(*command: str) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
-    parser.add_argument("--crema_d", help="folder with CREMA-D; its recipes are left out without it")
-    parser.add_argument("--emodb", help="folder with EmoDB; its recipes are left out without it")
+    parser.add_argument("--crema_d", help="folder with CREMA-D; without it, its recipes are skipped")
+    parser.add_argument("--emodb", help="folder with EmoDB; without it, its recipes are skipped")
     parser.add_argument("--recipes", nargs="+", choices=recipe_names(), default=recipe_names(), metavar="RECIPE")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run what is missing, each run in a process of its own, and rewrite the tables after each."""
+    """Train the missing runs, each in its own process, and write the tables anew after each."""
     if not (options.crema_d or options.emodb):
         raise ValueError("expected --crema_d or --emodb (or both): a folder with that corpus")
     corpora = {"crema-d": options.crema_d, "emodb": options.emodb}
@@ -150,11 +155,11 @@ def run(options: argparse.Namespace) -> None:
         if folder and not Path(folder).is_dir():
             raise ValueError(f"expected a folder with {title} at {folder!r}; there is none")
     corpora = {title: folder and str(Path(folder).resolve()) for title, folder in corpora.items()}
-    os.chdir(PROJECT)  # where reports and checkpoints are looked for, and written
+    os.chdir(PROJECT)  # reports and checkpoints are read and written there
     failed = []
     runs = [run for recipe in options.recipes for run in plan(recipe)]
-    for run in sorted(runs, key=lambda run: run.get("seed", 0)):  # all recipes once before any for the second time
-        for step in (train, hear_elsewhere):
+    for run in sorted(runs, key=lambda run: run.get("seed", 0)):  # all recipes once before any second seed
+        for step in (train, measure_robustness):
             try:
                 if step(run, corpora):
                     write_all()

@@ -20,7 +20,7 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_every_recipe_has_a_figure_for_the_same_and_for_unseen_speakers():
+def test_every_recipe_is_tested_on_known_and_on_unseen_speakers():
     for recipe in recipe_names():
         runs = list(reproduce.plan(recipe))
         protocols = {run.get("protocol", "loso") for run in runs if "variant" not in run}
@@ -96,7 +96,7 @@ def test_what_has_results_is_skipped_and_what_was_started_goes_on(project, comma
     report.write_text("{}")
     assert not reproduce.train(run, corpora)
     assert not reproduce.train({"recipe": "crnn-emodb", "fold": 1}, corpora)  # its corpus was not given
-    assert not reproduce.hear_elsewhere(run, corpora)  # no variant
+    assert not reproduce.measure_robustness(run, corpora)  # no variant
     assert not commands
 
 
@@ -104,26 +104,26 @@ def test_what_is_measured_of_a_variant_is_kept_beside_its_report(project, comman
     name, model = "flagship-distilled", "runs/flagship-distilled/tfds/no-mixup-seed-0/model"
     run, corpora = {"recipe": name, "variant": "no-mixup", "seed": 0}, {"crema-d": "clips", "emodb": None}
     report = project / "results/flagship-distilled/tfds/no-mixup-seed-0"
-    assert not reproduce.hear_elsewhere(run, corpora)  # there is no model
+    assert not reproduce.measure_robustness(run, corpora)  # there is no model
     (project / model).mkdir(parents=True)
-    assert reproduce.hear_elsewhere(run, corpora)
+    assert reproduce.measure_robustness(run, corpora)
     assert [command[1:3] for command in commands] == [["ser", "robustness"]] * 2
     for file, part in (("robustness.json", ""), ("robustness_dev.json", " --part=dev")):
         assert (report / file).read_text() == f"ser robustness {model} --data_dir=clips{part}"
-    assert reproduce.hear_elsewhere(run, corpora | {"emodb": "more"})
+    assert reproduce.measure_robustness(run, corpora | {"emodb": "more"})
     assert commands[2:] == [["-m", "ser", "cross-corpus", model, "--corpus=emodb", "--data_dir=more"]]
     assert (report / "cross_corpus.json").exists()
-    assert not reproduce.hear_elsewhere(run, corpora | {"emodb": "more"})
+    assert not reproduce.measure_robustness(run, corpora | {"emodb": "more"})
     for other, folder in (
         ({"protocol": "actor-5fold", "fold": 1}, "actor-5fold/fold-1-no-mixup"),
         ({"refit": True}, "tfds/no-mixup-refit"),
         ({"corpus": "emodb", "protocol": "random"}, "emodb-random/split-0-no-mixup"),
     ):
         (project / f"runs/flagship-distilled/{folder}-seed-0/model").mkdir(parents=True)
-        assert not reproduce.hear_elsewhere(run | other, corpora)
+        assert not reproduce.measure_robustness(run | other, corpora)
     as_it_is = project / "runs/flagship-distilled/tfds/seed-0/model"
     as_it_is.mkdir(parents=True)
-    assert reproduce.hear_elsewhere({"recipe": name, "protocol": "tfds", "seed": 0}, corpora)
+    assert reproduce.measure_robustness({"recipe": name, "protocol": "tfds", "seed": 0}, corpora)
 
 
 def test_failed_runs_are_named_and_the_others_still_tried(project, monkeypatch):
@@ -143,7 +143,7 @@ def test_failed_runs_are_named_and_the_others_still_tried(project, monkeypatch):
     assert Path.cwd() == project  # where reports are looked for
     monkeypatch.setattr(reproduce, "train", interrupt)
     monkeypatch.setattr(sys, "argv", ["ser", "reproduce", "--crema_d", "../clips", "--recipes", "rezonet"])
-    with pytest.raises(SystemExit, match="stopped; the same command goes on"):
+    with pytest.raises(SystemExit, match="stopped; the same command continues"):
         main()
 
 

@@ -8,7 +8,6 @@ from conftest import ROOT
 from huggingface_hub import ModelCard
 
 from ser.corpora.splits import PROTOCOLS
-from ser.experiments.write_results import replace_block
 from ser.reporting.model_card import render_card
 
 RESULTS = json.loads(next((ROOT / "results").glob("cnn2d/tfds/*/results.json")).read_text())
@@ -91,11 +90,6 @@ def test_a_card_says_that_the_dev_part_was_trained_on():
     assert "fitted on the dev part of the run before this one" in card
     assert "dev clips" not in card and "on the dev part 0." not in card and "best dev" not in card
     assert "of that run together" not in render_card(changed(refit=False))
-
-
-def test_markers_must_be_there():
-    with pytest.raises(ValueError, match="put them back"):
-        replace_block("no markers", "results", "table")
 
 
 def test_a_condition_that_the_recipe_was_chosen_with_is_no_untouched_test():

@@ -1,0 +1,100 @@
+"""Reading runs back: their reports, their predictions, and what was measured of their models later."""
+
+import csv
+from collections.abc import Iterator
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ser.files import read_json
+from ser.reporting.report_file import MEASURED
+from ser.reporting.report_file import REPORT
+from ser.reporting.report_file import measured
+
+
+class Predictions(NamedTuple):
+    """Predictions on a test split: clip names, labels and predicted labels, each of shape `(clips,)`."""
+
+    clips: Sequence[str]
+    labels: np.ndarray
+    predicted: np.ndarray
+
+    @property
+    def hits(self) -> np.ndarray:
+        """Whether the prediction is right, shape `(clips,)`."""
+        return self.labels == self.predicted
+
+
+def run_folders(results: Path) -> list[Path]:
+    """Folders of the runs below `results`; names that begin with a dot are still being written."""
+    return sorted(path.parent for path in results.glob(f"[!.]*/[!.]*/[!.]*/{REPORT}"))
+
+
+def bundled_models(root: Path) -> list[Path]:
+    """Folders of the bundled models, sorted by name."""
+    return sorted(path.parent for path in (root / "checkpoints").glob(f"[!.]*/{REPORT}"))
+
+
+def bundled_run(folder: Path) -> str:
+    """The folder below `results/` that holds the report of a bundled model."""
+    report = read_json(folder / REPORT)
+    return f"{report['recipe']}/{report['protocol']}/{'refit-' if report.get('refit') else ''}seed-{report['seed']}"
+
+
+def read_runs(results: Path) -> list[dict]:
+    """The report of each run below `results`, with the robustness and cross-corpus scores kept beside it.
+
+    Folds that test several actors bring their predictions, so that the bootstrap can resample actors, not folds.
+    """
+    runs = []
+    for folder in run_folders(results):
+        run = read_json(folder / REPORT) | {what: measured(folder, what) for what in MEASURED}
+        if run["fold"] and run["interval_over"] == "actors":
+            run["predictions"] = read_predictions(folder)
+        runs.append(run)
+    return runs
+
+
+def read_measured(models: Path, what: str) -> dict[str, dict[str, dict]]:
+    """Robustness or cross-corpus scores (see `measured`) of each model below `models` that has some, by its name."""
+    found = {path.name: measured(path, what) for path in sorted(models.glob("[!.]*"))}
+    return {name: scores for name, scores in found.items() if scores}
+
+
+def read_predictions(run: Path) -> Predictions:
+    """The predictions of a run on its test split."""
+    with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        (_, _, *names), *rows = csv.reader(file)
+    labels = np.array([names.index(label) for _, label, *_ in rows])
+    probabilities = np.array([row[2:] for row in rows], dtype=float)
+    return Predictions([clip for clip, *_ in rows], labels, probabilities.argmax(1))
+
+
+def read_refits(results: Path) -> Iterator[tuple[dict, Predictions, Predictions]]:
+    """For each refit run below `results`: its report, the predictions of the run before it, and its own.
+
+    Raises:
+        ValueError: They have different test splits.
+    """
+    for after in run_folders(results):
+        before = after.with_name(after.name.replace("refit-", "", 1))
+        if before == after or not (before / "predictions.csv").exists():
+            continue
+        predictions = [read_predictions(run) for run in (before, after)]
+        if predictions[0].clips != predictions[1].clips:
+            raise ValueError(f"expected the same test split in {before} and {after}")
+        yield read_json(after / REPORT), *predictions
+
+
+__all__ = [
+    "Predictions",
+    "bundled_models",
+    "bundled_run",
+    "read_measured",
+    "read_predictions",
+    "read_refits",
+    "read_runs",
+    "run_folders",
+]
