@@ -16,6 +16,8 @@ POOLINGS = ("mean", "max", "attentive_statistics", "flatten")
 PER_BLOCK = ("kernel_sizes", "pool_sizes", "pool_strides")
 SIZES = (*PER_BLOCK, "n_features", "channels", "input_length", "hidden_sizes", "image_size", "lstm_size")
 LARGEST = 2**20  # size, and product of the sides of an image: a damaged number must not fill the memory
+LARGEST_BIAS = 100  # of a logit
+ADDED_LATER = ("calibration_bias", "certain_threshold")  # without them, older models answer as they always did
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 # Written into every config.json: pipeline(..., trust_remote_code=True) finds the code that travels with the model.
 CUSTOM_PIPELINES = {
@@ -51,6 +53,10 @@ class SERConfig(PreTrainedConfig):
         hidden_batch_norm: Whether dense layers have batch norm.
         dropout: Dropout before the output layer.
         calibration_temperature: Logits are divided by it; fitted on the dev part after training, 1 before.
+        calibration_bias: Added to the logits then, one number for each label; None for none. Fitted together with the
+            temperature on speech of other corpora (`python -m ser calibrate`).
+        certain_threshold: Probability from which the likeliest label is right often enough to be stated plainly, as
+            measured on corpora that the model was not trained on; None where that was not measured.
     """
 
     poolings: ClassVar[tuple[str, ...]] = POOLINGS
@@ -71,6 +77,8 @@ class SERConfig(PreTrainedConfig):
     hidden_batch_norm: bool = False
     dropout: float | int = 0.2
     calibration_temperature: float | int = 1.0
+    calibration_bias: list[float | int] | tuple[float | int, ...] | None = None
+    certain_threshold: float | int | None = None
 
     @classmethod
     def from_dict(cls, config_dict: dict, **kwargs: Any) -> Any:
@@ -80,7 +88,7 @@ class SERConfig(PreTrainedConfig):
             ValueError: Names the field.
         """
         for field in own_fields(cls):
-            if field not in config_dict:  # a default would change what the model answers
+            if field not in (*config_dict, *ADDED_LATER):  # a default would change what the model answers
                 raise ValueError(f"config.json has no {field}; take the whole file as it was saved")
         try:
             return super().from_dict(config_dict, **kwargs)
@@ -132,6 +140,16 @@ class SERConfig(PreTrainedConfig):
             raise ValueError(
                 f"expected calibration_temperature between 0.001 and 1000; got {self.calibration_temperature}"
             )
+        bias = self.calibration_bias
+        if bias is not None and not (
+            len(bias) == len(self.id2label or {}) and all(abs(number) <= LARGEST_BIAS for number in bias)
+        ):
+            raise ValueError(
+                f"expected calibration_bias as a number between -{LARGEST_BIAS} and {LARGEST_BIAS} for each label; "
+                f"got {bias}"
+            )
+        if self.certain_threshold is not None and not 0 <= self.certain_threshold <= 1:
+            raise ValueError(f"expected certain_threshold between 0 and 1; got {self.certain_threshold}")
         most = min(self.channels[1:], default=0) if self.block == "residual" else LARGEST
         if not 0 <= self.squeeze_excitation <= most:
             raise ValueError(f"expected squeeze_excitation between 0 and {most:,}; got {self.squeeze_excitation}")

@@ -358,7 +358,9 @@ class CNNForAudioClassification(SERPreTrainedModel):
         x = self.pooling(self.columns(maps), lengths)
         for layer, norm in zip(self.hidden, self.hidden_norms, strict=True):
             x = F.relu(norm(layer(x)))
-        return self.classifier(self.dropout(x)).float() / self.config.calibration_temperature
+        logits = self.classifier(self.dropout(x)).float() / self.config.calibration_temperature
+        bias = self.config.calibration_bias
+        return logits if bias is None else logits + logits.new_tensor(bias)
 
     def forward(
         self,
