@@ -37,6 +37,7 @@ from ser.reporting.model_card import record
 from ser.reporting.provenance import corpora_of
 from ser.reporting.provenance import git_commit
 from ser.reporting.provenance import heard_splits
+from ser.reporting.report_file import Report
 from ser.reporting.report_file import measured
 
 STOPPED = "nothing was written"
@@ -83,7 +84,7 @@ def measure(model: PreTrainedModel, extractor: SERFeatureExtractor, clips: datas
     }
 
 
-def other_clips(options: argparse.Namespace, report: dict) -> tuple[str, datasets.Dataset]:
+def other_clips(options: argparse.Namespace, report: Report) -> tuple[str, datasets.Dataset]:
     """What the clips are called, and the clips.
 
     Raises:

@@ -40,6 +40,7 @@ from ser.reporting.model_card import record
 from ser.reporting.provenance import git_commit
 from ser.reporting.report_file import CLEAN
 from ser.reporting.report_file import MEASURED
+from ser.reporting.report_file import Report
 from ser.reporting.report_file import measured
 
 warnings.filterwarnings("ignore", "(?s).*had to be resampled", UserWarning)  # once for each rate, and no harm
@@ -48,7 +49,7 @@ warnings.filterwarnings("ignore", "(?s).*had to be resampled", UserWarning)  # o
 STOPPED = "what was measured is kept, and the same command goes on"
 
 
-def own_part(report: dict, data_dir: str, cache_dir: str | None, *, name: str) -> datasets.Dataset:
+def own_part(report: Report, data_dir: str, cache_dir: str | None, *, name: str) -> datasets.Dataset:
     """The clips that a model's report calls its test or dev part."""
     corpus = with_title(report["corpus"])
     if corpus is None:

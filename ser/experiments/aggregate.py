@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,9 @@ from ser.corpora.splits import NEW_SENTENCES
 from ser.evaluation.intervals import bootstrap_interval
 from ser.evaluation.scores import most_confused
 from ser.evaluation.scores import score
+from ser.experiments.runs import Run
 from ser.recipes import load_recipe
+from ser.reporting.report_file import Report
 from ser.training.run_identity import changes
 
 LEAKY = "leaky"
@@ -34,37 +37,37 @@ class System(NamedTuple):
     changed: str
 
 
-def grouped(results: list[dict]) -> dict[System, list[dict]]:
+def grouped(results: Sequence[Run]) -> dict[System, list[Run]]:
     """Runs by system, without those of the variant table."""
     groups = defaultdict(list)
     for run in results:
-        if run.get("refit") or not (run.get("variant") and run["protocol"] == VARIANTS_PROTOCOL):
+        if run["refit"] or not (run["variant"] and run["protocol"] == VARIANTS_PROTOCOL):
             groups[system_of(run)].append(run)
     return groups
 
 
-def system_of(run: dict) -> System:
+def system_of(run: Report) -> System:
     """The system that a run belongs to."""
-    name = ", ".join(filter(None, [_name(run), run.get("variant"), "refit" if run.get("refit") else None]))
-    return System(run["corpus"], run["protocol"], name, run.get("share_of_clips", 1.0), _changed(run))
+    name = ", ".join(filter(None, [_name(run), run["variant"], "refit" if run["refit"] else None]))
+    return System(run["corpus"], run["protocol"], name, run["share_of_clips"], _changed(run))
 
 
-def _name(run: dict) -> str:
+def _name(run: Report) -> str:
     """The recipe of a run and, after a comma, where its weights or targets come from if not from the recipe."""
-    taught = run.get("teachers") and not load_recipe(run["recipe"]).has_teachers
-    tuned = run.get("fine_tuned_from")
+    taught = run["teachers"] and not load_recipe(run["recipe"]).has_teachers
+    tuned = run["fine_tuned_from"]
     return run["recipe"] + (", distilled" if taught else "") + (f", fine-tuned from {tuned}" if tuned else "")
 
 
-def _changed(run: dict) -> str:
+def _changed(run: Report) -> str:
     """The options in which a run differs from its recipe; fewer epochs are part of a reduced budget."""
     changed = changes(run["command"])
-    if run.get("share_of_clips", 1.0) < 1:
+    if run["share_of_clips"] < 1:
         changed.pop("num_train_epochs", None)
     return "changed: " + ", ".join(f"{name} {value}" for name, value in changed.items()) if changed else ""
 
 
-def summarize(runs: list[dict]) -> dict:
+def summarize(runs: Sequence[Run]) -> dict:
     """Scores of the runs of one system: folds pooled, then the mean over seeds.
 
     Seeds that lack folds which another seed has are left out.
@@ -77,15 +80,15 @@ def summarize(runs: list[dict]) -> dict:
     runs = [run for folds in whole for run in folds]
     tests = [_pooled(folds) if len(folds) > 1 else folds[0] for folds in whole]
     first, epochs = runs[0], [run["history"][-1]["epoch"] for run in runs]
-    share = first.get("share_of_clips", 1.0)
-    listeners = [run["human_single_vote_accuracy"] for run in runs]
+    share = first["share_of_clips"]
+    listeners = [accuracy for run in runs if (accuracy := run["human_single_vote_accuracy"]) is not None]
     times = [run["wall_time_seconds"] for run in runs if run["device"] == first["device"]]
     return {
         **{name: np.mean([test[name] for test in tests]) for name in ("accuracy", "uar", "macro_f1")},
         "interval": np.mean([test["interval_95"]["accuracy"] for test in tests], axis=0),
         "most_confused": next(iter(tests[0]["most_confused"]), None),
         "parameters": first["parameters"],
-        "listeners": None if None in listeners else np.mean(listeners),
+        "listeners": np.mean(listeners) if len(listeners) == len(runs) else None,
         "runs": count(runs),
         "training": f"{np.mean(times) / 60:.0f} min, {first['device']}"
         + (f", {first['threads']} thread{'s' * (first['threads'] > 1)}" if first["device"] == "cpu" else ""),
@@ -95,7 +98,7 @@ def summarize(runs: list[dict]) -> dict:
     }
 
 
-def count(runs: list[dict]) -> str:
+def count(runs: Sequence[Report]) -> str:
     """The number of seeds and folds; which folds, if some are missing."""
     seeds = len({(run["seed"], run["split_seed"]) for run in runs})
     numbers = sorted({run["fold"] for run in runs if run["fold"]})
@@ -105,7 +108,7 @@ def count(runs: list[dict]) -> str:
     return f"{text}, fold{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}" if numbers else text
 
 
-def _pooled(folds: list[dict]) -> dict:
+def _pooled(folds: Sequence[Run]) -> dict:
     """Scores of the pooled test splits of several folds, with the bootstrap over actors or, if unknown, over folds."""
     matrices = np.array([run["confusion_matrix"] for run in folds])  # (folds, labels, labels)
     names, matrix = folds[0]["labels"], matrices.sum(0)

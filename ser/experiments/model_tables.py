@@ -3,13 +3,14 @@
 from ser.experiments.tables import markdown_table
 from ser.experiments.tables import with_interval
 from ser.reporting.report_file import CLEAN
+from ser.reporting.report_file import Report
 from ser.reporting.report_file import means_when_changed
 
 BUNDLED_COLUMNS = ("model", "CREMA-D, unseen actors", "noise, rooms, codecs")
 
 
 def bundled_table(
-    reports: dict[str, dict], conditions: dict[str, dict[str, dict]], corpora: dict[str, dict[str, dict]]
+    reports: dict[str, Report], conditions: dict[str, dict[str, dict]], corpora: dict[str, dict[str, dict]]
 ) -> str:
     """One row for each bundled model: accuracy on each kind of clips; the most robust model comes first.
 

@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+from typing import NotRequired
+from typing import cast
 
 import numpy as np
 
-from ser.files import read_json
 from ser.reporting.report_file import MEASURED
 from ser.reporting.report_file import REPORT
+from ser.reporting.report_file import Report
+from ser.reporting.report_file import load_report
 from ser.reporting.report_file import measured
 
 
@@ -27,6 +30,15 @@ class Predictions(NamedTuple):
         return self.labels == self.predicted
 
 
+class Run(Report):
+    """The report of a run, with what was measured of its model later."""
+
+    conditions: NotRequired[dict[str, dict]]
+    conditions_on_dev: NotRequired[dict[str, dict]]
+    corpora: NotRequired[dict[str, dict]]
+    predictions: NotRequired[Predictions]
+
+
 def run_folders(results: Path) -> list[Path]:
     """Folders of the runs below `results`; names that begin with a dot are still being written."""
     return sorted(path.parent for path in results.glob(f"[!.]*/[!.]*/[!.]*/{REPORT}"))
@@ -39,18 +51,18 @@ def bundled_models(root: Path) -> list[Path]:
 
 def bundled_run(folder: Path) -> str:
     """The folder below `results/` that holds the report of a bundled model."""
-    report = read_json(folder / REPORT)
-    return f"{report['recipe']}/{report['protocol']}/{'refit-' if report.get('refit') else ''}seed-{report['seed']}"
+    report = load_report(folder)
+    return f"{report['recipe']}/{report['protocol']}/{'refit-' if report['refit'] else ''}seed-{report['seed']}"
 
 
-def read_runs(results: Path) -> list[dict]:
+def read_runs(results: Path) -> list[Run]:
     """The report of each run below `results`, with the robustness and cross-corpus scores kept beside it.
 
     Folds that test several actors bring their predictions, so that the bootstrap can resample actors, not folds.
     """
     runs = []
     for folder in run_folders(results):
-        run = read_json(folder / REPORT) | {what: measured(folder, what) for what in MEASURED}
+        run = cast(Run, {**load_report(folder), **{what: measured(folder, what) for what in MEASURED}})
         if run["fold"] and run["interval_over"] == "actors":
             run["predictions"] = read_predictions(folder)
         runs.append(run)
@@ -72,7 +84,7 @@ def read_predictions(run: Path) -> Predictions:
     return Predictions([clip for clip, *_ in rows], labels, probabilities.argmax(1))
 
 
-def read_refits(results: Path) -> Iterator[tuple[dict, Predictions, Predictions]]:
+def read_refits(results: Path) -> Iterator[tuple[Report, Predictions, Predictions]]:
     """For each refit run below `results`: its report, the predictions of the run before it, and its own.
 
     Raises:
@@ -82,14 +94,15 @@ def read_refits(results: Path) -> Iterator[tuple[dict, Predictions, Predictions]
         before = after.with_name(after.name.replace("refit-", "", 1))
         if before == after or not (before / "predictions.csv").exists():
             continue
-        predictions = [read_predictions(run) for run in (before, after)]
-        if predictions[0].clips != predictions[1].clips:
+        first, second = read_predictions(before), read_predictions(after)
+        if first.clips != second.clips:
             raise ValueError(f"expected the same test split in {before} and {after}")
-        yield read_json(after / REPORT), *predictions
+        yield load_report(after), first, second
 
 
 __all__ = [
     "Predictions",
+    "Run",
     "bundled_models",
     "bundled_run",
     "read_measured",

@@ -3,6 +3,10 @@
 from collections import Counter
 from collections import defaultdict
 from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+from typing import Literal
 
 import numpy as np
 
@@ -17,7 +21,9 @@ from ser.experiments.aggregate import grouped
 from ser.experiments.aggregate import summarize
 from ser.experiments.aggregate import system_of
 from ser.experiments.runs import Predictions
+from ser.experiments.runs import Run
 from ser.recipes import load_recipe
+from ser.reporting.report_file import Report
 from ser.reporting.report_file import means_when_changed
 
 PROTOCOL_NOTES = {
@@ -61,7 +67,7 @@ VARIANT_COLUMNS = (
 REFIT_COLUMNS = ("recipe", "corpus", "protocol", "runs", "before", "refit", "difference")
 
 
-def protocol_tables(results: list[dict]) -> str:
+def protocol_tables(results: Sequence[Run]) -> str:
     """A section with a table for each corpus and protocol; the most accurate recipe comes first."""
     sections = defaultdict(list)
     for system, runs in grouped(results).items():
@@ -111,7 +117,7 @@ def leaky_table(runs: dict[str, Predictions]) -> str:
     return markdown_table(LEAKY_COLUMNS, rows)
 
 
-def variant_table(results: list[dict]) -> str:
+def variant_table(results: Sequence[Run]) -> str:
     """One row for each recipe with variants, and one for each variant.
 
     Args:
@@ -119,9 +125,10 @@ def variant_table(results: list[dict]) -> str:
     """
     groups = defaultdict(list)
     for run in results:
-        system = system_of(run | {"variant": None})
+        unchanged = run | {"variant": None}
+        system = system_of(unchanged)
         if system.protocol == VARIANTS_PROTOCOL and (system.name, system.changed) == (run["recipe"], ""):
-            groups[run["recipe"], run.get("variant")].append(run)
+            groups[run["recipe"], run["variant"]].append(run)
     shown = [key for key in groups if key[1] or any(recipe == key[0] and variant for recipe, variant in groups)]
     shown.sort(key=lambda key: (key[0], key[1] or ""))
     measured = [_measured_of_all(groups, shown, what) for what in ("conditions_on_dev", "conditions")]
@@ -138,12 +145,12 @@ def variant_table(results: list[dict]) -> str:
     return markdown_table(VARIANT_COLUMNS, rows)
 
 
-def _measured(runs: list[dict], what: str) -> dict:
+def _measured(runs: Sequence[Run], what: Literal["conditions", "conditions_on_dev", "corpora"]) -> dict:
     """The scores of the first run that has some."""
     return next((run[what] for run in runs if run.get(what)), {})
 
 
-def _measured_of_all(groups: dict, keys: list, what: str) -> dict:
+def _measured_of_all(groups: dict, keys: list, what: Literal["conditions", "conditions_on_dev"]) -> dict:
     """The scores of each group, for the conditions that were measured of every group with scores."""
     scores = {key: _measured(groups[key], what) for key in keys}
     measured = [set(each) for each in scores.values() if each]
@@ -151,8 +158,8 @@ def _measured_of_all(groups: dict, keys: list, what: str) -> dict:
     return {key: {name: each[name] for name in each if name in shared} for key, each in scores.items()}
 
 
-def _variant_row(runs: list[dict], base: list[dict], means: list[float | None], corpora: dict) -> list[str]:
-    recipe, variant = runs[0]["recipe"], runs[0].get("variant")
+def _variant_row(runs: Sequence[Run], base: Sequence[Run], means: list[float | None], corpora: dict) -> list[str]:
+    recipe, variant = runs[0]["recipe"], runs[0]["variant"]
     uar, of_base = (np.mean([run["parts"]["dev"]["uar"] for run in each]) for each in (runs, base or runs))
     return [
         f"`{recipe}`",
@@ -166,7 +173,7 @@ def _variant_row(runs: list[dict], base: list[dict], means: list[float | None], 
     ]
 
 
-def refit_table(refits: Iterable[tuple[dict, Predictions, Predictions]]) -> str:
+def refit_table(refits: Iterable[tuple[Report, Predictions, Predictions]]) -> str:
     """One row for each system that was refit: accuracy before and after, and the difference.
 
     Args:
@@ -174,7 +181,7 @@ def refit_table(refits: Iterable[tuple[dict, Predictions, Predictions]]) -> str:
     """
     groups = defaultdict(list)
     for run, before, after in refits:
-        groups[system_of(run | {"refit": None})].append((run, before.hits, after.hits, _resampled(run, after)))
+        groups[system_of({**run, "refit": False})].append((run, before.hits, after.hits, _resampled(run, after)))
     rows = []
     for system, folds in groups.items():
         runs, *arrays = zip(*folds, strict=True)
@@ -184,16 +191,16 @@ def refit_table(refits: Iterable[tuple[dict, Predictions, Predictions]]) -> str:
     return markdown_table(REFIT_COLUMNS, rows)
 
 
-def _resampled(run: dict, predictions: Predictions) -> np.ndarray:
+def _resampled(run: Report, predictions: Predictions) -> np.ndarray:
     """The unit that the bootstrap resamples, for each clip: its actor if known, else its fold, else the clip."""
     if run["interval_over"] == "actors" and run["corpus"] == CremaD.TITLE:
         return actors_of(predictions.clips)
     return np.full(len(predictions.clips), run["fold"]) if run["fold"] else np.asarray(predictions.clips)
 
 
-def with_interval(scores: dict) -> str:
+def with_interval(scores: Mapping[str, Any]) -> str:
     """Accuracy and its 95 % interval."""
-    return "{accuracy:.3f} ({interval_95[accuracy][0]:.3f} to {interval_95[accuracy][1]:.3f})".format(**scores)
+    return "{accuracy:.3f} ({interval_95[accuracy][0]:.3f} to {interval_95[accuracy][1]:.3f})".format_map(scores)
 
 
 def difference(hits: np.ndarray, others: np.ndarray, speakers: np.ndarray) -> str:

@@ -31,6 +31,7 @@ from ser.files import write_text
 from ser.reporting.model_card import card_of
 from ser.reporting.plots import plot_side_by_side
 from ser.reporting.report_file import REPORT
+from ser.reporting.report_file import load_report
 from ser.reporting.run_report import draw
 from ser.reporting.run_report import save
 
@@ -69,7 +70,7 @@ def results_page(root: Path) -> str:
 
 def bundled_block(root: Path) -> str:
     """The table of the bundled models."""
-    reports = {folder.name: read_json(folder / REPORT) for folder in bundled_models(root)}
+    reports = {folder.name: load_report(folder) for folder in bundled_models(root)}
     conditions, corpora = (read_measured(root / "checkpoints", what) for what in ("conditions", "corpora"))
     return bundled_table(reports, conditions, corpora)
 
@@ -91,9 +92,9 @@ def write_all() -> None:
     """Write every generated text, and the picture of two networks' training curves."""
     for path, text in generated(PROJECT).items():
         write_text(path, text)
-    runs = {recipe: PROJECT / "results" / recipe / "tfds/seed-0" / REPORT for recipe in SIDE_BY_SIDE}
-    if all(run.exists() for run in runs.values()):
-        picture = plot_side_by_side({recipe: read_json(run) for recipe, run in runs.items()})
+    runs = {recipe: PROJECT / "results" / recipe / "tfds/seed-0" for recipe in SIDE_BY_SIDE}
+    if all((run / REPORT).exists() for run in runs.values()):
+        picture = plot_side_by_side({recipe: load_report(run) for recipe, run in runs.items()})
         picture.savefig(PROJECT / "results/curves-1d-2d.png", dpi=110)
 
 
@@ -101,7 +102,7 @@ def draw_missing(results: Path) -> None:
     """Draw the pictures of each run below `results` that has none; Git does not keep them."""
     for folder in tqdm(run_folders(results), desc="Drawing", unit="run"):
         if not (folder / "curves.png").exists():
-            save(draw(read_json(folder / REPORT), str(folder.relative_to(results))), folder)
+            save(draw(load_report(folder), str(folder.relative_to(results))), folder)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from ser.models.configuration_ser import SERConfig
 from ser.models.feature_extraction_ser import SERFeatureExtractor
 from ser.models.pipeline_ser import check_fits
 from ser.reporting.report_file import REPORT
+from ser.reporting.report_file import Report
 from ser.reporting.report_file import report_of
 
 NOT_CALIBRATED = {"calibration_temperature": 1.0, "calibration_bias": None, "certain_threshold": None}
@@ -51,7 +52,7 @@ def check_own(model: Any, extractor: Any, name: str) -> None:
         raise ValueError(f"expected a model of this project at {name!r}; got {type(model).__name__}")
 
 
-def load_reported(folder: str) -> tuple[Any, Any, dict]:
+def load_reported(folder: str) -> tuple[Any, Any, Report]:
     """A model folder of this project with the report of its training: model, feature extractor, `results.json`.
 
     The model is calibrated as its report was written, on its own corpus alone, whatever `ser calibrate` did since.

@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 
 from ser.reporting.provenance import heard_splits
+from ser.reporting.report_file import Report
 
 ADJECTIVES = {"anger": "angry", "disgust": "disgusted", "fear": "fearful", "happiness": "happy", "sadness": "sad"}
 ADJECTIVES |= {"boredom": "bored"}
@@ -16,7 +17,7 @@ NO_SPEECH = (
 )
 
 
-def describe_model(name: str, results: dict) -> str:
+def describe_model(name: str, results: Report) -> str:
     """What the figures of a model say, in a sentence."""
     low, high = results["interval_95"]["accuracy"]
     if results["protocol"] == "leaky":
@@ -32,7 +33,7 @@ def describe_model(name: str, results: dict) -> str:
     return f"{text}; single human listeners, hearing the same clips, in {people:.0%}." if people else f"{text}."
 
 
-def describe_scores(scores: dict[str, float] | None, results: dict, *, windows: int = 0) -> str:
+def describe_scores(scores: dict[str, float] | None, results: Report, *, windows: int = 0) -> str:
     """What the bars say, and how far to trust it: from the model's errors on its test part.
 
     Args:
@@ -51,8 +52,9 @@ def describe_scores(scores: dict[str, float] | None, results: dict, *, windows: 
     return f"## Sounds {heard}, {share:.0%}\n{trust} {_mistaken(first, heard, results)}"
 
 
-def _reliability(share: float, results: dict) -> str:
-    bins = results.get("calibration", {}).get("after", {}).get("bins", [])
+def _reliability(share: float, results: Report) -> str:
+    calibration = results.get("calibration")
+    bins = calibration["after"]["bins"] if calibration else []
     nearest = min(bins, key=lambda each: abs(each["confidence"] - share), default=None)
     if nearest is None or nearest["clips"] < ENOUGH:
         return ""
@@ -60,7 +62,7 @@ def _reliability(share: float, results: dict) -> str:
     return f"Of the {nearest['clips']} test clips about which it was about as sure, {right}."
 
 
-def _mistaken(label: str, heard: str, results: dict) -> str:
+def _mistaken(label: str, heard: str, results: Report) -> str:
     """Which other emotion the test clips that sounded like `label` were most often meant to be."""
     labels, column = results["labels"], np.array(results["confusion_matrix"])[:, results["labels"].index(label)]
     others = column.copy()
@@ -72,7 +74,7 @@ def _mistaken(label: str, heard: str, results: dict) -> str:
     return f"Of all test clips that sound {heard} to it, {share:.0%} were meant as **{meant}**, the commonest mistake."
 
 
-def describe_confusion(results: dict) -> str:
+def describe_confusion(results: Report) -> str:
     """What a model mistakes for what."""
     pairs = results["most_confused"][:3]
     if not pairs:
@@ -83,14 +85,14 @@ def describe_confusion(results: dict) -> str:
     return f"To the model, {words}."
 
 
-def describe_listeners(results: dict) -> str:
+def describe_listeners(results: Report) -> str:
     """What people mistake for what on the same clips, of a report that holds their votes."""
-    votes = results["human_confusion_matrix"]
-    rows = zip(results["labels"], np.array(votes), strict=True)
+    votes = np.array(results["human_confusion_matrix"])
+    rows = zip(results["labels"], votes, strict=True)
     named = {label: row[index] / row.sum() for index, (label, row) in enumerate(rows) if row.any()}
     best, worst = max(named, key=named.__getitem__), min(named, key=named.__getitem__)
     return (
-        f"{np.sum(votes):,} single votes of people who heard the same clips: "
+        f"{votes.sum():,} single votes of people who heard the same clips: "
         f"they name {best} in {named[best]:.0%} and {worst} in {named[worst]:.0%}."
     )
 

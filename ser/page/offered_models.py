@@ -11,9 +11,10 @@ from transformers import pipeline
 
 import ser  # noqa: F401  # makes the pipelines of our models its own
 from ser.files import PROJECT
-from ser.files import read_json
 from ser.models.pipeline_ser import SERPipeline
 from ser.reporting.report_file import REPORT
+from ser.reporting.report_file import Report
+from ser.reporting.report_file import load_report
 from ser.reporting.report_file import means_when_changed
 from ser.reporting.report_file import measured
 
@@ -24,7 +25,7 @@ class OfferedModel(NamedTuple):
     """A model of the page: its pipeline, and the report of its training."""
 
     classifier: SERPipeline
-    report: dict
+    report: Report
 
 
 @cache
@@ -40,7 +41,7 @@ def load() -> dict[str, OfferedModel]:
 def load_model(folder: Path) -> OfferedModel:
     """A model folder with its report; on the CPU, as cuDNN has no gradients of an LSTM in evaluation mode."""
     classifier = pipeline("audio-classification", model=str(folder), device="cpu")
-    return OfferedModel(cast(SERPipeline, classifier), read_json(folder / REPORT))
+    return OfferedModel(cast(SERPipeline, classifier), load_report(folder))
 
 
 def find_models() -> dict[str, Path]:
@@ -80,7 +81,7 @@ def best_first(folders: dict[str, Path]) -> dict[str, Path]:
 
     def place(name: str) -> tuple[bool, float]:
         mean = changed[name]
-        return mean is None, -(read_json(folders[name] / REPORT)["accuracy"] if mean is None else mean)
+        return mean is None, -(load_report(folders[name])["accuracy"] if mean is None else mean)
 
     return {name: folders[name] for name in sorted(folders, key=place)}
 

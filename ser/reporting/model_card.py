@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from typing import Literal
 
 from huggingface_hub import EvalResult
 from huggingface_hub import ModelCard
@@ -12,12 +13,12 @@ from huggingface_hub import ModelCardData
 from ser.corpora import with_title
 from ser.corpora.folder_corpus import Corpus
 from ser.files import PROJECT
-from ser.files import read_json
 from ser.files import write_text
 from ser.recipes import load_recipe
 from ser.reporting.provenance import heard_splits
 from ser.reporting.report_file import MEASURED
-from ser.reporting.report_file import REPORT
+from ser.reporting.report_file import Report
+from ser.reporting.report_file import load_report
 from ser.reporting.report_file import measured
 
 TEMPLATE = PROJECT / "model_card.md"
@@ -38,12 +39,16 @@ HEARD_BEFORE_UNKNOWN = (
     "; that is, in this training: nobody can tell what the model that it went on from had heard, these clips perhaps"
 )
 TAGS = ["speech-emotion-recognition", "audio", "ser"]
-METRICS = {"accuracy": "Accuracy", "uar": "Unweighted average recall", "macro_f1": "Macro F1"}
+METRICS: dict[Literal["accuracy", "uar", "macro_f1"], str] = {
+    "accuracy": "Accuracy",
+    "uar": "Unweighted average recall",
+    "macro_f1": "Macro F1",
+}
 
 
 def card_of(folder: Path) -> str:
     """The card of a model folder: its `results.json`, and what was measured of the model since."""
-    return render_card(read_json(folder / REPORT), measured(folder, "conditions"), measured(folder, "corpora"))
+    return render_card(load_report(folder), measured(folder, "conditions"), measured(folder, "corpora"))
 
 
 def record(folder: Path, what: str, figures: dict[str, dict]) -> Path:
@@ -55,7 +60,7 @@ def record(folder: Path, what: str, figures: dict[str, dict]) -> Path:
 
 
 def render_card(
-    results: dict, conditions: dict[str, dict] | None = None, corpora: dict[str, dict] | None = None
+    results: Report, conditions: dict[str, dict] | None = None, corpora: dict[str, dict] | None = None
 ) -> str:
     """The card of a model, as the text of its README.md.
 
@@ -75,9 +80,9 @@ def render_card(
     intervals = {metric: {"interval_95": interval} for metric, interval in results["interval_95"].items()}
     data = ModelCardData(
         language=corpus.language,
-        license=results.get("license"),
-        base_model=results.get("base_model"),
-        datasets=[results["dataset_name"]] if results.get("dataset_name") else None,
+        license=results["license"],
+        base_model=results["base_model"],
+        datasets=[results["dataset_name"]] if results["dataset_name"] else None,
         library_name="transformers",
         pipeline_tag="audio-classification",
         tags=TAGS,

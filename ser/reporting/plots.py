@@ -8,6 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
 
+from ser.reporting.report_file import Reliability
+from ser.reporting.report_file import Report
+
 FEWEST_CLIPS = 10  # whose share of right answers tells something
 # Of systems and their language packs: labels may be Chinese, Japanese or Korean, and matplotlib's own font is not.
 WIDE_FONTS = ["Noto Sans CJK SC", "Noto Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Microsoft YaHei"]
@@ -25,7 +28,7 @@ def plot_curves(history: list[dict], title: str) -> Figure:
     return figure
 
 
-def plot_side_by_side(results: dict[str, dict]) -> Figure:
+def plot_side_by_side(results: dict[str, Report]) -> Figure:
     """Accuracy by epoch of several runs on one scale, by the names of their recipes."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, (recipe, run) in zip(figure.subplots(1, len(results), sharey=True), results.items(), strict=True):
@@ -57,7 +60,7 @@ def _draw_curves(axes: Axes, history: list[dict], name: str) -> None:
     axes.legend()
 
 
-def plot_reliability(calibration: dict[str, dict], title: str) -> Figure:
+def plot_reliability(calibration: dict[str, Reliability], title: str) -> Figure:
     """Accuracy against confidence on the test part, before and after calibration (see `ser.evaluation.calibration`)."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     for axes, (when, report) in zip(figure.subplots(1, 2, sharey=True), calibration.items(), strict=True):

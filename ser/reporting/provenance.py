@@ -11,6 +11,7 @@ from transformers.utils.hub import cached_file
 
 from ser.files import PROJECT
 from ser.reporting.report_file import REPORT
+from ser.reporting.report_file import Report
 
 logger = logging.getLogger(__name__)
 
@@ -40,15 +41,14 @@ def weights_of(source: str) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
 
 
-def heard_splits(report: dict | None) -> list[dict] | None:
+def heard_splits(report: Report | None) -> list[dict] | None:
     """The splits whose training and dev parts a model has heard, its own last, by the fields `SPLIT`; None: not known.
 
     A model that went on from another one has heard what that one heard, which its report keeps as `heard_before`.
     """
-    before = report and report.get("heard_before", [])  # older reports are of models trained from scratch
-    if report is None or before is None:
+    if report is None or (before := report.get("heard_before", [])) is None:
         return None
-    return [*before, {name: report.get(name) for name in SPLIT}]
+    return [*map(dict, before), {name: report.get(name) for name in SPLIT}]
 
 
 def corpora_of(split: dict) -> set[str]:
@@ -56,7 +56,7 @@ def corpora_of(split: dict) -> set[str]:
     return {split["corpus"], *(split.get("contains") or ())}  # older reports do not tell
 
 
-def check_unheard(source: str, report: dict | None, split: dict) -> None:
+def check_unheard(source: str, report: Report | None, split: dict) -> None:
     """Refuse a model to go on from that may have heard the dev or test part of a run; warn where nobody can tell.
 
     Args:

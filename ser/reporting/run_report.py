@@ -18,9 +18,10 @@ from ser.reporting.plots import plot_confusion
 from ser.reporting.plots import plot_curves
 from ser.reporting.plots import plot_reliability
 from ser.reporting.report_file import REPORT
+from ser.reporting.report_file import Report
 
 
-def draw(results: dict, name: str) -> dict[str, Figure]:
+def draw(results: Report, name: str) -> dict[str, Figure]:
     """The pictures of a report, by the names of their files.
 
     Args:
@@ -37,7 +38,7 @@ def draw(results: dict, name: str) -> dict[str, Figure]:
     }
     if results.get("calibration"):  # older reports have none
         pictures["reliability.png"] = plot_reliability(results["calibration"], title)
-    if results.get("human_confusion_matrix"):
+    if results["human_confusion_matrix"]:
         pictures["listeners.png"] = plot_confusion(
             results["human_confusion_matrix"],
             results["labels"],
@@ -57,7 +58,7 @@ def save(pictures: dict[str, Figure], folder: Path) -> None:
 def write_report(
     model: PreTrainedModel,
     extractor: SERFeatureExtractor,
-    results: dict,
+    results: Report,
     logits: np.ndarray,
     clips: datasets.Dataset,
     *,
