@@ -36,7 +36,7 @@ from ser.models.feature_extraction_ser import SERFeatureExtractor
 from ser.reporting.model_card import record
 from ser.reporting.provenance import corpora_of
 from ser.reporting.provenance import git_commit
-from ser.reporting.provenance import heard_splits
+from ser.reporting.provenance import training_splits
 from ser.reporting.report_file import Report
 from ser.reporting.report_file import measured
 
@@ -90,7 +90,7 @@ def other_clips(options: argparse.Namespace, report: Report) -> tuple[str, datas
     Raises:
         ValueError: They cannot be used, or are of a corpus that the model was trained on, or nobody can tell.
     """
-    title, heard = title_of(options.corpus or options.dataset_dir), heard_splits(report)
+    title, heard = title_of(options.corpus or options.dataset_dir), training_splits(report)
     if heard is None:
         raise ValueError("nobody can tell what this model has heard before; take another one")
     trained_on = set[str]().union(*map(corpora_of, heard))

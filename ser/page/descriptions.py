@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from ser.reporting.provenance import heard_splits
+from ser.reporting.provenance import training_splits
 from ser.reporting.report_file import Report
 
 ADJECTIVES = {"anger": "angry", "disgust": "disgusted", "fear": "fearful", "happiness": "happy", "sadness": "sad"}
@@ -22,7 +22,7 @@ def describe_model(name: str, results: Report) -> str:
     low, high = results["interval_95"]["accuracy"]
     if results["protocol"] == "leaky":
         return f"The figures of **{name}** are invalid: its training part and its test part overlap."
-    told = heard_splits(results) is not None  # but for a model that went on from one of which nobody can tell
+    told = training_splits(results) is not None  # but for a model that went on from one of which nobody can tell
     unseen = told and results["test_actors"] and not results["protocol"].startswith("random")
     who = f" of {results['test_actors']} actors it never heard" if unseen else ""
     text = (

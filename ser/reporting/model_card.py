@@ -15,7 +15,7 @@ from ser.corpora.folder_corpus import Corpus
 from ser.files import PROJECT
 from ser.files import write_text
 from ser.recipes import load_recipe
-from ser.reporting.provenance import heard_splits
+from ser.reporting.provenance import training_splits
 from ser.reporting.report_file import MEASURED
 from ser.reporting.report_file import Report
 from ser.reporting.report_file import load_report
@@ -75,7 +75,7 @@ def render_card(
     protocol = PROTOCOLS[results["protocol"].removesuffix("-70-30")].format(actors=results["test_actors"])
     if results["protocol"] in ("speakers", "loso") and results["test_actors"] is None:
         protocol = UNKNOWN_SPEAKERS
-    if heard_splits(results) is None:
+    if training_splits(results) is None:
         protocol += HEARD_BEFORE_UNKNOWN
     intervals = {metric: {"interval_95": interval} for metric, interval in results["interval_95"].items()}
     data = ModelCardData(

@@ -1,9 +1,11 @@
-"""Where figures come from: the commit of the code, and which clips the weights of a model have heard."""
+"""Where scores come from: the commit of the code, the weights, and the splits that a model was trained on."""
 
 import hashlib
 import logging
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from typing import cast
 
 from transformers.utils import SAFE_WEIGHTS_NAME
@@ -12,11 +14,11 @@ from transformers.utils.hub import cached_file
 from ser.files import PROJECT
 from ser.reporting.report_file import REPORT
 from ser.reporting.report_file import Report
+from ser.reporting.report_file import Split
 
 logger = logging.getLogger(__name__)
 
-# The fields of a report that tell which clips were in which part.
-SPLIT = ("corpus", "protocol", "fold", "split_seed", "share_of_clips", "drawn_from", "refit", "contains")
+SPLIT = tuple(Split.__annotations__)
 
 
 def git_commit() -> str | None:
@@ -35,61 +37,72 @@ def _git(folder: Path, *arguments: str) -> str:
     ).stdout.strip()
 
 
-def weights_of(source: str) -> str:
+def weights_fingerprint(source: str) -> str:
     """A digest of the weights of a model, in its folder or on the Hub."""
     path = cast(str, cached_file(source, SAFE_WEIGHTS_NAME))  # raises where there is none
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
 
 
-def heard_splits(report: Report | None) -> list[dict] | None:
-    """The splits whose training and dev parts a model has heard, its own last, by the fields `SPLIT`; None: not known.
+def training_splits(report: Report | None) -> list[Split] | None:
+    """The splits that a model was trained on: those of the models it was fine-tuned from, then its own.
 
-    A model that went on from another one has heard what that one heard, which its report keeps as `heard_before`.
+    Returns:
+        None if they are unknown, as for a model that was fine-tuned from one without a report.
     """
-    if report is None or (before := report.get("heard_before", [])) is None:
+    if report is None or report["heard_before"] is None:
         return None
-    return [*map(dict, before), {name: report.get(name) for name in SPLIT}]
+    own = {name: value for name, value in report.items() if name in SPLIT}
+    return [*report["heard_before"], cast(Split, own)]
 
 
-def corpora_of(split: dict) -> set[str]:
-    """The corpora whose clips are in a split: the one that it is called by, and known ones within that."""
-    return {split["corpus"], *(split.get("contains") or ())}  # older reports do not tell
+def corpora_of(split: Split) -> set[str]:
+    """The corpora whose clips are in a split: its own, and known corpora within that."""
+    return {split["corpus"], *(split.get("contains") or ())}  # older reports lack it
 
 
-def check_unheard(source: str, report: Report | None, split: dict) -> None:
-    """Refuse a model to go on from that may have heard the dev or test part of a run; warn where nobody can tell.
+def check_unseen(source: str, report: Report | None, split: Split) -> None:
+    """Check that a model to fine-tune was not trained on dev or test clips of a run; warn if that is unknown.
 
     Args:
-        source: Of the model.
-        report: Its `results.json`.
-        split: Of the run, by the fields `SPLIT`.
+        source: Folder or Hub id of the model.
+        report: Its report.
+        split: Of the run.
 
     Raises:
-        ValueError: It was trained on a corpus that is here, too, but on other parts, or on speakers left out here.
+        ValueError: It was trained on another split of the same corpus.
     """
-    heard = heard_splits(report)
-    if heard is None:
-        logger.warning("%s has no %s: nobody can tell whether it heard clips of this run's test part", source, REPORT)
-    for other in heard or ():
-        if split["refit"]:  # trained on dev, too: it may have been without dev before
-            other = other | {"refit": True}
+    known = training_splits(report)
+    if known is None:
+        logger.warning("%s has no %s: its training data may contain this run's test clips", source, REPORT)
+    for other in known or ():
+        if split["refit"]:  # the run trains on the dev split as well
+            other = cast(Split, {**other, "refit": True})
         shared = corpora_of(other) & corpora_of(split)
-        if shared and (difference := different(other, split)):
+        if shared and (difference := split_difference(other, split)):
             same = other["corpus"] == split["corpus"]
             hint = "a folder of clips is known by its name: rename it if these are others"
             raise ValueError(
-                f"{source!r} was trained {difference}: it may have heard what this run is not to hear; "
-                "take a model that was trained on the same parts, or on another corpus "
+                f"{source!r} was trained {difference}: its training data may contain this run's test clips; "
+                "take a model that was trained on the same split, or on another corpus "
                 f"({hint if same else f'clips of {min(shared)} are in both: take them out'})"
             )
 
 
-def different(heard: dict, split: dict) -> str:
-    """In which field two splits differ first, in words; empty if in none."""
-    names = [name for name in SPLIT if (heard.get(name) or None) != (split[name] or None)]  # older reports lack some
-    if names == ["drawn_from"]:
-        return "on parts that were drawn from other clips than these, though under the same name"
-    return f"with {names[0]} {heard.get(names[0])}, this run has {split[names[0]]}" if names else ""
+def split_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """The first field in which two splits differ, in words; empty if they are the same."""
+    values = [(name, one.get(name) or None, other.get(name) or None) for name in SPLIT]  # older reports lack some
+    differing = [(name, first, second) for name, first, second in values if first != second]
+    if [name for name, *_ in differing] == ["drawn_from"]:
+        return "on a split that was drawn from other clips, though under the same name"
+    return "with {} {}, this run has {}".format(*differing[0]) if differing else ""
 
 
-__all__ = ["SPLIT", "check_unheard", "corpora_of", "different", "git_commit", "heard_splits", "weights_of"]
+__all__ = [
+    "SPLIT",
+    "check_unseen",
+    "corpora_of",
+    "git_commit",
+    "split_difference",
+    "training_splits",
+    "weights_fingerprint",
+]

@@ -19,8 +19,9 @@ from ser.evaluation.scores import predict_logits
 from ser.inference.loading import labels_of
 from ser.inference.loading import load_reported
 from ser.models.feature_extraction_ser import SERFeatureExtractor
-from ser.reporting.provenance import different
-from ser.reporting.provenance import heard_splits
+from ser.reporting.provenance import split_difference
+from ser.reporting.provenance import training_splits
+from ser.reporting.report_file import Split
 
 
 class Teacher(NamedTuple):
@@ -30,7 +31,7 @@ class Teacher(NamedTuple):
     extractor: SERFeatureExtractor
 
 
-def load_teacher(folder: str, split: dict, labels: list[str]) -> Teacher:
+def load_teacher(folder: str, split: Split, labels: list[str]) -> Teacher:
     """A model that was trained on this run's training split and on none of its other clips.
 
     Args:
@@ -45,13 +46,13 @@ def load_teacher(folder: str, split: dict, labels: list[str]) -> Teacher:
         model, extractor, report = load_reported(folder)
     except ValueError as error:
         raise ValueError(f"--teachers: {error}") from error
-    trained_on = heard_splits(report)
+    trained_on = training_splits(report)
     if trained_on is None:
         raise ValueError(f"--teachers: it is unknown what {folder!r} was fine-tuned from; take another model")
     for other in trained_on:
         if split["refit"]:
             other = other | {"refit": True}  # it may have used for selection what is now trained on
-        if difference := different(other, split):
+        if difference := split_difference(other, split):
             raise ValueError(
                 f"--teachers: {folder!r} was trained {difference}: take teachers that were trained on the same split, "
                 "as others may have been trained on this run's test clips, or go without them: --teacher_share 0"

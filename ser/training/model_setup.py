@@ -17,6 +17,7 @@ from ser.models.configuration_ser import SERConfig
 from ser.models.feature_extraction_ser import SERFeatureExtractor
 from ser.models.modeling_ser import CNNForAudioClassification
 from ser.recipes import Recipe
+from ser.reporting.report_file import Report
 from ser.reporting.report_file import report_of
 from ser.training.arguments import ModelArguments
 
@@ -77,7 +78,7 @@ class Start(NamedTuple):
     source: str
     extractor: SERFeatureExtractor
     model: CNNForAudioClassification
-    report: dict | None
+    report: Report | None
 
 
 def load_start(options: ModelArguments) -> Start:

@@ -33,6 +33,7 @@ from ser.hub.push import commit_model
 from ser.hub.push import push_model
 from ser.models.feature_extraction_ser import SERFeatureExtractor
 from ser.reporting.model_card import unfinished_card
+from ser.reporting.report_file import Report
 from ser.reporting.run_report import write_report
 from ser.training.arguments import on_the_hub
 from ser.training.augmentation import FeatureAugmentation
@@ -53,7 +54,7 @@ logger = logging.getLogger(__name__)
 PACKAGES = ("torch", "transformers", "datasets", "numpy", "soundfile", "soxr", "audiomentations")
 
 
-def train(run: Run) -> dict | None:
+def train(run: Run) -> Report | None:
     """Train, evaluate once on the test part, and write the model folder and the report.
 
     Returns:
@@ -183,7 +184,7 @@ def as_used(run: Run) -> Run:
     return replace(run, extractor=extractor, parts=datasets.DatasetDict(parts))
 
 
-def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
+def evaluate(run: Run, model: PreTrainedModel) -> tuple[Report, np.ndarray]:
     """Calibrate on dev, unless that was trained on; figures of all parts and the test part's logits.
 
     In float32, without augmentation.
@@ -221,7 +222,7 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[dict, np.ndarray]:
         "threads": torch.get_num_threads(),
         "bf16_training": run.training.bf16,
     }
-    return results, logits["test"]
+    return cast(Report, results), logits["test"]
 
 
 def best_epoch(state: TrainerState) -> float | None:

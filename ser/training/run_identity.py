@@ -1,8 +1,11 @@
 """Which run a run is: what its report, its checkpoints and the run before `--refit` have in common with it."""
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from typing import cast
 
 import datasets
 
@@ -11,9 +14,11 @@ from ser.corpora import corpus_of
 from ser.corpora.splits import drawn_from
 from ser.files import read_json
 from ser.reporting.provenance import SPLIT
-from ser.reporting.provenance import different
-from ser.reporting.provenance import weights_of
+from ser.reporting.provenance import split_difference
+from ser.reporting.provenance import weights_fingerprint
 from ser.reporting.report_file import REPORT
+from ser.reporting.report_file import Report
+from ser.reporting.report_file import Split
 from ser.reporting.report_file import read_report
 from ser.reporting.report_file import report_of
 from ser.training.arguments import LOCAL
@@ -25,7 +30,7 @@ from ser.training.arguments import on_the_hub
 RUN_FILE = "run.json"  # beside the checkpoints: which run they are of
 
 
-def identity(arguments: Arguments, facts: dict) -> dict:
+def identity(arguments: Arguments, facts: Split) -> dict:
     """What makes a run the one that it is, by the fields of its report.
 
     Args:
@@ -39,7 +44,7 @@ def identity(arguments: Arguments, facts: dict) -> dict:
         "variant": data.variant,
         **facts,
         "fine_tuned_from": trained_name(start) if start else None,
-        "weights_before": weights_of(start) if start else None,
+        "weights_before": weights_fingerprint(start) if start else None,
         "teachers": [trained_name(folder) for folder in teachers],
         "seed": training.seed,
         "processes": training.world_size,
@@ -47,12 +52,12 @@ def identity(arguments: Arguments, facts: dict) -> dict:
     }
 
 
-def split_of(data: DataArguments, clips: datasets.Dataset) -> dict:
+def split_of(data: DataArguments, clips: datasets.Dataset) -> Split:
     """Which clips are in which part, as reports tell it."""
     corpus = corpus_of(clips, corpus_title(data))
     within = [title for title in corpora_within(clips) if title != corpus]
     found = {"corpus": corpus, "drawn_from": drawn_from(clips, data.protocol), "contains": within}
-    return {name: found[name] if name in found else getattr(data, name) for name in SPLIT}
+    return cast(Split, {name: found[name] if name in found else getattr(data, name) for name in SPLIT})
 
 
 def repeatable(command: str, processes: int) -> str:
@@ -71,7 +76,7 @@ def trained_name(source: str) -> str:
     return f"ser-{report['recipe']}{' (refit)' if report.get('refit') else ''}"
 
 
-def alike(earlier: dict, this: dict) -> bool:
+def alike(earlier: Mapping[str, Any], this: Mapping[str, Any]) -> bool:
     """Whether two runs have the same settings and sources, data, split and seed aside."""
     one, other = (
         # Older reports have no teachers, or their number.
@@ -81,7 +86,7 @@ def alike(earlier: dict, this: dict) -> bool:
     return one == other and earlier.get("weights_before", this["weights_before"]) == this["weights_before"]
 
 
-def told(report: dict) -> str:
+def told(report: Mapping[str, Any]) -> str:
     """The command of a run, and where its weights and targets came from."""
     origin = f", from {report['fine_tuned_from']}" if report.get("fine_tuned_from") else ""
     origin += f" (weights {report['weights_before']})" if report.get("weights_before") else ""
@@ -104,7 +109,7 @@ def check_same_run(checkpoint: str, this: dict) -> None:
     if not (file := Path(checkpoint).parent / RUN_FILE).is_file():
         return
     earlier = read_json(file)
-    if difference := different(earlier, this):
+    if difference := split_difference(earlier, this):
         raise ValueError(f"{checkpoint} was trained {difference}: start anew, with another --output_dir")
     same = all(earlier[name] == this[name] for name in ("recipe", "variant", "seed", "processes"))
     if not same or not alike(earlier, this):
@@ -114,7 +119,7 @@ def check_same_run(checkpoint: str, this: dict) -> None:
         )
 
 
-def report_before(arguments: Arguments, this: dict) -> dict:
+def report_before(arguments: Arguments, this: dict) -> Report:
     """The report of the run with the same settings, whose dev part is now trained on."""
     if arguments.data.protocol == "leaky":
         raise ValueError("--refit would train on the test part, which is the dev part of leaky; leave it out")
@@ -126,7 +131,7 @@ def report_before(arguments: Arguments, this: dict) -> dict:
         raise ValueError(f"--refit: {place} is an older report, without a temperature; run that command again")
     if earlier["processes"] != this["processes"]:
         raise ValueError(f"--refit expects as many processes as the run before it had: {earlier['processes']}")
-    if difference := different(earlier, this | {"refit": None}):
+    if difference := split_difference(earlier, this | {"refit": None}):
         raise ValueError(f"--refit: the run before it was trained {difference}; run it again")
     if not alike(earlier, this):
         raise ValueError(f"--refit expects the settings of the run before it; that was {told(earlier)}")

@@ -26,9 +26,11 @@ from ser.hub.access import claim_repository
 from ser.models.feature_extraction_ser import SERFeatureExtractor
 from ser.recipes import load_recipe
 from ser.reporting.model_card import unfinished_card
-from ser.reporting.provenance import check_unheard
+from ser.reporting.provenance import check_unseen
 from ser.reporting.provenance import git_commit
-from ser.reporting.provenance import heard_splits
+from ser.reporting.provenance import training_splits
+from ser.reporting.report_file import Report
+from ser.reporting.report_file import Split
 from ser.training.arguments import Arguments
 from ser.training.arguments import DataArguments
 from ser.training.arguments import SERTrainingArguments
@@ -63,9 +65,9 @@ class Run(Arguments):
     extractor: SERFeatureExtractor
     in_use: dict  # of its fields, those that are others once the network is trained
     model: PreTrainedModel
-    heard_before: list[dict] | None  # splits that the model to go on from was trained on; None: not known
+    heard_before: list[Split] | None  # splits that the model to go on from was trained on; None: not known
     teachers: Sequence[Teacher]
-    before: dict | None  # report of the run that has chosen on the dev part, where that is trained on
+    before: Report | None  # report of the run that has chosen on the dev part, where that is trained on
     git_commit: str | None
 
     @property
@@ -93,7 +95,7 @@ def prepare(arguments: Arguments) -> Run:
         clips = fixed_share(load_clips(data), data.share_of_clips)
         facts = split_of(data, clips)
         if start:
-            check_unheard(start.source, start.report, facts)
+            check_unseen(start.source, start.report, facts)
         labels = clips.features["label"].names
         teachers = load_teachers(training, facts, labels)
         this = identity(arguments, facts)
@@ -123,7 +125,7 @@ def prepare(arguments: Arguments) -> Run:
         extractor=extractor,
         in_use=in_use,
         model=model,
-        heard_before=heard_splits(start.report) if start else [],
+        heard_before=training_splits(start.report) if start else [],
         teachers=teachers,
         before=before,
         git_commit=git_commit(),
@@ -194,7 +196,7 @@ def load_clips(data: DataArguments) -> datasets.Dataset:
     )
 
 
-def load_teachers(training: SERTrainingArguments, split: dict, labels: list[str]) -> list[Teacher]:
+def load_teachers(training: SERTrainingArguments, split: Split, labels: list[str]) -> list[Teacher]:
     """The teachers that the arguments name; none if they have no share in what is learned."""
     folders = training.teachers if training.teacher_share else []
     return [load_teacher(folder, split, labels) for folder in folders]

@@ -23,9 +23,9 @@ from ser.corpora.splits import split
 from ser.corpora.unlabelled_audio import open_dataset
 from ser.evaluation.cross_corpus import other_clips
 from ser.reporting.provenance import SPLIT
-from ser.reporting.provenance import check_unheard
-from ser.reporting.provenance import heard_splits
-from ser.reporting.provenance import weights_of
+from ser.reporting.provenance import check_unseen
+from ser.reporting.provenance import training_splits
+from ser.reporting.provenance import weights_fingerprint
 from ser.training.arguments import Arguments
 from ser.training.arguments import parse_arguments
 from ser.training.model_setup import replace_head
@@ -108,7 +108,7 @@ def test_another_set_of_emotions_gets_a_new_output_layer_and_the_same_one_keeps_
     assert results["fine_tuned_from"] == "ser-cnn1d"
     card = (tmp_path / "run/model/README.md").read_text()
     assert "fine-tuned from `ser-cnn1d` on" in card and "trained from scratch" not in card
-    assert [split["corpus"] for split in heard_splits(results)] == ["CREMA-D", "clips"]
+    assert [split["corpus"] for split in training_splits(results)] == ["CREMA-D", "clips"]
     with pytest.raises(ValueError, match="the model was trained on CREMA-D"):
         other_clips(SimpleNamespace(corpus="crema-d", data_dir="x"), results)
     report = shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "another") / "results.json"
@@ -173,9 +173,9 @@ def test_a_results_file_of_others_is_no_report(tmp_path, text):
 def test_a_model_that_trained_on_the_dev_part_is_gone_on_from_only_where_that_is_trained_on_again():
     report = json.loads((ROOT / "checkpoints/cnn1d/results.json").read_text()) | {"refit": False}
     split = {name: report.get(name) for name in SPLIT}
-    assert check_unheard("x", report, split | {"refit": True}) is None
+    assert check_unseen("x", report, split | {"refit": True}) is None
     with pytest.raises(ValueError, match="with refit True, this run has False: it may have heard what"):
-        check_unheard("x", report | {"refit": True}, split)
+        check_unseen("x", report | {"refit": True}, split)
 
 
 @pytest.mark.parametrize("part", [{"protocol": "random"}, {"fold": 2}, {"split_seed": 1}, {"share_of_clips": 0.2}])
@@ -184,20 +184,20 @@ def test_a_model_is_gone_on_from_only_with_the_parts_of_all_it_heard(part):
     split = {name: report.get(name) for name in SPLIT}
     other = split | {"corpus": "clips", "protocol": "speakers"}
     for heard in ([], [other], [other, other]):
-        assert check_unheard("x", report | {"heard_before": heard}, split) is None
+        assert check_unseen("x", report | {"heard_before": heard}, split) is None
         with pytest.raises(ValueError, match="it may have heard what this run is not to hear"):
-            check_unheard("x", report | {"heard_before": heard}, split | part)
+            check_unseen("x", report | {"heard_before": heard}, split | part)
     went_on = report | other | {"heard_before": [split, other]}
-    assert check_unheard("x", went_on, split) is None
+    assert check_unseen("x", went_on, split) is None
     with pytest.raises(ValueError, match="it may have heard what this run is not to hear"):
-        check_unheard("x", went_on, split | part)
+        check_unseen("x", went_on, split | part)
 
 
 def test_weights_are_known_by_what_they_are_and_not_by_where(tmp_path):
     for name, content in (("one", b"1"), ("same", b"1"), ("other", b"2")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model.safetensors").write_bytes(content)
-    one, same, other = (weights_of(str(tmp_path / name)) for name in ("one", "same", "other"))
+    one, same, other = (weights_fingerprint(str(tmp_path / name)) for name in ("one", "same", "other"))
     assert one == same != other
 
 
@@ -205,7 +205,7 @@ def test_parts_drawn_from_other_clips_of_the_same_name_are_other_parts(tmp_path)
     write_metadata(tmp_path / "clips", speakers=6)
     report = train(prepare(arguments_for(tmp_path, *SMALL)))
     model = str(tmp_path / "run/model")
-    assert check_unheard(model, report, prepare(arguments_for(tmp_path, *SMALL, *AGAIN)).identity) is None
+    assert check_unseen(model, report, prepare(arguments_for(tmp_path, *SMALL, *AGAIN)).identity) is None
     write_metadata(tmp_path / "clips", speakers=7)  # of whom some are tested now that were heard before
     with pytest.raises(ValueError, match=r"checkpoint-2 was trained on parts that were drawn from other clips .* anew"):
         prepare(arguments_for(tmp_path, *SMALL, *AGAIN))
@@ -252,7 +252,7 @@ def test_what_a_model_without_a_report_has_heard_is_not_known(tmp_path, caplog):
         "nobody can tell what the model that it went on from had heard"
         in (tmp_path / "run/model/README.md").read_text()
     )
-    assert heard_splits({"heard_before": None}) is None
+    assert training_splits({"heard_before": None}) is None
     with pytest.raises(ValueError, match="nobody can tell what this model has heard"):
         other_clips(SimpleNamespace(corpus="emodb", data_dir="x"), {"heard_before": None})
 
