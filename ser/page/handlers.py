@@ -20,6 +20,7 @@ from ser.page import components
 from ser.page import descriptions
 from ser.page.offered_models import load
 from ser.page.offered_models import rate_of
+from ser.page.pitch import find_pitch
 from ser.page.plots import plot_clip
 from ser.page.plots import plot_timeline
 from ser.page.uploads import LONGEST
@@ -260,18 +261,23 @@ def draw(sound: str, model: str, said: Answer) -> str:
 
 
 def draw_clip(waveform: np.ndarray, model: str, scores: dict[str, float] | None, start: float = 0.0) -> str:
-    """A waveform of shape `(samples,)` and its spectrogram, with what drove the decision, and a sentence about it.
+    """A waveform of shape `(samples,)` and its spectrogram, with a sentence about it.
 
-    The waveform begins at `start`, in seconds of the recording.
+    Where somebody speaks, it shows the pitch and what drove the decision. The waveform begins at `start`, in seconds
+    of the recording.
     """
-    about, activation = f"Waveform and mel spectrogram of {len(waveform) / rate_of(model):.1f} s of sound.", None
+    rate, activation, pitch = rate_of(model), None, None
+    about = f"Waveform and mel spectrogram of {len(waveform) / rate:.1f} s of sound."
     if scores:
         label = max(scores, key=scores.__getitem__)
         activation = class_activation(waveform, load()[model].classifier, label, start)
+        pitch = find_pitch(waveform, rate, start)
     if activation:
         begin, end = activation.strongest()
         about += f" Tinted: what made it {label} to the model, most of all from {begin:.1f} to {end:.1f} s."
-    return components.figure_html(plot_clip(waveform, rate_of(model), activation, start), about)
+    if pitch and (hertz := pitch.median()):
+        about += f" Blue line: the pitch of the voice, {hertz:.0f} Hz in the median."
+    return components.figure_html(plot_clip(waveform, rate, activation, start, pitch=pitch), about)
 
 
 def show_windows(rows: list[dict], model: str) -> Recording:

@@ -1,13 +1,13 @@
-"""Pictures of the page: a clip with what drove its classification, and a timeline."""
+"""Pictures of the page: a clip with its pitch and what drove its classification, and a timeline."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from transformers.audio_utils import hertz_to_mel
-from transformers.audio_utils import mel_to_hertz
 
 from ser.inference.saliency import Activation
 from ser.models.feature_extraction_ser import SERFeatureExtractor
+from ser.page.pitch import Pitch
 from ser.reporting.plots import DEV
 from ser.reporting.plots import TRAINING
 from ser.reporting.plots import _fonts
@@ -20,7 +20,12 @@ INK = "#777777"  # as far from white as from the page at night
 
 
 def plot_clip(
-    waveform: np.ndarray, sampling_rate: int, activation: Activation | None = None, start: float = 0.0
+    waveform: np.ndarray,
+    sampling_rate: int,
+    activation: Activation | None = None,
+    start: float = 0.0,
+    *,
+    pitch: Pitch | None = None,
 ) -> Figure:
     """Waveform above log-mel spectrogram on one time axis, tinted where it speaks for a label.
 
@@ -28,7 +33,8 @@ def plot_clip(
         waveform: Shape `(samples,)`.
         sampling_rate: In Hz.
         activation: Of the label.
-        start: Time of the first sample in seconds, as `activation` has it.
+        start: Time of the first sample in seconds, as `activation` and `pitch` have it.
+        pitch: A line in the spectrogram.
     """
     view = SERFeatureExtractor(sampling_rate=sampling_rate)
     mel = view.extract(waveform)  # (frames, n_mels)
@@ -40,17 +46,23 @@ def plot_clip(
     top.plot(times, waveform[::step], lw=0.6, color=TRAINING)
     top.set(ylabel="amplitude")
     image = bottom.imshow(mel.T, origin="lower", aspect="auto", cmap="Greys", extent=(start, end, 0, view.n_mels))
-    highest = hertz_to_mel(sampling_rate / 2, "slaney")
-    centres = np.asarray(mel_to_hertz(np.linspace(0, highest, view.n_mels + 2)[1:-1], "slaney"))
-    ticks = [hertz for hertz in (250, 500, 1000, 2000, 4000) if hertz < centres[-1]]
-    bottom.set_yticks(np.searchsorted(centres, ticks), ticks)
+    ticks = np.array([hertz for hertz in (250, 500, 1000, 2000, 4000) if hertz < 0.95 * sampling_rate / 2])
+    bottom.set_yticks(_height(ticks, view), ticks)
     bottom.set(xlabel="time (s)", ylabel="frequency (Hz, mel scale)")
     figure.colorbar(image, ax=bottom, label="dB")
     if activation is not None:
         top.axvspan(*activation.strongest(), color=DEV, alpha=0.25)
         _draw_activation(bottom, activation, view.n_mels)
+    if pitch is not None:
+        bottom.plot(pitch.times, _height(pitch.hertz, view), color=TRAINING, lw=2.5)
     top.set_xlim(start, end)
     return figure
+
+
+def _height(hertz: np.ndarray, view: SERFeatureExtractor) -> np.ndarray:
+    """Where frequencies lie in a picture of mel bands, the centre of the first one at 0.5."""
+    highest = hertz_to_mel(view.sampling_rate / 2, "slaney")
+    return np.asarray(hertz_to_mel(hertz, "slaney")) / highest * (view.n_mels + 1) - 0.5
 
 
 def _draw_activation(axes: Axes, activation: Activation, n_mels: int) -> None:
