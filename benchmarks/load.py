@@ -12,7 +12,7 @@ import statistics
 import threading
 import time
 
-import httpx
+import httpx2
 from transformers import pipeline
 
 from benchmarks.machine import machine
@@ -40,7 +40,7 @@ class Client(threading.Thread):
 
     def run(self):
         """Until the time is over."""
-        with httpx.Client(timeout=120) as client:
+        with httpx2.Client(timeout=120) as client:
             for turn in itertools.count(self.number):
                 if time.perf_counter() > self.end:
                     return
@@ -48,7 +48,7 @@ class Client(threading.Thread):
                 try:
                     answer = classify(client, self.url, upload(client, self.url, CLIPS[which]), MODEL)
                     self.wrong += not self.right(answer, self.expected[which])
-                except (httpx.HTTPError, ValueError):
+                except (httpx2.HTTPError, ValueError):
                     self.lost += 1
                 self.milliseconds.append(1000 * (time.perf_counter() - start))
 
@@ -70,7 +70,7 @@ def main() -> None:
     classifier = pipeline("audio-classification", model=str(ROOT / "checkpoints" / MODEL), device="cpu")
     expected = [{entry["label"]: entry["score"] for entry in classifier(str(path))} for path in CLIPS]
     with page() as (url, process):
-        with httpx.Client(timeout=120) as client:
+        with httpx2.Client(timeout=120) as client:
             for _ in range(20):  # what is allocated once
                 classify(client, url, upload(client, url, CLIPS[0]), MODEL)
         start, memory = time.perf_counter(), [megabytes(process)]

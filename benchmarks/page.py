@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-import httpx
+import httpx2
 import numpy as np
 import soundfile
 import torch
@@ -130,7 +130,7 @@ def half_an_hour(url: str, process, folder: Path) -> dict:
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        with httpx.Client(timeout=600) as client:
+        with httpx2.Client(timeout=600) as client:
             start = time.perf_counter()
             answer = classify(client, url, upload(client, url, path), MODEL)
             seconds[minutes] = time.perf_counter() - start

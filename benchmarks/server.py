@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 import psutil
 
 from benchmarks.turns import ROOT
@@ -33,9 +33,9 @@ def page(**variables: str) -> Iterator[tuple[str, psutil.Process]]:
             if server.poll() is not None:
                 raise RuntimeError("the page stopped while it started; run python app.py to see why")
             try:
-                httpx.get(url)
+                httpx2.get(url)
                 break
-            except httpx.ConnectError:
+            except httpx2.ConnectError:
                 time.sleep(0.1)
         yield url, psutil.Process(server.pid)
     finally:
@@ -43,14 +43,14 @@ def page(**variables: str) -> Iterator[tuple[str, psutil.Process]]:
         server.wait()
 
 
-def upload(client: httpx.Client, url: str, path: Path) -> str:
+def upload(client: httpx2.Client, url: str, path: Path) -> str:
     """Where the page keeps an uploaded file."""
     with path.open("rb") as file:
         answer = client.post(f"{url}/gradio_api/upload", files={"files": (path.name, file)})
     return answer.raise_for_status().json()[0]
 
 
-def classify(client: httpx.Client, url: str, uploaded: str, model: str) -> str:
+def classify(client: httpx2.Client, url: str, uploaded: str, model: str) -> str:
     """The last event with which the page answers."""
     data = [{"path": uploaded, "meta": {"_type": "gradio.FileData"}}, model]
     call = client.post(f"{url}/gradio_api/call/classify", json={"data": data}).raise_for_status()

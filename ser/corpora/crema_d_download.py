@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
+import httpx2
 import soundfile
 from tqdm.auto import tqdm
 
@@ -33,7 +33,7 @@ def download_crema_d(folder: Path, names: list[str], *, audio_url: str = AUDIO_U
     missing = {path: url for path, url in wanted.items() if not is_fetched(path)}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / UNFINISHED).touch()
-    with httpx.Client(follow_redirects=True, timeout=30) as client, ThreadPoolExecutor(CONNECTIONS) as pool:
+    with httpx2.Client(follow_redirects=True, timeout=30) as client, ThreadPoolExecutor(CONNECTIONS) as pool:
         results = pool.map(lambda item: _fetch(client, *item), missing.items())
         progress = tqdm(results, total=len(missing), desc="Downloading CREMA-D", unit="file")
         failures = [problem for problem in progress if problem]
@@ -58,7 +58,7 @@ def is_fetched(path: Path) -> bool:
         return file.read(len(LFS_POINTER)) != LFS_POINTER
 
 
-def _fetch(client: httpx.Client, path: Path, url: str) -> str | None:
+def _fetch(client: httpx2.Client, path: Path, url: str) -> str | None:
     """Fetch one file; returns what went wrong, if it did."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
@@ -73,7 +73,7 @@ def _fetch(client: httpx.Client, path: Path, url: str) -> str | None:
                 soundfile.read(partial)  # a Git LFS pointer or a torn file does not decode
             os.replace(partial, path)
             return None
-        except (httpx.HTTPError, soundfile.LibsndfileError, OSError) as error:
+        except (httpx2.HTTPError, soundfile.LibsndfileError, OSError) as error:
             partial.unlink(missing_ok=True)
             problem = f"{url}: {error}"
     return problem
