@@ -36,8 +36,14 @@ PUBLIC = (".json", ".safetensors", ".py", ".md", ".png")  # no pickle, no optimi
 LOCAL = ("trainer_state.json", "live_weights.safetensors")  # of a checkpoint
 PICTURES = ("curves.png", "reliability.png", "confusion.png", "confusion_normalized.png", "listeners.png")
 OF_THE_WEIGHTS = {REPORT, *MEASURED.values(), *PICTURES}  # false beside those of another model
-SPACE = ("app.py", "README.md", "requirements.txt", "model_card.md", "results/page.png", "results/noise_floor.png")
+SPACE = ("app.py", "README.md", "model_card.md", "results/page.png", "results/noise_floor.png")
 SPACE_FOLDERS = ("ser", "checkpoints")
+# What of requirements.txt the page needs: a Space that installs no more starts sooner.
+SPACE_PACKAGES = {
+    *("torch", "transformers", "huggingface_hub", "safetensors", "gradio", "numpy", "librosa", "soundfile", "soxr"),
+    *("matplotlib", "silero-vad", "onnxruntime"),
+}
+CPU_INDEX = "--extra-index-url https://download.pytorch.org/whl/cpu"
 PLACEHOLDER = "PATH_OR_ID"  # of a model, in its card
 
 
@@ -172,7 +178,7 @@ def push_space(repo_id: str, *, models: list[str] | None = None, token: str | No
     if models:
         card.data["models"] = models
     files = {path.relative_to(PROJECT).as_posix(): path.read_bytes() for path in sorted(paths)}
-    files["README.md"] = str(card).encode()
+    files |= {"README.md": str(card).encode(), "requirements.txt": space_requirements().encode()}
     operations = [CommitOperationAdd(name, content) for name, content in files.items()]
     with explained(f"pushing the page to {repo_id}"):
         if models:
@@ -181,6 +187,13 @@ def push_space(repo_id: str, *, models: list[str] | None = None, token: str | No
             api.delete_space_variable(repo_id, "SER_MODELS")
         api.create_commit(repo_id, operations, commit_message="Upload page", repo_type="space")
     return f"{api.endpoint}/spaces/{repo_id}"
+
+
+def space_requirements() -> str:
+    """The requirements.txt of a Space: the CPU build of torch, and what else the page imports, at our versions."""
+    pins = (PROJECT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    wanted = [pin for pin in pins if pin.partition("==")[0] in SPACE_PACKAGES]
+    return "\n".join([CPU_INDEX, *(f"{pin}+cpu" if pin.startswith("torch==") else pin for pin in wanted), ""])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
