@@ -32,7 +32,7 @@ class EmoSpeech(NamedCorpus):
 }""",
     )
     NAME = re.compile(
-        r"(?P<text>help|bacho|stop|no|go|yes|unknown)-[a-z ]+-(?P<label>calm|angry|fearful|happy)-[\d. copy]+-"
+        r"(?P<text>help|bacho|stop|no|go|yes|unknown)-[a-z ]+-(?P<label>calm|angry|fearful|happy)-[^-]+-"
         r"(?P<speaker>[0-9a-f]{12})[0-9a-f]{44}",
         re.IGNORECASE,
     )
