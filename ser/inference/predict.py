@@ -91,8 +91,12 @@ def batches(durations: dict[int, float]) -> Iterator[list[int]]:
 
 
 def table_schema(labels: list[str]) -> pa.Schema:
-    """Columns of the table; durations are in seconds, and each label has a column with its probability."""
+    """Columns of the table; durations are in seconds, and each label has a column with its probability.
+
+    `certain` says whether the score reaches the model's `certain_threshold`; it is null where the model has none.
+    """
     columns = {"file": pa.string(), "duration": pa.float32(), "label": pa.string(), "score": pa.float32()}
+    columns |= {"certain": pa.bool_()}
     return pa.schema(columns | dict.fromkeys(labels, pa.float32()) | {"error": pa.string()})
 
 
@@ -101,7 +105,7 @@ def predict_chunk(
     chunk: list[tuple[dict, dict | None]], model: PreTrainedModel, extractor: SERFeatureExtractor
 ) -> pa.Table:
     """One row for each clip that `read_chunk` gave, in its order."""
-    labels = labels_of(model)
+    labels, threshold = labels_of(model), getattr(model.config, "certain_threshold", None)  # of ours alone
     durations = {index: row["duration"] for index, (row, features) in enumerate(chunk) if features}
     for batch in batches(durations):
         clips = [features for index in batch if (features := chunk[index][1])]
@@ -110,7 +114,8 @@ def predict_chunk(
         for index, values in zip(batch, probabilities.tolist(), strict=True):
             scores = dict(zip(labels, values, strict=True))
             label = max(scores, key=scores.__getitem__)
-            chunk[index][0].update(scores | {"label": label, "score": scores[label]})
+            certain = None if threshold is None else scores[label] >= threshold
+            chunk[index][0].update(scores | {"label": label, "score": scores[label], "certain": certain})
     return pa.Table.from_pylist([row for row, _ in chunk], table_schema(labels))
 
 
@@ -156,7 +161,8 @@ def open_clips(options: argparse.Namespace) -> Clips:
 
 def describe_job(options: argparse.Namespace, clips: Clips, model: PreTrainedModel) -> dict:
     """What decides the rows of each part: another answer means that the parts do not belong together."""
-    weights = sorted((path.name, path.stat().st_mtime_ns) for path in Path(options.model).glob("*.safetensors"))
+    files = [*Path(options.model).glob("*.safetensors"), *Path(options.model).glob("config.json")]
+    weights = sorted((path.name, path.stat().st_mtime_ns) for path in files)
     return vars(options) | {
         "folder": os.getcwd(),
         "clips": getattr(clips, "_fingerprint", None),

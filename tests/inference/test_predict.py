@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,16 @@ def test_figures_are_those_of_the_pipeline(clips, tmp_path):
         assert (row["label"], row["score"]) == (answer[0]["label"], row[answer[0]["label"]])
 
 
+@pytest.mark.parametrize("threshold", [None, 0.45])
+def test_a_row_is_certain_from_the_threshold_of_the_model_on(clips, tmp_path, threshold):
+    model = shutil.copytree(MODEL, tmp_path / "model")
+    config = json.loads((model / "config.json").read_text()) | {"certain_threshold": threshold}
+    (model / "config.json").write_text(json.dumps(config))
+    for row in table(clips, output=tmp_path / "preds.csv", model=str(model)):
+        unknown = threshold is None or row["error"] is not None
+        assert row["certain"] == (None if unknown else row["score"] >= threshold)
+
+
 def test_a_recording_that_is_no_clip_is_a_row_that_says_so(clips, tmp_path, monkeypatch):
     monkeypatch.setattr(predict, "LONGEST", 1.8)
     rows = {Path(row["file"]).stem: row for row in table(clips, output=tmp_path / "preds.parquet")}
@@ -158,7 +169,7 @@ def test_a_file_that_is_gone_is_a_row_with_an_error(clips, tmp_path):
 
 def test_csv_and_parquet_agree(clips, tmp_path):
     rows = table(clips, output=tmp_path / "preds.parquet")
-    assert list(rows[0]) == ["file", "duration", "label", "score", *LABELS, "error"]
+    assert list(rows[0]) == ["file", "duration", "label", "score", "certain", *LABELS, "error"]
     for row, other in zip(rows, table(clips, output=tmp_path / "preds.csv"), strict=True):
         assert list(row) == list(other)
         assert figures([row])[0] == pytest.approx(figures([other])[0], abs=1e-7)
