@@ -4,6 +4,7 @@ python -m ser predict clips --output predictions.parquet    # classify many clip
 python -m ser export-onnx MODEL onnx                        # a trained model as an ONNX file
 python -m ser robustness MODEL --data_dir data/crema-d      # accuracy in noise, rooms and codecs
 python -m ser cross-corpus MODEL --dataset_dir my-clips     # accuracy on another corpus, or on your clips
+python -m ser calibrate MODEL --corpora emodb=DIR ...       # probabilities that hold for strangers' voices
 python -m ser push model MODEL user/name                    # publish a model, a dataset or the page
 python -m ser noise-floor --data_dir data/crema-d           # what the noise of CREMA-D reveals
 python -m ser reproduce --crema_d data/crema-d              # train every run of the tables that is missing
@@ -19,6 +20,7 @@ COMMANDS = {
     "export-onnx": "ser.inference.export_onnx",
     "robustness": "ser.evaluation.robustness",
     "cross-corpus": "ser.evaluation.cross_corpus",
+    "calibrate": "ser.evaluation.strangers",
     "push": "ser.hub.push",
     "noise-floor": "ser.experiments.noise_floor",
     "reproduce": "ser.experiments.reproduce",

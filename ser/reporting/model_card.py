@@ -20,6 +20,7 @@ from ser.reporting.report_file import MEASURED
 from ser.reporting.report_file import Report
 from ser.reporting.report_file import load_report
 from ser.reporting.report_file import measured
+from ser.reporting.strangers_table import for_card
 
 TEMPLATE = PROJECT / "model_card.md"
 UNSEEN = "whom the model never heard, neither in training nor in selection"
@@ -48,7 +49,9 @@ METRICS: dict[Literal["accuracy", "uar", "macro_f1"], str] = {
 
 def card_of(folder: Path) -> str:
     """The card of a model folder: its `results.json`, and what was measured of the model since."""
-    return render_card(load_report(folder), measured(folder, "conditions"), measured(folder, "corpora"))
+    return render_card(
+        load_report(folder), **{what: measured(folder, what) for what in ("conditions", "corpora", "strangers")}
+    )
 
 
 def record(folder: Path, what: str, figures: dict[str, dict]) -> Path:
@@ -60,7 +63,10 @@ def record(folder: Path, what: str, figures: dict[str, dict]) -> Path:
 
 
 def render_card(
-    results: Report, conditions: dict[str, dict] | None = None, corpora: dict[str, dict] | None = None
+    results: Report,
+    conditions: dict[str, dict] | None = None,
+    corpora: dict[str, dict] | None = None,
+    strangers: dict | None = None,
 ) -> str:
     """The card of a model, as the text of its README.md.
 
@@ -68,6 +74,7 @@ def render_card(
         results: The content of the run's `results.json`.
         conditions: What `ser robustness` measured, if it did.
         corpora: What `ser cross-corpus` measured, if it did.
+        strangers: What `ser calibrate` measured, if it did.
     """
     name, corpus_name = f"ser-{results['recipe']}", results["corpus"]
     known = with_title(corpus_name)
@@ -112,6 +119,7 @@ def render_card(
         protocol=protocol,
         conditions=conditions,
         corpora=in_markdown(corpora or {}),
+        strangers=for_card(strangers) if strangers else {},
         chosen_with=load_recipe(results["recipe"]).chosen_with,
         results=in_markdown(results) | {"command": results["command"]},
     )

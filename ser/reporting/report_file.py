@@ -17,6 +17,7 @@ MEASURED = {
     "conditions": "robustness.json",
     "conditions_on_dev": "robustness_dev.json",
     "corpora": "cross_corpus.json",
+    "strangers": "strangers.json",
 }
 CLEAN = "clean"  # the condition that changes nothing
 
@@ -200,7 +201,7 @@ def _as_report(content: Any, source: str) -> Report:
 
 
 def measured(folder: Path, what: str) -> dict[str, dict]:
-    """The scores of a model by condition ("conditions", "conditions_on_dev") or corpus ("corpora"); empty if none."""
+    """What was measured of a model so far: by `ser robustness` (as "conditions"), `cross-corpus` or `calibrate`."""
     path = folder / MEASURED[what]
     return read_json(path)[what] if path.is_file() else {}
 

@@ -117,3 +117,21 @@ def test_a_corpus_that_the_recipe_was_chosen_with_is_no_untouched_test():
         card = render_card(changed(recipe=recipe), None, {corpus: figures})
         assert f"| {corpus} (anger) | 9 | 0.500 | 0.400 to 0.600 | 0.400 | 0.600 |" in card
         assert (sentence in card) == told
+
+
+def test_a_card_says_what_strangers_get():
+    figure = {"clips": 1200, "accuracy": 0.5, "uar": 0.4, "confidence": 0.45, "plain": 0.2, "plain_right": 0.75}
+    figure |= {"plain_wrong": 0.05, "recall": {"happy": 0.4, "sad": 0.6}}
+    figure |= {"before": figure | {"accuracy": 0.4, "plain_right": None}}
+    strangers = {"own": {"CREMA-D": figure | {"accuracy": 0.62}}, "corpora": {"URDU": figure}, "fit_only": ["ASED"]}
+    strangers |= {"ordinary": figure | {"recall": {"neutral": 0.5}}, "ordinary_title": "talk", "certain_threshold": 0.6}
+    strangers |= {"curve": [{"threshold": 0.6, "plain": 0.2, "right": 0.75}]}
+    card = render_card(RESULTS, strangers=strangers)
+    assert "| URDU | 1,200 | 0.40 → 0.50 | 0.45 → 0.45 | 0.40 → 0.40 | 0.20 → 0.20 | - → 0.75 | 0.05 → 0.05 |" in card
+    assert "| talk, ordinary speech | 1,200 | 0.40 → 0.50 | 0.45 → 0.45 |  |" in card
+    assert "fitted on URDU, ASED and ordinary speech (talk)" in card
+    assert "From a probability of 0.60 on" in card and "75 % of them are right" in card
+    assert "it names 62.0 % of the same clips" in card
+    never = render_card(RESULTS, strangers=strangers | {"certain_threshold": 1.0, "own": {}})
+    assert "take none of them for certain" in never and "of the same clips as intended" not in never
+    assert "Strangers" not in render_card(RESULTS)

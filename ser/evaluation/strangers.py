@@ -1,0 +1,289 @@
+"""Calibrate a model for strangers' voices: on corpora that it was not trained on, and on ordinary speech.
+
+python -m ser calibrate checkpoints/flagship-distilled --corpora emodb=DIR nemo=DIR urdu=DIR ased=DIR \\
+    --fit_only emospeech=DIR --ordinary_speech speechocean762=DIR --data_dir data/crema-d
+writes a temperature, a bias for each label and the threshold of plain statements into the model's config.json, and what
+they do to strangers' speech into strangers.json and the model card. Each of --corpora is judged by a fit on the others,
+ordinary speech, all of it neutral, by a fit on other speakers. The weights stay as they are.
+"""
+
+import argparse
+import json
+from collections.abc import Iterable
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+from transformers import PreTrainedModel
+
+from ser.corpora import CORPORA
+from ser.corpora.clip_dataset import ClipDataset
+from ser.corpora.clip_dataset import with_features
+from ser.corpora.splits import speakers_of
+from ser.evaluation.cross_corpus import own_label
+from ser.evaluation.intervals import bootstrap_interval
+from ser.evaluation.robustness import own_part
+from ser.evaluation.scores import predict_logits
+from ser.evaluation.scores import score
+from ser.evaluation.world_calibration import Calibration
+from ser.evaluation.world_calibration import Speech
+from ser.evaluation.world_calibration import fit
+from ser.files import PROJECT
+from ser.files import check_writable
+from ser.files import read_json
+from ser.files import write_text
+from ser.inference.loading import labels_of
+from ser.inference.loading import load_reported
+from ser.models.feature_extraction_ser import SERFeatureExtractor
+from ser.reporting.model_card import record
+from ser.reporting.provenance import corpora_of
+from ser.reporting.provenance import git_commit
+from ser.reporting.provenance import heard_splits
+
+STOPPED = "run the same command again"
+MOST_CLIPS = 200  # of one speaker: some corpora call many people by one name
+MOST_ORDINARY = 4  # clips of one speaker of ordinary speech
+RIGHT = 0.70  # of plain statements, at least
+PLAIN_WRONG = 0.08  # of ordinary speech that is plainly called another emotion, at most
+THRESHOLDS = np.arange(30, 96) / 100
+NEVER = 1.0  # the threshold of a model that keeps these promises at none of them
+THRESHOLD_BEFORE = 0.5  # of plain statements, where a model has none of its own
+
+
+def is_plain(log: np.ndarray, threshold: float) -> np.ndarray:
+    """Whether each clip gets a plain statement; log-probabilities `(clips, num_labels)` to `(clips,)`."""
+    return np.exp(log.max(1)) >= threshold
+
+
+def curve(judged: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[dict[str, float]]:
+    """Risk and coverage: by threshold, the share of plain statements, and the share of these that is right.
+
+    Args:
+        judged: Log-probabilities and labels of each corpus, all of which weigh the same.
+    """
+    points = []
+    for threshold in THRESHOLDS:
+        plain = [is_plain(log, threshold) for log, _ in judged]
+        hits = [log.argmax(1) == labels for log, labels in judged]
+        coverage = np.mean([each.mean() for each in plain])
+        if coverage:
+            right = np.mean([(one & other).mean() for one, other in zip(plain, hits, strict=True)]) / coverage
+            points.append({"threshold": float(threshold), "plain": float(coverage), "right": float(right)})
+    return points
+
+
+def choose_threshold(points: Iterable[dict[str, float]], ordinary: Speech, log: np.ndarray) -> float:
+    """The lowest threshold that keeps both promises, `RIGHT` and `PLAIN_WRONG`; `NEVER` if none does.
+
+    Args:
+        points: What `curve` gave.
+        ordinary: Ordinary speech.
+        log: Its log-probabilities.
+    """
+    return next(
+        (
+            point["threshold"]
+            for point in points
+            if point["right"] >= RIGHT and plain_wrong(ordinary, log, point["threshold"]) <= PLAIN_WRONG
+        ),
+        NEVER,
+    )
+
+
+def plain_wrong(speech: Speech, log: np.ndarray, threshold: float) -> float:
+    """The share of clips that are plainly called another emotion than they are."""
+    return float(((log.argmax(1) != speech.labels) & is_plain(log, threshold)).mean())
+
+
+def measure(speech: Speech, log: np.ndarray, threshold: float, names: Sequence[str]) -> dict:
+    """Scores, the recall of each label, what was claimed on average, and plain statements.
+
+    Args:
+        speech: The clips.
+        log: Their log-probabilities, shape `(clips, num_labels)`.
+        threshold: Probability from which a statement is plain.
+        names: Of the labels.
+    """
+    _, labels, speakers = speech
+    predicted = log.argmax(1)
+    hits, plain = predicted == labels, is_plain(log, threshold)
+    figures = score(labels, predicted)
+    return {
+        "clips": len(labels),
+        "speakers": len(set(speakers)),
+        "accuracy": figures["accuracy"],
+        "uar": figures["uar"],
+        "interval_95": bootstrap_interval(labels, predicted, speakers, num_labels=len(names)),
+        "recall": {names[label]: float(hits[labels == label].mean()) for label in np.unique(labels)},
+        "confidence": float(np.exp(log.max(1)).mean()),
+        "plain": float(plain.mean()),
+        "plain_right": float(hits[plain].mean()) if plain.any() else None,
+        "plain_wrong": plain_wrong(speech, log, threshold),
+    }
+
+
+def compare(
+    speech: Speech, before: Calibration, log: np.ndarray, threshold: float, names: Sequence[str]
+) -> dict[str, Any]:
+    """As `measure`, and as "before" the same with an earlier calibration and `THRESHOLD_BEFORE`."""
+    old = measure(speech, before.log_probabilities(speech.logits), THRESHOLD_BEFORE, names)
+    return measure(speech, log, threshold, names) | {"before": old}
+
+
+def judge(
+    corpora: dict[str, Speech], fit_only: Sequence[Speech], ordinary: Speech, before: Calibration, names: Sequence[str]
+) -> tuple[Calibration, dict]:
+    """The calibration fitted on all corpora, and what it does to each that a fit leaves out.
+
+    Args:
+        corpora: By their titles.
+        fit_only: Further ones, in every fit.
+        ordinary: Fitted on half of its speakers, judged on the others.
+        before: Calibration on the model's own corpus.
+        names: Of its labels.
+    """
+    fitted, unseen = ordinary.halves()
+    after = fit([*corpora.values(), *fit_only], fitted)
+    logs = {}
+    for title, speech in corpora.items():
+        others = [other for name, other in corpora.items() if name != title]
+        logs[title] = fit([*others, *fit_only], fitted).log_probabilities(speech.logits)
+    points = curve([(logs[title], speech.labels) for title, speech in corpora.items()])
+    log = after.log_probabilities(unseen.logits)
+    threshold = choose_threshold(points, unseen, log)
+    return after, {
+        "temperature": after.temperature,
+        "bias": dict(zip(names, after.bias.tolist(), strict=True)),
+        "certain_threshold": threshold,
+        "corpora": {title: compare(speech, before, logs[title], threshold, names) for title, speech in corpora.items()},
+        "ordinary": compare(unseen, before, log, threshold, names),
+        "curve": points,
+    }
+
+
+def some_of_each(clips: datasets.Dataset, most: int) -> datasets.Dataset:
+    """At most so many clips of each speaker, drawn at random, the same in every run."""
+    speakers = np.asarray(speakers_of(clips))
+    order = np.random.default_rng(0).permutation(len(clips))
+    kept = [order[speakers[order] == name][:most] for name in np.unique(speakers)]
+    return clips.select(np.sort(np.concatenate(kept)))
+
+
+def classify(model: PreTrainedModel, extractor: SERFeatureExtractor, clips: datasets.Dataset) -> Speech:
+    """Logits of the clips whose label the model knows; it must not be calibrated.
+
+    Raises:
+        ValueError: It knows none of the labels.
+    """
+    own = np.array([own_label(name, labels_of(model)) for name in clips.features["label"].names], dtype=float)
+    labels = own[np.asarray(clips["label"][:])]
+    if np.isnan(labels).all():
+        raise ValueError(f"the model knows none of the labels {', '.join(clips.features['label'].names)}")
+    clips = with_features(clips.select(np.flatnonzero(~np.isnan(labels))), extractor)
+    logits = predict_logits(model, ClipDataset(clips, extractor), batch_size=16, desc="Classifying")
+    return Speech(logits.astype(float), labels[~np.isnan(labels)].astype(int), np.asarray(speakers_of(clips)))
+
+
+def load_corpora(named: Sequence[str], report: dict, cache_dir: str | None) -> dict[str, datasets.Dataset]:
+    """Clips of corpora by their titles, out of texts like `emodb=DIR`.
+
+    Raises:
+        ValueError: One is not of that form, not known or not there, or the model was trained on it.
+    """
+    heard, found = heard_splits(report), {}
+    if heard is None:
+        raise ValueError("it is not known what this model was trained on before; take another one")
+    trained_on = set[str]().union(*map(corpora_of, heard))
+    for text in named:
+        name, equals, folder = text.partition("=")
+        if not equals or name not in CORPORA:
+            raise ValueError(f"expected NAME=DIR with NAME out of {', '.join(CORPORA)}; got {text!r}")
+        title = CORPORA[name].TITLE
+        if title in trained_on:
+            raise ValueError(f"the model was trained on {title}; leave it out")
+        found[title] = CORPORA[name].load(folder, cache_dir=cache_dir)
+    return found
+
+
+def write_calibration(folder: Path, calibration: Calibration, threshold: float) -> None:
+    """Into config.json, beside this version of the code that applies it."""
+    for code in folder.glob("*_ser.py"):
+        write_text(code, (PROJECT / "ser/models" / code.name).read_text(encoding="utf-8"))
+    config = read_json(folder / "config.json") | {
+        "calibration_temperature": calibration.temperature,
+        "calibration_bias": calibration.bias.tolist(),
+        "certain_threshold": threshold,
+    }
+    write_text(folder / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
+    parser.add_argument("model", help="model folder with its results.json")
+    for option, what in (
+        ("corpora", f"folders of two or more of {', '.join(CORPORA)}, which it was not trained on"),
+        ("fit_only", "more of them, which are fitted on and not judged, like single words"),
+        ("ordinary_speech", "one of neutral speech alone"),
+    ):
+        parser.add_argument(
+            f"--{option}", nargs="+", default=[], required=option != "fit_only", metavar="NAME=DIR", help=what
+        )
+    parser.add_argument("--data_dir", help="folder with the corpus it was trained on, to classify its test part, too")
+    parser.add_argument("--cache_dir", help="where tables and features are cached")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Classify, fit, write and say it."""
+    folder = Path(options.model)
+    model, extractor, report = load_reported(options.model)
+    check_writable(folder)
+    corpora, fit_only, ordinary = (
+        load_corpora(named, report, options.cache_dir)
+        for named in (options.corpora, options.fit_only, options.ordinary_speech)
+    )
+    if len(corpora) < 2 or len(ordinary) != 1:
+        raise ValueError(
+            "expected --corpora with two or more, as each is judged by a fit on the others, and one of "
+            "--ordinary_speech"
+        )
+    own = own_part(report, options.data_dir, options.cache_dir, name="test") if options.data_dir else None
+    names = labels_of(model)
+    before = Calibration(model.config.calibration_temperature, np.zeros(len(names)))
+    model.config.calibration_temperature = 1.0
+
+    def speech(clips: datasets.Dataset, most: int = MOST_CLIPS) -> Speech:
+        return classify(model, extractor, some_of_each(clips, most))
+
+    (title,) = ordinary
+    calibration, figures = judge(
+        {name: speech(clips) for name, clips in corpora.items()},
+        [speech(clips) for clips in fit_only.values()],
+        speech(ordinary[title], MOST_ORDINARY),
+        before,
+        names,
+    )
+    threshold = figures["certain_threshold"]
+    figures |= {"ordinary_title": title, "fit_only": list(fit_only), "own": {}, "git_commit": git_commit()}
+    if own:
+        test = classify(model, extractor, own)
+        log = calibration.log_probabilities(test.logits)
+        figures["own"] = {report["corpus"]: compare(test, before, log, threshold, names)}
+    write_calibration(folder, calibration, threshold)
+    print(f"{in_words(figures)}\n{record(folder, 'strangers', figures)}")
+
+
+def in_words(figures: dict) -> str:
+    """What `judge` found, in lines."""
+    lines = [
+        f"{title}: accuracy {each['accuracy']:.3f} ({each['before']['accuracy']:.3f} before), claimed "
+        f"{each['confidence']:.3f} ({each['before']['confidence']:.3f}), {each['plain']:.0%} plain statements"
+        for title, each in (
+            figures["own"] | figures["corpora"] | {figures["ordinary_title"]: figures["ordinary"]}
+        ).items()
+    ]
+    return "\n".join([*lines, f"threshold of plain statements: {figures['certain_threshold']}"])
+
+
+__all__ = ["STOPPED", "add_arguments", "judge", "run"]

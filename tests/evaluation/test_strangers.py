@@ -1,0 +1,165 @@
+"""Calibration on the world: known numbers found again, promises kept on left-out corpora, and a model that follows."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from conftest import SHARED
+from scipy.special import softmax
+from transformers import pipeline
+
+from ser.__main__ import main
+from ser.evaluation.strangers import NEVER
+from ser.evaluation.strangers import choose_threshold
+from ser.evaluation.strangers import curve
+from ser.evaluation.strangers import judge
+from ser.evaluation.strangers import measure
+from ser.evaluation.world_calibration import Calibration
+from ser.evaluation.world_calibration import Speech
+from ser.evaluation.world_calibration import _loss
+from ser.evaluation.world_calibration import _Term
+from ser.evaluation.world_calibration import fit
+
+NAMES = ["anger", "happy", "neutral", "sad"]
+NEUTRAL = 2
+OFF = Calibration(0.5, np.array([1.0, -0.5, -1.0, 0.5]))  # what has to be undone
+
+
+def world(clips: int = 4000, *, lacks: int | None = None, seed: int = 0, hard: float = 1.5) -> Speech:
+    """A corpus of ten speakers on which a model is wrong by `OFF`, its labels drawn evenly."""
+    generator = np.random.default_rng(seed)
+    labels = generator.choice([label for label in range(4) if label != lacks], size=clips)
+    honest = generator.normal(size=(clips, 4)) + hard * np.eye(4)[labels]  # log-odds are linear in such values
+    logits = (honest * hard - OFF.bias) * OFF.temperature
+    return Speech(logits, labels, np.array([f"s{number}" for number in np.arange(clips) % 10]))
+
+
+def ordinary(clips: int = 2000) -> Speech:
+    speech = world(2 * clips, seed=9)
+    return Speech(*(values[speech.labels == NEUTRAL] for values in speech))
+
+
+def test_what_is_off_is_found_on_corpora_that_lack_labels():
+    found = fit([world(seed=1), world(seed=2, lacks=0), world(seed=3, lacks=NEUTRAL)], ordinary())
+    assert found.temperature == pytest.approx(OFF.temperature, rel=0.15)
+    bias = found.bias - OFF.bias
+    assert np.abs(bias).max() < 0.7
+    assert bias.argmax() == NEUTRAL  # as ordinary speech asks for
+    assert found.bias.sum() == pytest.approx(0)
+    fresh = world(seed=4)
+    losses = [
+        -calibration.log_probabilities(fresh.logits)[np.arange(len(fresh.labels)), fresh.labels].mean()
+        for calibration in (OFF, found, Calibration(1.0, np.zeros(4)))
+    ]
+    assert losses[0] < losses[1] < losses[0] + 0.1 < losses[2]
+
+
+def test_the_gradient_is_that_of_the_loss():
+    terms = [_Term(world(50, lacks=0), np.array([False, True, True, True]), np.full(50, 0.02))]
+    parameters = np.array([0.3, -0.2, 0.1, 0.5, 0.0])
+    _, gradient = _loss(parameters, terms)
+    for index, step in enumerate(1e-6 * np.eye(5)):
+        slope = (_loss(parameters + step, terms)[0] - _loss(parameters - step, terms)[0]) / 2e-6
+        assert gradient[index] == pytest.approx(slope, abs=1e-5)
+
+
+def test_corpora_and_labels_weigh_the_same_whatever_their_size():
+    small, large = world(400, seed=1), world(400, seed=2, hard=0.5)
+    repeated = Speech(*(np.concatenate([values] * 5) for values in large))
+    once, often = (fit([small, each], ordinary()) for each in (large, repeated))
+    assert once.temperature == pytest.approx(often.temperature, rel=1e-3)
+    assert once.bias == pytest.approx(often.bias, abs=1e-3)
+
+
+def test_few_clips_change_little():
+    three = Speech(np.eye(4)[:3] * 5.0, np.array([3, 3, 3]), np.array(["a", "b", "c"]))
+    found = fit([three], Speech(*(values[:2] for values in ordinary())))
+    assert np.abs(found.bias).max() < 10 and 0.1 < found.temperature < 10
+
+
+def test_risk_coverage_and_the_threshold_by_hand():
+    log = np.log([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.45, 0.55]])
+    points = {round(each["threshold"], 2): each for each in curve([(log, np.array([0, 0, 0, 1]))])}
+    assert (points[0.5]["plain"], points[0.5]["right"]) == (1.0, 0.75)
+    assert (points[0.6]["plain"], points[0.6]["right"]) == (0.75, pytest.approx(2 / 3))
+    assert (points[0.85]["plain"], points[0.85]["right"]) == (0.25, 1.0)
+    assert 0.95 not in points
+    quiet = Speech(np.zeros((1, 2)), np.array([0]), np.array(["a"]))
+    for wrong, expected in ((0.1, 0.3), (0.7, 0.71), (0.97, NEVER)):
+        spoken = np.log([[1 - wrong, wrong]])
+        assert choose_threshold(list(points.values()), quiet, spoken) == pytest.approx(expected, abs=0.02)
+
+
+def test_each_corpus_is_judged_by_a_fit_on_the_others():
+    corpora = {"one": world(seed=1), "two": world(seed=2, lacks=0), "three": world(seed=3)}
+    after, figures = judge(corpora, [], ordinary(), Calibration(1.0, np.zeros(4)), NAMES)
+    for title, speech in corpora.items():
+        figure, (fitted, _) = figures["corpora"][title], ordinary().halves()
+        others = fit([other for name, other in corpora.items() if name != title], fitted)
+        expected = measure(speech, others.log_probabilities(speech.logits), figures["certain_threshold"], NAMES)
+        assert {name: figure[name] for name in expected} == expected
+        assert figure["accuracy"] > figure["before"]["accuracy"]
+        assert figure["plain_right"] > 0.65
+    assert figures["ordinary"]["speakers"] == 5
+    assert figures["ordinary"]["plain_wrong"] <= 0.08
+    assert list(figures["bias"].values()) == after.bias.tolist()
+    assert 0.3 <= figures["certain_threshold"] < 1
+
+
+@pytest.fixture
+def model(tmp_path):
+    folder = shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "cnn1d")
+    (folder / "audio_ser.py").write_text("an earlier version")
+    return folder
+
+
+def named(*names: str) -> list[str]:
+    if not (SHARED / "more/samples").is_dir():
+        pytest.skip("needs samples of the corpora beside the checkout, at ../shared/data/more/samples")
+    return [f"{name}={SHARED / 'more/samples' / name}" for name in names]
+
+
+def test_the_command_writes_what_forward_applies_and_the_card_tells(model, tmp_path, capsys):
+    clip = SHARED / "more/samples/nemo/samples/EB0_anger_1.flac"
+    command = ["calibrate", str(model), "--corpora", *named("nemo", "urdu"), "--fit_only", *named("emospeech")]
+    command += ["--ordinary_speech", *named("speechocean762"), "--cache_dir", str(tmp_path)]
+    before = {each["label"]: each["score"] for each in pipeline("audio-classification", model=str(model))(str(clip))}
+    temperature = json.loads((model / "config.json").read_text())["calibration_temperature"]
+    main(command)
+    figures = json.loads((model / "strangers.json").read_text())["strangers"]
+    assert list(figures["corpora"]) == ["nEMO", "URDU"]
+    assert (figures["fit_only"], figures["ordinary_title"]) == (["EmoSpeech"], "speechocean762")
+    assert figures["corpora"]["URDU"]["clips"] == 20 and figures["ordinary"]["speakers"] == 11
+    config = json.loads((model / "config.json").read_text())
+    assert config["calibration_temperature"] == figures["temperature"]
+    assert config["calibration_bias"] == list(figures["bias"].values())
+    assert config["certain_threshold"] == figures["certain_threshold"]
+    assert (model / "audio_ser.py").read_text() == (ROOT / "ser/models/audio_ser.py").read_text()
+    logits = np.log(list(before.values())) * temperature / figures["temperature"]
+    expected = softmax(logits + [figures["bias"][label] for label in before])
+    after = {each["label"]: each["score"] for each in pipeline("audio-classification", model=str(model))(str(clip))}
+    assert [after[label] for label in before] == pytest.approx(expected, abs=1e-4)
+    assert "| nEMO | 22 |" in (model / "README.md").read_text()
+    assert "threshold of plain statements" in capsys.readouterr().out
+    strangers = (model / "strangers.json").read_text()
+    main(command)  # starts from the report, and so comes to the same
+    again = json.loads((model / "strangers.json").read_text())["strangers"]
+    assert again == json.loads(strangers)["strangers"]
+
+
+def test_what_cannot_be_calibrated_on_is_refused_in_one_sentence(model, crema_d):
+    nemo, urdu, speech = named("nemo", "urdu", "speechocean762")
+    for corpora, sentence in (
+        ([nemo, f"crema-d={crema_d}"], "the model was trained on CREMA-D; leave it out"),
+        ([nemo], "expected --corpora with two or more"),
+        ([nemo, "nemo"], "expected NAME=DIR with NAME out of crema-d, .*; got 'nemo'"),
+        ([nemo, "mine=clips"], "expected NAME=DIR .*; got 'mine=clips'"),
+        ([nemo, "urdu=nowhere"], "expected a folder with URDU clips at '.*nowhere'"),
+    ):
+        with pytest.raises(SystemExit, match=sentence) as stopped:
+            main(["calibrate", str(model), "--corpora", *corpora, "--ordinary_speech", speech])
+        assert "\n" not in str(stopped.value)
+    assert not (model / "strangers.json").exists()
+    assert urdu
