@@ -40,7 +40,8 @@ from ser.models.feature_extraction_ser import SERFeatureExtractor
 from ser.reporting.model_card import record
 from ser.reporting.provenance import corpora_of
 from ser.reporting.provenance import git_commit
-from ser.reporting.provenance import heard_splits
+from ser.reporting.provenance import training_splits
+from ser.reporting.report_file import Report
 
 STOPPED = "run the same command again"
 MOST_CLIPS = 200  # of one speaker: some corpora call many people by one name
@@ -186,13 +187,13 @@ def classify(model: PreTrainedModel, extractor: SERFeatureExtractor, clips: data
     return Speech(logits.astype(float), labels[~np.isnan(labels)].astype(int), np.asarray(speakers_of(clips)))
 
 
-def load_corpora(named: Sequence[str], report: dict, cache_dir: str | None) -> dict[str, datasets.Dataset]:
+def load_corpora(named: Sequence[str], report: Report, cache_dir: str | None) -> dict[str, datasets.Dataset]:
     """Clips of corpora by their titles, out of texts like `emodb=DIR`.
 
     Raises:
         ValueError: One is not of that form, not known or not there, or the model was trained on it.
     """
-    heard, found = heard_splits(report), {}
+    heard, found = training_splits(report), {}
     if heard is None:
         raise ValueError("it is not known what this model was trained on before; take another one")
     trained_on = set[str]().union(*map(corpora_of, heard))
