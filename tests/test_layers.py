@@ -27,7 +27,7 @@ def imported(path: Path) -> set[str]:
     return {module.split(".")[1] for module in modules if module.startswith("ser.")}
 
 
-@pytest.mark.parametrize("name", LEVEL)
+@pytest.mark.parametrize("name", sorted(LEVEL))
 def test_imports_go_downwards(name):
     folder = ROOT / "ser" / name
     for path in folder.rglob("*.py") if folder.is_dir() else [folder.with_suffix(".py")]:

@@ -11,7 +11,7 @@ from conftest import write_corpus
 from ser.corpora import CORPORA
 from ser.corpora import corpora_within
 from ser.corpora import title_of
-from ser.reporting.model_card import CORPORA as FACTS
+from ser.corpora import with_title
 
 SAMPLES = SHARED / "more/samples"
 LABELS = {
@@ -40,7 +40,7 @@ def test_names_tell_label_speaker_and_text(name, tmp_path):
     }
     assert min(clips["duration"]) > 0.3
     assert corpora_within(clips) == [CORPORA[name].TITLE]
-    assert title_of(name) in FACTS
+    assert with_title(title_of(name)) is CORPORA[name]
 
 
 def test_what_is_said(tmp_path):
