@@ -226,6 +226,7 @@ def means_when_changed(models: dict[Any, dict[str, dict]]) -> dict[Any, float | 
 __all__ = [
     "CLEAN",
     "MEASURED",
+    "OLDER",
     "REPORT",
     "Bin",
     "Confusion",

@@ -64,7 +64,7 @@ def train(run: Run) -> Report | None:
         keep_freed_memory()
     trainer = build_trainer(run)
     if trainer.is_world_process_zero():
-        write_text(Path(run.training.output_dir) / RUN_FILE, json.dumps(run.identity) + "\n")
+        write_text(Path(run.training.output_dir) / RUN_FILE, json.dumps(run.identity.report_fields()) + "\n")
     trainer.train(resume_from_checkpoint=run.training.resume_from_checkpoint)
     model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # else it stays in bf16
     if not trainer.is_world_process_zero():
@@ -204,7 +204,7 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[Report, np.ndarray]:
     model.config.calibration_temperature = temperature
     logits = {name: values / temperature for name, values in logits.items()}
     results = {
-        **run.identity,
+        **run.identity.report_fields(),
         "dataset_name": run.data.dataset_name if on_the_hub(run.data.dataset_name) else None,
         "heard_before": run.heard_before,
         "base_model": run.options.model_name_or_path if on_the_hub(run.options.model_name_or_path) else None,

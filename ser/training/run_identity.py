@@ -1,7 +1,10 @@
-"""Which run a run is: what its report, its checkpoints and the run before `--refit` have in common with it."""
+"""Run identity: decides whether a report or a checkpoint belongs to the same run."""
 
+import dataclasses
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from ser.files import read_json
 from ser.reporting.provenance import SPLIT
 from ser.reporting.provenance import split_difference
 from ser.reporting.provenance import weights_fingerprint
+from ser.reporting.report_file import OLDER
 from ser.reporting.report_file import REPORT
 from ser.reporting.report_file import Report
 from ser.reporting.report_file import Split
@@ -27,37 +31,118 @@ from ser.training.arguments import DataArguments
 from ser.training.arguments import corpus_title
 from ser.training.arguments import on_the_hub
 
-RUN_FILE = "run.json"  # beside the checkpoints: which run they are of
+RUN_FILE = "run.json"  # beside the checkpoints: the run that they are of
+NOT_RECORDED = "not recorded"  # in place of a field that older reports lack
+SETTINGS = frozenset({"changes", "fine_tuned_from", "weights_before", "teachers", "labels"})  # not data, split or seed
+# Options that do not change what is learned, or that a report has a field for.
+BESIDE: tuple[str, ...] = ("seed", "use_cpu", "bf16", "per_device_eval_batch_size", "license")
+BESIDE += ("dataloader_num_workers", "dataloader_persistent_workers", "model_name_or_path", "teachers", *LOCAL)
+WHAT_IS_READ = ("dataset_config", "audio_column", "label_column")  # of a dataset: they select other clips or labels
 
 
-def identity(arguments: Arguments, facts: Split) -> dict:
-    """What makes a run the one that it is, by the fields of its report.
+@dataclass(frozen=True)
+class RunIdentity:
+    """Two runs are the same run if these fields are equal.
 
     Args:
-        arguments: As given.
-        facts: Of its split, by the fields `SPLIT`.
+        recipe: Its name.
+        variant: Of the recipe.
+        split: Which clips are for training, selection and test.
+        seed: Of weights, batches and augmentation.
+        processes: That train together.
+        changes: Options that differ from the recipe, and their values; see `changes`.
+        fine_tuned_from: Name of the model that training starts from.
+        weights_before: Digest of its weights.
+        teachers: Their names.
+        labels: Of the clips.
+        command: That repeats the run; not compared.
     """
-    data, training, start = arguments.data, arguments.training, arguments.options.model_name_or_path
-    teachers = training.teachers if training.teacher_share else []
-    return {
-        "recipe": data.recipe,
-        "variant": data.variant,
-        **facts,
-        "fine_tuned_from": trained_name(start) if start else None,
-        "weights_before": weights_fingerprint(start) if start else None,
-        "teachers": [trained_name(folder) for folder in teachers],
-        "seed": training.seed,
-        "processes": training.world_size,
-        "command": repeatable(data.command, training.world_size),
-    }
+
+    recipe: str
+    variant: str | None
+    split: Split
+    seed: int
+    processes: int
+    changes: frozenset[tuple[str, str]]
+    fine_tuned_from: str | None
+    weights_before: str | None
+    teachers: tuple[str, ...]
+    labels: tuple[str, ...] | str
+    command: str = field(compare=False)
+
+    @classmethod
+    def of(cls, arguments: Arguments, split: Split, labels: list[str]) -> "RunIdentity":
+        """The identity of the run with these arguments."""
+        data, training, start = arguments.data, arguments.training, arguments.options.model_name_or_path
+        teachers = training.teachers if training.teacher_share else []
+        return cls(
+            recipe=data.recipe,
+            variant=data.variant,
+            split=split,
+            seed=training.seed,
+            processes=training.world_size,
+            changes=frozenset(changes(data.command).items()),
+            fine_tuned_from=trained_name(start) if start else None,
+            weights_before=weights_fingerprint(start) if start else None,
+            teachers=tuple(trained_name(folder) for folder in teachers),
+            labels=tuple(labels),
+            command=repeatable(data.command, training.world_size),
+        )
+
+    @classmethod
+    def from_report(cls, content: Mapping[str, Any]) -> "RunIdentity":
+        """The identity of the run that wrote a `results.json` or `run.json`, perhaps with an older version."""
+        report = OLDER | dict(content)
+        teachers = report.get("teachers") or []
+        return cls(
+            recipe=report["recipe"],
+            variant=report["variant"],
+            split=cast(Split, {name: report.get(name) for name in SPLIT}),
+            seed=report["seed"],
+            processes=report["processes"],
+            changes=frozenset(changes(report["command"]).items()),
+            fine_tuned_from=report["fine_tuned_from"],
+            weights_before=report.get("weights_before", NOT_RECORDED),
+            teachers=tuple(teachers) if isinstance(teachers, list) else (f"{teachers} models",),
+            labels=tuple(report["labels"]) if "labels" in report else NOT_RECORDED,
+            command=report["command"],
+        )
+
+    def report_fields(self) -> dict[str, Any]:
+        """The fields of a report that `from_report` reads."""
+        fields = dataclasses.asdict(self)
+        del fields["changes"]  # which the command says
+        return fields.pop("split") | fields | {"teachers": list(self.teachers), "labels": list(self.labels)}
+
+    def differences(self, other: "RunIdentity") -> set[str]:
+        """Names of the fields in which two runs differ; what one of them has not recorded is left out."""
+        names = [each.name for each in dataclasses.fields(self) if each.compare]
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in names if name != "split"}
+        found = {name for name, (one, two) in pairs.items() if one != two and NOT_RECORDED not in (one, two)}
+        return found | ({"split"} if split_difference(self.split, other.split) else set())
+
+    def __str__(self) -> str:
+        """The command, and where its weights and targets came from."""
+        text = self.command
+        text += f", fine-tuned from {self.fine_tuned_from}" if self.fine_tuned_from else ""
+        if self.weights_before not in (None, NOT_RECORDED):
+            text += f" (weights {self.weights_before})"
+        return text + (f", with the teachers {', '.join(self.teachers)}" if self.teachers else "")
 
 
 def split_of(data: DataArguments, clips: datasets.Dataset) -> Split:
-    """Which clips are in which part, as reports tell it."""
+    """The split of a run."""
     corpus = corpus_of(clips, corpus_title(data))
-    within = [title for title in corpora_within(clips) if title != corpus]
-    found = {"corpus": corpus, "drawn_from": drawn_from(clips, data.protocol), "contains": within}
-    return cast(Split, {name: found[name] if name in found else getattr(data, name) for name in SPLIT})
+    return Split(
+        corpus=corpus,
+        protocol=data.protocol,
+        fold=data.fold,
+        split_seed=data.split_seed,
+        share_of_clips=data.share_of_clips,
+        drawn_from=drawn_from(clips, data.protocol),
+        refit=data.refit,
+        contains=[title for title in corpora_within(clips) if title != corpus],
+    )
 
 
 def repeatable(command: str, processes: int) -> str:
@@ -67,7 +152,7 @@ def repeatable(command: str, processes: int) -> str:
 
 
 def trained_name(source: str) -> str:
-    """What a report calls a model that was gone on from, or learned from: its id, or the recipe of its training."""
+    """The name of a base model or teacher in a report: its id, or the recipe that it was trained by."""
     if on_the_hub(source):
         return source
     report = report_of(source)
@@ -76,83 +161,60 @@ def trained_name(source: str) -> str:
     return f"ser-{report['recipe']}{' (refit)' if report.get('refit') else ''}"
 
 
-def alike(earlier: Mapping[str, Any], this: Mapping[str, Any]) -> bool:
-    """Whether two runs have the same settings and sources, data, split and seed aside."""
-    one, other = (
-        # Older reports have no teachers, or their number.
-        (changes(run["command"]), run.get("fine_tuned_from"), run.get("teachers") or [])
-        for run in (earlier, this)
-    )
-    return one == other and earlier.get("weights_before", this["weights_before"]) == this["weights_before"]
-
-
-def told(report: Mapping[str, Any]) -> str:
-    """The command of a run, and where its weights and targets came from."""
-    origin = f", from {report['fine_tuned_from']}" if report.get("fine_tuned_from") else ""
-    origin += f" (weights {report['weights_before']})" if report.get("weights_before") else ""
-    origin += f", taught by {', '.join(report['teachers'])}" if report.get("teachers") else ""
-    return f"{report['command']}{origin}"
-
-
-def refuse_to_overwrite(folder: Path, this: dict) -> None:
-    """Keep the report of a run that said otherwise; a run may take the place of an earlier one of its own kind."""
-    earlier = read_report(folder)
-    if earlier is not None and (not alike(earlier, this) or earlier["labels"] != this["labels"]):
+def refuse_to_overwrite(folder: Path, this: RunIdentity) -> None:
+    """Keep the report of a run with other settings; the report of an earlier run with the same ones is replaced."""
+    report = read_report(folder)
+    if report is None:
+        return
+    earlier = RunIdentity.from_report(report)
+    if earlier.differences(this) & SETTINGS:
         raise ValueError(
-            f"{folder} holds the report of another run ({told(earlier)}); "
-            "set another --results_dir, or remove that folder"
+            f"{folder} holds the report of another run ({earlier}); set another --results_dir, or remove that folder"
         )
 
 
-def check_same_run(checkpoint: str, this: dict) -> None:
-    """Refuse to go on from a checkpoint that may have heard this run's test part, or is not of the command it tells."""
+def check_same_run(checkpoint: str, this: RunIdentity) -> None:
+    """Refuse to resume from a checkpoint of another run."""
     if not (file := Path(checkpoint).parent / RUN_FILE).is_file():
         return
-    earlier = read_json(file)
-    if difference := split_difference(earlier, this):
+    earlier = RunIdentity.from_report(read_json(file))
+    different = earlier.differences(this)
+    if "split" in different:
+        difference = split_difference(earlier.split, this.split)
         raise ValueError(f"{checkpoint} was trained {difference}: start anew, with another --output_dir")
-    same = all(earlier[name] == this[name] for name in ("recipe", "variant", "seed", "processes"))
-    if not same or not alike(earlier, this):
+    if different:
         raise ValueError(
-            f"{checkpoint} was trained by another command ({told(earlier)}): go on with that one, or start anew, with "
+            f"{checkpoint} was trained by another command ({earlier}): resume with that one, or start anew, with "
             "another --output_dir"
         )
 
 
-def report_before(arguments: Arguments, this: dict) -> Report:
-    """The report of the run with the same settings, whose dev part is now trained on."""
+def report_before(arguments: Arguments, this: RunIdentity) -> Report:
+    """The report of the same run without `--refit`."""
     if arguments.data.protocol == "leaky":
-        raise ValueError("--refit would train on the test part, which is the dev part of leaky; leave it out")
+        raise ValueError("--refit would train on the test clips, which are the dev clips of leaky; leave it out")
     folder = replace(arguments, data=replace(arguments.data, refit=False)).results_dir
-    earlier, place = read_report(folder), folder / REPORT
-    if earlier is None:
-        raise ValueError(f"--refit follows a run that has chosen on the dev part: run this without it first ({place})")
-    if "temperature" not in earlier:
+    report, place = read_report(folder), folder / REPORT
+    if report is None:
+        raise ValueError(f"--refit repeats a run that has a report: run the command without --refit first ({place})")
+    if "temperature" not in report:
         raise ValueError(f"--refit: {place} is an older report, without a temperature; run that command again")
-    if earlier["processes"] != this["processes"]:
-        raise ValueError(f"--refit expects as many processes as the run before it had: {earlier['processes']}")
-    if difference := split_difference(earlier, this | {"refit": None}):
-        raise ValueError(f"--refit: the run before it was trained {difference}; run it again")
-    if not alike(earlier, this):
-        raise ValueError(f"--refit expects the settings of the run before it; that was {told(earlier)}")
-    return earlier
-
-
-# Options that change nothing of what is learned, or that a report has a field for.
-BESIDE: tuple[str, ...] = ("seed", "use_cpu", "bf16", "per_device_eval_batch_size", "license")
-
-
-BESIDE += ("dataloader_num_workers", "dataloader_persistent_workers")
-
-
-BESIDE += ("model_name_or_path", "teachers", *LOCAL)
-
-
-WHAT_IS_READ = ("dataset_config", "audio_column", "label_column")  # of a dataset: other clips or labels of one name
+    earlier = RunIdentity.from_report(report)
+    expected = replace(this, split=this.split | {"refit": earlier.split["refit"]})
+    different = earlier.differences(expected)
+    if "processes" in different:
+        raise ValueError(f"--refit expects as many processes as the run before it had: {earlier.processes}")
+    if "split" in different:
+        raise ValueError(
+            f"--refit: the run before it was trained {split_difference(earlier.split, expected.split)}; run it again"
+        )
+    if different:
+        raise ValueError(f"--refit expects the settings of the run before it; that was {earlier}")
+    return report
 
 
 def changes(command: str) -> dict[str, str]:
-    """What a run's command says otherwise than its recipe, by the name of the option; data, split and seed left out.
+    """The options of a command that differ from its recipe, without those for data, split and seed.
 
     Example:
         >>> changes("python train.py --recipe cnn2d --data_dir DIR --seed 3 --num_train_epochs 21.0")
@@ -173,10 +235,10 @@ def changes(command: str) -> dict[str, str]:
 __all__ = [
     "BESIDE",
     "RUN_FILE",
+    "RunIdentity",
     "WHAT_IS_READ",
     "changes",
     "check_same_run",
-    "identity",
     "refuse_to_overwrite",
     "report_before",
     "split_of",

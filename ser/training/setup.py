@@ -47,8 +47,8 @@ from ser.training.model_setup import load_start
 from ser.training.model_setup import new_front_end
 from ser.training.model_setup import overrides_of
 from ser.training.model_setup import replace_head
+from ser.training.run_identity import RunIdentity
 from ser.training.run_identity import check_same_run
-from ser.training.run_identity import identity
 from ser.training.run_identity import refuse_to_overwrite
 from ser.training.run_identity import report_before
 from ser.training.run_identity import split_of
@@ -60,7 +60,7 @@ logger = logging.getLogger(__name__)
 class Run(Arguments):
     """All that one training run needs, checked before it starts."""
 
-    identity: dict  # what makes it the run that it is, by the fields of its report
+    identity: RunIdentity
     parts: datasets.DatasetDict
     extractor: SERFeatureExtractor
     in_use: dict  # of its fields, those that are others once the network is trained
@@ -93,16 +93,16 @@ def prepare(arguments: Arguments) -> Run:
     check_images(arguments.augmentation, extractor)
     with training.main_process_first(desc="reading the clips"):  # the other processes find them in the cache
         clips = fixed_share(load_clips(data), data.share_of_clips)
-        facts = split_of(data, clips)
+        this_split = split_of(data, clips)
         if start:
-            check_unseen(start.source, start.report, facts)
+            check_unseen(start.source, start.report, this_split)
         labels = clips.features["label"].names
-        teachers = load_teachers(training, facts, labels)
-        this = identity(arguments, facts)
+        teachers = load_teachers(training, this_split, labels)
+        this = RunIdentity.of(arguments, this_split, labels)
         if training.resume_from_checkpoint:
             check_same_run(training.resume_from_checkpoint, this)
         before = report_before(arguments, this) if data.refit else None
-        refuse_to_overwrite(arguments.results_dir, this | {"labels": labels})
+        refuse_to_overwrite(arguments.results_dir, this)
         parts = parts_of(data, clips)  # what is wrong with them is told before the features are made
         if arguments.augmentation.vote_share and listeners_votes(parts["train"]) is None:
             raise ValueError("--vote_share needs clips with listeners' votes, as CREMA-D has them; set it to 0")

@@ -5,18 +5,19 @@ import json
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from conftest import write_corpus
 
 from ser.corpora import load_crema_d
 from ser.corpora.clip_dataset import with_features
 from ser.recipes import load_recipe
-from ser.reporting.provenance import SPLIT
 from ser.reporting.report_file import REPORT
 from ser.training.distillation import Teacher
 from ser.training.distillation import load_teacher
 from ser.training.distillation import teacher_probabilities
 from ser.training.model_setup import build_extractor
 from ser.training.model_setup import build_model
+from ser.training.run_identity import RunIdentity
 
 LABELS = ["anger", "disgust", "fear", "happy", "neutral", "sad"]
 CPU = torch.device("cpu")
@@ -58,10 +59,11 @@ def test_a_teacher_has_trained_on_no_clip_that_its_student_chooses_on(tmp_path, 
     model, extractor = one_who_always_says(0)
     model.save_pretrained(tmp_path)
     extractor.save_pretrained(tmp_path)
-    split = dict.fromkeys(SPLIT) | {"corpus": "CREMA-D", "protocol": "tfds", "recipe": "cnn1d"}
-    (tmp_path / REPORT).write_text(json.dumps({**split, **of_teacher}))
+    report = json.loads((ROOT / "checkpoints/cnn1d/results.json").read_text()) | {"refit": False}
+    (tmp_path / REPORT).write_text(json.dumps(report | of_teacher))
+    split = RunIdentity.from_report(report | of_student).split
     if refused:
         with pytest.raises(ValueError, match="was trained with refit True, this run has False"):
-            load_teacher(str(tmp_path), split | of_student, LABELS)
+            load_teacher(str(tmp_path), split, LABELS)
     else:
-        assert load_teacher(str(tmp_path), split | of_student, LABELS).model.config.num_labels == 6
+        assert load_teacher(str(tmp_path), split, LABELS).model.config.num_labels == 6

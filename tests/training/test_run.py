@@ -25,7 +25,6 @@ import train as script
 from ser.corpora import load_crema_d
 from ser.corpora.splits import fixed_share
 from ser.reporting import provenance
-from ser.reporting.provenance import SPLIT
 from ser.reporting.report_file import REPORT
 from ser.training.arguments import SERTrainingArguments
 from ser.training.arguments import parse_arguments
@@ -35,6 +34,7 @@ from ser.training.run import push
 from ser.training.run import train as train_run
 from ser.training.run import training_targets
 from ser.training.run_identity import RUN_FILE
+from ser.training.run_identity import RunIdentity
 from ser.training.run_identity import check_same_run
 from ser.training.run_identity import refuse_to_overwrite
 from ser.training.run_identity import trained_name
@@ -150,10 +150,13 @@ def test_a_run_is_repeated_with_its_dev_part_to_train_on(finished, small_corpus,
     monkeypatch.chdir(folder)
     teacher = "runs/cnn1d/tfds/seed-3/model"
     for other, message in (
-        (["--seed", "4"], r"run this without it first \(results/cnn1d/tfds/seed-4/results.json\)"),
+        (["--seed", "4"], r"run the command without --refit first \(results/cnn1d/tfds/seed-4/results.json\)"),
         (["--seed", "3", "--learning_rate", "0.1"], "expects the settings of the run before it; that was python train"),
-        (["--seed", "3", "--teachers", teacher], "run this without it first .*/distilled-seed-3/results.json"),
-        (["--protocol", "leaky"], "--refit would train on the test part"),
+        (
+            ["--seed", "3", "--teachers", teacher],
+            "run the command without --refit .*/distilled-seed-3/results.json",
+        ),
+        (["--protocol", "leaky"], "--refit would train on the test clips"),
         (["--seed", "3", "--lr_scheduler_type", "reduce_lr_on_plateau"], "no dev part to lower the learning rate by"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -186,7 +189,7 @@ def test_a_student_learns_from_teachers_of_the_same_parts_only(finished, small_c
     another = shutil.copytree("runs/cnn1d/tfds/seed-3/model", folder / "another")
     (another / REPORT).write_text(json.dumps(json.loads((another / REPORT).read_text()) | {"recipe": "cnn2d"}))
     more = (*arguments, "--teachers", str(another), "--teacher_share", "0.7", "--output_dir", "runs/again")
-    with pytest.raises(ValueError, match="holds the report of another run .*, taught by ser-cnn1d"):
+    with pytest.raises(ValueError, match="holds the report of another run .*, with the teachers ser-cnn1d"):
         prepare(parse_arguments(list(more)))
     student = prepare(parse_arguments([*arguments[:-4], *teachers, "--seed", "1"]))  # it reads other features
     targets = training_targets(student)
@@ -194,7 +197,7 @@ def test_a_student_learns_from_teachers_of_the_same_parts_only(finished, small_c
     assert targets.sum(1) == pytest.approx(1, abs=1e-5)
     assert len(np.unique(targets.round(4))) > 100  # no longer two values, of labels and their smoothing
     with pytest.raises(ValueError, match="has other labels than this run"):
-        load_teacher(teachers[1], student.identity, ["calm", "angry"])
+        load_teacher(teachers[1], student.identity.split, ["calm", "angry"])
     with pytest.raises(ValueError, match="--teachers: expected a model folder with its results.json; got 'nowhere'"):
         prepare(parse_arguments([*arguments, "--teachers", "nowhere", "--seed", "1"]))
 
@@ -333,10 +336,11 @@ def test_a_commit_is_dirty_where_the_code_was_changed_and_not_where_results_were
 
 
 def test_the_report_of_another_run_is_kept(tmp_path):
-    this = {"command": "python train.py --recipe cnn1d --dataset_name DIR --label_column arousal", "labels": ["a", "b"]}
+    this = json.loads((ROOT / "checkpoints/cnn1d/results.json").read_text()) | {"labels": ["a", "b"]}
+    this |= {"command": "python train.py --recipe cnn1d --dataset_name DIR --label_column arousal"}
     this |= {"fine_tuned_from": None, "weights_before": None, "teachers": []}
     (tmp_path / REPORT).write_text(json.dumps(this))
-    assert refuse_to_overwrite(tmp_path, this) is None
+    assert refuse_to_overwrite(tmp_path, RunIdentity.from_report(this)) is None
     for other in (
         {"command": this["command"].replace("arousal", "valence")},
         {"labels": ["a", "c"]},
@@ -345,20 +349,29 @@ def test_the_report_of_another_run_is_kept(tmp_path):
         {"teachers": ["ser-cnn1d"]},
     ):
         with pytest.raises(ValueError, match="holds the report of another run"):
-            refuse_to_overwrite(tmp_path, this | other)
+            refuse_to_overwrite(tmp_path, RunIdentity.from_report(this | other))
 
 
 def test_a_checkpoint_is_gone_on_from_by_its_own_run_only(tmp_path):
-    this = dict.fromkeys((*SPLIT, "variant", "weights_before")) | {"recipe": "cnn1d", "seed": 0, "processes": 1}
+    this = {"recipe": "cnn1d", "corpus": "CREMA-D", "protocol": "tfds", "seed": 0, "processes": 1, "labels": ["a", "b"]}
     this["command"] = "python train.py --recipe cnn1d --data_dir DIR"
     (tmp_path / RUN_FILE).write_text(json.dumps(this))
-    assert check_same_run(str(tmp_path / "checkpoint-1"), this) is None
+    assert check_same_run(str(tmp_path / "checkpoint-1"), RunIdentity.from_report(this)) is None
     with pytest.raises(ValueError, match="checkpoint-1 was trained with fold None, this run has 2: start anew"):
-        check_same_run(str(tmp_path / "checkpoint-1"), this | {"fold": 2})
+        check_same_run(str(tmp_path / "checkpoint-1"), RunIdentity.from_report(this | {"fold": 2}))
     changed = {"command": f"{this['command']} --learning_rate 0.5"}
     for other in ({"recipe": "cnn2d"}, {"variant": "votes"}, {"seed": 1}, {"processes": 2}, changed):
         with pytest.raises(ValueError, match="checkpoint-1 was trained by another command"):
-            check_same_run(str(tmp_path / "checkpoint-1"), this | other)
+            check_same_run(str(tmp_path / "checkpoint-1"), RunIdentity.from_report(this | other))
+
+
+def test_a_report_of_an_older_version_is_of_the_same_run():
+    report = json.loads((ROOT / "results/cnn1d/tfds/seed-0/results.json").read_text())
+    this = RunIdentity.from_report(report)
+    assert RunIdentity.from_report(this.report_fields()) == this
+    lacking = {"contains", "processes", "weights_before", "teachers", "fine_tuned_from", "refit"}
+    older = {name: value for name, value in report.items() if name not in lacking} | {"held_out": None}
+    assert not this.differences(RunIdentity.from_report(older))
 
 
 @pytest.mark.parametrize(
