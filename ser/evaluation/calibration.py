@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say: a temperature, fitted on the dev part (Guo et al. 2017, arXiv:1706.04599)."""
+"""Calibration: a temperature, fitted on the dev split (Guo et al. 2017, arXiv:1706.04599), and reliability."""
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -6,7 +6,7 @@ from scipy.special import log_softmax
 
 BINS = 15
 TEMPERATURES = (0.05, 20.0)
-SPREAD = 0.5  # of the logarithm of temperatures, as far as one knows before looking
+SPREAD = 0.5  # standard deviation of the prior of log temperatures
 
 
 def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -15,13 +15,12 @@ def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The number by which to divide logits so that their probabilities fit the labels best.
+    """The temperature by which to divide logits so that the probabilities fit the labels best.
 
-    A few clips tell little, and if all of them are right, nothing would be too sure. So the temperature is taken to be
-    near 1 beforehand, which some hundred clips outweigh.
+    A prior keeps the temperature of a few clips near 1; some hundred clips outweigh it.
 
     Args:
-        logits: Of the dev part, shape `(clips, num_labels)`.
+        logits: Of the dev split, shape `(clips, num_labels)`.
         labels: Class indices, shape `(clips,)`.
     """
     bounds = np.log(TEMPERATURES)
@@ -33,7 +32,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def reliability(logits: np.ndarray, labels: np.ndarray) -> dict:
-    """How often the first guess is right, by how sure it claims to be.
+    """Accuracy by confidence.
 
     Returns:
         "ece", the expected calibration error: the mean gap between confidence and accuracy over bins of equal width,

@@ -18,29 +18,21 @@ from ser.files import PROJECT
 from ser.reporting.report_file import CLEAN
 
 CODEC_RATE = 16000  # Hz
-
-
-VOICES = PROJECT / "ser/examples"  # of the page: nobody of a corpus
-
-
+VOICES = PROJECT / "ser/examples"  # spoken by a machine, in no corpus
 MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III", "compression_level": 0.95, "bitrate_mode": "CONSTANT"}
-
-
-PINK_DB = 3.01  # an octave, by which its spectrum falls
-
-
 OPUS = {"format": "OGG", "subtype": "OPUS", "compression_level": 0.96}
+PINK_DB = 3.01  # per octave, by which the spectrum of pink noise falls
 
 
 def noise(snr_db: float, decay_db: float) -> Callable:
-    """Noise at this signal-to-noise ratio, its spectrum falling by `decay_db` an octave (0 white, 3 pink)."""
+    """Noise at this signal-to-noise ratio, with a spectrum that falls by `decay_db` per octave (0: white, 3: pink)."""
     return audiomentations.AddColorNoise(
         min_snr_db=snr_db, max_snr_db=snr_db, min_f_decay=-decay_db, max_f_decay=-decay_db, p=1.0
     )
 
 
 def room(waveform: np.ndarray, sample_rate: int, reverberation_time: float) -> np.ndarray:
-    """Convolve with noise that falls by 60 dB in `reverberation_time` seconds, as loud as the direct sound (Polack)."""
+    """Reverberation: add an echo that decays by 60 dB in `reverberation_time` seconds, as loud as the direct sound."""
     seconds = np.arange(round(reverberation_time * sample_rate)) / sample_rate
     echo = np.random.standard_normal(len(seconds)) * 10 ** (-3 * seconds / reverberation_time)
     echo /= np.sqrt(np.square(echo).sum())
@@ -49,12 +41,12 @@ def room(waveform: np.ndarray, sample_rate: int, reverberation_time: float) -> n
 
 
 def telephone(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Leave 300 to 3,400 Hz."""
+    """Keep 300 to 3,400 Hz."""
     return sosfilt(butter(6, [300, 3400], "bandpass", fs=sample_rate, output="sos"), waveform)
 
 
 def codec(waveform: np.ndarray, sample_rate: int, how: dict) -> np.ndarray:
-    """Through an encoder of about 16 kbit/s and back, at a rate that it knows."""
+    """Encode at about 16 kbit/s and decode, at the sampling rate of the codec."""
     with io.BytesIO() as file:
         soundfile.write(file, np.clip(soxr.resample(waveform, sample_rate, CODEC_RATE), -1, 1), CODEC_RATE, **how)
         file.seek(0)
@@ -62,17 +54,17 @@ def codec(waveform: np.ndarray, sample_rate: int, how: dict) -> np.ndarray:
 
 
 def gain(waveform: np.ndarray, sample_rate: int, decibels: float) -> np.ndarray:
-    """Louder or softer; nothing is clipped."""
+    """Change the level, without clipping."""
     return waveform * 10 ** (decibels / 20)
 
 
 def noise_suppressed(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Without what is there between the words, as browsers, telephones and conference programs do (Boll 1979)."""
+    """Spectral subtraction of the noise in the pauses, as browsers and telephones do (Boll 1979)."""
     spectrum = stft(waveform, sample_rate, nperseg=512)[2]  # (bins, frames)
     power = np.square(np.abs(spectrum))
     loudness = power.sum(0)
     background = power[:, loudness <= np.quantile(loudness, 0.1)].mean(1, keepdims=True)
-    gain = np.maximum(1 - 3 * background / np.maximum(power, 1e-20), 0.01)  # of the power: at most 20 dB are taken away
+    gain = np.maximum(1 - 3 * background / np.maximum(power, 1e-20), 0.01)  # of the power: reduced by at most 20 dB
     return istft(spectrum * np.sqrt(gain), sample_rate, nperseg=512)[1][: len(waveform)]
 
 
@@ -82,7 +74,7 @@ def margins(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def room_margins(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
-    """A second before and after, and the pink noise of a quiet room throughout, 35 dB below the whole."""
+    """A second before and after, with pink noise 35 dB below the clip throughout, as in a quiet room."""
     return noise(35.0, PINK_DB)(margins(waveform, sample_rate), sample_rate)
 
 

@@ -1,9 +1,8 @@
-"""How a trained model does on speech that nothing of it was trained on: another corpus, or your own labelled clips.
+"""Accuracy of a trained model on another corpus, or on your own labelled clips.
 
 python -m ser cross-corpus checkpoints/flagship-distilled --corpus emodb --data_dir data/emodb
 python -m ser cross-corpus checkpoints/flagship-distilled --dataset_dir my-clips    # metadata.csv or subfolders
-writes cross_corpus.json into the model folder, and its model card anew. Nothing is trained or
-calibrated on it; of a recipe that was chosen with it in view, the card says so.
+writes cross_corpus.json into the model folder, and its model card anew; no clip is used for training or calibration.
 """
 
 import argparse
@@ -55,7 +54,7 @@ def own_label(label: str, labels: Sequence[str]) -> int | None:
 
 
 def measure(model: PreTrainedModel, extractor: SERFeatureExtractor, clips: datasets.Dataset) -> dict:
-    """Figures over the clips whose label the model knows, with the interval over speakers, and what was left out.
+    """Scores on the clips whose label the model knows, with intervals over speakers; other clips are left out.
 
     Raises:
         ValueError: The model knows none of the labels.
@@ -68,7 +67,7 @@ def measure(model: PreTrainedModel, extractor: SERFeatureExtractor, clips: datas
     left_out = Counter(names[label] for label in clips["label"] if label not in known)
     clips = with_features(clips.select(kept), extractor)
     references = np.array([known[label] for label in clips["label"]])
-    logits = predict_logits(model, ClipDataset(clips, extractor), batch_size=16, desc="Hearing")
+    logits = predict_logits(model, ClipDataset(clips, extractor), batch_size=16, desc="Predicting")
     predicted, speakers = logits.argmax(1), speakers_of(clips)
     return {
         "clips": len(clips),
@@ -85,25 +84,23 @@ def measure(model: PreTrainedModel, extractor: SERFeatureExtractor, clips: datas
 
 
 def other_clips(options: argparse.Namespace, report: Report) -> tuple[str, datasets.Dataset]:
-    """What the clips are called, and the clips.
+    """The title of the clips, and the clips.
 
     Raises:
-        ValueError: They cannot be used, or are of a corpus that the model was trained on, or nobody can tell.
+        ValueError: They cannot be read, or the model was or may have been trained on them.
     """
-    title, heard = title_of(options.corpus or options.dataset_dir), training_splits(report)
-    if heard is None:
-        raise ValueError("nobody can tell what this model has heard before; take another one")
-    trained_on = set[str]().union(*map(corpora_of, heard))
+    title, known = title_of(options.corpus or options.dataset_dir), training_splits(report)
+    if known is None:
+        raise ValueError("the training data of this model is unknown; take another one")
+    trained_on = set[str]().union(*map(corpora_of, known))
     if title not in trained_on:
         clips = _load(options)
         title = corpus_of(clips, title)
-        if title not in trained_on and (known := trained_on.intersection(corpora_within(clips))):
-            raise ValueError(
-                f"the model was trained on {min(known)}, of which there are clips in {title}: take them out"
-            )
+        if title not in trained_on and (shared := trained_on.intersection(corpora_within(clips))):
+            raise ValueError(f"the model was trained on {min(shared)}, and {title} has clips of it: take them out")
     if title in trained_on:
         raise ValueError(
-            f"the model was trained on {title}; its results.json has the figures of its test part "
+            f"the model was trained on {title}; its results.json has the scores of its test split "
             "(a folder of clips is known by its name: rename it if these are others)"
         )
     return title, clips
@@ -127,7 +124,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Measure, write and say it."""
+    """Measure, write the scores and print them."""
     given = [bool(value) for value in (options.corpus, options.data_dir, options.dataset_dir)]
     if given not in ([True, True, False], [False, False, True]):
         raise ValueError("expected --corpus with --data_dir, or --dataset_dir")
@@ -135,19 +132,19 @@ def run(options: argparse.Namespace) -> None:
     model, extractor, report = load_reported(options.model)
     check_writable(folder)
     title, clips = other_clips(options, report)
-    figures = measure(model, extractor, clips)
-    corpora = measured(folder, "corpora") | {title: figures | {"git_commit": git_commit()}}
+    scores = measure(model, extractor, clips)
+    corpora = measured(folder, "corpora") | {title: scores | {"git_commit": git_commit()}}
     path = record(folder, "corpora", corpora)
-    print(f"{title}: {in_words(figures)}\n{path}")
+    print(f"{title}: {in_words(scores)}\n{path}")
 
 
-def in_words(figures: dict) -> str:
-    """What `measure` found, in a line."""
-    low, high = figures["interval_95"]["accuracy"]
-    left_out = f"; {sum(figures['left_out'].values())} clips of other labels left out" if figures["left_out"] else ""
+def in_words(scores: dict) -> str:
+    """The scores in a line."""
+    low, high = scores["interval_95"]["accuracy"]
+    left_out = f"; {sum(scores['left_out'].values())} clips of other labels left out" if scores["left_out"] else ""
     return (
-        f"{figures['accuracy']:.1%} of {figures['clips']} clips (95 % interval {low:.1%} to {high:.1%}), "
-        f"UAR {figures['uar']:.1%}{left_out}"
+        f"{scores['accuracy']:.1%} of {scores['clips']} clips (95 % interval {low:.1%} to {high:.1%}), "
+        f"UAR {scores['uar']:.1%}{left_out}"
     )
 
 

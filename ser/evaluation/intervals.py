@@ -5,9 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 RESAMPLES = 2000
-
-
-FEW_SPEAKERS = 8  # fewer, drawn again, differ less than others would: such an interval holds less often than it says
+FEW_SPEAKERS = 8  # with fewer speakers the bootstrap interval is too narrow
 
 
 def bootstrap_interval(
@@ -18,16 +16,16 @@ def bootstrap_interval(
     num_labels: int,
     seed: int = 0,
 ) -> dict[str, list[float]]:
-    """95 % intervals of accuracy and UAR when whole speakers (see `_drawn`) are drawn again with replacement.
+    """95 % bootstrap intervals of accuracy and UAR over speakers (see `_units`).
 
     Args:
         labels: Shape `(clips,)`.
         predicted: Shape `(clips,)`.
-        speakers: Of the clips; None where they are not known.
+        speakers: Speaker of each clip; None if unknown.
         num_labels: Number of classes.
-        seed: Of the draws.
+        seed: Of the resampling.
     """
-    group = _drawn(speakers, len(labels))
+    group = _units(speakers, len(labels))
     shape = (group.max() + 1, num_labels)
     clips, hits = np.zeros(shape), np.zeros(shape)
     np.add.at(clips, (group, labels), 1)
@@ -39,10 +37,10 @@ def bootstrap_interval(
     return {name: np.quantile(values, [0.025, 0.975]).round(4).tolist() for name, values in samples.items()}
 
 
-def _drawn(speakers: Sequence[str] | np.ndarray | None, clips: int) -> np.ndarray:
-    """What is drawn again for an interval, by its number, shape `(clips,)`: the speaker of each clip.
+def _units(speakers: Sequence[str] | np.ndarray | None, clips: int) -> np.ndarray:
+    """The unit that is resampled for each clip, shape `(clips,)`: its speaker, numbered.
 
-    The clip itself, where speakers are not known, or there is one only: drawing that one would say nothing.
+    The clip itself if the speakers are unknown or there is only one, as resampling one speaker gives no interval.
     """
     if speakers is None or len(set(speakers)) < 2:
         speakers = [str(index) for index in range(clips)]
@@ -50,8 +48,8 @@ def _drawn(speakers: Sequence[str] | np.ndarray | None, clips: int) -> np.ndarra
 
 
 def mean_interval(values: np.ndarray, speakers: Sequence[str] | np.ndarray | None) -> list[float]:
-    """95 % interval of the mean of `values`, shape `(clips,)`, when whole speakers (see `_drawn`) are drawn again."""
-    speaker = _drawn(speakers, len(values))
+    """95 % bootstrap interval of the mean of `values`, shape `(clips,)`, over speakers (see `_units`)."""
+    speaker = _units(speakers, len(values))
     clips, sums = np.bincount(speaker), np.bincount(speaker, weights=values)
     drawn = np.random.default_rng(0).integers(len(clips), size=(RESAMPLES, len(clips)))
     return np.quantile(sums[drawn].sum(1) / clips[drawn].sum(1), [0.025, 0.975]).round(4).tolist()

@@ -1,4 +1,4 @@
-"""The figures of speech emotion recognition as one local `evaluate.Metric`; no network is asked for it.
+"""The metrics of speech emotion recognition as one local `evaluate.Metric`, which needs no network.
 
 `evaluate.load("ser/evaluation/metrics.py")` and `SpeechEmotionMetric()` give the same object.
 """
@@ -15,8 +15,8 @@ class SpeechEmotionMetric(evaluate.Metric):
 
     Example:
         >>> metric = SpeechEmotionMetric()
-        >>> figures = metric.compute(predictions=[0, 1, 1], references=[0, 0, 1])
-        >>> {name: round(value, 2) for name, value in figures.items()}
+        >>> scores = metric.compute(predictions=[0, 1, 1], references=[0, 0, 1])
+        >>> {name: round(value, 2) for name, value in scores.items()}
         {'accuracy': 0.67, 'uar': 0.75, 'macro_f1': 0.67, 'weighted_f1': 0.67}
     """
 

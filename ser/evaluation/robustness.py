@@ -1,10 +1,9 @@
-"""How much of a model's accuracy is left in noise, rooms, telephone lines and codecs: its own test part, changed.
+"""Accuracy of a model in noise, rooms, telephone lines and codecs, on its own test split.
 
 python -m ser robustness checkpoints/flagship-distilled --data_dir data/crema-d
-writes robustness.json into the model folder, and its model card anew, after each condition. The folder's results.json
-tells which clips were its test part. A condition changes every clip, with fixed seeds; none of them chooses an epoch
-or is heard in training as it is here. What was measured before stays: remove the file to measure it again.
-To choose between models by such figures, measure them with --part dev, into robustness_dev.json.
+writes robustness.json into the model folder, and its model card anew, after each condition. Every clip is changed, with
+fixed seeds; no condition is used in training or to choose an epoch. Conditions that were measured before are kept:
+remove the file to measure them again. To choose between models, use --split dev, which writes robustness_dev.json.
 """
 
 import argparse
@@ -43,29 +42,32 @@ from ser.reporting.report_file import MEASURED
 from ser.reporting.report_file import Report
 from ser.reporting.report_file import measured
 
-warnings.filterwarnings("ignore", "(?s).*had to be resampled", UserWarning)  # once for each rate, and no harm
+warnings.filterwarnings("ignore", "(?s).*had to be resampled", UserWarning)  # harmless
+
+STOPPED = "what was measured is kept; the same command continues"
 
 
-STOPPED = "what was measured is kept, and the same command goes on"
+def own_split(report: Report, data_dir: str, cache_dir: str | None, *, name: str) -> datasets.Dataset:
+    """The test or dev split of a model, by its report.
 
-
-def own_part(report: Report, data_dir: str, cache_dir: str | None, *, name: str) -> datasets.Dataset:
-    """The clips that a model's report calls its test or dev part."""
+    Raises:
+        ValueError: The data is not the data of the report.
+    """
     corpus = with_title(report["corpus"])
     if corpus is None:
         titles = " or ".join(known.TITLE for known in CORPORA.values())
-        raise ValueError(f"expected a model trained on {titles}; this one was on {report['corpus']}")
+        raise ValueError(f"expected a model trained on {titles}; this one was trained on {report['corpus']}")
     if name not in report["parts"]:
-        raise ValueError("this model was trained on its dev part, too: take the model of the run before --refit")
+        raise ValueError("this model was trained on its dev split: take the model of the run before --refit")
     if not report["valid"]:
-        raise ValueError(f"the {report['protocol']} protocol has no test part of its own; take a model of another one")
+        raise ValueError(f"the {report['protocol']} protocol has no separate test split; take another model")
     clips = fixed_share(corpus.load(data_dir, cache_dir=cache_dir), report["share_of_clips"])
     if drawn_from(clips, report["protocol"]) != report.get("drawn_from"):
-        raise ValueError("its parts were drawn from other clips than these, or in another order: take those")
-    part = split(clips, report["protocol"], fold=report["fold"], split_seed=report["split_seed"])[name]
-    if len(part) != (told := report["parts"][name]["clips"]):
-        raise ValueError(f"its {name} part had {told:,} clips, here are {len(part):,} of it: take the whole corpus")
-    return part
+        raise ValueError("its splits were drawn from other clips, or in another order: take the data it was trained on")
+    chosen = split(clips, report["protocol"], fold=report["fold"], split_seed=report["split_seed"])[name]
+    if len(chosen) != (expected := report["parts"][name]["clips"]):
+        raise ValueError(f"its {name} split has {expected:,} clips, here are {len(chosen):,}: take the whole corpus")
+    return chosen
 
 
 def changed(waveform: np.ndarray, change: Callable, sampling_rate: int) -> np.ndarray:
@@ -79,10 +81,10 @@ def measure(
     """Accuracy and UAR under each condition, and the change of accuracy against the clean clips with its interval.
 
     Yields:
-        Name and figures of the clean clips, then of each condition.
+        Name and scores of each condition; the clean clips come first.
 
     Raises:
-        ValueError: The model has other labels than the clips, or orders them otherwise.
+        ValueError: The model has other labels than the clips, or another order.
     """
     if labels_of(model) != clips.features["label"].names:
         raise ValueError("expected a model with the labels of its corpus in their order; train it with --data_dir")
@@ -92,8 +94,8 @@ def measure(
         change = CONDITIONS[name]
         set_seed(0)
         augment = change and functools.partial(changed, change=change, sampling_rate=extractor.sampling_rate)
-        part = ClipDataset(clips, extractor, augment_waveform=augment)
-        predicted = predict_logits(model, part, batch_size=16, desc=name).argmax(1)
+        dataset = ClipDataset(clips, extractor, augment_waveform=augment)
+        predicted = predict_logits(model, dataset, batch_size=16, desc=name).argmax(1)
         hits = predicted == labels
         clean = hits if clean is None else clean
         yield (
@@ -111,20 +113,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     parser.add_argument("model", help="model folder with its results.json")
     parser.add_argument("--data_dir", required=True, help="folder with the corpus that the model was trained on")
-    parser.add_argument("--part", choices=("test", "dev"), default="test", help="which of its parts (default: test)")
+    parser.add_argument("--split", choices=("test", "dev"), default="test", help="which of its splits (default: test)")
     parser.add_argument("--cache_dir", help="where tables and features are cached")
 
 
 def run(options: argparse.Namespace) -> None:
     """Measure what is missing, and write it."""
-    folder, what = Path(options.model), "conditions" if options.part == "test" else "conditions_on_dev"
+    folder, what = Path(options.model), "conditions" if options.split == "test" else "conditions_on_dev"
     model, extractor, report = load_reported(options.model)
     check_writable(folder)
     known = measured(folder, what)
     missing = [name for name in CONDITIONS if name not in known]
-    clips = own_part(report, options.data_dir, options.cache_dir, name=options.part)
-    for name, figures in measure(model, extractor, clips, missing) if missing else ():
-        known = {name: figures} | known
+    clips = own_split(report, options.data_dir, options.cache_dir, name=options.split)
+    for name, scores in measure(model, extractor, clips, missing) if missing else ():
+        known = {name: scores} | known
         record(folder, what, {name: known[name] for name in CONDITIONS if name in known})
     print(f"measured {', '.join(missing) or 'nothing new'}; {len(known)} conditions in {folder / MEASURED[what]}")
 

@@ -1,4 +1,4 @@
-"""What a model can do on a part, with an interval: figures, confusion, groups of speakers, and listeners beside it."""
+"""Scores of a model on a split: metrics with intervals, confusions, groups of speakers, human listeners."""
 
 import math
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ DURATION_BANDS = ((2, "under 2 s"), (3, "2 to 3 s"), (math.inf, "3 s and over"))
 
 
 @torch.inference_mode()
-def predict_logits(model: PreTrainedModel, part: ClipDataset, *, batch_size: int, desc: str) -> np.ndarray:
-    """Logits of all clips of a part in float32, shape `(clips, num_labels)`."""
+def predict_logits(model: PreTrainedModel, clips: ClipDataset, *, batch_size: int, desc: str) -> np.ndarray:
+    """Logits of all clips in float32, shape `(clips, num_labels)`."""
     model.eval()
-    loader = torch.utils.data.DataLoader(part, batch_size, collate_fn=part.extractor.pad)
+    loader = torch.utils.data.DataLoader(clips, batch_size, collate_fn=clips.extractor.pad)
     logits = []
     for batch in tqdm(loader, desc=desc):
-        inputs = {name: torch.as_tensor(batch[name], device=model.device) for name in part.extractor.model_input_names}
+        inputs = {name: torch.as_tensor(batch[name], device=model.device) for name in clips.extractor.model_input_names}
         logits.append(model(**inputs).logits.cpu())
     return torch.cat(logits).numpy()
 
@@ -58,9 +58,9 @@ def _band(value: float, bands: Sequence[tuple]) -> str:
 
 
 def accuracy_by_group(clips: datasets.Dataset, hits: np.ndarray) -> dict[str, dict]:
-    """Accuracy by sex, age band, race, level and duration band, as far as the corpus tells them.
+    """Accuracy by sex, age band, race, level and duration band, for the columns that the corpus has.
 
-    The interval is over the speakers of a group, and None where there is one only.
+    The interval is over the speakers of a group; None for a single speaker.
     """
     speakers = np.asarray(speakers_of(clips) or range(len(clips)))
     columns = {name: clips[name][:] for name in ("sex", "race", "level") if name in clips.column_names}
@@ -84,25 +84,25 @@ def _group(hits: np.ndarray, speakers: np.ndarray) -> dict:
 
 
 def agreement(votes: np.ndarray, labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """How often one listener's vote, drawn at random, is another listener's, the model's answer, and the intended one.
+    """How often a listener's vote, drawn at random, equals another listener's, the model's prediction, and the label.
 
     Args:
-        votes: How many listeners heard each emotion, shape `(clips, num_labels)`; of those two or more heard.
-        labels: Intended emotion of each clip.
-        predicted: The model's.
+        votes: Number of votes for each label, shape `(clips, num_labels)`; clips with fewer than two are left out.
+        labels: Intended emotions, shape `(clips,)`.
+        predicted: Predicted emotions, shape `(clips,)`.
     """
-    heard = votes.sum(1)
-    kept = heard > 1
-    votes, heard, clip = votes[kept], heard[kept], np.arange(kept.sum())
+    listeners = votes.sum(1)
+    kept = listeners > 1
+    votes, listeners, clip = votes[kept], listeners[kept], np.arange(kept.sum())
     return {
-        "listener": float(np.mean((votes * (votes - 1)).sum(1) / (heard * (heard - 1)))),
-        "model": float(np.mean(votes[clip, predicted[kept]] / heard)),
-        "intended": float(np.mean(votes[clip, labels[kept]] / heard)),
+        "listener": float(np.mean((votes * (votes - 1)).sum(1) / (listeners * (listeners - 1)))),
+        "model": float(np.mean(votes[clip, predicted[kept]] / listeners)),
+        "intended": float(np.mean(votes[clip, labels[kept]] / listeners)),
     }
 
 
 def listeners_votes(clips: datasets.Dataset) -> np.ndarray | None:
-    """How many listeners heard each emotion in each clip, `(clips, num_labels)`; None where that is not known."""
+    """Number of listeners' votes for each label, shape `(clips, num_labels)`; None if unknown."""
     columns = [f"votes_{name}" for name in clips.features["label"].names]
     if not set(columns) <= set(clips.column_names):
         return None
@@ -111,23 +111,23 @@ def listeners_votes(clips: datasets.Dataset) -> np.ndarray | None:
 
 
 def human_confusion(votes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Votes of listeners, shape `(clips, num_labels)`, by intended and heard emotion, `(num_labels, num_labels)`."""
+    """Confusion matrix of listeners' votes, `(num_labels, num_labels)`; votes of shape `(clips, num_labels)`."""
     return np.stack([votes[labels == label].sum(0) for label in range(votes.shape[1])]).astype(int)
 
 
-def describe_part(clips: datasets.Dataset, logits: np.ndarray) -> dict:
-    """Clip and actor counts and the figures of one part."""
+def describe_split(clips: datasets.Dataset, logits: np.ndarray) -> dict:
+    """Number of clips and actors, and scores, of one split."""
     speakers = speakers_of(clips)
     actors = None if speakers is None else len(set(speakers))
     return {"clips": len(clips), "actors": actors, **score(np.asarray(clips["label"][:]), logits.argmax(1))}
 
 
 def report_on_test(clips: datasets.Dataset, logits: np.ndarray) -> dict:
-    """Everything `results.json` says of the test part."""
+    """The fields of a report on the test split."""
     names = clips.features["label"].names
     labels, predicted = np.asarray(clips["label"][:]), logits.argmax(1)
     matrix = confusion_matrix(labels, predicted, labels=range(len(names)))
-    summary, votes = describe_part(clips, logits), listeners_votes(clips)
+    summary, votes = describe_split(clips, logits), listeners_votes(clips)
     people = None if votes is None else human_confusion(votes, labels)
     by_actor = (summary["actors"] or 0) > 1
     return {
@@ -153,7 +153,7 @@ def report_on_test(clips: datasets.Dataset, logits: np.ndarray) -> dict:
 __all__ = [
     "accuracy_by_group",
     "agreement",
-    "describe_part",
+    "describe_split",
     "human_confusion",
     "listeners_votes",
     "most_confused",

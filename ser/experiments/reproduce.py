@@ -124,7 +124,7 @@ def measure_robustness(run: dict, corpora: dict[str, str | None]) -> bool:
     if not model.is_dir():  # the project comes with the report, but not with the model
         return False
     in_noise = ["ser", "robustness", str(model), f"--data_dir={corpora['crema-d']}"]
-    commands = {"conditions": in_noise, "conditions_on_dev": [*in_noise, "--part=dev"]}
+    commands = {"conditions": in_noise, "conditions_on_dev": [*in_noise, "--split=dev"]}
     if corpora["emodb"]:
         commands["corpora"] = ["ser", "cross-corpus", str(model), "--corpus=emodb", f"--data_dir={corpora['emodb']}"]
     lacking = [what for what in commands if not (report / MEASURED[what]).exists()]

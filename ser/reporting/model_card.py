@@ -1,4 +1,4 @@
-"""The model card: the template `model_card.md` filled with the figures of one run."""
+"""The model card: the template `model_card.md` filled with the report of one run."""
 
 import json
 import re
@@ -23,22 +23,18 @@ from ser.reporting.report_file import measured
 from ser.reporting.strangers_table import for_card
 
 TEMPLATE = PROJECT / "model_card.md"
-UNSEEN = "whom the model never heard, neither in training nor in selection"
+UNSEEN = "who are in neither the training nor the dev split"
 PROTOCOLS = {
     "tfds": f"{{actors}} actors {UNSEEN} (TensorFlow Datasets' split, which lacks one clip of the corpus)",
     "actor-5fold": f"a block of actors {UNSEEN}",
-    "new-sentences": f"{{actors}} actors {UNSEEN}, speaking sentences it never heard either",
-    "loso": f"one speaker {UNSEEN}",
+    "new-sentences": f"{{actors}} actors {UNSEEN}, with sentences that are in neither",
+    "loso": "one speaker who is in neither the training nor the dev split",
     "speakers": f"speakers {UNSEEN}",
-    "leaky": "copies of clips that the model was trained on and selected by",
-    "random": "clips drawn at random, of the same speakers as the training part: not a figure for unseen speakers",
+    "leaky": "copies of training clips, and the epoch was chosen on it",
+    "random": "clips drawn at random, of the same speakers as the training split: not a score for unseen speakers",
 }
-UNKNOWN_SPEAKERS = (
-    "clips drawn at random; it is not known of all who speaks, so this is not a figure for unseen speakers"
-)
-HEARD_BEFORE_UNKNOWN = (
-    "; that is, in this training: nobody can tell what the model that it went on from had heard, these clips perhaps"
-)
+UNKNOWN_SPEAKERS = "clips drawn at random, some of unknown speakers: not a score for unseen speakers"
+BASE_MODEL_UNKNOWN = "; the training data of the model that was fine-tuned is unknown and may include these clips"
 TAGS = ["speech-emotion-recognition", "audio", "ser"]
 METRICS: dict[Literal["accuracy", "uar", "macro_f1"], str] = {
     "accuracy": "Accuracy",
@@ -48,16 +44,16 @@ METRICS: dict[Literal["accuracy", "uar", "macro_f1"], str] = {
 
 
 def card_of(folder: Path) -> str:
-    """The card of a model folder: its `results.json`, and what was measured of the model since."""
+    """The card of a model folder, from its report and the scores that were measured since."""
     return render_card(
         load_report(folder), **{what: measured(folder, what) for what in ("conditions", "corpora", "strangers")}
     )
 
 
-def record(folder: Path, what: str, figures: dict[str, dict]) -> Path:
-    """Write what was measured of a model, all of it, into its folder, and its card anew; see `measured`."""
+def record(folder: Path, what: str, scores: dict[str, dict]) -> Path:
+    """Write scores of a model (see `measured`) into its folder, and its card anew; returns the file of the scores."""
     path = folder / MEASURED[what]
-    write_text(path, json.dumps({what: figures}, indent=1) + "\n")
+    write_text(path, json.dumps({what: scores}, indent=1) + "\n")
     write_text(folder / "README.md", card_of(folder))
     return path
 
@@ -71,10 +67,10 @@ def render_card(
     """The card of a model, as the text of its README.md.
 
     Args:
-        results: The content of the run's `results.json`.
-        conditions: What `ser robustness` measured, if it did.
-        corpora: What `ser cross-corpus` measured, if it did.
-        strangers: What `ser calibrate` measured, if it did.
+        results: The report of the run.
+        conditions: Robustness scores by condition, if any.
+        corpora: Cross-corpus scores by corpus, if any.
+        strangers: Calibration for strangers' voices, if any.
     """
     name, corpus_name = f"ser-{results['recipe']}", results["corpus"]
     known = with_title(corpus_name)
@@ -83,7 +79,7 @@ def render_card(
     if results["protocol"] in ("speakers", "loso") and results["test_actors"] is None:
         protocol = UNKNOWN_SPEAKERS
     if training_splits(results) is None:
-        protocol += HEARD_BEFORE_UNKNOWN
+        protocol += BASE_MODEL_UNKNOWN
     intervals = {metric: {"interval_95": interval} for metric, interval in results["interval_95"].items()}
     data = ModelCardData(
         language=corpus.language,
@@ -127,7 +123,7 @@ def render_card(
 
 
 def in_markdown(value: Any) -> Any:
-    """Texts, also within lists and dicts, such that they stay in their line or cell of a Markdown text as they are."""
+    """Escape texts, also within lists and dicts, for a line or table cell of Markdown."""
     if isinstance(value, str):
         return re.sub(r"([\\`*<>|#\[\]])", r"\\\1", " ".join(value.split()))
     if isinstance(value, dict):
@@ -136,16 +132,13 @@ def in_markdown(value: Any) -> Any:
 
 
 def unfinished_card(name: str, history: list[dict], *, license: str | None = None) -> str:
-    """The card of a model in the middle of its training: what it is, and its figures on the dev part so far."""
+    """The card of a model that is still training, with its accuracy on the dev split so far."""
     data = ModelCardData(library_name="transformers", pipeline_tag="audio-classification", tags=TAGS, license=license)
     dev = next((entry for entry in reversed(history) if "eval_uar" in entry), None)
-    figures = ""
-    if dev:
-        figures = f"After epoch {dev['epoch']:.0f}, {dev['eval_accuracy']:.1%} of the dev clips are named as intended; "
-        figures += "the dev part chooses the epoch. "
+    so_far = f"Accuracy on the dev split after epoch {dev['epoch']:.0f}: {dev['eval_accuracy']:.1%}. " if dev else ""
     return (
-        f"---\n{data.to_yaml()}\n---\n\n# {name}\n\n> **Training is not finished.** {figures}"
-        "It has not been tested yet, so there is no figure to cite.\n"
+        f"---\n{data.to_yaml()}\n---\n\n# {name}\n\n> **Training is not finished.** {so_far}"
+        "The model has not been tested yet.\n"
     )
 
 

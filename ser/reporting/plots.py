@@ -11,11 +11,11 @@ from matplotlib.font_manager import get_font_names
 from ser.reporting.report_file import Reliability
 from ser.reporting.report_file import Report
 
-FEWEST_CLIPS = 10  # whose share of right answers tells something
-# Of systems and their language packs: labels may be Chinese, Japanese or Korean, and matplotlib's own font is not.
+FEWEST_CLIPS = 10  # of a bin that is drawn
+# Fonts of operating systems for Chinese, Japanese and Korean labels, which matplotlib's own font lacks.
 WIDE_FONTS = ["Noto Sans CJK SC", "Noto Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Microsoft YaHei"]
 WIDE_FONTS += ["PingFang SC", "Hiragino Sans", "Yu Gothic", "Malgun Gothic", "Apple SD Gothic Neo", "Arial Unicode MS"]
-logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # of weights that one of these may lack
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # warns of missing weights
 TRAINING, DEV = "#1f6fb2", "#c8501e"
 
 
@@ -38,12 +38,12 @@ def plot_side_by_side(results: dict[str, Report]) -> Figure:
 
 
 def _plain(text: str) -> str:
-    """Text that matplotlib takes for no formula."""
+    """Escape text that matplotlib would take for a formula."""
     return text.replace("$", r"\$")
 
 
 def _fonts() -> list[str]:
-    """Where the letters of a name are looked for: in matplotlib's own font, then in those installed that have more."""
+    """Fonts to look for a letter in: matplotlib's own, then the installed ones with more letters."""
     installed = set(get_font_names())
     return ["DejaVu Sans", *(name for name in WIDE_FONTS if name in installed)]
 
@@ -61,12 +61,12 @@ def _draw_curves(axes: Axes, history: list[dict], name: str) -> None:
 
 
 def plot_reliability(calibration: dict[str, Reliability], title: str) -> Figure:
-    """Accuracy against confidence on the test part, before and after calibration (see `ser.evaluation.calibration`)."""
+    """Accuracy against confidence on the test split before and after calibration (see `ser.evaluation.calibration`)."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     for axes, (when, report) in zip(figure.subplots(1, 2, sharey=True), calibration.items(), strict=True):
         bins = [each for each in report["bins"] if each["clips"] >= FEWEST_CLIPS]
         confidence, accuracy, clips = ([each[name] for each in bins] for name in ("confidence", "accuracy", "clips"))
-        axes.plot([0, 1], [0, 1], color="grey", ls="--", label="as sure as right")
+        axes.plot([0, 1], [0, 1], color="grey", ls="--", label="calibrated")
         axes.plot(confidence, accuracy, color=TRAINING, marker="o", label="the model")
         for x, y, count in zip(confidence, accuracy, clips, strict=True):
             axes.annotate(str(count), (x, y), textcoords="offset points", xytext=(4, -10), fontsize=7)
@@ -81,13 +81,13 @@ def plot_reliability(calibration: dict[str, Reliability], title: str) -> Figure:
 
 
 def plot_noise_floor(levels: dict[str, dict[str, float]]) -> Figure:
-    """How far below the voice the noise of a clip lies, by emotion: boxes of its quartiles, whiskers of 5 and 95 %."""
+    """Noise level relative to the voice by emotion: boxes of the quartiles, whiskers at 5 and 95 %."""
     figure = Figure(figsize=(7, 3.4), layout="constrained")
     axes = figure.subplots()
     names = ("whislo", "q1", "med", "q3", "whishi")
     boxes = [dict(zip(names, each.values(), strict=True)) | {"label": label} for label, each in levels.items()]
     axes.bxp(boxes, showfliers=False, medianprops={"color": DEV, "lw": 2})
-    axes.set(ylabel="noise, dB relative to the voice", title="what lies between the words of CREMA-D")
+    axes.set(ylabel="noise, dB relative to the voice", title="noise in the pauses of CREMA-D")
     axes.grid(alpha=0.3, axis="y")
     return figure
 
@@ -106,7 +106,7 @@ def plot_confusion(
         axes.text(column, row, text, ha="center", va="center", color="white" if value > 0.5 else "black")
     axes.set_xticks(range(len(names)), map(_plain, names), rotation=30, ha="right", fontfamily=_fonts())
     axes.set_yticks(range(len(names)), map(_plain, names), fontfamily=_fonts())
-    axes.set(xlabel=f"heard by {listener}", ylabel="intended by the actor")
+    axes.set(xlabel=f"predicted by {listener}", ylabel="intended by the actor")
     axes.set_title(_plain(title), fontfamily=_fonts(), wrap=True)
     return figure
 

@@ -1,4 +1,4 @@
-"""What a run leaves behind: a model folder that loads anywhere, and a report folder with figures and pictures."""
+"""The two folders that a run writes: the model folder, and the report folder with scores and pictures."""
 
 import csv
 import json
@@ -25,10 +25,10 @@ def draw(results: Report, name: str) -> dict[str, Figure]:
     """The pictures of a report, by the names of their files.
 
     Args:
-        results: The content of `results.json`.
-        name: Of the run, for their titles.
+        results: The report.
+        name: Name of the run, for the titles.
     """
-    title = name.replace("/", ", ") + ("" if results["valid"] else "\nINVALID: training and test part overlap")
+    title = name.replace("/", ", ") + ("" if results["valid"] else "\nINVALID: training and test splits overlap")
     pictures = {
         "curves.png": plot_curves(results["history"], title),
         "confusion.png": plot_confusion(results["confusion_matrix"], results["labels"], title, normalized=False),
@@ -66,17 +66,17 @@ def write_report(
     results_dir: Path,
     title: str,
 ) -> None:
-    """Write the model folder and the report folder, each at once; the report comes last and so marks the end.
+    """Write the model folder, then the report folder, each atomically.
 
     Args:
         model: With its final weights.
-        extractor: As the model is used.
-        results: The content of `results.json`.
-        logits: Of the test clips, shape `(test_clips, num_labels)`.
+        extractor: The one that the model is used with.
+        results: The report.
+        logits: Of the test clips, calibrated, shape `(test_clips, num_labels)`.
         clips: The test clips.
         model_dir: The model folder, which is replaced.
         results_dir: The report folder, which is replaced.
-        title: Of the pictures.
+        title: Name of the run, for the titles of pictures.
     """
     pictures = draw(results, title)
     with atomic_folder(model_dir) as folder:

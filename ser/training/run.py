@@ -23,7 +23,7 @@ from ser.corpora.clip_dataset import with_features
 from ser.corpora.splits import check_leakage
 from ser.evaluation.calibration import fit_temperature
 from ser.evaluation.calibration import reliability
-from ser.evaluation.scores import describe_part
+from ser.evaluation.scores import describe_split
 from ser.evaluation.scores import listeners_votes
 from ser.evaluation.scores import predict_logits
 from ser.evaluation.scores import report_on_test
@@ -215,7 +215,7 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[Report, np.ndarray]:
         "temperature": temperature,
         "calibration": {"before": before, "after": reliability(logits["test"], labels["test"])},
         "leakage": check_leakage(run.parts),
-        "parts": {name: describe_part(clips, logits[name]) for name, clips in run.parts.items()},
+        "parts": {name: describe_split(clips, logits[name]) for name, clips in run.parts.items()},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "git_commit": run.git_commit,
         "device": torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type,

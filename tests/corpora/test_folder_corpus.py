@@ -76,8 +76,8 @@ def test_a_table_of_files_and_labels_is_enough_and_speakers_are_kept_apart(tmp_p
     assert results["leakage"]["train and test"]["speakers"] == 0
     assert "--dataset_dir DIR" in results["command"] or "--dataset_dir" not in results["command"]
     card = (tmp_path / "run/model/README.md").read_text()
-    assert "Recognises 3 emotions (calm, cross, merry)" in card
-    assert "speakers whom the model never heard" in card
+    assert "Recognizes 3 emotions (calm, cross, merry)" in card
+    assert "speakers who are in neither the training nor the dev split" in card
 
 
 def test_unknown_speakers_are_warned_of(tmp_path, caplog):
@@ -89,7 +89,7 @@ def test_unknown_speakers_are_warned_of(tmp_path, caplog):
     assert sum(counts) == 36 and min(counts) >= 3
     train(run)
     card = (tmp_path / "run/model/README.md").read_text()
-    assert "it is not known of all who speaks, so this is not a figure for unseen" in card
+    assert "some of unknown speakers: not a score for unseen speakers" in card
 
 
 def test_another_set_of_emotions_gets_a_new_output_layer_and_the_same_one_keeps_its_own(tmp_path, caplog):
@@ -132,13 +132,13 @@ def test_another_set_of_emotions_gets_a_new_output_layer_and_the_same_one_keeps_
         write_corpus(tmp_path / "clips3" / label, [f"{actor}_DFA_{code}_XX" for actor in (1001, 1010, 1015)])
     copy = ["--recipe", "cnn1d", "--dataset_dir", str(tmp_path / "clips3"), "--model_name_or_path", source]
     copy += ["--cache_dir", str(tmp_path / "cache"), "--output_dir", str(tmp_path / "run4")]
-    with pytest.raises(ValueError, match="may have heard what this run is not to hear"):
+    with pytest.raises(ValueError, match="its training data may contain this run's test clips"):
         prepare(parse_arguments(copy))
     options = SimpleNamespace(corpus=None, dataset_dir=str(tmp_path / "clips3"), cache_dir=str(tmp_path / "cache"))
     with pytest.raises(ValueError, match="the model was trained on CREMA-D"):
         other_clips(options, json.loads((ROOT / "checkpoints/cnn1d/results.json").read_text()))
     for other in (("--protocol", "speakers"), ("--protocol", "actor-5fold", "--fold", "1")):
-        with pytest.raises(ValueError, match="may have heard what this run is not to hear"):
+        with pytest.raises(ValueError, match="its training data may contain this run's test clips"):
             prepare(parse_arguments([*arguments, *other]))
 
 
@@ -152,7 +152,7 @@ def test_clips_of_a_known_corpus_among_others_are_still_of_it(tmp_path):
     with pytest.raises(ValueError, match=r"training data may contain .*clips of CREMA-D are in both: take them out"):
         prepare(parse_arguments([*given, "--model_name_or_path", str(trained_on_it)]))
     options = SimpleNamespace(corpus=None, dataset_dir=str(tmp_path / "mixed"), cache_dir=str(tmp_path / "cache"))
-    with pytest.raises(ValueError, match="trained on CREMA-D, of which there are clips in mixed: take them out"):
+    with pytest.raises(ValueError, match="trained on CREMA-D, and mixed has clips of it: take them out"):
         other_clips(options, json.loads((trained_on_it / "results.json").read_text()))
     mixed = prepare(parse_arguments([*given, *SMALL])).identity.report_fields() | {"heard_before": []}
     assert (mixed["corpus"], mixed["contains"]) == ("mixed", ["CREMA-D"])
@@ -248,12 +248,10 @@ def test_what_a_model_without_a_report_has_heard_is_not_known(tmp_path, caplog):
     assert "its training data may contain this run's test clips" in caplog.text
     assert run.heard_before is None
     train(run)
-    assert (
-        "nobody can tell what the model that it went on from had heard"
-        in (tmp_path / "run/model/README.md").read_text()
-    )
+    card = (tmp_path / "run/model/README.md").read_text()
+    assert "the training data of the model that was fine-tuned is unknown and may include these clips" in card
     assert training_splits({"heard_before": None}) is None
-    with pytest.raises(ValueError, match="nobody can tell what this model has heard"):
+    with pytest.raises(ValueError, match="the training data of this model is unknown"):
         other_clips(SimpleNamespace(corpus="emodb", data_dir="x"), {"heard_before": None})
 
 
@@ -328,7 +326,7 @@ def test_where_some_speakers_are_unknown_no_figure_is_one_for_unseen_speakers(tm
     results = train(run)
     assert (results["test_actors"], results["interval_over"]) == (None, "clips")
     card = (tmp_path / "run/model/README.md").read_text()
-    assert "it is not known of all who speaks" in card and "never heard" not in card
+    assert "some of unknown speakers" in card and "who are in neither" not in card
     assert "95 % interval over clips |" in card and "over speakers" not in card
 
 

@@ -105,8 +105,8 @@ def test_what_cannot_be_scored_is_refused_in_one_sentence(model, my_clips, crema
     (my_clips / "sadness").rename(my_clips / "proud")
     for arguments, sentence in (
         (["--dataset_dir", my_clips], "knows anger, .*, and none of the clips' labels: calm, proud"),
-        (["--corpus", "crema-d", "--data_dir", crema_d], "was trained on CREMA-D; its results.json has the figures"),
-        (["--dataset_dir", crema_d], "was trained on CREMA-D; its results.json has the figures"),
+        (["--corpus", "crema-d", "--data_dir", crema_d], "was trained on CREMA-D; its results.json has the scores"),
+        (["--dataset_dir", crema_d], "was trained on CREMA-D; its results.json has the scores"),
         (["--corpus", "emodb", "--data_dir", "nowhere"], "nowhere"),
         (["--dataset_dir", "my-clip"], "expected a folder with your clips at 'my-clip'; check --dataset_dir"),
     ):

@@ -112,7 +112,7 @@ def test_the_command_measures_the_models_own_test_part(small_corpus, tmp_path, m
     model = shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "cnn1d")
     (model / "robustness.json").unlink()
     arguments = [str(model), "--data_dir", str(small_corpus), "--cache_dir", str(tmp_path)]
-    with pytest.raises(SystemExit, match="its test part had 1,556 clips, here are 82 of it: take the whole corpus"):
+    with pytest.raises(SystemExit, match="its test split has 1,556 clips, here are 82: take the whole corpus"):
         main(["robustness", *arguments])
     results = json.loads((model / "results.json").read_text())
     results["parts"] |= {name: results["parts"][name] | {"clips": 82} for name in ("dev", "test")}
@@ -128,7 +128,7 @@ def test_the_command_measures_the_models_own_test_part(small_corpus, tmp_path, m
     softer = report["conditions"]["20 dB softer"]
     assert f"| 20 dB softer | {softer['accuracy']:.3f} |" in (model / "README.md").read_text()
     before = (model / "README.md").read_text()
-    main(["robustness", *arguments, "--part", "dev"])
+    main(["robustness", *arguments, "--split", "dev"])
     on_dev = json.loads((model / "robustness_dev.json").read_text())["conditions_on_dev"]
     assert list(on_dev) == list(report["conditions"]) and on_dev[CLEAN] != report["conditions"][CLEAN]
     assert (model / "README.md").read_text() == before  # a card tells of test clips
@@ -148,16 +148,16 @@ def test_parts_are_those_of_the_run_and_no_others(small_corpus, tmp_path):
     expected = split(clips, "random", split_seed=1)
     run["parts"] = {name: {"clips": len(part)} for name, part in expected.items()}
     for drawn in ({}, {"drawn_from": drawn_from(clips.select(range(1, len(clips))), "random")}):
-        with pytest.raises(ValueError, match="drawn from other clips than these, or in another order: take those"):
-            robustness.own_part(run | drawn, str(small_corpus), str(tmp_path), name="test")
+        with pytest.raises(ValueError, match="drawn from other clips, or in another order: take the data"):
+            robustness.own_split(run | drawn, str(small_corpus), str(tmp_path), name="test")
     run["drawn_from"] = drawn_from(clips, "random")
     for name in ("dev", "test"):
-        part = robustness.own_part(run, str(small_corpus), str(tmp_path), name=name)
+        part = robustness.own_split(run, str(small_corpus), str(tmp_path), name=name)
         assert part["clip"][:] == expected[name]["clip"][:]
-    with pytest.raises(ValueError, match="was trained on its dev part, too: take the model of the run before"):
-        robustness.own_part(run | {"parts": ["train", "test"]}, str(small_corpus), str(tmp_path), name="dev")
-    with pytest.raises(ValueError, match="the leaky protocol has no test part of its own"):
-        robustness.own_part(run | {"protocol": "leaky", "valid": False}, str(small_corpus), str(tmp_path), name="test")
+    with pytest.raises(ValueError, match="was trained on its dev split: take the model of the run before"):
+        robustness.own_split(run | {"parts": ["train", "test"]}, str(small_corpus), str(tmp_path), name="dev")
+    with pytest.raises(ValueError, match="the leaky protocol has no separate test split"):
+        robustness.own_split(run | {"protocol": "leaky", "valid": False}, str(small_corpus), str(tmp_path), name="test")
 
 
 def test_a_condition_is_heard_the_same_again_and_its_interval_is_over_speakers(crema_d, tmp_path, monkeypatch):

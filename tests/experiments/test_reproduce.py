@@ -69,7 +69,7 @@ def commands(monkeypatch):
         ran.append(list(command[1:]))
         if command[1] == "-m":
             name = {"robustness": "robustness.json", "cross-corpus": "cross_corpus.json"}[command[3]]
-            name = "robustness_dev.json" if command[-1] == "--part=dev" else name
+            name = "robustness_dev.json" if command[-1] == "--split=dev" else name
             (Path(command[4]) / name).write_text(" ".join(command[2:]))
 
     monkeypatch.setattr(reproduce.subprocess, "run", run)
@@ -108,7 +108,7 @@ def test_what_is_measured_of_a_variant_is_kept_beside_its_report(project, comman
     (project / model).mkdir(parents=True)
     assert reproduce.measure_robustness(run, corpora)
     assert [command[1:3] for command in commands] == [["ser", "robustness"]] * 2
-    for file, part in (("robustness.json", ""), ("robustness_dev.json", " --part=dev")):
+    for file, part in (("robustness.json", ""), ("robustness_dev.json", " --split=dev")):
         assert (report / file).read_text() == f"ser robustness {model} --data_dir=clips{part}"
     assert reproduce.measure_robustness(run, corpora | {"emodb": "more"})
     assert commands[2:] == [["-m", "ser", "cross-corpus", model, "--corpus=emodb", "--data_dir=more"]]

@@ -5,6 +5,7 @@ import pytest
 from ser.page import descriptions
 
 REPORT = {
+    "heard_before": [],
     "protocol": "tfds",
     "accuracy": 0.6,
     "interval_95": {"accuracy": [0.55, 0.65]},

@@ -20,29 +20,29 @@ def changed(**fields) -> dict:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_every_protocol_is_named_for_what_it_is(protocol):
     card = render_card(changed(protocol=protocol))
-    assert ("not a figure for unseen speakers" in card) == protocol.startswith("random")
-    assert ("whom the model never heard" in card) == (
+    assert ("not a score for unseen speakers" in card) == protocol.startswith("random")
+    assert ("in neither the training nor the dev split" in card) == (
         protocol in ("tfds", "actor-5fold", "new-sentences", "loso", "speakers")
     )
-    assert ("The figures of this model are invalid" in card) == (protocol == "leaky")
+    assert ("The scores of this model are invalid" in card) == (protocol == "leaky")
 
 
-def test_what_listeners_are_compared_with_is_told_as_it_is():
+def test_the_comparison_with_listeners_says_what_the_model_was_trained_on():
     def shared(**counts) -> dict:
         return changed(leakage={"train and test": {"speakers": 0, "clips": 0, "sentences": 12} | counts})
 
-    assert "what other actors intended, in the same sentences and the same room" in render_card(shared())
-    assert "what other actors intended, in the same room" in render_card(shared(sentences=0))
-    assert "what the same actors intended, in the same sentences" in render_card(shared(speakers=91))
+    assert "trained on other actors with the same sentences in the same room" in render_card(shared())
+    assert "trained on other actors in the same room" in render_card(shared(sentences=0))
+    assert "trained on the same actors with the same sentences" in render_card(shared(speakers=91))
 
 
-def test_whoever_is_not_known_is_not_called_unheard():
+def test_unknown_speakers_are_not_called_unseen():
     for protocol in ("speakers", "loso"):
         card = render_card(changed(protocol=protocol, test_actors=None))
-        assert "it is not known of all who speaks" in card and "never heard" not in card
+        assert "some of unknown speakers" in card and "in neither" not in card
 
 
-def test_the_metadata_carries_the_figures():
+def test_the_metadata_has_the_scores():
     data = ModelCard(render_card(changed(accuracy=0.123456))).data
     assert data["library_name"] == "transformers"
     assert data.pipeline_tag == "audio-classification"
@@ -54,9 +54,9 @@ def test_the_metadata_carries_the_figures():
     assert intervals["accuracy"] == {"interval_95": RESULTS["interval_95"]["accuracy"]}
 
 
-def test_the_text_carries_the_figures():
+def test_the_text_has_the_scores():
     card = render_card(changed(accuracy=0.4321, git_commit="abc123", command="python train.py --recipe x"))
-    assert "**43.2 % of the 1,556 test clips**" in card
+    assert "**43.2 % accuracy on 1,556 test clips**" in card
     assert "abc123" in card
     assert "python train.py --recipe x" in card
     assert "{{" not in card.replace("title={{CREMA-D}", "")
@@ -69,32 +69,27 @@ def test_a_corpus_without_speakers_groups_or_votes_still_gets_a_card():
     card = render_card(results)
     assert "the speech of my-corpus" in card
     assert "CREMA-D" not in card
-    assert "listeners" not in card
+    assert "listener" not in card
     assert "None" not in card
 
 
 def test_a_card_says_where_its_interval_is_too_narrow():
     for narrow in (True, False):
-        assert ("The interval is narrower than" in render_card(changed(interval_too_narrow=narrow))) == narrow
+        assert ("The interval is too narrow" in render_card(changed(interval_too_narrow=narrow))) == narrow
 
 
-def test_a_card_says_whom_training_left_out():
-    assert "A fifth of the training speakers (number 3 of five) was left out" in render_card(changed(held_out=3))
-    assert "was left out" not in render_card(changed(held_out=None))
-
-
-def test_a_card_says_that_the_dev_part_was_trained_on():
+def test_a_card_says_that_the_dev_split_was_trained_on():
     parts = {name: part for name, part in RESULTS["parts"].items() if name != "dev"}
     card = render_card(changed(refit=True, parts=parts, best_epoch=None))
-    assert "trained on the training and the dev part of that run together" in card
-    assert "fitted on the dev part of the run before this one" in card
-    assert "dev clips" not in card and "on the dev part 0." not in card and "best dev" not in card
-    assert "of that run together" not in render_card(changed(refit=False))
+    assert "trained on the training and dev splits together" in card
+    assert "fitted on the dev split of the run before this one" in card
+    assert "dev clips" not in card and "on the dev split 0." not in card and "with the best" not in card
+    assert "dev splits together" not in render_card(changed(refit=False))
 
 
-def test_a_condition_that_the_recipe_was_chosen_with_is_no_untouched_test():
+def test_a_condition_that_the_recipe_was_chosen_with_is_no_independent_test():
     figure = {"accuracy": 0.5, "change": -0.1, "change_interval_95": [-0.2, 0.0]}
-    sentence = 'The recipe was chosen with "telephone band" in view'
+    sentence = "chosen with them in view: telephone band."
     for recipe, condition, told in (
         ("flagship-distilled", "telephone band", True),
         ("flagship-distilled", "clean", False),
@@ -105,7 +100,7 @@ def test_a_condition_that_the_recipe_was_chosen_with_is_no_untouched_test():
         assert (sentence in card) == told
 
 
-def test_a_corpus_that_the_recipe_was_chosen_with_is_no_untouched_test():
+def test_a_corpus_that_the_recipe_was_chosen_with_is_no_independent_test():
     figures = {"labels": ["anger"], "clips": 9, "accuracy": 0.5, "uar": 0.4, "confidence": 0.6}
     figures["interval_95"] = {"accuracy": [0.4, 0.6]}
     sentence = "The recipe was chosen with EmoDB in view"

@@ -454,7 +454,7 @@ def test_leaky_copies_are_augmented_once_before_the_split_and_called_invalid(sma
     results = train_run(run)
     assert results["valid"] is False
     assert results["leakage"]["train and test"]["clips"] > 0
-    assert "The figures of this model are invalid" in (run.model_dir / "README.md").read_text()
+    assert "The scores of this model are invalid" in (run.model_dir / "README.md").read_text()
 
 
 def test_emodb_leaves_one_speaker_out(tmp_path):
@@ -480,7 +480,7 @@ def test_emodb_leaves_one_speaker_out(tmp_path):
     assert (results["corpus"], len(results["labels"]), results["test_actors"]) == ("EmoDB", 7, 1)
     card = (run.model_dir / "README.md").read_text()
     assert "the acted German speech of EmoDB" in card
-    assert "one speaker whom the model never heard" in card
+    assert "one speaker who is in neither" in card
 
 
 def test_unknown_model_fields_are_refused(small_corpus, tmp_path):
