@@ -24,7 +24,7 @@ from ser.corpora.clip_dataset import with_features
 from ser.corpora.splits import speakers_of
 from ser.evaluation.cross_corpus import own_label
 from ser.evaluation.intervals import bootstrap_interval
-from ser.evaluation.robustness import own_part
+from ser.evaluation.robustness import own_split
 from ser.evaluation.scores import predict_logits
 from ser.evaluation.scores import score
 from ser.evaluation.world_calibration import Calibration
@@ -249,7 +249,7 @@ def run(options: argparse.Namespace) -> None:
             "expected --corpora with two or more, as each is judged by a fit on the others, and one of "
             "--ordinary_speech"
         )
-    own = own_part(report, options.data_dir, options.cache_dir, name="test") if options.data_dir else None
+    own = own_split(report, options.data_dir, options.cache_dir, name="test") if options.data_dir else None
     names = labels_of(model)
     before = Calibration(model.config.calibration_temperature, np.zeros(len(names)))
     model.config.calibration_temperature = 1.0
