@@ -6,6 +6,7 @@ import numpy as np
 
 from ser.reporting.provenance import training_splits
 from ser.reporting.report_file import Report
+from ser.reporting.strangers_table import promise
 
 ADJECTIVES = {"anger": "angry", "disgust": "disgusted", "fear": "fearful", "happiness": "happy", "sadness": "sad"}
 ADJECTIVES |= {"boredom": "bored"}
@@ -33,12 +34,15 @@ def describe_model(name: str, results: Report) -> str:
     return f"{text}; single human listeners, hearing the same clips, in {people:.0%}." if people else f"{text}."
 
 
-def describe_scores(scores: dict[str, float] | None, results: Report, *, windows: int = 0) -> str:
-    """What the bars say, and how far to trust it: from the model's errors on its test part.
+def describe_scores(
+    scores: dict[str, float] | None, results: Report, strangers: dict | None = None, *, windows: int = 0
+) -> str:
+    """What the bars say, and how far to trust it: from the model's errors on strangers, or on its test part.
 
     Args:
         scores: Probability of each label, or None where nobody speaks.
         results: The model's report.
+        strangers: What `ser calibrate` measured, if it did.
         windows: In how many of a recording, of which these are the mean, somebody speaks; 0 for a clip.
     """
     if scores is None:
@@ -47,9 +51,21 @@ def describe_scores(scores: dict[str, float] | None, results: Report, *, windows
     heard, other = (ADJECTIVES.get(label, label) for label in (first, second))
     spoken = f"The mean of the {windows} windows" if windows > 1 else "Heard in the one window"
     trust = f"{spoken} in which somebody speaks." if windows else _reliability(share, results)
+    if strangers:
+        return _to_a_stranger(heard, share, other, strangers, trust if windows else "")
     if share < UNSURE:
         return f"## Not sure: perhaps {heard} ({share:.0%}), perhaps {other}\n{trust}"
     return f"## Sounds {heard}, {share:.0%}\n{trust} {_mistaken(first, heard, results)}"
+
+
+def _to_a_stranger(heard: str, share: float, other: str, strangers: dict, spoken: str) -> str:
+    """What a model says that is calibrated on the world: plain only where it keeps its promise."""
+    kept = promise(strangers)
+    if kept is None or share < kept["threshold"]:
+        plain = f"It says so plainly from {kept['threshold']:.0%} on." if kept else ""
+        return f"## Not sure: perhaps {heard} ({share:.0%}), perhaps {other}\n{spoken} {plain}"
+    right = f"Of so plain answers about speech of other corpora than its own, {kept['right']:.0%} are right."
+    return f"## Sounds {heard}, {share:.0%}\n{spoken} {right}"
 
 
 def _reliability(share: float, results: Report) -> str:

@@ -233,7 +233,7 @@ def answer_of(sound: str, seconds: float, model: str, progress: gr.Progress) -> 
     if silent:
         raise ValueError("The recording is silent: check the microphone and record again.")
     spoken = sum(row["speech"] for row in rows)
-    return Answer(descriptions.describe_scores(scores, load()[model].report, windows=spoken), scores, rows)
+    return Answer(describe(scores, model, spoken), scores, rows)
 
 
 def classify_clip(waveform: np.ndarray, model: str) -> dict[str, float] | None:
@@ -250,7 +250,13 @@ def read_clip(sound: str, model: str, start: float = 0.0, end: float = LONGEST) 
 
 def heading(scores: dict[str, float] | None, model: str) -> str:
     """The first line of the answer for some probabilities."""
-    return descriptions.describe_scores(scores, load()[model].report).split("\n")[0]
+    return describe(scores, model).split("\n")[0]
+
+
+def describe(scores: dict[str, float] | None, model: str, windows: int = 0) -> str:
+    """What to say of the scores that a model gave; see `descriptions.describe_scores`."""
+    _, report, strangers = load()[model]
+    return descriptions.describe_scores(scores, report, strangers, windows=windows)
 
 
 def draw(sound: str, model: str, said: Answer) -> str:

@@ -22,10 +22,11 @@ WANTED = "SER_MODELS"  # environment variable: ids on the Hub, separated by comm
 
 
 class OfferedModel(NamedTuple):
-    """A model of the page: its pipeline, and the report of its training."""
+    """A model of the page: its pipeline, the report of its training, and what `ser calibrate` measured."""
 
     classifier: SERPipeline
     report: Report
+    strangers: dict
 
 
 @cache
@@ -41,7 +42,7 @@ def load() -> dict[str, OfferedModel]:
 def load_model(folder: Path) -> OfferedModel:
     """A model folder with its report; on the CPU, as cuDNN has no gradients of an LSTM in evaluation mode."""
     classifier = pipeline("audio-classification", model=str(folder), device="cpu")
-    return OfferedModel(cast(SERPipeline, classifier), load_report(folder))
+    return OfferedModel(cast(SERPipeline, classifier), load_report(folder), measured(folder, "strangers"))
 
 
 def find_models() -> dict[str, Path]:

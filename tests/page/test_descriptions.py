@@ -69,6 +69,19 @@ def test_low_confidence_and_no_speech_are_said():
     assert "Nobody speaks here" in descriptions.describe_scores(None, REPORT)
 
 
+def test_a_model_calibrated_on_the_world_is_plain_from_its_threshold_on():
+    strangers = {"certain_threshold": 0.6, "curve": [{"threshold": 0.6, "plain": 0.2, "right": 0.72}]}
+    for share, beginning, ending in (
+        (0.62, "## Sounds angry, 62%", "72% are right."),
+        (0.55, "## Not sure: perhaps angry (55%), perhaps happy", "plainly from 60% on."),
+    ):
+        text = descriptions.describe_scores({"anger": share, "happy": 0.3}, REPORT, strangers)
+        assert text.startswith(beginning) and text.endswith(ending)
+    never = strangers | {"certain_threshold": 1.0}
+    assert descriptions.describe_scores({"anger": 0.99, "happy": 0.01}, REPORT, never).startswith("## Not sure")
+    assert "Sounds angry" in descriptions.describe_scores({"anger": 0.62, "happy": 0.38}, REPORT, {})
+
+
 def test_models_say_how_good_they_are():
     assert descriptions.describe_model("cnn9", REPORT) == (
         "**cnn9** names the intended emotion in 60% of 1,556 test clips of 19 actors it never heard "
