@@ -5,6 +5,8 @@ from ser.experiments.tables import with_interval
 from ser.reporting.report_file import CLEAN
 from ser.reporting.report_file import Report
 from ser.reporting.report_file import means_when_changed
+from ser.reporting.strangers_table import COLUMNS
+from ser.reporting.strangers_table import strangers_rows
 
 BUNDLED_COLUMNS = ("model", "CREMA-D, unseen actors", "noise, rooms, codecs")
 
@@ -72,6 +74,16 @@ def corpora_table(models: dict[str, dict[str, dict]]) -> str:
     return markdown_table(("corpus", "clips", "speakers", *(f"`{name}`" for name in models)), rows)
 
 
+def strangers_table(models: dict[str, dict]) -> str:
+    """One Markdown row for each model and kind of strangers' speech, before and after calibration on the world.
+
+    Args:
+        models: What `ser calibrate` measured, by name of the model.
+    """
+    rows = [[f"`{name}`", *row] for name, strangers in models.items() for row in strangers_rows(strangers)]
+    return markdown_table(("model", *COLUMNS), rows)
+
+
 def _too_often(scores: dict) -> str:
     """The label that a model predicts most in excess, its share of the predictions and of the labels."""
     excess = {name: count - scores["intended"][name] for name, count in scores["answered"].items()}
@@ -84,4 +96,4 @@ def _with_change(scores: dict) -> str:
     return "{accuracy:.3f} ({change:+.3f})".format(**scores)
 
 
-__all__ = ["BUNDLED_COLUMNS", "bundled_table", "corpora_table", "robustness_table"]
+__all__ = ["BUNDLED_COLUMNS", "bundled_table", "corpora_table", "robustness_table", "strangers_table"]

@@ -11,7 +11,6 @@ from conftest import write_corpus
 from ser.corpora import CORPORA
 from ser.corpora import corpora_within
 from ser.corpora import title_of
-from ser.corpora import with_title
 
 SAMPLES = SHARED / "more/samples"
 LABELS = {
@@ -40,7 +39,8 @@ def test_names_tell_label_speaker_and_text(name, tmp_path):
     }
     assert min(clips["duration"]) > 0.3
     assert corpora_within(clips) == [CORPORA[name].TITLE]
-    assert with_title(title_of(name)) is CORPORA[name]
+    assert title_of(name) == CORPORA[name].TITLE
+    assert CORPORA[name].CARD.licence and CORPORA[name].CARD.language
 
 
 def test_what_is_said(tmp_path):
