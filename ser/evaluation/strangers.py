@@ -38,11 +38,14 @@ from ser.inference.loading import labels_of
 from ser.inference.loading import load_reported
 from ser.models.feature_extraction_ser import SERFeatureExtractor
 from ser.reporting.model_card import record
+from ser.reporting.plots import plot_risk_coverage
 from ser.reporting.provenance import corpora_of
 from ser.reporting.provenance import git_commit
 from ser.reporting.provenance import training_splits
 from ser.reporting.report_file import Report
+from ser.reporting.run_report import save
 
+PICTURE = "strangers.png"
 STOPPED = "run the same command again"
 MOST_CLIPS = 200  # of one speaker: some corpora call many people by one name
 MOST_ORDINARY = 4  # clips of one speaker of ordinary speech
@@ -272,6 +275,10 @@ def run(options: argparse.Namespace) -> None:
         log = calibration.log_probabilities(test.logits)
         figures["own"] = {report["corpus"]: compare(test, before, log, threshold, names)}
     write_calibration(folder, calibration, threshold)
+    save(
+        {PICTURE: plot_risk_coverage(figures["curve"], threshold, f"{folder.name}, corpora left out of the fit")},
+        folder,
+    )
     print(f"{in_words(figures)}\n{record(folder, 'strangers', figures)}")
 
 

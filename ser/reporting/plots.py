@@ -80,6 +80,21 @@ def plot_reliability(calibration: dict[str, Reliability], title: str) -> Figure:
     return figure
 
 
+def plot_risk_coverage(curve: list[dict[str, float]], threshold: float, title: str) -> Figure:
+    """How many plain statements are right, by how many there are (see `ser.evaluation.strangers`); dot: threshold."""
+    figure = Figure(figsize=(5.6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([each["plain"] for each in curve], [each["right"] for each in curve], color=TRAINING)
+    for point in [each for each in curve if each["threshold"] == threshold]:
+        axes.plot(point["plain"], point["right"], color=DEV, marker="o")
+        text = f"from a probability of {threshold:.2f} on"
+        axes.annotate(text, (point["plain"], point["right"]), textcoords="offset points", xytext=(6, 4))
+    axes.set(xlabel="share of clips with a plain statement", ylabel="of these, right", xlim=(0, 1), ylim=(0, 1))
+    axes.grid(alpha=0.3)
+    axes.set_title(_plain(title), fontfamily=_fonts(), wrap=True)
+    return figure
+
+
 def plot_noise_floor(levels: dict[str, dict[str, float]]) -> Figure:
     """Noise level relative to the voice by emotion: boxes of the quartiles, whiskers at 5 and 95 %."""
     figure = Figure(figsize=(7, 3.4), layout="constrained")
@@ -118,5 +133,6 @@ __all__ = [
     "plot_curves",
     "plot_noise_floor",
     "plot_reliability",
+    "plot_risk_coverage",
     "plot_side_by_side",
 ]
