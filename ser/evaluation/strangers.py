@@ -196,10 +196,10 @@ def load_corpora(named: Sequence[str], report: Report, cache_dir: str | None) ->
     Raises:
         ValueError: One is not of that form, not known or not there, or the model was trained on it.
     """
-    heard, found = training_splits(report), {}
-    if heard is None:
+    before, found = training_splits(report), {}
+    if before is None:
         raise ValueError("it is not known what this model was trained on before; take another one")
-    trained_on = set[str]().union(*map(corpora_of, heard))
+    trained_on = set[str]().union(*map(corpora_of, before))
     for text in named:
         name, equals, folder = text.partition("=")
         if not equals or name not in CORPORA:
