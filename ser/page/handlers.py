@@ -233,7 +233,7 @@ def answer_of(sound: str, seconds: float, model: str, progress: gr.Progress) -> 
     if silent:
         raise ValueError("The recording is silent: check the microphone and record again.")
     spoken = sum(row["speech"] for row in rows)
-    return Answer(describe(scores, model, spoken), scores, rows)
+    return Answer(answer_in_words(scores, model, spoken), scores, rows)
 
 
 def classify_clip(waveform: np.ndarray, model: str) -> dict[str, float] | None:
@@ -250,10 +250,10 @@ def read_clip(sound: str, model: str, start: float = 0.0, end: float = LONGEST) 
 
 def heading(scores: dict[str, float] | None, model: str) -> str:
     """The first line of the answer for some probabilities."""
-    return describe(scores, model).split("\n")[0]
+    return answer_in_words(scores, model).split("\n")[0]
 
 
-def describe(scores: dict[str, float] | None, model: str, windows: int = 0) -> str:
+def answer_in_words(scores: dict[str, float] | None, model: str, windows: int = 0) -> str:
     """What to say of the scores that a model gave; see `descriptions.describe_scores`."""
     _, report, strangers = load()[model]
     return descriptions.describe_scores(scores, report, strangers, windows=windows)
