@@ -90,8 +90,8 @@ def check_unseen(source: str, report: Report | None, split: Split) -> None:
 
 def split_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     """The first field in which two splits differ, in words; empty if they are the same."""
-    values = [(name, one.get(name) or None, other.get(name) or None) for name in SPLIT]  # older reports lack some
-    differing = [(name, first, second) for name, first, second in values if first != second]
+    values = [(name, one.get(name), other.get(name)) for name in SPLIT]  # older reports lack some
+    differing = [(name, first, second) for name, first, second in values if (first or None) != (second or None)]
     if [name for name, *_ in differing] == ["drawn_from"]:
         return "on a split that was drawn from other clips, though under the same name"
     return "with {} {}, this run has {}".format(*differing[0]) if differing else ""

@@ -378,8 +378,9 @@ def test_a_report_of_an_older_version_is_of_the_same_run():
     ("fields", "name"),
     [({}, ""), ({"refit": True}, " (refit)"), ({"held_out": 2}, "")],
 )
-def test_a_model_is_called_by_what_it_has_heard(tmp_path, fields, name):
-    (tmp_path / REPORT).write_text(json.dumps({"recipe": "cnn1d", "protocol": "tfds"} | fields))
+def test_a_model_is_called_by_its_recipe(tmp_path, fields, name):
+    report = json.loads((ROOT / "checkpoints/cnn1d/results.json").read_text()) | {"refit": False}
+    (tmp_path / REPORT).write_text(json.dumps(report | fields))
     assert trained_name(str(tmp_path)) == f"ser-cnn1d{name}"
 
 
