@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from ser.experiments.model_tables import bundled_table
 from ser.experiments.model_tables import corpora_table
 from ser.experiments.model_tables import robustness_table
+from ser.experiments.model_tables import strangers_table
 from ser.experiments.noise_floor import FILE as NOISE_FLOOR
 from ser.experiments.noise_floor import in_words
 from ser.experiments.runs import bundled_models
@@ -34,6 +35,7 @@ from ser.reporting.report_file import REPORT
 from ser.reporting.report_file import load_report
 from ser.reporting.run_report import draw
 from ser.reporting.run_report import save
+from ser.reporting.strangers_table import LEGEND as STRANGERS_LEGEND
 
 STOPPED = "the same command writes them all"
 TEMPLATE = PROJECT / "ser/experiments/results.md"
@@ -62,6 +64,8 @@ def results_page(root: Path) -> str:
         leaky=leaky_table(leaky),
         conditions=robustness_table(read_measured(models, "conditions")),
         corpora=corpora_table(read_measured(models, "corpora")),
+        strangers=strangers_table(read_measured(models, "strangers")),
+        strangers_legend=STRANGERS_LEGEND,
         noise_floor=in_words(read_json(results / NOISE_FLOOR)),
         variants=variant_table(runs),
         refits=refit_table(read_refits(results)),

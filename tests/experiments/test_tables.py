@@ -12,6 +12,7 @@ from ser.experiments.aggregate import summarize
 from ser.experiments.model_tables import bundled_table
 from ser.experiments.model_tables import corpora_table
 from ser.experiments.model_tables import robustness_table
+from ser.experiments.model_tables import strangers_table
 from ser.experiments.noise_floor import in_words
 from ser.experiments.runs import Predictions
 from ser.experiments.runs import read_predictions
@@ -254,3 +255,18 @@ def test_the_markers_of_a_generated_block_must_be_there():
     assert replace_block(text, "x", "new\n") == text.replace("old", "new")
     with pytest.raises(ValueError, match="put them back"):
         replace_block("no markers", "x", "table")
+
+
+def test_strangers_speech_has_a_row_for_each_kind():
+    figure = {"clips": 9, "accuracy": 0.5, "uar": 0.4, "confidence": 0.45, "plain": 0.2, "plain_right": 0.75}
+    figure |= {"plain_wrong": 0.05, "recall": {"happy": 0.4, "sad": 0.6}}
+    figure |= {"before": figure | {"accuracy": 0.4}}
+    strangers = {"own": {"CREMA-D": figure}, "corpora": {"URDU": figure}, "ordinary": figure, "ordinary_title": "talk"}
+    table = rows(strangers_table({"a": strangers, "b": strangers | {"own": {}}}))
+    assert [row[:4] for row in table] == [
+        ["`a`", "CREMA-D, unseen speakers", "9", "0.40 → 0.50"],
+        ["`a`", "URDU", "9", "0.40 → 0.50"],
+        ["`a`", "talk, ordinary speech", "9", "0.40 → 0.50"],
+        ["`b`", "URDU", "9", "0.40 → 0.50"],
+        ["`b`", "talk, ordinary speech", "9", "0.40 → 0.50"],
+    ]
