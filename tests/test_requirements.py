@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import pytest
 import torch
 from conftest import EXAMPLES
 from conftest import ROOT
@@ -48,6 +49,7 @@ print(last)
 """
 
 
+@pytest.mark.slow
 def test_the_page_needs_no_more_than_a_space_installs():
     ours, space = required((ROOT / "requirements.txt").read_text()), required(push.space_requirements())
     assert space == push.SPACE_PACKAGES < ours
