@@ -20,7 +20,7 @@ from ser.models.modeling_ser import CNN2DForAudioClassification
 from ser.models.modeling_ser import CRNNForAudioClassification
 from ser.models.pipeline_ser import SERPipeline
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 class _RegisteredPipeline(SERPipeline):
