@@ -20,7 +20,7 @@ from ser.page import offered_models
 AT_ONCE, WAITING, SESSIONS = 2, 100, 300  # requests, requests, and visitors whose state is kept in memory
 LIVE_AT_ONCE = 8  # visitors
 NOTE = (
-    "Trained on **acted** speech: it hears how a voice *sounds*, not what a person feels. "
+    "Trained on **acted** speech: it classifies how a voice *sounds*, not what a person feels. "
     "Not for hiring, policing, health or judging anyone. Recordings are deleted within an hour."
 )
 EXAMPLES = {
@@ -40,9 +40,9 @@ LAUNCH: dict[str, Any] = {
     "css": components.STYLE,
     "max_file_size": "400mb",
     "state_session_capacity": SESSIONS,
-    "run_history": False,  # nothing is kept of what visitors did
+    "run_history": False,  # what visitors did is not kept
     "enable_monitoring": False,
-    "i18n": gr.I18n(en={"common.complete": "Complete"}),  # Gradio tells it to screen readers, and has no word for it
+    "i18n": gr.I18n(en={"common.complete": "Complete"}),  # for screen readers; Gradio lacks the word
 }
 NEWEST: dict[str, Any] = {"trigger_mode": "always_last", "api_visibility": "private"}
 
@@ -57,9 +57,9 @@ def build() -> gr.Blocks:
     with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 1800)) as page:
         gr.Markdown("# What does your voice sound like?")
         gr.Markdown(NOTE, elem_id="note")
-        in_order = "Best first; “How good?” has the figures of each."
+        in_order = "Best first; “How good?” shows the scores of each."
         model = gr.Radio(names, value=names[0], label="Model", info=in_order, elem_id="model")
-        with gr.Tabs(overflow_behavior="wrap"):  # the menu that is the default takes a tab away on a phone
+        with gr.Tabs(overflow_behavior="wrap"):  # on a phone, Gradio's default menu hides a tab
             with gr.Tab("Recording"):
                 recording_tab(model, names)
             with gr.Tab("Live", render_children=True), gr.Row():
@@ -93,7 +93,7 @@ def recording_tab(model: gr.Radio, names: list[str]) -> None:
     recording = [parts[name] for name in handlers.Recording._fields]
     window = [parts[name] for name in handlers.Window._fields]
 
-    # Each on an event of its own: Gradio repeats all functions of an event when one had to wait, so two repeat forever.
+    # One handler for each event: Gradio runs all of an event again when one had to wait, so two would repeat forever.
     chosen = gr.on(
         [audio.change, model.change],
         handlers.respond,
@@ -110,7 +110,7 @@ def recording_tab(model: gr.Radio, names: list[str]) -> None:
     for_programs = gr.Button(visible=False)
     said = [parts[name] for name in handlers.Answer._fields]
     for_programs.click(handlers.classify, [audio, model], said, api_name="classify", concurrency_limit=AT_ONCE)
-    audio.keep_in_cache.update(audio.temp_files)  # the examples: not to be deleted with the recordings
+    audio.keep_in_cache.update(audio.temp_files)  # the examples, which must outlive the recordings
 
 
 def windows_below() -> dict[str, Any]:
@@ -139,8 +139,8 @@ def live_tab(model: gr.Radio, first: str) -> None:
     with gr.Column():
         live = gr.Audio(sources=["microphone"], streaming=True, type="numpy", label="Talk")
         gr.Markdown(
-            f"What it hears in the last {WINDOW:g} s, twice a second, for {handlers.LIVE_SECONDS / 60:g} "
-            f"minutes. Of {LIVE_AT_ONCE} places one must be free: if no answer comes, wait a moment, "
+            f"Classifies the last {WINDOW:g} s twice a second, for {handlers.LIVE_SECONDS / 60:g} minutes. "
+            f"At most {LIVE_AT_ONCE} visitors can use it at once: if no answer comes, wait a moment, "
             "then press Stop and Record again."
         )
     with gr.Column():
@@ -166,8 +166,8 @@ def live_tab(model: gr.Radio, first: str) -> None:
 
 def main() -> None:
     """Serve the page; without a model it ends in one sentence."""
-    torch.set_num_threads(1)  # requests share the cores; a second thread for each only makes them wait for one another
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # recordings are deleted when a service is stopped, too
+    torch.set_num_threads(1)  # requests share the cores: more threads for each would only wait for one another
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that stopping a service deletes the recordings, too
     try:
         page = build()
     except ValueError as error:

@@ -477,8 +477,8 @@ def test_a_table_of_windows_holds_any_label(labels):
     row["probabilities"] = probabilities
     text = timeline.to_csv([row])
     head, cells = csv.reader(io.StringIO(text, newline=""))
-    assert head[len(timeline.FIGURES) :] == sorted(labels) and len(cells) == len(head)
-    assert cells[list(timeline.FIGURES).index("emotion")] == labels[0]
+    assert head[len(timeline.FORMATS) :] == sorted(labels) and len(cells) == len(head)
+    assert cells[list(timeline.FORMATS).index("emotion")] == labels[0]
     assert (
         json.loads(timeline.to_json([row | {"probabilities": probabilities}], "x"))["windows"][0]["emotion"]
         == labels[0]

@@ -13,7 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 @contextmanager
 def explained(what: str) -> Iterator[None]:
-    """Turn what goes wrong between here and the Hub in a block into one sentence.
+    """Turn a failure of the Hub within a block into one sentence.
 
     Raises:
         ConnectionError: Says what failed, why, and what to do.
@@ -35,7 +35,7 @@ def explained(what: str) -> Iterator[None]:
 
 
 def check_token(token: str | None) -> None:
-    """Refuse to go on without a token.
+    """Refuse to continue without a token.
 
     Raises:
         ConnectionError: None is given, none is stored.
@@ -45,10 +45,10 @@ def check_token(token: str | None) -> None:
 
 
 def check_card(card: str) -> None:
-    """Let the Hub look at the metadata of a card.
+    """Have the Hub check the metadata of a card.
 
     Raises:
-        ValueError: It refuses them, and says why.
+        ValueError: They are invalid; the message has the Hub's reason.
         ConnectionError: It cannot be reached.
     """
     with explained("checking the model card"):
@@ -61,11 +61,11 @@ def check_card(card: str) -> None:
 def claim_repository(
     repo_id: str, *, kind: str = "model", token: str | None = None, branch: str | None = None, **options: Any
 ) -> str:
-    """The full id of a repository (and branch) that exists from now on and that this token may write to.
+    """Create a repository (and branch) unless it exists, and return its full id.
 
     Raises:
         ConnectionError: There is no token, it is refused, or the Hub cannot be reached.
-        ValueError: `repo_id` is no name of a repository.
+        ValueError: `repo_id` is not a valid name.
     """
     check_token(token)
     api = HfApi(token=token)

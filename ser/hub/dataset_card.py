@@ -14,18 +14,18 @@ MEANINGS = {
     "audio": "the clip",
     "clip": "its name in the corpus",
     "duration": "seconds",
-    "problem": "why the clip is unfit for use: silent, undecodable, or a twin under a contradicting name; empty if fit",
+    "problem": "why the clip is unfit for use: silent, undecodable, or a copy with another label; empty if fit",
     "label": "the intended emotion",
     "actor": "who speaks",
     "speaker": "who speaks",
     "sentence": "which sentence",
     "text": "which sentence",
     "version": "which take",
-    "level": "intended intensity: LO, MD, HI, or XX for not told",
+    "level": "intended intensity: LO, MD, HI, or XX for unspecified",
     "age": "of the speaker, in years",
     "sex": "of the speaker",
-    "race": "of the speaker, as the corpus words it",
-    "ethnicity": "of the speaker, as the corpus words it",
+    "race": "of the speaker, in the words of the corpus",
+    "ethnicity": "of the speaker, in the words of the corpus",
 }
 TEMPLATE = """---
 {metadata}
@@ -46,11 +46,11 @@ TEMPLATE = """---
 ```python
 from datasets import load_dataset
 
-clips = load_dataset("{repo_id}", split="train")  # one split: choose your own parts, by speaker
+clips = load_dataset("{repo_id}", split="train")  # one split: divide it yourself, by speaker
 ```
 
-There is one split on purpose: `python train.py --recipe cnn2d --dataset_name {repo_id}` of the project `ser` takes it
-apart{apart}.{problems}
+The only split is `train`: `python train.py --recipe cnn2d --dataset_name {repo_id}` of the project `ser` divides it
+into training, dev and test sets{apart}.{problems}
 
 ## Licence and citation
 
@@ -89,16 +89,16 @@ def render_dataset_card(clips: datasets.Dataset, title: str | None, repo_id: str
         labels="\n".join(f"| {in_markdown(label)} | {counts[index]:,} |" for index, label in enumerate(names)),
         columns="\n".join(f"| `{column}` | {_meaning(column)} |" for column in clips.column_names),
         repo_id=repo_id,
-        apart=" so that no speaker is in two parts" if speakers else "",
+        apart=", with each speaker in one of them" if speakers else "",
         problems=" Rows with a `problem` should be left out." if "problem" in clips.column_names else "",
-        licence=f"{title}: {corpus.licence}" if known else "Not told here.",
+        licence=f"{title}: {corpus.licence}" if known else "Not stated.",
         citation=f"```bibtex\n{corpus.citation}\n```" if corpus.citation else "",
     )
 
 
 def _meaning(column: str) -> str:
     if column.startswith("votes_"):
-        return f"how many listeners, hearing the clip alone, chose {column.removeprefix('votes_')}"
+        return f"how many listeners of the audio alone chose {column.removeprefix('votes_')}"
     return MEANINGS[column]
 
 

@@ -3,7 +3,7 @@
 python -m ser push model runs/cnn2d/tfds/seed-0/model user/ser-cnn2d
 python -m ser push dataset data/crema-d user/crema-d --corpus crema-d
 python -m ser push space user/emotion-in-speech --model user/ser-cnn2d
-Each may be repeated after a failure: files that arrived are not sent again.
+After a failure, run the same command again: files that arrived are not sent twice.
 """
 
 import argparse
@@ -30,12 +30,12 @@ from ser.hub.dataset_card import render_dataset_card
 from ser.reporting.report_file import MEASURED
 from ser.reporting.report_file import REPORT
 
-STOPPED = "the same command goes on, and what arrived is not sent again"
-WHOLE = ("config.json", "preprocessor_config.json", "model.safetensors", "README.md")  # no model without one of them
+STOPPED = "run the same command again to continue; what arrived is not sent twice"
+WHOLE = ("config.json", "preprocessor_config.json", "model.safetensors", "README.md")  # a model needs all of them
 PUBLIC = (".json", ".safetensors", ".py", ".md", ".png")  # no pickle, no optimizer state
 LOCAL = ("trainer_state.json", "live_weights.safetensors")  # of a checkpoint
 PICTURES = ("curves.png", "reliability.png", "confusion.png", "confusion_normalized.png", "listeners.png")
-OF_THE_WEIGHTS = {REPORT, *MEASURED.values(), *PICTURES}  # false beside those of another model
+OF_THE_WEIGHTS = {REPORT, *MEASURED.values(), *PICTURES}  # of other weights they would be wrong
 SPACE = ("app.py", "README.md", "model_card.md", "results/page.png", "results/noise_floor.png")
 SPACE_FOLDERS = ("ser", "checkpoints")
 # What of requirements.txt the page needs: a Space that installs no more starts sooner.
@@ -48,7 +48,7 @@ PLACEHOLDER = "PATH_OR_ID"  # of a model, in its card
 
 
 def push_model(folder: str | Path, repo_id: str, *, token: str | None = None, revision: str | None = None) -> str:
-    """Push a model folder that `train.py` wrote, in one commit; what was measured of an earlier model there goes.
+    """Push a model folder that `train.py` wrote, in one commit that deletes the scores of an earlier model there.
 
     Args:
         folder: Holds weights, configuration, code, card, report pictures and results.
@@ -60,7 +60,7 @@ def push_model(folder: str | Path, repo_id: str, *, token: str | None = None, re
         Address of the commit.
 
     Raises:
-        ValueError: `folder` is no complete model folder, or `repo_id` no name.
+        ValueError: `folder` is not a complete model folder, or `repo_id` not a valid name.
         ConnectionError: The Hub cannot be reached or refuses.
     """
     folder = Path(folder)
@@ -84,9 +84,9 @@ def commit_model(
     revision: str | None = None,
     **options: Any,
 ) -> Any:
-    """Commit what of a model folder or checkpoint is fit for the public, read now; see `HfApi.create_commit`.
+    """Commit the public files of a model folder or checkpoint, as they are now; see `HfApi.create_commit`.
 
-    What was measured of an earlier model in the repository is deleted.
+    Scores of an earlier model in the repository are deleted.
     """
     api = HfApi(token=token)
     paths = [path for path in sorted(folder.iterdir()) if path.suffix in PUBLIC and path.name not in LOCAL]
@@ -115,7 +115,7 @@ def push_dataset(folder: str, repo_id: str, *, corpus: str | None = None, token:
         Address of the dataset.
 
     Raises:
-        ValueError: There are no such clips, or some are links to files outside of the folder.
+        ValueError: There are no such clips, or some lie outside of the folder.
         ConnectionError: The Hub cannot be reached or refuses.
     """
     if not Path(folder).is_dir():
@@ -125,7 +125,7 @@ def push_dataset(folder: str, repo_id: str, *, corpus: str | None = None, token:
     refuse_outside(clips, folder)
     repo_id = claim_repository(repo_id, kind="dataset", token=token)
     card = render_dataset_card(clips, corpus and CORPORA[corpus].TITLE, repo_id)
-    clips = clips.cast_column("audio", datasets.Audio())  # so that others get decoded sound
+    clips = clips.cast_column("audio", datasets.Audio())  # so that `load_dataset` decodes it
     with explained(f"pushing {folder} to {repo_id}"):
         DatasetCard(card).push_to_hub(repo_id, token=token)
         clips.push_to_hub(repo_id, split="train", token=token)
@@ -133,10 +133,10 @@ def push_dataset(folder: str, repo_id: str, *, corpus: str | None = None, token:
 
 
 def refuse_outside(clips: datasets.Dataset, folder: str) -> None:
-    """Refuse to publish files that only a link, or a dataset on disk, brings into the folder that was named.
+    """Refuse to publish files that are in the folder only by a link, or by what a table says.
 
     Raises:
-        ValueError: Some clips lie elsewhere.
+        ValueError: Some clips lie outside.
     """
     root = Path(folder).expanduser().resolve()
     files = [audio["path"] for audio in clips["audio"] if not audio["bytes"]]
@@ -161,7 +161,7 @@ def push_space(repo_id: str, *, models: list[str] | None = None, token: str | No
 
     Raises:
         ConnectionError: The Hub cannot be reached or refuses.
-        ValueError: The package stands outside a clone, without the page, or a model is none of this project.
+        ValueError: The package is not in a clone of the project, or a model has no report.
     """
     paths = [PROJECT / name for name in SPACE]
     folders = [PROJECT / name for name in SPACE_FOLDERS]
@@ -172,7 +172,7 @@ def push_space(repo_id: str, *, models: list[str] | None = None, token: str | No
     with explained("looking for the models"):
         absent = [name for name in models or () if not api.file_exists(name, REPORT)]
     if absent:
-        raise ValueError(f"expected trained models with their {REPORT} on the Hub; {absent[0]} is none")
+        raise ValueError(f"expected trained models with their {REPORT} on the Hub; {absent[0]!r} has none")
     repo_id = claim_repository(repo_id, kind="space", token=token, space_sdk="gradio")
     card = SpaceCard((PROJECT / "README.md").read_text(encoding="utf-8"))
     if models:
@@ -210,7 +210,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Push, and print where it is."""
+    """Push, and print the address."""
     if options.kind == "model":
         print(push_model(options.folder, options.repo_id, revision=options.revision))
     elif options.kind == "dataset":

@@ -132,7 +132,7 @@ class WaveformClassifier(torch.nn.Module):
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Without what the exporter and the quantizer say of their own code."""
+    """Silence warnings of the exporter and the quantizer about their own code."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -206,7 +206,7 @@ def write(source: str, folder: str | Path, calibration: list[str]) -> list[Path]
             none for no 8-bit model.
 
     Raises:
-        ValueError: The model cannot be read or exported, a clip not be heard, or the folder not be replaced.
+        ValueError: The model cannot be read or exported, a clip not be read, or the folder not be replaced.
     """
     check_replaceable(folder, holding="model.onnx", beside=["model.int8.onnx"])
     model, extractor = load_trained(source)

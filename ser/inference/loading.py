@@ -1,4 +1,4 @@
-"""A trained model and its feature extractor: whole files that belong together; no code that came with them is run."""
+"""Loading a trained model with its feature extractor, whose files must match; their code is not run."""
 
 from pathlib import Path
 from typing import Any

@@ -1,11 +1,11 @@
-"""Predict the emotions of many clips: files, folders, patterns or a dataset in, one table out.
+"""Classify many clips: files, folders, patterns or a dataset in, one table out.
 
 python -m ser predict clips --output preds.parquet                      # all audio files below a folder
 python -m ser predict "clips/*.wav" other.mp3 --model runs/my/model --output preds.csv
 python -m ser predict --dataset user/name --split test --streaming --output preds.parquet
 torchrun --nproc_per_node 2 -m ser predict clips --output preds.parquet
-Stopped at any time, the same command goes on where it was. A clip that cannot be read, or is silent, is a
-row that says why. Whether anybody speaks in the others is not asked: noise gets an emotion, too (see
+After an interruption, run the same command again: it continues where it stopped. A clip that cannot be read, or
+is silent, becomes a row with the reason. Speech is not detected here, so noise gets an emotion, too (see
 `ser.inference.timeline`).
 """
 
@@ -41,23 +41,23 @@ from ser.inference.voice_activity import SILENCE
 from ser.models.audio_ser import load_audio
 from ser.models.feature_extraction_ser import SERFeatureExtractor
 
-STOPPED = "what is done is kept: the same command goes on"
-CHUNK_CLIPS, CHUNK_SECONDS = 512, 1800.0  # of one part: what is held in memory at a time
+STOPPED = "what is done is kept: run the same command again to continue"
+CHUNK_CLIPS, CHUNK_SECONDS = 512, 1800.0  # of one part of the table, which is held in memory
 BATCH_SECONDS = 30.0  # of one batch, padding included; larger ones are slower on a CPU
 LONGEST = 600.0  # seconds of one clip; the network takes 130 MB a minute
-LONGEST_WAIT = timedelta(days=30)  # of one process for the others
+LONGEST_WAIT = timedelta(days=30)  # for the other processes
 
 
 def read_clip(audio: dict | None, extractor: SERFeatureExtractor) -> tuple[dict, dict | None]:
-    """Name and duration of a clip, and its features; or its name and what is wrong with it, and None."""
+    """Name and duration of a clip, and its features; or its name and the error, and None."""
     row = {"file": audio and audio["path"]}
     try:
         waveform = load_audio(audio, sampling_rate=extractor.sampling_rate)
         row["duration"] = duration = len(waveform) / extractor.sampling_rate
         if duration > LONGEST:
             raise ValueError(
-                f"the clip lasts {duration:,.0f} s, longer than {LONGEST:.0f} s: cut it into utterances, or hear it "
-                "window by window with ser.inference.timeline.analyse"
+                f"the clip lasts {duration:,.0f} s, longer than {LONGEST:.0f} s: cut it into utterances, or "
+                "classify it window by window with ser.inference.timeline.analyse"
             )
         if np.abs(waveform).max() < SILENCE:
             raise ValueError("the clip is silent")
@@ -160,7 +160,7 @@ def open_clips(options: argparse.Namespace) -> Clips:
 
 
 def describe_job(options: argparse.Namespace, clips: Clips, model: PreTrainedModel) -> dict:
-    """What decides the rows of each part: another answer means that the parts do not belong together."""
+    """What decides the rows of each part: parts of different jobs must not be merged."""
     files = [*Path(options.model).glob("*.safetensors"), *Path(options.model).glob("config.json")]
     weights = sorted((path.name, path.stat().st_mtime_ns) for path in files)
     return vars(options) | {

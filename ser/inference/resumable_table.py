@@ -1,6 +1,6 @@
-"""A long table is written in parts, so that a job that was stopped goes on where it was.
+"""A long table is written in parts, so that an interrupted job continues where it stopped.
 
-.preds.parquet.parts/job.json                 what the rows are made of
+.preds.parquet.parts/job.json                 what decides the rows
 .preds.parquet.parts/00001-000002.parquet     the third part of the second process
 preds.parquet                                 all of them, once all are there
 """
@@ -21,7 +21,7 @@ WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": pq.ParquetWriter}
 
 
 def check_output(output: Path) -> None:
-    """Refuse what could not be written in the end.
+    """Refuse an output that could not be written.
 
     Raises:
         ValueError: The suffix is unknown, or the file is there already.
@@ -33,11 +33,11 @@ def check_output(output: Path) -> None:
 
 
 def open_parts(output: Path, job: dict) -> Path:
-    """The folder for the parts of a job, new or as the same job left it; any number of processes may call this.
+    """The folder for the parts of a job, new or left by an interrupted one; several processes may call this.
 
     Args:
         output: The table that is to be written.
-        job: Everything that decides what its rows are, as JSON can say it.
+        job: Everything that decides its rows, as JSON.
 
     Raises:
         ValueError: The folder holds parts of another job, or cannot be written.
@@ -63,7 +63,7 @@ def rows_done(parts: Path, rank: int) -> int:
 
 
 def write_part(parts: Path, rank: int, table: pa.Table) -> None:
-    """Add a part to those of one process; it is there completely or not at all."""
+    """Add a part to those of one process, in one step."""
     number = len(list(parts.glob(f"{rank:05}-*.parquet")))
     path = parts / f"{rank:05}-{number:06}.parquet"
     temporary = path.with_suffix(".unfinished")

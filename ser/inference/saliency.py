@@ -1,8 +1,8 @@
-"""Which parts of a clip drove a decision: class activation from gradients.
+"""What in a clip drove a decision: class activation from gradients.
 
 HiResCAM (Draelos and Carin 2020, arXiv:2011.08891): each position of the last block's feature maps counts with
-activation times gradient, summed over channels; what speaks against the class counts nothing. It follows the local
-gradient where Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391) takes its mean, as attention pooling asks for.
+activation times gradient, summed over channels; negative values become zero. Grad-CAM (Selvaraju et al. 2017,
+arXiv:1610.02391) averages the gradient over positions, which does not suit attention pooling.
 """
 
 from typing import NamedTuple
@@ -15,10 +15,10 @@ from ser.models.pipeline_ser import SERPipeline
 
 
 class Activation(NamedTuple):
-    """How much each part of a clip speaks for a label.
+    """How much each position of a clip supports a label.
 
     Attributes:
-        image: Shape `(frames, bands)` within 0..1, with one band if the network sees none.
+        image: Shape `(frames, bands)` within 0..1, with one band if the network has no frequency axis.
         begin: Time of its first frame in seconds.
         end: Time at which its last frame ends.
     """
@@ -28,7 +28,7 @@ class Activation(NamedTuple):
     end: float
 
     def strongest(self) -> tuple[float, float]:
-        """Begin and end in seconds of the fifth of the clip that speaks most for the label."""
+        """Begin and end in seconds of the fifth of the clip that supports the label most."""
         frames = self.image.mean(1)
         size = max(1, len(frames) // 5)
         first = int(np.convolve(frames, np.ones(size), "valid").argmax())
@@ -39,7 +39,7 @@ class Activation(NamedTuple):
 def class_activation(
     waveform: np.ndarray, classifier: SERPipeline, label: str, start: float = 0.0
 ) -> Activation | None:
-    """How much each frame, and each band where the network sees bands, speaks for a label.
+    """How much each frame, and each band of a 2D network, supports a label.
 
     Args:
         waveform: Shape `(samples,)`, at the model's rate.
@@ -48,7 +48,7 @@ def class_activation(
         start: Time of the first sample in seconds.
 
     Returns:
-        None if the model sees a clip as a whole, without a time axis, or if nothing in it speaks for the label.
+        None if the model has no time axis, or if nothing in the clip supports the label.
     """
     model, extractor = classifier.model, classifier.feature_extractor
     if extractor.statistics is not None:

@@ -1,4 +1,4 @@
-"""Emotions over time: a long recording in overlapping windows, about as long as the clips that models learned from."""
+"""Emotions over time: a long recording in overlapping windows, about as long as the clips of the training set."""
 
 import csv
 import io
@@ -22,9 +22,9 @@ from ser.models.pipeline_ser import SERPipeline
 
 WINDOW, HOP = 3.0, 1.5  # seconds
 BLOCK = 30.0  # seconds read at a time, at most
-BATCH, WORKERS = 16, 2  # windows heard together, and batches at a time
+BATCH, WORKERS = 16, 2  # windows in a batch, and batches at a time
 MOST_VALUES = 2_000_000  # samples of all channels decoded at a time
-FIGURES = {"start": ".3f", "end": ".3f", "level_db": ".1f", "speech": "", "emotion": "", "probability": ".4f"}
+FORMATS = {"start": ".3f", "end": ".3f", "level_db": ".1f", "speech": "", "emotion": "", "probability": ".4f"}
 
 
 def read_blocks(
@@ -68,7 +68,7 @@ def windows(blocks: Iterator[np.ndarray], sampling_rate: int) -> Iterator[tuple[
 
 
 def analyse(path: str | Path, classifier: SERPipeline, progress: Callable[[float], None] | None = None) -> list[dict]:
-    """What a model hears in each window of a recording.
+    """Classify each window of a recording.
 
     Args:
         path: WAV, FLAC, Ogg or MP3, of any length.
@@ -80,23 +80,23 @@ def analyse(path: str | Path, classifier: SERPipeline, progress: Callable[[float
         speaks), "emotion" and its "probability", both None where nobody does, and the "probabilities" of all.
 
     Raises:
-        ValueError: As `read_blocks`, or there is nothing to hear.
+        ValueError: As `read_blocks`, or the file holds too few samples.
     """
     sampling_rate, rows = classifier.feature_extractor.sampling_rate, []
     remaining = windows(read_blocks(path, sampling_rate), sampling_rate)
     with ThreadPoolExecutor(WORKERS) as pool:
         while several := list(islice(remaining, BATCH * WORKERS)):
             batches = [several[first : first + BATCH] for first in range(0, len(several), BATCH)]
-            for batch in pool.map(lambda batch: hear_batch(batch, classifier), batches):
+            for batch in pool.map(lambda batch: classify_batch(batch, classifier), batches):
                 rows += batch
             if progress:
                 progress(rows[-1]["end"])
     if not rows:
-        raise ValueError("the audio holds no samples, or too few to hear; record or choose a longer clip")
+        raise ValueError("the audio holds no samples, or too few to classify; record or choose a longer clip")
     return rows
 
 
-def hear_batch(batch: list[tuple[float, np.ndarray]], classifier: SERPipeline) -> list[dict]:
+def classify_batch(batch: list[tuple[float, np.ndarray]], classifier: SERPipeline) -> list[dict]:
     """A row, as `analyse` returns them, for each window: its start in seconds and its samples."""
     rate, rows = classifier.feature_extractor.sampling_rate, []
     waveforms: Any = [waveform for _, waveform in batch]  # transformers types the call for one clip only
@@ -126,14 +126,14 @@ def overall(rows: list[dict]) -> dict[str, float] | None:
 
 
 def to_csv(rows: list[dict]) -> str:
-    """The windows as a table: their figures, then a column for the probability of each emotion."""
+    """The windows as a table: one column for each of `FORMATS`, then the probability of each emotion."""
     labels = sorted(rows[0]["probabilities"]) if rows else []
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*FIGURES, *labels])
+    writer.writerow([*FORMATS, *labels])
     for row in rows:
-        figures = ["" if row[name] is None else format(row[name], spec) for name, spec in FIGURES.items()]
-        writer.writerow([*figures, *(f"{row['probabilities'][label]:.4f}" for label in labels)])
+        values = ["" if row[name] is None else format(row[name], spec) for name, spec in FORMATS.items()]
+        writer.writerow([*values, *(f"{row['probabilities'][label]:.4f}" for label in labels)])
     return text.getvalue()
 
 

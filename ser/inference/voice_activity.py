@@ -1,4 +1,4 @@
-"""Whether anybody speaks in a recording, by Silero VAD, so that noise is given no emotion, and music hardly ever."""
+"""Whether anybody speaks in a recording, by Silero VAD, so that noise and most music are not classified."""
 
 from functools import cache
 from typing import Any
@@ -9,8 +9,8 @@ from silero_vad import load_silero_vad
 
 RATE = 16000  # Hz, of the detector
 SPEECH = 0.3  # probability from which a frame counts as speech
-FRAMES = 8  # of 32 ms, that have to: music and hum often have one or two; 99.6 % of the clips of CREMA-D have them
-SILENCE = 1e-3  # peak amplitude below which nothing was recorded
+FRAMES = 8  # of 32 ms, that must count as speech: music and hum often have one or two; 99.6 % of CREMA-D has eight
+SILENCE = 1e-3  # peak amplitude below which a recording is silent
 
 
 @cache
@@ -22,7 +22,7 @@ def load_detector() -> Any:
 def has_speech(waveform: np.ndarray, sampling_rate: int) -> bool:
     """Whether anybody speaks in a waveform of shape `(samples,)`, at a rate in Hz.
 
-    How loud the recording is makes no difference, unless it is silent.
+    The loudness of the recording makes no difference, unless it is silent.
     """
     peak = float(np.abs(waveform).max(initial=0))
     if peak < SILENCE:

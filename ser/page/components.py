@@ -1,4 +1,4 @@
-"""Pieces of the page that Gradio has no component for, as HTML that a keyboard, a phone and a screen reader can use."""
+"""HTML for what Gradio has no component for; it works with a keyboard, a phone and a screen reader."""
 
 import base64
 import html
@@ -43,11 +43,11 @@ ANNOUNCE = """() => {
     };
     announce();
     new MutationObserver(announce).observe(document.body, {childList: true, subtree: true});
-}"""  # what is shown later does not exist yet
+}"""  # some of these elements appear later
 
 
 def figure_html(figure: Figure, about: str, *, small: bool = False) -> str:
-    """A figure that scrolls on a narrow screen unless it is small, with a sentence that says what it shows."""
+    """A figure with its caption, which is also its alternative text; it scrolls on a narrow screen unless `small`."""
     picture = io.BytesIO()
     FigureCanvasAgg(see_through(figure)).print_png(picture)  # savefig draws twice
     source = f"data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}"
@@ -78,7 +78,7 @@ def windows_html(rows: list[dict]) -> str:
 
 
 def bars_html(scores: dict[str, float] | None, labels: list[str]) -> str:
-    """A bar for each label, in an order that does not change; empty ones where nobody speaks."""
+    """A bar for each label, in a fixed order; empty where nobody speaks."""
     rows = ""
     for label, share in ((html.escape(label), scores[label] if scores else 0.0) for label in labels):
         rows += f'<div><span>{label}</span><span>{share:.0%}</span><div style="width: {share:.1%}"></div></div>'
@@ -86,7 +86,7 @@ def bars_html(scores: dict[str, float] | None, labels: list[str]) -> str:
 
 
 def changes_html(changes: list[tuple[float, str]]) -> str:
-    """Times in seconds and what was heard from then on, the newest first."""
+    """A list of times in seconds and the answer from then on, newest first."""
     lines = "".join(f"<li><b>{when:.0f} s</b> {html.escape(said)}</li>" for when, said in changes)
     return f'<ol class="changes">{lines}</ol>'
 

@@ -13,10 +13,10 @@ from ser.reporting.plots import TRAINING
 from ser.reporting.plots import _fonts
 from ser.reporting.plots import _plain
 
-MOST_POINTS = 20_000  # of a waveform; more cannot be seen
+MOST_POINTS = 20_000  # of a waveform; more are not visible
 
 
-INK = "#777777"  # as far from white as from the page at night
+INK = "#777777"  # as far from white as from the dark page
 
 
 def plot_clip(
@@ -27,7 +27,7 @@ def plot_clip(
     *,
     pitch: Pitch | None = None,
 ) -> Figure:
-    """Waveform above log-mel spectrogram on one time axis, tinted where it speaks for a label.
+    """Waveform above log-mel spectrogram on one time axis, tinted where it supports a label.
 
     Args:
         waveform: Shape `(samples,)`.
@@ -66,7 +66,7 @@ def _height(hertz: np.ndarray, view: SERFeatureExtractor) -> np.ndarray:
 
 
 def _draw_activation(axes: Axes, activation: Activation, n_mels: int) -> None:
-    """Tint where a clip speaks for a label, and outline where it does more than half as much as anywhere."""
+    """Tint where a clip supports a label, and outline where its activation is above half of the maximum."""
     image, extent = activation.image.T, (activation.begin, activation.end, 0, n_mels)
     if len(image) == 1:
         image = np.repeat(image, 2, axis=0)  # no bands: all of them
@@ -77,7 +77,7 @@ def _draw_activation(axes: Axes, activation: Activation, n_mels: int) -> None:
 
 
 def plot_timeline(rows: list[dict]) -> Figure:
-    """Level above the probability of each emotion on one time axis; the likeliest of each window carries a dot.
+    """Level above the probability of each emotion on one time axis; a dot marks the most likely in each window.
 
     Args:
         rows: As `ser.inference.timeline.analyse` returns them.
@@ -96,19 +96,19 @@ def plot_timeline(rows: list[dict]) -> Figure:
     bottom.plot([x for x, _ in spoken], [y for _, y in spoken], ".", color=DEV)
     bottom.set_yticks(range(len(labels)), map(_plain, labels), fontfamily=_fonts())
     bottom.invert_yaxis()
-    bottom.set(xlabel="time (s); dots: likeliest; empty columns: nobody speaks", xlim=(edges[0], edges[-1]))
+    bottom.set(xlabel="time (s); dots: most likely; empty columns: nobody speaks", xlim=(edges[0], edges[-1]))
     figure.colorbar(image, ax=bottom, label="probability")
     return figure
 
 
 def see_through(figure: Figure) -> Figure:
-    """The same figure for a page that is light or dark: without a background, its texts and lines in a middle grey."""
+    """The same figure for a light or a dark page: without background, text and lines in a middle grey."""
     figure.patch.set_alpha(0)
     for axes in figure.axes:
         axes.patch.set_alpha(0)
         axes.tick_params(colors=INK, which="both")
-        for part in (axes.xaxis.label, axes.yaxis.label, axes.title):
-            part.set_color(INK)
+        for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
+            text.set_color(INK)
         for spine in axes.spines.values():
             spine.set_edgecolor(INK)
     return figure

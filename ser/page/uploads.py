@@ -1,4 +1,4 @@
-"""Recordings as strangers hand them in: what cannot be heard is refused in one sentence, before it is decoded."""
+"""Uploaded recordings: what cannot be classified is refused in one sentence, before it is decoded."""
 
 import math
 import tempfile
@@ -14,16 +14,16 @@ from ser.models.audio_ser import to_wav
 SHORTEST, LONGEST = 0.2, 30 * 60.0  # seconds
 HIGHEST_RATE = 768_000  # Hz
 MOST_VALUES = 1_500_000_000  # samples of all channels: half an hour in stereo at 384 kHz
-UNKNOWN = 2**62  # samples, or more: libsndfile does not know
+UNKNOWN = 2**62  # samples; libsndfile gives at least this many where it does not know
 UNREADABLE = "This file cannot be read: {}. Upload WAV, FLAC, Ogg or MP3."
 
 
 @contextmanager
 def readable(path: str | Path) -> Iterator[tuple[str, float]]:
-    """A file of bearable size that libsndfile reads, and its length in seconds; of M4A and WebM the sound, as WAV.
+    """A file that libsndfile reads, and its length in seconds; for M4A and WebM, their sound as WAV.
 
     Raises:
-        ValueError: It is gone, damaged, no audio, empty, too short or too long, or fails to be read within the `with`.
+        ValueError: It is gone, damaged, not audio, empty, too short or too long, or cannot be read within the `with`.
             The message is a sentence that does not name the file.
     """
     if not Path(path).is_file():
@@ -42,7 +42,7 @@ def readable(path: str | Path) -> Iterator[tuple[str, float]]:
 
 
 def check_size(info: soundfile._SoundFileInfo) -> None:
-    """Refuse by its header what is too short, too long or too large.
+    """Refuse what is too short, too long or too large, by its header.
 
     Raises:
         ValueError: Says which.
@@ -52,7 +52,7 @@ def check_size(info: soundfile._SoundFileInfo) -> None:
     if info.frames >= UNKNOWN:
         raise ValueError("its header does not say how long it is")
     if info.samplerate > HIGHEST_RATE:
-        raise ValueError(f"it claims {info.samplerate:,} samples a second, as no recording has")
+        raise ValueError(f"it claims {info.samplerate:,} samples a second, which no recording has")
     if info.duration < SHORTEST:
         seconds = math.floor(100 * info.duration) / 100
         raise ValueError(f"The clip lasts {seconds:.2f} s, which is too short: speak for at least {SHORTEST} s.")
@@ -63,7 +63,7 @@ def check_size(info: soundfile._SoundFileInfo) -> None:
 
 
 def _sentence(error: Exception) -> str:
-    """What is wrong with a file, for who uploaded it: without its name on the server."""
+    """What is wrong with a file, without its name on the server."""
     reason = str(error)
     if not isinstance(error, ValueError) or "could not be decoded" in reason:
         reason = "it is damaged or not audio"

@@ -272,7 +272,7 @@ def test_a_push_stopped_by_hand_goes_on_with_the_same_command(hub, here, corpus,
     with monkeypatch.context() as stopping:
         stopping.setattr(HfApi, "preupload_lfs_files", stop)
         assert here(ser.__main__.main, "push", *command, "user/x") == (
-            "ser push: stopped; the same command goes on, and what arrived is not sent again"
+            "ser push: stopped; run the same command again to continue; what arrived is not sent twice"
         )
     sent = hub.requests["lfs_put"]
     assert sent >= 1
@@ -333,7 +333,7 @@ def test_a_training_does_not_wait_for_what_lies_in_the_repository(hub, monkeypat
         (("model", "nothing", "user/x"), "expected a model folder written by train.py at 'nothing'; it has no config"),
         (("dataset", "nothing", "user/x", "--corpus", "crema-d"), "expected a folder with clips at"),
         (("model", str(ROOT / "checkpoints/cnn1d"), "a/b/c"), "a/b/c"),
-        (("space", "user/page", "--model", "user/none"), "results.json on the Hub; user/none is none"),
+        (("space", "user/page", "--model", "user/none"), "results.json on the Hub; 'user/none' has none"),
     ],
 )
 def test_what_cannot_be_pushed_is_told_in_a_sentence(here, hub, command, message):

@@ -355,7 +355,7 @@ def test_a_stop_by_hand_says_how_to_go_on(clips, tmp_path, monkeypatch):
 
     monkeypatch.setattr(predict, "predict_chunk", stopped)
     answer = refusal(clips, "--model", MODEL, "--output", tmp_path / "preds.csv")
-    assert answer == "ser predict: stopped; what is done is kept: the same command goes on"
+    assert answer == "ser predict: stopped; what is done is kept: run the same command again to continue"
 
 
 @pytest.mark.parametrize(

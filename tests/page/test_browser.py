@@ -172,7 +172,7 @@ def test_another_model_answers_for_the_same_clip_and_shows_its_own_errors(page):
     expect(page.locator("#bars")).to_contain_text(top_share(EXAMPLES / "plain.ogg", "cnn1d"))
     page.get_by_role("tab", name="How good?").click()
     expect(page.locator("#about")).to_contain_text("cnn1d names the intended emotion")
-    expect(page.get_by_role("img", name="To the model,")).to_be_visible()
+    expect(page.get_by_role("img", name="The model classifies")).to_be_visible()
     expect(page.get_by_role("img", name="single votes of people")).to_be_visible()
     check_with_axe(page)
     shoot(page, "trusted")
@@ -282,7 +282,10 @@ def test_it_fits_a_phone(visit):
     page.set_viewport_size({"width": 320, "height": 640})
     page.wait_for_timeout(300)
     page.get_by_role("tab", name="How good?").click()
-    for shown in (page.get_by_role("figure", name="To the model,"), page.get_by_role("img", name="To the model,")):
+    for shown in (
+        page.get_by_role("figure", name="The model classifies"),
+        page.get_by_role("img", name="The model classifies"),
+    ):
         expect(shown).to_be_visible()
         assert shown.bounding_box()["x"] + shown.bounding_box()["width"] <= 320  # what is beyond is cut off
 
