@@ -1,4 +1,4 @@
-"""The page: record, upload or just talk, and see which emotion a model names, when, how sure it is and why.
+"""The page: record, drop or choose speech, and see which emotion a model names, how sure it is, when, and why.
 
 python app.py    # serves http://127.0.0.1:7860
 """
@@ -10,25 +10,17 @@ from typing import Any
 import gradio as gr
 import torch
 
-from ser.files import PROJECT
-from ser.inference.timeline import HOP
-from ser.inference.timeline import WINDOW
+from ser.page import accuracy
+from ser.page import challenge
 from ser.page import components
 from ser.page import handlers
+from ser.page import live
 from ser.page import offered_models
+from ser.page import recordings
+from ser.page import trust
+from ser.page.examples import examples
 
 AT_ONCE, WAITING, SESSIONS = 2, 100, 300  # requests, requests, and visitors whose state is kept in memory
-LIVE_AT_ONCE = 8  # visitors
-NOTE = (
-    "Trained on **acted** speech: it classifies how a voice *sounds*, not what a person feels. "
-    "Not for hiring, policing, health or judging anyone. Recordings are deleted within an hour."
-)
-EXAMPLES = {
-    "Synthetic voice, plain": "plain",
-    "Synthetic voice, fast, high and loud": "fast-high-and-loud",
-    "Synthetic voice, slow, low and soft": "slow-low-and-soft",
-    "Two synthetic voices, 20 seconds": "two-voices",
-}
 THEME = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
     block_label_text_color="*primary_700",  # darker than Soft's, for contrast
     block_title_text_color="*primary_700",
@@ -42,9 +34,10 @@ LAUNCH: dict[str, Any] = {
     "state_session_capacity": SESSIONS,
     "run_history": False,  # what visitors did is not kept
     "enable_monitoring": False,
-    "i18n": gr.I18n(en={"common.complete": "Complete"}),  # for screen readers; Gradio lacks the word
+    "footer_links": ["api", "gradio"],
 }
 NEWEST: dict[str, Any] = {"trigger_mode": "always_last", "api_visibility": "private"}
+QUIET: dict[str, Any] = NEWEST | {"show_progress": "hidden"}
 
 
 def build() -> gr.Blocks:
@@ -54,121 +47,120 @@ def build() -> gr.Blocks:
         ValueError: There is no model, or one cannot be fetched.
     """
     names = list(offered_models.load())
-    with gr.Blocks(title="ser: emotion in speech", delete_cache=(300, 1800)) as page:
-        gr.Markdown("# What does your voice sound like?")
-        gr.Markdown(NOTE, elem_id="note")
-        in_order = "Best first; “How good?” shows the scores of each."
-        model = gr.Radio(names, value=names[0], label="Model", info=in_order, elem_id="model")
-        with gr.Tabs(overflow_behavior="wrap"):  # on a phone, Gradio's default menu hides a tab
-            with gr.Tab("Recording"):
-                recording_tab(model, names)
-            with gr.Tab("Live", render_children=True), gr.Row():
-                live_tab(model, names[0])
-            with gr.Tab("How good?") as trust:
-                about = gr.Markdown(elem_id="about")
-                confusions = gr.HTML()
-        gr.on([trust.select, model.input], handlers.describe, model, [about, confusions], **NEWEST)
-        page.load(None, js=components.ANNOUNCE, api_visibility="private")
+    with gr.Blocks(title="What does your voice sound like?", delete_cache=(300, 1800)) as page:
+        gr.HTML(header_html(names[0]))
+        recorder = components.recorder(elem_id="recorder")
+        card = components.answer_card(elem_id="answer")
+        over_time = over_time_part()
+        with gr.Accordion("Why this answer?", open=False, elem_id="why"):
+            reasons = gr.HTML("<p>Record or choose something first.</p>")
+        gr.HTML("<h2>Or try an actor: guess first</h2>")
+        examples(elem_id="examples")
+        gr.HTML("<h2>Your attempts</h2>")
+        attempts = components.history(elem_id="history")
+        several, several_csv = several_part()
+        challenge_recorder, task, game, again = challenge_part(names[0])
+        gr.HTML(
+            "<h2>Live</h2><p>The answer for the last seconds, while you speak. It stops when you leave this page, and "
+            "keeps the last minute.</p>"
+        )
+        components.live(live.classify_live, elem_id="live")
+        gr.HTML(f"<h2>How accurate is it?</h2>{accuracy.models_html()}")
+        about = gr.HTML(accuracy.describe(names[0]), elem_id="about")
+        model, other, compared = advanced_part(names)
+
+        place = gr.State(None)
+        parts = {"card": card, "attempt": attempts, "place": place} | over_time
+        shown = [parts[name] for name in handlers.Shown._fields]
+        for asked in (recorder.one, model.input):
+            answered = asked(
+                handlers.respond,
+                [recorder, model],
+                shown,
+                concurrency_limit=AT_ONCE,
+                concurrency_id="answers",
+                show_progress_on=card,
+                **NEWEST,
+            )
+            answered.then(handlers.explain, [recorder, model, place], reasons, **QUIET)
+            answered.then(handlers.compare, [recorder, model, other], compared, **QUIET)
+        model.input(accuracy.describe, model, about, **QUIET)
+        other.input(handlers.compare, [recorder, model, other], compared, **QUIET)
+        over_time["over_time"].place(handlers.explain_place, [recorder, model], [reasons, place], **QUIET)
+        recorder.several(handlers.classify_several, [recorder, model], [several, several_csv], **QUIET)
+        challenge_recorder.one(challenge.play, [challenge_recorder, model, game], [task, game], **QUIET)
+        again.click(challenge.restart, model, [task, game], **QUIET)
+    recordings.sweep()
     return page.queue(max_size=WAITING)
 
 
-def recording_tab(model: gr.Radio, names: list[str]) -> None:
-    """A recording, the answer, and what explains it."""
-    with gr.Row():
-        with gr.Column():
-            audio = gr.Audio(sources=["microphone", "upload"], type="filepath", label="Speech", buttons=["download"])
-            film = gr.UploadButton("Upload M4A, MP4 or WebM", file_types=[".m4a", ".mp4", ".webm"], size="sm")
-            paths = [[str(PROJECT / f"ser/examples/{name}.ogg")] for name in EXAMPLES.values()]
-            gr.Examples(paths, audio, example_labels=list(EXAMPLES), label="Examples, spoken by a machine")
-        with gr.Column():
-            answer = gr.Markdown(handlers.START, elem_id="words")
-            bars = gr.Label(label="Probability of each emotion", show_heading=False, elem_id="bars")
-            choices = [handlers.NOTHING, *names]
-            other = gr.Radio(choices, value=handlers.NOTHING, label="Compare with", elem_id="compare")
-        with gr.Column(elem_classes=handlers.AWAY) as other_column:
-            other_answer = gr.Markdown(elem_id="other-words")
-            other_bars = gr.Label(show_heading=False, elem_id="other")
-    rows = gr.JSON([], visible=False)
-    parts = {"answer": answer, "bars": bars, "rows": rows, "picture": gr.HTML(elem_id="picture")} | windows_below()
-    recording = [parts[name] for name in handlers.Recording._fields]
-    window = [parts[name] for name in handlers.Window._fields]
-
-    # One handler for each event: Gradio runs all of an event again when one had to wait, so two would repeat forever.
-    chosen = gr.on(
-        [audio.change, model.change],
-        handlers.respond,
-        [audio, model],
-        [*recording, *window],
-        concurrency_limit=AT_ONCE,
-        **NEWEST,
+def header_html(first: str) -> str:
+    """What it does, how often it is wrong, and what becomes of recordings."""
+    right = trust.right_on_strangers(offered_models.load()[first])
+    wrong = "" if right is None else f", for strangers in about {10 * (1 - right):.0f} of 10 recordings"
+    return (
+        "<h1>What does your voice sound like?</h1>"
+        "<p>Say a sentence, and a small neural network names the emotion that it sounds like. "
+        f"<b>It is often wrong{wrong}.</b> Recordings are deleted within an hour; nothing else is kept.</p>"
     )
-    for ready in (chosen.then, other.change):
-        ready(handlers.compare, [audio, other], [other_answer, other_bars], **NEWEST)
-    other.input(handlers.show_other, other, other_column, **NEWEST)
-    parts["moment"].change(handlers.choose_window, [audio, model, rows, parts["moment"]], window, **NEWEST)
-    film.upload(handlers.convert, film, audio, api_visibility="private")
-    for_programs = gr.Button(visible=False)
-    said = [parts[name] for name in handlers.Answer._fields]
-    for_programs.click(handlers.classify, [audio, model], said, api_name="classify", concurrency_limit=AT_ONCE)
-    audio.keep_in_cache.update(audio.temp_files)  # the examples, which must outlive the recordings
 
 
-def windows_below() -> dict[str, Any]:
-    """Components of the windows of a long recording, by name, hidden until there is one."""
-    with gr.Column(elem_classes=handlers.AWAY) as windows:
-        gr.Markdown(
-            f"## Over time\nWindows of {WINDOW:g} s, a new one every {HOP:g} s. "
-            "The answer above is the mean of those in which somebody speaks."
+def over_time_part() -> dict[str, Any]:
+    """Components of the timeline of a long recording by name, hidden until there is one."""
+    with gr.Column(elem_classes=handlers.AWAY, elem_id="over-time") as column:
+        gr.HTML("<h2>Over time</h2><p>Click a place to hear it and to see why it was answered so.</p>")
+        drawn = components.timeline()
+        gr.HTML(
+            "<p><small>“Relative to this recording” takes off what all its parts have in common. It helps where one "
+            "person speaks with several emotions, and misleads where one emotion prevails.</small></p>"
         )
         with gr.Row():
-            with gr.Column():
-                table = gr.HTML()
-                with gr.Row():
-                    csv_file, json_file = gr.DownloadButton("Save as CSV"), gr.DownloadButton("Save as JSON")
-            with gr.Column():
-                moment = gr.Slider(0, 1, step=HOP, label="Look at the window that begins at (s)")
-                answer = gr.Markdown(elem_id="window-words")
-                bars = gr.Label(label="Probability in this window", show_heading=False)
-        picture = gr.HTML(elem_id="window-picture")
-    shown = {"windows": windows, "moment": moment, "table": table, "csv_file": csv_file, "json_file": json_file}
-    return shown | {"window_answer": answer, "window_bars": bars, "window_picture": picture}
+            files = gr.DownloadButton("Save as CSV"), gr.DownloadButton("Save as JSON")
+    return {"over_time": drawn, "long": column, "csv_file": files[0], "json_file": files[1]}
 
 
-def live_tab(model: gr.Radio, first: str) -> None:
-    """An answer while one speaks."""
-    with gr.Column():
-        live = gr.Audio(sources=["microphone"], streaming=True, type="numpy", label="Talk")
-        gr.Markdown(
-            f"Classifies the last {WINDOW:g} s twice a second, for {handlers.LIVE_SECONDS / 60:g} minutes. "
-            f"At most {LIVE_AT_ONCE} visitors can use it at once: if no answer comes, wait a moment, "
-            "then press Stop and Record again."
+def several_part() -> tuple[gr.HTML, gr.DownloadButton]:
+    """A table of several files, empty until there are some."""
+    gr.HTML("<h2>Several files</h2><p>Drop or choose several at the top: each gets a row here.</p>")
+    table = components.answer_card(elem_id="several")
+    return table, gr.DownloadButton("Save as CSV", elem_classes=handlers.AWAY, elem_id="several-csv")
+
+
+def challenge_part(first: str) -> tuple[gr.HTML, gr.HTML, gr.State, gr.Button]:
+    """A game of five rounds."""
+    gr.HTML("<h2>Challenge</h2><p>Act an emotion. Does the model get it? Five rounds.</p>")
+    start = challenge.new_game(first)
+    game = gr.State(start)
+    task = components.answer_card(value=challenge.game_html(start), elem_id="task")
+    recorder = components.recorder(files=False, elem_id="challenge")
+    return recorder, task, game, gr.Button("Start a new game")
+
+
+def advanced_part(names: list[str]) -> tuple[gr.Radio, gr.Radio, gr.HTML]:
+    """Choice and comparison of models, and the endpoint that programs call."""
+    with gr.Accordion("Advanced: models and API", open=False, elem_id="advanced"):
+        model = gr.Radio(names, value=names[0], label="Model", elem_id="model")
+        other = gr.Radio(names, value=names[-1], label="Compared with", elem_id="other")
+        compared = gr.HTML(elem_id="compared")
+        gr.HTML(
+            '<h3>API</h3><p>Programs call <code>/classify</code> with <code>path</code> and <code>model</code>, and get '
+            "<code>words</code>, <code>bars</code> and <code>windows</code>: <a href='?view=api'>all about it</a>.</p>"
         )
-    with gr.Column():
-        parts = {
-            "kept": gr.State(None),
-            "live_answer": gr.Markdown(handlers.TALK, elem_id="live-words"),
-            "live_bars": gr.HTML(handlers.draw_bars(first), elem_id="live-bars"),
-            "live_changes": gr.HTML(elem_id="live-changes"),
-        }
-    shown = [parts[name] for name in handlers.Live._fields]
-    gr.on([live.start_recording, model.select], handlers.begin_live, model, shown, **NEWEST)
-    live.stream(
-        handlers.continue_live,
-        [live, parts["kept"], model],
-        shown,
-        api_visibility="private",
-        show_progress="hidden",
-        stream_every=handlers.LIVE_EVERY,
-        time_limit=handlers.LIVE_SECONDS,
-        concurrency_limit=LIVE_AT_ONCE,
-    )
+    with gr.Column(visible=False):
+        path = gr.Audio(type="filepath", label="path")
+        said = gr.Markdown(label="words"), gr.Label(label="bars"), gr.JSON(label="windows")
+        gr.Button().click(handlers.classify, [path, model], said, api_name="classify", concurrency_limit=AT_ONCE)
+    return model, other, compared
 
 
 def main() -> None:
     """Serve the page; without a model it ends in one sentence."""
     torch.set_num_threads(1)  # requests share the cores: more threads for each would only wait for one another
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that stopping a service deletes the recordings, too
+    for name in ("SIGTERM", "SIGHUP"):  # recordings are deleted when a service or its terminal ends, too
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
+        recordings.choose_folder()
         page = build()
     except ValueError as error:
         sys.exit(f"app.py: {error}")

@@ -27,14 +27,6 @@ class Activation(NamedTuple):
     begin: float
     end: float
 
-    def strongest(self) -> tuple[float, float]:
-        """Begin and end in seconds of the fifth of the clip that supports the label most."""
-        frames = self.image.mean(1)
-        size = max(1, len(frames) // 5)
-        first = int(np.convolve(frames, np.ones(size), "valid").argmax())
-        begin, end = np.interp([first, first + size], [0, len(frames)], [self.begin, self.end]).tolist()
-        return begin, end
-
 
 def class_activation(
     waveform: np.ndarray, classifier: SERPipeline, label: str, start: float = 0.0

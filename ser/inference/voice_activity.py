@@ -19,18 +19,23 @@ def load_detector() -> Any:
     return load_silero_vad(sequence=True)
 
 
+def speech_frames(waveform: np.ndarray, sampling_rate: int) -> np.ndarray:
+    """The probability of speech in each 32 ms of a waveform of shape `(samples,)`; nothing where it is silent."""
+    peak = float(np.abs(waveform).max(initial=0))
+    if peak < SILENCE:
+        return np.zeros(0, np.float32)
+    if sampling_rate != RATE:
+        waveform = soxr.resample(waveform, sampling_rate, RATE)
+    return load_detector().audio_forward(waveform * np.float32(0.5 / peak), RATE).ravel()
+
+
 def has_speech(waveform: np.ndarray, sampling_rate: int) -> bool:
     """Whether anybody speaks in a waveform of shape `(samples,)`, at a rate in Hz.
 
     The loudness of the recording makes no difference, unless it is silent.
     """
-    peak = float(np.abs(waveform).max(initial=0))
-    if peak < SILENCE:
-        return False
-    if sampling_rate != RATE:
-        waveform = soxr.resample(waveform, sampling_rate, RATE)
-    frames = load_detector().audio_forward(waveform * np.float32(0.5 / peak), RATE)  # probability in each 32 ms
-    return bool(np.sum(frames >= SPEECH) >= np.clip(frames.size / 2, 1, FRAMES))  # half of a short clip
+    frames = speech_frames(waveform, sampling_rate)
+    return bool(frames.size and np.sum(frames >= SPEECH) >= np.clip(frames.size / 2, 1, FRAMES))  # half of a short clip
 
 
-__all__ = ["SILENCE", "has_speech"]
+__all__ = ["SILENCE", "SPEECH", "has_speech", "speech_frames"]

@@ -1,94 +1,85 @@
-"""HTML for what Gradio has no component for; it works with a keyboard, a phone and a screen reader."""
+"""Parts of the page that Gradio has no component for; what they do in the browser is in page.js."""
 
-import base64
-import html
-import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+import gradio as gr
 
-from ser.page.plots import see_through
-
-STYLE = """
-h2 { font-size: var(--text-lg) !important; }
-footer *, #time, #duration, .playback, .min_value, .max_value { color: var(--body-text-color) !important; }
-[role=tab][aria-selected=true] { color: var(--body-text-color) !important; }
-label:has([type=radio]:focus-visible), [type=range]:focus-visible {
-  outline: 2px solid var(--body-text-color) !important; outline-offset: 2px;
-}
-#note { border-left: 4px solid var(--color-accent); padding: 0.2em 0.9em; background: var(--block-background-fill); }
-.picture { margin: 0; }
-.picture div, .windows { overflow: auto; }
-.picture img { min-width: 640px; width: 100%; max-width: 1100px; display: block; margin: 0 auto; }
-.beside { display: flex; flex-wrap: wrap; gap: 2em; justify-content: space-evenly; }
-.picture.small { flex: 1 1 300px; }
-.picture.small img { min-width: 0; max-width: 560px; }
-.picture figcaption { color: var(--body-text-color); text-align: center; }
-.windows { max-height: 300px; }
-.away { display: none !important; }
-.windows table { width: 100%; border: none !important; border-collapse: collapse; }
-.windows th { position: sticky; top: 0; background: var(--body-background-fill); }
-.windows td, .windows th { padding: 0.2em 0.6em !important; border: none !important; text-align: left; }
-.windows tr { border-width: 0 0 1px; border-color: var(--border-color-primary); font-variant-numeric: tabular-nums; }
-.bars > div { display: grid; grid-template-columns: 1fr auto; margin-bottom: 0.5em; }
-.bars div div { grid-column: 1 / -1; height: 0.5em; border-radius: 0.25em; background: var(--color-accent); }
-.changes { list-style: none !important; padding: 0 !important; font-variant-numeric: tabular-nums; }
-"""
-
-
-ANNOUNCE = """() => {
-    const announce = () => {
-        for (const id of ["words", "other-words", "window-words", "live-changes"])
-            document.getElementById(id)?.setAttribute("aria-live", "polite");
-    };
-    announce();
-    new MutationObserver(announce).observe(document.body, {childList: true, subtree: true});
-}"""  # some of these elements appear later
-
-
-def figure_html(figure: Figure, about: str, *, small: bool = False) -> str:
-    """A figure with its caption, which is also its alternative text; it scrolls on a narrow screen unless `small`."""
-    picture = io.BytesIO()
-    FigureCanvasAgg(see_through(figure)).print_png(picture)  # savefig draws twice
-    source = f"data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}"
-    about = html.escape(about)
-    return (
-        f'<figure class="picture{" small" if small else ""}">'
-        '<div tabindex="0" role="group" aria-label="Picture, scrolls sideways">'
-        f'<img src="{source}" alt="{about}"></div><figcaption>{about}</figcaption></figure>'
-    )
+HERE = Path(__file__).parent
+STYLE = (HERE / "page.css").read_text(encoding="utf-8")
+SCRIPT = f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>"
+BUTTON = (
+    '<button type="button" class="record" data-part="record"><span class="dot" aria-hidden="true"></span>'
+    '<span data-part="word">{word}</span></button><div class="level"><div class="meter" data-part="meter" role="meter" '
+    'aria-label="Level of the microphone" aria-valuemin="0" aria-valuemax="100" aria-valuenow="0"><div></div></div>'
+    '<small class="time" data-part="time">0:00</small></div>'
+)
+HINT = '<p class="hint" data-part="hint" role="status"></p>'
+RECORDER = '<div class="recorder" data-part="zone"><div class="top">{button}</div>{hint}{files}</div>'
+FILES = (
+    '<label class="drop"><input class="unseen" type="file" data-part="files" multiple accept="audio/*,video/*">'
+    "<span>or <u>choose</u> audio or video files, or drop them here</span></label>"
+)
+HISTORY = (
+    '<p data-part="empty">Nothing yet. Your attempts stay in this tab until you close it.</p>'
+    '<ol class="attempts" data-part="list"></ol><div class="pair" data-part="compared" hidden></div>'
+)
+TIMELINE = (
+    '<div class="timeline"><fieldset><legend class="unseen">View</legend>'
+    '<label><input type="radio" name="timeline-view" value="smoothed" checked> smoothed</label>'
+    '<label><input type="radio" name="timeline-view" value="raw"> raw</label>'
+    '<label><input type="radio" name="timeline-view" value="relative"> relative to this recording</label></fieldset>'
+    '<div class="row"><button type="button" class="plain-button" data-do="play">Play</button><span data-part="now"></span>'
+    '<span class="zoom"><button type="button" data-part="out" aria-label="Zoom out">−</button><span data-part="zoomed">1×'
+    '</span><button type="button" data-part="in" aria-label="Zoom in">+</button></span></div>'
+    '<div class="scroller" data-part="scroller"><div class="time-track" data-part="track"><canvas height="64" '
+    'data-part="wave"></canvas><div class="strip" data-part="strip"></div><div class="ticks" data-part="ticks"></div>'
+    '<div class="cursor" data-part="cursor"></div></div></div>'
+    '<label><span class="unseen">Position</span><input type="range" min="0" max="1" step="0.1" value="0" data-part="slider">'
+    "</label></div>"
+)
+LIVE = (
+    '<div class="recorder"><div class="top">{button}</div>{hint}</div><div class="live-answer" data-part="answer"></div>'
+    '<div data-part="bars"></div><div class="live-strip" data-part="strip" tabindex="0" role="img" '
+    'aria-label="What was named in the last minute, the newest at the right"></div><div class="row" data-part="keep" hidden>'
+    '<button type="button" class="plain-button" data-do="play" data-part="replay">Play</button>'
+    '<button type="button" class="plain-button" data-part="save">Save the last minute</button></div>'
+)
 
 
-def windows_html(rows: list[dict]) -> str:
-    """The windows of a recording, as `ser.inference.timeline.analyse` returns them, as a table that scrolls."""
-    cells = "".join(
-        f"<tr><td>{row['start']:.1f}</td><td>{row['end']:.1f}</td>"
-        + (
-            f"<td>{html.escape(row['emotion'])}</td><td>{row['probability']:.0%}</td></tr>"
-            if row["speech"]
-            else "<td>nobody speaks</td><td></td></tr>"
-        )
-        for row in rows
-    )
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("from (s)", "to (s)", "sounds like", "probability"))
-    return (
-        '<div class="windows" tabindex="0" role="group" aria-label="Table of windows">'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table></div>"
-    )
+def scripted(function: str, *events: str, **settings: Any) -> gr.HTML:
+    """HTML that a function of page.js brings to life and that triggers these events."""
+    names = ", ".join(f'"{event}"' for event in events)  # Gradio looks for them here
+    script = f"ser.{function}({{element, props, trigger, watch, server, upload, events: [{names}]}});"
+    return gr.HTML(js_on_load=script, head=SCRIPT, **settings)
 
 
-def bars_html(scores: dict[str, float] | None, labels: list[str]) -> str:
-    """A bar for each label, in a fixed order; empty where nobody speaks."""
-    rows = ""
-    for label, share in ((html.escape(label), scores[label] if scores else 0.0) for label in labels):
-        rows += f'<div><span>{label}</span><span>{share:.0%}</span><div style="width: {share:.1%}"></div></div>'
-    return f'<div class="bars">{rows}</div>'
+def recorder(*, files: bool = True, **settings: Any) -> gr.HTML:
+    """A button that records, with or without a place for files; its value is for `ser.page.uploads.paths_of`."""
+    template = RECORDER.format(button=BUTTON.format(word="Record"), hint=HINT, files=FILES if files else "")
+    return scripted("recorder", "one", "several", html_template=template, **settings)
 
 
-def changes_html(changes: list[tuple[float, str]]) -> str:
-    """A list of times in seconds and the answer from then on, newest first."""
-    lines = "".join(f"<li><b>{when:.0f} s</b> {html.escape(said)}</li>" for when, said in changes)
-    return f'<ol class="changes">{lines}</ol>'
+def answer_card(**settings: Any) -> gr.HTML:
+    """What `ser.page.answers` says; each new value is said and scrolled to."""
+    return scripted("answer", **settings)
 
 
-__all__ = ["ANNOUNCE", "STYLE", "bars_html", "changes_html", "figure_html", "windows_html"]
+def history(**settings: Any) -> gr.HTML:
+    """The attempts of this tab; each new value is one more."""
+    return scripted("history", html_template=HISTORY, **settings)
+
+
+def timeline(**settings: Any) -> gr.HTML:
+    """A long recording, as `ser.page.over_time` describes it; its event "place" says where a visitor looks."""
+    return scripted("timeline", "place", html_template=TIMELINE, **settings)
+
+
+def live(classify_live: Callable, **settings: Any) -> gr.HTML:
+    """Listens, and asks `classify_live` again and again."""
+    template = LIVE.format(button=BUTTON.format(word="Start listening"), hint=HINT)
+    return scripted("live", html_template=template, server_functions=[classify_live], **settings)
+
+
+__all__ = ["STYLE", "answer_card", "history", "live", "recorder", "timeline"]

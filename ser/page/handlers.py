@@ -1,8 +1,10 @@
-"""What the page does: each function answers one event and returns values by name, which app.py gives to components."""
+"""What the page does: each function answers one event with plain values, which app.py gives to components."""
 
-import shutil
+import csv
+import html
+import io
 from collections.abc import Iterator
-from time import monotonic
+from pathlib import Path
 from typing import Any
 from typing import NamedTuple
 
@@ -12,29 +14,21 @@ from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
 from ser.inference import timeline
-from ser.inference.saliency import class_activation
 from ser.inference.voice_activity import SILENCE
 from ser.inference.voice_activity import has_speech
-from ser.models.audio_ser import load_audio
-from ser.page import components
-from ser.page import descriptions
+from ser.page import answers
+from ser.page import over_time
+from ser.page import why
+from ser.page.emotions import face
+from ser.page.emotions import tone
 from ser.page.offered_models import load
 from ser.page.offered_models import rate_of
-from ser.page.pitch import find_pitch
-from ser.page.plots import plot_clip
-from ser.page.plots import plot_timeline
 from ser.page.uploads import LONGEST
+from ser.page.uploads import paths_of
 from ser.page.uploads import readable
-from ser.reporting.plots import plot_confusion
 
 SILENT_DB = 20 * np.log10(SILENCE) - 20  # level of a long recording in which nobody speaks: speech peaks above it
 ONE_CLIP = 6.0  # seconds; longer recordings are classified in windows
-LIVE_SECONDS, LIVE_EVERY = 120, 0.5  # seconds
-LIVE_CHANGES = 8  # lines of the list
-START, NOTHING = "## Record, upload or choose an example", "nothing"
-REFUSED = "## This recording cannot be classified"
-TALK = "## Press Record and talk"
-LIVE_OVER = "## Time is over\nPress Stop, then Record to go on."
 AWAY = "away"  # class that hides: what `visible` makes may stay away all the same (gradio-app/gradio#13494)
 SAME: Any = gr.skip()  # leaves a component as it is
 PROGRESS = gr.Progress()
@@ -44,51 +38,39 @@ class Answer(NamedTuple):
     """What a model says of a recording.
 
     Attributes:
-        answer: A sentence, in Markdown.
-        bars: Probability of each emotion; None if nobody speaks.
+        verdict: What is stated.
+        scores: Probability of each emotion; None if nobody speaks.
         rows: The windows of a long recording, as `ser.inference.timeline.analyse` returns them.
     """
 
-    answer: str
-    bars: dict[str, float] | None
+    verdict: answers.Verdict
+    scores: dict[str, float] | None
     rows: list[dict]
 
 
-class Recording(NamedTuple):
-    """What the tab of recordings shows, without the window that is looked at."""
+class Shown(NamedTuple):
+    """What the page shows of a recording, before it shows why.
 
-    answer: Any = SAME
-    bars: Any = SAME
-    rows: Any = SAME
-    picture: Any = SAME
-    windows: Any = SAME
-    moment: Any = SAME
-    table: Any = SAME
+    Attributes:
+        card: The answer.
+        attempt: One more for the history.
+        over_time: What the timeline draws.
+        long: Whether the timeline is shown.
+        csv_file: Its windows as a file.
+        json_file: The same.
+        place: Start in seconds of the window of a long recording that is explained.
+    """
+
+    card: str
+    attempt: Any = SAME
+    over_time: Any = None
+    long: Any = gr.Column(elem_classes=AWAY)
     csv_file: Any = SAME
     json_file: Any = SAME
+    place: float | None = None
 
 
-class Window(NamedTuple):
-    """What is shown of one window of a long recording."""
-
-    window_answer: Any = SAME
-    window_bars: Any = SAME
-    window_picture: Any = SAME
-
-
-class Live(NamedTuple):
-    """What the live tab keeps until the next chunk, and shows."""
-
-    kept: dict | None
-    live_answer: Any = SAME
-    live_bars: Any = SAME
-    live_changes: Any = SAME
-
-
-NO_WINDOW = Window("", None, "")
-
-
-def classify(path: str | None, model: str, progress: gr.Progress = PROGRESS) -> Answer:
+def classify(path: str | None, model: str, progress: gr.Progress = PROGRESS) -> tuple[str, dict | None, list[dict]]:
     """Name the emotion in a recording of speech.
 
     Args:
@@ -103,137 +85,157 @@ def classify(path: str | None, model: str, progress: gr.Progress = PROGRESS) -> 
         if path is None:
             raise ValueError("Upload a recording first.")
         with readable(path) as (sound, seconds):
-            return answer_of(sound, seconds, model, progress)
+            verdict, scores, rows = answer_of(sound, seconds, model, progress)
     except ValueError as error:
         raise gr.Error(str(error), print_exception=False) from error
+    share = f", {verdict.share:.0%}" if scores else ""
+    return html.unescape(f"## {verdict.words.capitalize()}{share}\n{' '.join(verdict.details)}"), scores, rows
 
 
-def respond(path: str | None, model: str, progress: gr.Progress = PROGRESS) -> Iterator[tuple]:
-    """A `Recording` and a `Window`, as they become known: first the answer, then what explains it."""
-    if path is None:
-        yield *nothing(START), *Window()
-        return
+def respond(files: list[dict], model: str, progress: gr.Progress = PROGRESS) -> Shown:
+    """The answer for a recording."""
+    if not (paths := paths_of(files)):
+        return Shown("")
+    path = paths[0]
     try:
         with readable(path) as (sound, seconds):
-            said = answer_of(sound, seconds, model, progress)
-            yield *nothing(said.answer)._replace(bars=said.bars, rows=said.rows), *Window()
-            yield *Recording(picture=draw(sound, model, said)), *Window()
-            if said.rows:
-                yield *show_windows(said.rows, model), *Window()
-                yield *Recording(), *show_window(sound, model, said.rows, 0.0)
+            answer = answer_of(sound, seconds, model, progress)
+            shown = Shown(answers.card_html(answer.verdict, answer.scores), attempt_of(answer, path, model))
+            return shown._replace(**over_time_of(sound, path, answer.rows, model)) if answer.rows else shown
     except ValueError as error:
-        yield *nothing(f"{REFUSED}\n{error}"), *Window()
+        return Shown(answers.refusal_html(str(error)))
 
 
-def nothing(answer: str) -> Recording:
-    """A sentence alone."""
-    return Recording(answer, None, [], "", gr.Column(elem_classes=AWAY))
+def attempt_of(answer: Answer, path: str, model: str) -> dict[str, Any]:
+    """An entry of the history, which the browser keeps."""
+    verdict = answer.verdict
+    stated = verdict.look not in (answers.UNCLEAR, answers.NONE)
+    return {
+        "key": f"{Path(path).parent.name}/{model}",
+        "tone": tone(verdict.look),
+        "face": face(verdict.look),
+        "word": html.unescape(verdict.words) + (f" {verdict.share:.0%}" if stated else ""),
+        "share": round(verdict.share, 3),
+        "bars": answers.bars_html(answer.scores),
+    }
 
 
-def compare(path: str | None, other: str, progress: gr.Progress = PROGRESS) -> tuple[str, gr.Label]:
-    """What another model says of the same recording."""
-    if path is None or other == NOTHING:
-        return "", gr.Label(None)
+def over_time_of(sound: str, path: str, rows: list[dict], model: str) -> dict[str, Any]:
+    """The fields of `Shown` that only a long recording has."""
+    texts = {"timeline.csv": timeline.to_csv(rows), "timeline.json": timeline.to_json(rows, model)}
+    csv_file, json_file = (save_bytes_to_cache(text.encode(), name, get_upload_folder()) for name, text in texts.items())
+    return {
+        "over_time": over_time.describe(sound, rows, load()[model]) | {"key": path},
+        "long": gr.Column(elem_classes=[]),
+        "csv_file": csv_file,
+        "json_file": json_file,
+        "place": max(rows, key=lambda row: row["probability"] or 0)["start"],
+    }
+
+
+def explain(files: list[dict], model: str, place: float | None) -> str:
+    """Why a clip, or the window of a long recording that begins at `place`, was answered as it was."""
+    if not (paths := paths_of(files)):
+        return ""
+    try:
+        with readable(paths[0]) as (sound, _):
+            waveform = read_clip(sound, model, place or 0.0, None if place is None else place + timeline.WINDOW)
+    except ValueError:
+        return ""  # the answer says it
+    return why.explain(waveform, classify_clip(waveform, model), load()[model], place or 0.0)
+
+
+def explain_place(files: list[dict], model: str, event: gr.EventData) -> tuple[str, float]:
+    """Why the window that a visitor chose was answered as it was, and where it begins."""
+    place = float(event.start)
+    return explain(files, model, place), place
+
+
+def classify_several(files: list[dict], model: str) -> Iterator[tuple[str, Any]]:
+    """A table with a row for each file, as they become known, and the same as a CSV file."""
+    paths, rows = paths_of(files), list[list[str]]()
+    for path in paths:
+        rows.append(row_of(path, model))
+        yield table_html(rows, len(paths)), SAME
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([["file", "answer", "probability", "error"], *rows])
+    yield (
+        table_html(rows, len(paths)),
+        gr.DownloadButton(
+            value=save_bytes_to_cache(text.getvalue().encode(), "emotions.csv", get_upload_folder()), elem_classes=[]
+        ),
+    )
+
+
+def row_of(path: str, model: str) -> list[str]:
+    """Name, answer, its probability, and what is wrong with a file."""
+    name = Path(path).name
     try:
         with readable(path) as (sound, seconds):
-            said = answer_of(sound, seconds, other, progress)
+            verdict, scores, _ = answer_of(sound, seconds, model, None)
     except ValueError as error:
-        return f"{REFUSED}\n{error}", gr.Label(None)
-    return said.answer, gr.Label(said.bars, label=f"According to {other}")
+        return [name, "", "", str(error)]
+    return [name, html.unescape(verdict.words), f"{verdict.share:.4f}" if scores else "", ""]
 
 
-def show_other(other: str) -> gr.Column:
-    """The column of the other model, hidden where none is chosen."""
-    return gr.Column(elem_classes=AWAY if other == NOTHING else [])
+def table_html(rows: list[list[str]], count: int) -> str:
+    """The rows so far, of `count`."""
+    cells = "".join(
+        f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(said or error)}</td>'
+        f"<td>{f'{float(share):.0%}' if share else ''}</td></tr>"
+        for name, said, share, error in rows
+    )
+    return (
+        f'<section class="card" aria-label="Several files" data-say="{len(rows)} of {count} files">'
+        f"<h3>{len(rows)} of {count} files</h3>"
+        '<div class="scrolls" tabindex="0" role="group" aria-label="Table of files"><table class="table"><thead><tr>'
+        '<th scope="col">file</th><th scope="col">answer</th><th scope="col">probability</th></tr></thead>'
+        f"<tbody>{cells}</tbody></table></div></section>"
+    )
 
 
-def choose_window(path: str | None, model: str, rows: list[dict], moment: float) -> Window:
-    """The window that a visitor chose, or why it cannot be shown."""
-    if path is None or not rows:
-        return NO_WINDOW
+def compare(files: list[dict], model: str, other: str, progress: gr.Progress = PROGRESS) -> str:
+    """What two models say of the same recording, side by side."""
+    if not (paths := paths_of(files)):
+        return "<p>Record or choose something first.</p>"
     try:
-        with readable(path) as (sound, _):
-            return show_window(sound, model, rows, moment)
+        with readable(paths[0]) as (sound, seconds):
+            said = {name: answer_of(sound, seconds, name, progress) for name in dict.fromkeys((model, other))}
     except ValueError as error:
-        return NO_WINDOW._replace(window_answer=f"{REFUSED}\n{error}")
+        return answers.refusal_html(str(error))
+    sections = "".join(
+        f'<section class="{tone(verdict.look)}"><h3>{html.escape(name)}: {face(verdict.look)}{verdict.words}</h3>'
+        f"{answers.bars_html(scores)}</section>"
+        for name, (verdict, scores, _) in said.items()
+    )
+    return f'<div class="pair">{sections}</div>'
 
 
-def convert(path: str) -> str:
-    """The sound of an M4A, MP4 or WebM file as WAV, for the player."""
-    try:
-        with readable(path) as (sound, _):
-            return shutil.copy(sound, f"{path}.wav")
-    except ValueError as error:
-        raise gr.Error(str(error), print_exception=False) from error
-
-
-def begin_live(model: str) -> Live:
-    """The live tab before anybody speaks."""
-    return Live(None, TALK, draw_bars(model), "")
-
-
-def continue_live(chunk: tuple[int, np.ndarray] | None, kept: dict | None, model: str) -> Live:
-    """Classify the last three seconds of what comes in, twice a second.
-
-    Args:
-        chunk: Sampling rate in Hz and samples of shape `(samples,)` or `(samples, channels)`.
-        kept: What was returned for the chunk before; None before the first.
-        model: Name of a model of the page.
-    """
-    if chunk is None:
-        return Live(kept)
-    rate, samples = chunk[0], load_audio(chunk[1], sampling_rate=chunk[0])
-    now = monotonic()
-    if kept is None:
-        kept = {"began": now, "due": 0.0, "samples": samples[:0], "changes": []}
-    kept["samples"] = np.concatenate([kept["samples"], samples])[-round(timeline.WINDOW * rate) :]
-    seconds = now - kept["began"]
-    if seconds > LIVE_SECONDS:
-        return Live(kept, LIVE_OVER)
-    if seconds < kept["due"]:
-        return Live(kept)
-    kept["due"] = seconds + LIVE_EVERY / 2  # chunks of LIVE_EVERY come as they can
-    scores = classify_clip(load_audio(kept["samples"], sampling_rate=rate_of(model), source_rate=rate), model)
-    said = max(scores, key=scores.__getitem__) if scores else "nobody speaks"
-    if not kept["changes"] or kept["changes"][0][1] != said:
-        kept["changes"] = [(seconds, said), *kept["changes"]][:LIVE_CHANGES]
-    return Live(kept, heading(scores, model), draw_bars(model, scores), components.changes_html(kept["changes"]))
-
-
-def describe(model: str) -> tuple[str, str]:
-    """What a model's report says: a sentence, and its and people's confusion matrices as pictures."""
-    report = load()[model].report
-    labels, votes = report["labels"], report.get("human_confusion_matrix")
-    own = plot_confusion(report["confusion_matrix"], labels, f"What {model} mistakes", normalized=True)
-    pictures = [components.figure_html(own, descriptions.describe_confusion(report), small=True)]
-    if votes:
-        peoples = plot_confusion(votes, labels, "What people mistake", normalized=True, listener="people")
-        pictures.append(components.figure_html(peoples, descriptions.describe_listeners(report), small=True))
-    return descriptions.describe_model(model, report), f'<div class="beside">{"".join(pictures)}</div>'
-
-
-def answer_of(sound: str, seconds: float, model: str, progress: gr.Progress) -> Answer:
+def answer_of(sound: str, seconds: float, model: str, progress: gr.Progress | None) -> Answer:
     """What a model says of a file of so many seconds.
 
     Raises:
         ValueError: The file cannot be decoded, or is silent.
     """
+    rows: list[dict] = []
     if seconds > ONE_CLIP:
-        rows = timeline.analyse(
-            sound,
-            load()[model].classifier,
-            lambda done: progress((min(done, seconds), seconds), unit="s"),  # type: ignore[arg-type]  # floats do
-        )
+        report = progress and (lambda done: progress(min(done / seconds, 1), desc=f"{clock(done)} of {clock(seconds)}"))
+        rows = timeline.analyse(sound, load()[model].classifier, report)
         silent = max(row["level_db"] for row in rows) < SILENT_DB
         scores = timeline.overall(rows)
     else:
-        waveform, rows = read_clip(sound, model), []
+        waveform = read_clip(sound, model)
         silent = np.abs(waveform).max() < SILENCE
         scores = classify_clip(waveform, model)
     if silent:
         raise ValueError("The recording is silent: check the microphone and record again.")
     spoken = sum(row["speech"] for row in rows)
-    return Answer(answer_in_words(scores, model, spoken), scores, rows)
+    return Answer(answers.decide(scores, load()[model], windows=spoken), scores, rows)
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, as m:ss."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def classify_clip(waveform: np.ndarray, model: str) -> dict[str, float] | None:
@@ -243,99 +245,21 @@ def classify_clip(waveform: np.ndarray, model: str) -> dict[str, float] | None:
     return {entry["label"]: entry["score"] for entry in load()[model].classifier(waveform)}
 
 
-def read_clip(sound: str, model: str, start: float = 0.0, end: float = LONGEST) -> np.ndarray:
+def read_clip(sound: str, model: str, start: float = 0.0, end: float | None = LONGEST) -> np.ndarray:
     """What lies between two times in seconds, of shape `(samples,)`, at the model's rate."""
     return np.concatenate(list(timeline.read_blocks(sound, rate_of(model), start, end)))
 
 
-def heading(scores: dict[str, float] | None, model: str) -> str:
-    """The first line of the answer for some probabilities."""
-    return answer_in_words(scores, model).split("\n")[0]
-
-
-def answer_in_words(scores: dict[str, float] | None, model: str, windows: int = 0) -> str:
-    """What to say of the scores that a model gave; see `descriptions.describe_scores`."""
-    _, report, strangers = load()[model]
-    return descriptions.describe_scores(scores, report, strangers, windows=windows)
-
-
-def draw(sound: str, model: str, said: Answer) -> str:
-    """The picture below the answer: of a clip, or of the windows of a long recording."""
-    if said.rows:
-        return components.figure_html(plot_timeline(said.rows), descriptions.describe_windows(said.rows))
-    return draw_clip(read_clip(sound, model), model, said.bars)
-
-
-def draw_clip(waveform: np.ndarray, model: str, scores: dict[str, float] | None, start: float = 0.0) -> str:
-    """A waveform of shape `(samples,)` and its spectrogram, with a sentence about it.
-
-    Where somebody speaks, it shows the pitch and what drove the decision. The waveform begins at `start`, in seconds
-    of the recording.
-    """
-    rate, activation, pitch = rate_of(model), None, None
-    about = f"Waveform and mel spectrogram of {len(waveform) / rate:.1f} s of sound."
-    if scores:
-        label = max(scores, key=scores.__getitem__)
-        activation = class_activation(waveform, load()[model].classifier, label, start)
-        pitch = find_pitch(waveform, rate, start)
-    if activation:
-        begin, end = activation.strongest()
-        about += f" Tinted: what made it {label} to the model, most of all from {begin:.1f} to {end:.1f} s."
-    if pitch and (hertz := pitch.median()):
-        about += f" Blue line: the pitch of the voice, {hertz:.0f} Hz in the median."
-    return components.figure_html(plot_clip(waveform, rate, activation, start, pitch=pitch), about)
-
-
-def show_windows(rows: list[dict], model: str) -> Recording:
-    """The windows of a long recording, to choose from and to save."""
-    files = {"timeline.csv": timeline.to_csv(rows), "timeline.json": timeline.to_json(rows, model)}
-    csv_file, json_file = (
-        save_bytes_to_cache(text.encode(), name, get_upload_folder()) for name, text in files.items()
-    )
-    return Recording(
-        windows=gr.Column(elem_classes=[]),
-        moment=gr.Slider(maximum=rows[-1]["start"], value=0),
-        table=components.windows_html(rows),
-        csv_file=csv_file,
-        json_file=json_file,
-    )
-
-
-def show_window(sound: str, model: str, rows: list[dict], moment: float) -> Window:
-    """The window that begins nearest to a moment of a long recording.
-
-    Raises:
-        ValueError: The file cannot be decoded.
-    """
-    row = min(rows, key=lambda row: abs(row["start"] - moment))
-    scores = row["probabilities"] if row["speech"] else None
-    said = f"{heading(scores, model)}, from {row['start']:.1f} to {row['end']:.1f} s"
-    waveform = read_clip(sound, model, row["start"], row["end"])
-    return Window(said, scores, draw_clip(waveform, model, scores, row["start"]))
-
-
-def draw_bars(model: str, scores: dict[str, float] | None = None) -> str:
-    """Bars of the live tab: in the order of the model's labels, empty where nobody speaks."""
-    return components.bars_html(scores, list(load()[model].classifier.model.config.label2id))
-
-
 __all__ = [
-    "LIVE_EVERY",
-    "LIVE_SECONDS",
-    "NOTHING",
-    "START",
-    "TALK",
+    "AWAY",
     "Answer",
-    "Live",
-    "Recording",
-    "Window",
-    "begin_live",
-    "choose_window",
+    "Shown",
+    "answer_of",
     "classify",
+    "classify_clip",
+    "classify_several",
     "compare",
-    "continue_live",
-    "convert",
-    "describe",
+    "explain",
+    "explain_place",
     "respond",
-    "show_other",
 ]

@@ -18,15 +18,15 @@ from ser.reporting.report_file import load_report
 from ser.reporting.report_file import means_when_changed
 from ser.reporting.report_file import measured
 
-WANTED = "SER_MODELS"  # environment variable: ids on the Hub, separated by commas, instead of the bundled models
+WANTED = "SER_MODELS"  # environment variable: folders or ids on the Hub, separated by commas, not the bundled models
 
 
 class OfferedModel(NamedTuple):
-    """A model of the page: its pipeline, the report of its training, and what `ser calibrate` measured."""
+    """A model of the page: its pipeline, the report of its training, and the folder with what else was measured."""
 
     classifier: SERPipeline
     report: Report
-    strangers: dict
+    folder: Path
 
 
 @cache
@@ -42,7 +42,7 @@ def load() -> dict[str, OfferedModel]:
 def load_model(folder: Path) -> OfferedModel:
     """A model folder with its report; on the CPU, as cuDNN has no gradients of an LSTM in evaluation mode."""
     classifier = pipeline("audio-classification", model=str(folder), device="cpu")
-    return OfferedModel(cast(SERPipeline, classifier), load_report(folder), measured(folder, "strangers"))
+    return OfferedModel(cast(SERPipeline, classifier), load_report(folder), folder)
 
 
 def find_models() -> dict[str, Path]:
@@ -56,18 +56,18 @@ def find_models() -> dict[str, Path]:
     else:
         folders = {path.parent.name: path.parent for path in (PROJECT / "checkpoints").glob(f"[!.]*/{REPORT}")}
     if not folders:
-        raise ValueError(f"there is no model in checkpoints: clone the whole project, or name Hub models in {WANTED}")
+        raise ValueError(f"there is no model in checkpoints: clone the whole project, or name models in {WANTED}")
     return best_first(folders)
 
 
 def fetch_model(name: str) -> Path:
-    """The folder of a model on the Hub, downloaded if it is not in the cache.
+    """The folder of a model: one of this machine, or of the Hub and downloaded if it is not in the cache.
 
     Raises:
         ValueError: It cannot be fetched, or has no report.
     """
     try:
-        folder = Path(snapshot_download(name))
+        folder = Path(name) if Path(name).is_dir() else Path(snapshot_download(name))
     except (ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"{WANTED} names {name!r}, which cannot be fetched: {reason}") from error

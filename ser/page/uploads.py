@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import soundfile
+from gradio.data_classes import ListFiles
 
 from ser.models.audio_ser import container_of
 from ser.models.audio_ser import to_wav
@@ -16,6 +17,15 @@ HIGHEST_RATE = 768_000  # Hz
 MOST_VALUES = 1_500_000_000  # samples of all channels: half an hour in stereo at 384 kHz
 UNKNOWN = 2**62  # samples; libsndfile gives at least this many where it does not know
 UNREADABLE = "This file cannot be read: {}. Upload WAV, FLAC, Ogg or MP3."
+
+
+def paths_of(files: list[dict] | None) -> list[str]:
+    """Paths of what a recorder of the page uploaded: Gradio has checked that files with its mark are uploads.
+
+    Raises:
+        ValueError: One has no such mark.
+    """
+    return [file.path for file in ListFiles.model_validate(files or [], context={"validate_meta": True})]
 
 
 @contextmanager
@@ -70,4 +80,4 @@ def _sentence(error: Exception) -> str:
     return reason if reason.endswith(".") else UNREADABLE.format(reason.split(";")[0])
 
 
-__all__ = ["LONGEST", "readable"]
+__all__ = ["LONGEST", "paths_of", "readable"]

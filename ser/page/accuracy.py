@@ -1,0 +1,119 @@
+"""How accurate is it? All models in one table, and what the chosen one and people mistake for what."""
+
+import html
+from pathlib import Path
+
+import numpy as np
+
+from ser.page import trust
+from ser.page.emotions import adjective
+from ser.page.emotions import face
+from ser.page.offered_models import OfferedModel
+from ser.page.offered_models import load
+from ser.reporting.provenance import training_splits
+from ser.reporting.report_file import Report
+from ser.reporting.report_file import means_when_changed
+from ser.reporting.report_file import measured
+
+COLUMNS = {
+    "unseen actors": "test clips of actors that the model was not trained on",
+    "changed recordings": "the same clips with noise, echo, telephones and other changes, on average",
+    "other corpora": "recordings of other people in other rooms and languages, on average",
+    "ordinary speech": "clips of people who just talk that are plainly called an emotion other than neutral; less is better",
+}
+MEANT = "Rows: what the actor meant. Columns: what {who} said. Framed: right. Of 100 clips of each row."
+
+
+def models_html() -> str:
+    """All models of the page, with what was measured of them."""
+    models = load()
+    changed = means_when_changed({name: measured(model.folder, "conditions") for name, model in models.items()})
+    rows = ""
+    for name, model in models.items():
+        values = [model.report["accuracy"], changed[name], trust.right_on_strangers(model), trust.ordinary_speech(model)]
+        cells = "".join(f"<td>{'not measured' if value is None else f'{value:.0%}'}</td>" for value in values)
+        rows += f'<tr><th scope="row">{html.escape(name)}</th>{cells}</tr>'
+    head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
+    legend = "".join(f"<li><b>{name}</b>: {what}</li>" for name, what in COLUMNS.items())
+    return (
+        '<div class="scrolls" tabindex="0" role="group" aria-label="Table of models"><table class="table"><thead><tr>'
+        f'<th scope="col">model</th>{head}</tr></thead><tbody>{rows}</tbody></table></div><ul>{legend}</ul>'
+    )
+
+
+def describe(name: str) -> str:
+    """What a model was tested on, its confusions and those of people, data and licence."""
+    report = load()[name].report
+    votes = report.get("human_confusion_matrix")
+    parts = [f"<p>{tested(name, report)}</p>", confusion_html(report["confusion_matrix"], report["labels"], "the model")]
+    if votes:
+        parts += [f"<p>{people(report)}</p>", confusion_html(votes, report["labels"], "people")]
+    return f"<h3>{html.escape(name)}</h3>{''.join(parts)}<p>{data(name, report)}</p>"
+
+
+def tested(name: str, report: Report) -> str:
+    """What the scores of a model say, in a sentence."""
+    name = html.escape(name)
+    if report["protocol"] == "leaky":
+        return f"The scores of {name} are invalid: it was trained on some of its test clips."
+    low, high = report["interval_95"]["accuracy"]
+    known = training_splits(report) is not None  # unknown for models that were fine-tuned from one without a report
+    unseen = known and report["test_actors"] and not report["protocol"].startswith("random")
+    who = f" of {report['test_actors']} actors it was not trained on" if unseen else ""
+    return (
+        f"{name} names the intended emotion in {report['accuracy']:.0%} of {report['test_clips']:,} test clips{who} "
+        f"(95 % interval {low:.0%} to {high:.0%})."
+    )
+
+
+def people(report: Report) -> str:
+    """What the score of people means."""
+    share = report["human_single_vote_accuracy"]
+    return (
+        f"People who listened to the same clips named the intended emotion in {share:.0%} of their votes. That does not "
+        "mean that the model understands voices better: each vote is one person's first guess at a stranger, often of a "
+        "faintly acted clip, while the model was trained on thousands of clips of other actors with the same sentences "
+        "in the same room."
+    )
+
+
+def confusion_html(matrix: list[list[int]], labels: list[str], who: str) -> str:
+    """Counts of shape `(meant, said)` as a table of shares."""
+    counts = np.array(matrix, float)
+    shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    order = np.argsort(labels)
+    head = "".join(f'<th scope="col">{_symbol(labels[column])}</th>' for column in order)
+    rows = ""
+    for row in order:
+        cells = "".join(
+            f'<td{" class=right" if row == column else ""} style="--part: {shares[row, column]:.0f}">'
+            f"{shares[row, column]:.0f}</td>"
+            for column in order
+        )
+        rows += f'<tr><th scope="row">{_symbol(labels[row])}</th>{cells}</tr>'
+    legend = ", ".join(f"{face(labels[column])}{adjective(labels[column])}" for column in order)
+    return (
+        f'<table class="confusion"><caption class="unseen">{MEANT.format(who=who)}</caption><thead><tr><td></td>{head}</tr>'
+        f"</thead><tbody>{rows}</tbody></table><p><small>{MEANT.format(who=who)}<br>{legend}</small></p>"
+    )
+
+
+def _symbol(label: str) -> str:
+    return f'{face(label)}<span class="unseen">{adjective(label)}</span>'
+
+
+def data(name: str, report: Report) -> str:
+    """Where the data came from, and where the model card is."""
+    card = (
+        f'<a href="https://huggingface.co/{html.escape(name)}">model card</a>'
+        if name.count("/") == 1 and not Path(name).is_dir()
+        else f"model card: checkpoints/{html.escape(name)}/README.md in the project"
+    )
+    licence = f"; licence {html.escape(report['license'])}" if report.get("license") else ""
+    return (
+        f"Trained on acted speech: {html.escape(report['corpus'])}{licence}; {card}. It names how a voice sounds, not what "
+        "a person feels. Not for hiring, policing, health, or judging anyone."
+    )
+
+
+__all__ = ["confusion_html", "describe", "models_html", "people", "tested"]

@@ -1,0 +1,90 @@
+"""An answer while one speaks: smoothed, so that it changes when the voice does and not with every word."""
+
+import base64
+import binascii
+from typing import Any
+
+import numpy as np
+
+from ser.models.audio_ser import load_audio
+from ser.page import answers
+from ser.page import handlers
+from ser.page import trust
+from ser.page.emotions import adjective
+from ser.page.emotions import face
+from ser.page.emotions import tone
+from ser.page.offered_models import load
+from ser.page.offered_models import rate_of
+
+RATE = 16000  # Hz, of what page.js sends
+LONGEST = 4 * RATE  # samples; page.js sends three seconds
+KEPT = 0.7  # share of what was said before in what is said now
+LEAD = 0.1  # probability by which another emotion must lead before the answer changes
+
+
+def classify_live(request: dict[str, Any]) -> dict[str, Any]:
+    """What a model says of the last seconds, and of those before.
+
+    Args:
+        request: "audio" as base64 of 16-bit samples at `RATE`, "model", and "before": what "memory" was last time.
+
+    Returns:
+        What page.js shows, and "memory" to be sent back.
+
+    Raises:
+        ValueError: That is no such request.
+    """
+    name = request.get("model") or next(iter(load()))
+    if name not in load():
+        raise ValueError(f"expected a model of the page; got {name!r:.50}")
+    before = checked(request.get("before"), load()[name].report["labels"])
+    waveform = load_audio(decode(request.get("audio", "")), sampling_rate=rate_of(name), source_rate=RATE)
+    scores = handlers.classify_clip(waveform, name)
+    if scores is None:
+        look, words = answers.NONE, "nobody speaks"
+    else:
+        if old := before["scores"]:
+            scores = {label: KEPT * old[label] + (1 - KEPT) * share for label, share in scores.items()}
+        look = stable(scores, before["look"], trust.threshold(load()[name]))
+        words = "unclear" if look == answers.UNCLEAR else adjective(look)
+    return {
+        "answer": f'<p class="said {tone(look)}">{face(look)}<span>{words.capitalize()}</span></p>',
+        "bars": answers.bars_html(scores),
+        "tone": tone(look),
+        "word": words,
+        "memory": {"scores": scores, "look": look},
+    }
+
+
+def stable(scores: dict[str, float], before: str | None, threshold: float) -> str:
+    """The likeliest emotion or "unclear"; that of before, unless another leads it clearly."""
+    first = max(scores, key=scores.__getitem__)
+    if before in scores and scores[first] - scores[before] < LEAD:
+        first = before
+    return first if scores[first] >= threshold - (LEAD / 2 if first == before else 0) else answers.UNCLEAR
+
+
+def checked(before: Any, labels: list[str]) -> dict[str, Any]:
+    """The memory that a browser sent back, or none where it is not of this model."""
+    scores = before.get("scores") if isinstance(before, dict) else None
+    if not isinstance(scores, dict) or set(scores) != set(labels):
+        return {"scores": None, "look": None}
+    return {"scores": {label: float(np.clip(scores[label], 0, 1)) for label in labels}, "look": before.get("look")}
+
+
+def decode(text: str) -> np.ndarray:
+    """Samples of shape `(samples,)` within -1..1.
+
+    Raises:
+        ValueError: They are none, or too many.
+    """
+    if len(text) > 3 * LONGEST:
+        raise ValueError(f"expected at most {LONGEST / RATE:g} seconds of sound")
+    try:
+        samples = np.frombuffer(base64.b64decode(text, validate=True), "<i2")
+    except binascii.Error as error:
+        raise ValueError("expected base64 of 16-bit samples") from error
+    return samples.astype(np.float32) / 32768
+
+
+__all__ = ["checked", "classify_live", "decode", "stable"]

@@ -1,0 +1,47 @@
+"""Where recordings lie while the page needs them, and what a page that crashed left there."""
+
+import getpass
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from gradio.utils import get_upload_folder
+
+FOLDER = "GRADIO_TEMP_DIR"  # environment variable of Gradio
+OLDEST = 3600.0  # seconds
+
+
+def choose_folder() -> None:
+    """A folder of this user's own, unless `GRADIO_TEMP_DIR` names one: Gradio's belongs to who was there first.
+
+    Raises:
+        ValueError: It cannot be written to.
+    """
+    folder = Path(os.environ.setdefault(FOLDER, str(Path(tempfile.gettempdir()) / f"ser-page-{getpass.getuser()}")))
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"recordings cannot be kept in {folder}: name another folder in {FOLDER}") from error
+
+
+def sweep() -> None:
+    """Delete what is older than any recording that a page still needs."""
+    root = Path(get_upload_folder())
+    if not root.is_dir():
+        return
+    for path in root.iterdir():
+        if time.time() - newest(path) > OLDEST:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def newest(path: Path) -> float:
+    """When a file, or the newest file of a folder, was written."""
+    times = [each.stat().st_mtime for each in (path, *path.rglob("*")) if each.is_file()]
+    return max(times, default=path.stat().st_mtime)
+
+
+__all__ = ["choose_folder", "newest", "sweep"]
