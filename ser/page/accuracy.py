@@ -8,7 +8,6 @@ import numpy as np
 from ser.page import trust
 from ser.page.emotions import adjective
 from ser.page.emotions import face
-from ser.page.offered_models import OfferedModel
 from ser.page.offered_models import load
 from ser.reporting.provenance import training_splits
 from ser.reporting.report_file import Report
@@ -19,7 +18,7 @@ COLUMNS = {
     "unseen actors": "test clips of actors that the model was not trained on",
     "changed recordings": "the same clips with noise, echo, telephones and other changes, on average",
     "other corpora": "recordings of other people in other rooms and languages, on average",
-    "ordinary speech": "clips of people who just talk that are plainly called an emotion other than neutral; less is better",
+    "ordinary speech": "clips of people who just talk that are plainly called something else than neutral; less is better",
 }
 MEANT = "Rows: what the actor meant. Columns: what {who} said. Framed: right. Of 100 clips of each row."
 
@@ -30,7 +29,12 @@ def models_html() -> str:
     changed = means_when_changed({name: measured(model.folder, "conditions") for name, model in models.items()})
     rows = ""
     for name, model in models.items():
-        values = [model.report["accuracy"], changed[name], trust.right_on_strangers(model), trust.ordinary_speech(model)]
+        values = [
+            model.report["accuracy"],
+            changed[name],
+            trust.right_on_strangers(model),
+            trust.ordinary_speech(model),
+        ]
         cells = "".join(f"<td>{'not measured' if value is None else f'{value:.0%}'}</td>" for value in values)
         rows += f'<tr><th scope="row">{html.escape(name)}</th>{cells}</tr>'
     head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
@@ -45,7 +49,10 @@ def describe(name: str) -> str:
     """What a model was tested on, its confusions and those of people, data and licence."""
     report = load()[name].report
     votes = report.get("human_confusion_matrix")
-    parts = [f"<p>{tested(name, report)}</p>", confusion_html(report["confusion_matrix"], report["labels"], "the model")]
+    parts = [
+        f"<p>{tested(name, report)}</p>",
+        confusion_html(report["confusion_matrix"], report["labels"], "the model"),
+    ]
     if votes:
         parts += [f"<p>{people(report)}</p>", confusion_html(votes, report["labels"], "people")]
     return f"<h3>{html.escape(name)}</h3>{''.join(parts)}<p>{data(name, report)}</p>"
@@ -70,9 +77,9 @@ def people(report: Report) -> str:
     """What the score of people means."""
     share = report["human_single_vote_accuracy"]
     return (
-        f"People who listened to the same clips named the intended emotion in {share:.0%} of their votes. That does not "
-        "mean that the model understands voices better: each vote is one person's first guess at a stranger, often of a "
-        "faintly acted clip, while the model was trained on thousands of clips of other actors with the same sentences "
+        f"People who listened to the same clips named the intended emotion in {share:.0%} of their votes. That does "
+        "not mean that the model understands voices better: each vote is one person's first guess at a stranger, often "
+        "of a faintly acted clip. The model was trained on thousands of clips of other actors, with the same sentences "
         "in the same room."
     )
 
@@ -93,8 +100,8 @@ def confusion_html(matrix: list[list[int]], labels: list[str], who: str) -> str:
         rows += f'<tr><th scope="row">{_symbol(labels[row])}</th>{cells}</tr>'
     legend = ", ".join(f"{face(labels[column])}{adjective(labels[column])}" for column in order)
     return (
-        f'<table class="confusion"><caption class="unseen">{MEANT.format(who=who)}</caption><thead><tr><td></td>{head}</tr>'
-        f"</thead><tbody>{rows}</tbody></table><p><small>{MEANT.format(who=who)}<br>{legend}</small></p>"
+        f'<table class="confusion"><caption class="unseen">{MEANT.format(who=who)}</caption><thead><tr><td></td>{head}'
+        f"</tr></thead><tbody>{rows}</tbody></table><p><small>{MEANT.format(who=who)}<br>{legend}</small></p>"
     )
 
 
@@ -109,10 +116,10 @@ def data(name: str, report: Report) -> str:
         if name.count("/") == 1 and not Path(name).is_dir()
         else f"model card: checkpoints/{html.escape(name)}/README.md in the project"
     )
-    licence = f"; licence {html.escape(report['license'])}" if report.get("license") else ""
+    licence = f"; licence {html.escape(report['license'] or '')}" if report.get("license") else ""
     return (
-        f"Trained on acted speech: {html.escape(report['corpus'])}{licence}; {card}. It names how a voice sounds, not what "
-        "a person feels. Not for hiring, policing, health, or judging anyone."
+        f"Trained on acted speech: {html.escape(report['corpus'])}{licence}; {card}. It names how a "
+        "voice sounds, not what a person feels. Not for hiring, policing, health, or judging anyone."
     )
 
 

@@ -4,11 +4,11 @@ import html
 from typing import NamedTuple
 
 from ser.page import trust
+from ser.page.emotions import FEATURES
 from ser.page.emotions import GREY
 from ser.page.emotions import ON_WHITE
 from ser.page.emotions import adjective
 from ser.page.emotions import face
-from ser.page.emotions import FEATURES
 from ser.page.emotions import kind
 from ser.page.emotions import tone
 from ser.page.offered_models import OfferedModel
@@ -71,7 +71,8 @@ def bars_html(scores: dict[str, float] | None) -> str:
         return ""
     rows = "".join(
         f'<div class="bar {tone(label)}"><span class="name">{face(label)}{adjective(label)}</span>'
-        f'<span class="track"><span style="width: {share:.1%}"></span></span><span class="value">{share:.0%}</span></div>'
+        f'<span class="track"><span style="width: {share:.1%}"></span></span>'
+        f'<span class="value">{share:.0%}</span></div>'
         for label, share in sorted(scores.items())
     )
     return f'<div class="bars">{rows}</div>'
@@ -81,7 +82,7 @@ def card_html(verdict: Verdict, scores: dict[str, float] | None) -> str:
     """The answer with its buttons; page.js says and shows it."""
     share = f'<span class="share">{verdict.share:.0%}</span>' if verdict.look not in (UNCLEAR, NONE) else ""
     said = f"{verdict.words[0].upper()}{verdict.words[1:]}"
-    spoken = html.escape(" ".join([f"{said}{f', {verdict.share:.0%}' if share else ''}.", *verdict.details]))
+    spoken = html.escape(html.unescape(" ".join([f"{said}{f', {verdict.share:.0%}' if share else ''}.", *verdict.details])))
     picture = html.escape(picture_svg(verdict, scores))
     buttons = (
         '<div class="row"><button type="button" class="plain-button" data-do="play">Play</button>'
@@ -91,7 +92,8 @@ def card_html(verdict: Verdict, scores: dict[str, float] | None) -> str:
     details = "".join(f"<p>{sentence}</p>" for sentence in verdict.details)
     return (
         f'<section class="card {tone(verdict.look)}" aria-label="Answer" data-say="{spoken}" data-picture="{picture}">'
-        f'<p class="said">{face(verdict.look)}<span>{said}</span>{share}</p>{details}{bars_html(scores)}{buttons}</section>'
+        f'<p class="said">{face(verdict.look)}<span>{said}</span>{share}</p>'
+        f"{details}{bars_html(scores)}{buttons}</section>"
     )
 
 

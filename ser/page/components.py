@@ -9,43 +9,71 @@ import gradio as gr
 HERE = Path(__file__).parent
 STYLE = (HERE / "page.css").read_text(encoding="utf-8")
 SCRIPT = f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>"
-BUTTON = (
-    '<button type="button" class="record" data-part="record"><span class="dot" aria-hidden="true"></span>'
-    '<span data-part="word">{word}</span></button><div class="level"><div class="meter" data-part="meter" role="meter" '
-    'aria-label="Level of the microphone" aria-valuemin="0" aria-valuemax="100" aria-valuenow="0"><div></div></div>'
-    '<small class="time" data-part="time">0:00</small></div>'
-)
-HINT = '<p class="hint" data-part="hint" role="status"></p>'
-RECORDER = '<div class="recorder" data-part="zone"><div class="top">{button}</div>{hint}{files}</div>'
-FILES = (
-    '<label class="drop"><input class="unseen" type="file" data-part="files" multiple accept="audio/*,video/*">'
-    "<span>or <u>choose</u> audio or video files, or drop them here</span></label>"
-)
-HISTORY = (
-    '<p data-part="empty">Nothing yet. Your attempts stay in this tab until you close it.</p>'
-    '<ol class="attempts" data-part="list"></ol><div class="pair" data-part="compared" hidden></div>'
-)
-TIMELINE = (
-    '<div class="timeline"><fieldset><legend class="unseen">View</legend>'
-    '<label><input type="radio" name="timeline-view" value="smoothed" checked> smoothed</label>'
-    '<label><input type="radio" name="timeline-view" value="raw"> raw</label>'
-    '<label><input type="radio" name="timeline-view" value="relative"> relative to this recording</label></fieldset>'
-    '<div class="row"><button type="button" class="plain-button" data-do="play">Play</button><span data-part="now"></span>'
-    '<span class="zoom"><button type="button" data-part="out" aria-label="Zoom out">−</button><span data-part="zoomed">1×'
-    '</span><button type="button" data-part="in" aria-label="Zoom in">+</button></span></div>'
-    '<div class="scroller" data-part="scroller"><div class="time-track" data-part="track"><canvas height="64" '
-    'data-part="wave"></canvas><div class="strip" data-part="strip"></div><div class="ticks" data-part="ticks"></div>'
-    '<div class="cursor" data-part="cursor"></div></div></div>'
-    '<label><span class="unseen">Position</span><input type="range" min="0" max="1" step="0.1" value="0" data-part="slider">'
-    "</label></div>"
-)
-LIVE = (
-    '<div class="recorder"><div class="top">{button}</div>{hint}</div><div class="live-answer" data-part="answer"></div>'
-    '<div data-part="bars"></div><div class="live-strip" data-part="strip" tabindex="0" role="img" '
-    'aria-label="What was named in the last minute, the newest at the right"></div><div class="row" data-part="keep" hidden>'
-    '<button type="button" class="plain-button" data-do="play" data-part="replay">Play</button>'
-    '<button type="button" class="plain-button" data-part="save">Save the last minute</button></div>'
-)
+BUTTON = """
+<button type="button" class="record" data-part="record">
+  <span class="dot" aria-hidden="true"></span><span data-part="word">{word}</span>
+</button>
+<div class="level">
+  <div class="meter" data-part="meter" role="meter" aria-label="Level of the microphone"
+    aria-valuemin="0" aria-valuemax="100" aria-valuenow="0"><div></div></div>
+  <small class="time" data-part="time">0:00</small>
+</div>
+"""
+RECORDER = """
+<div class="recorder" data-part="zone">
+  <div class="top">{button}</div><p class="hint" data-part="hint" role="status"></p>{files}
+</div>
+"""
+FILES = """
+<label class="drop">
+  <input class="unseen" type="file" data-part="files" multiple accept="audio/*,video/*">
+  <span>or <u>choose</u> audio or video files, or drop them here</span>
+</label>
+"""
+HISTORY = """
+<p data-part="empty">Nothing yet. Your attempts stay in this tab until you close it.</p>
+<ol class="attempts" data-part="list"></ol>
+<div class="pair" data-part="compared" hidden></div>
+"""
+TIMELINE = """
+<div class="timeline">
+  <fieldset>
+    <legend class="unseen">View</legend>
+    <label><input type="radio" name="timeline-view" value="smoothed" checked> smoothed</label>
+    <label><input type="radio" name="timeline-view" value="raw"> raw</label>
+    <label><input type="radio" name="timeline-view" value="relative"> relative to this recording</label>
+  </fieldset>
+  <div class="row">
+    <button type="button" class="plain-button" data-do="play">Play</button><span data-part="now"></span>
+    <span class="zoom">
+      <button type="button" data-part="out" aria-label="Zoom out">−</button><span data-part="zoomed">1×</span>
+      <button type="button" data-part="in" aria-label="Zoom in">+</button>
+    </span>
+  </div>
+  <div class="scroller" data-part="scroller" tabindex="0" role="group" aria-label="Waveform and emotions">
+    <div class="time-track" data-part="track">
+      <canvas height="64" data-part="wave"></canvas>
+      <div class="strip" data-part="strip"></div><div class="ticks" data-part="ticks"></div>
+      <div class="cursor" data-part="cursor"></div>
+    </div>
+  </div>
+  <label>
+    <span class="unseen">Position</span>
+    <input type="range" min="0" max="1" step="0.1" value="0" data-part="slider">
+  </label>
+</div>
+"""
+LIVE = """
+<div class="recorder"><div class="top">{button}</div><p class="hint" data-part="hint" role="status"></p></div>
+<div class="live-answer" data-part="answer"></div>
+<div data-part="bars"></div>
+<div class="live-strip" data-part="strip" tabindex="0" role="img"
+  aria-label="What was named in the last minute, the newest at the right"></div>
+<div class="row" data-part="keep" hidden>
+  <button type="button" class="plain-button" data-do="play" data-part="replay">Play</button>
+  <button type="button" class="plain-button" data-part="save">Save the last minute</button>
+</div>
+"""
 
 
 def scripted(function: str, *events: str, **settings: Any) -> gr.HTML:
@@ -57,7 +85,7 @@ def scripted(function: str, *events: str, **settings: Any) -> gr.HTML:
 
 def recorder(*, files: bool = True, **settings: Any) -> gr.HTML:
     """A button that records, with or without a place for files; its value is for `ser.page.uploads.paths_of`."""
-    template = RECORDER.format(button=BUTTON.format(word="Record"), hint=HINT, files=FILES if files else "")
+    template = RECORDER.format(button=BUTTON.format(word="Record"), files=FILES if files else "")
     return scripted("recorder", "one", "several", html_template=template, **settings)
 
 
@@ -78,7 +106,7 @@ def timeline(**settings: Any) -> gr.HTML:
 
 def live(classify_live: Callable, **settings: Any) -> gr.HTML:
     """Listens, and asks `classify_live` again and again."""
-    template = LIVE.format(button=BUTTON.format(word="Start listening"), hint=HINT)
+    template = LIVE.format(button=BUTTON.format(word="Start listening"))
     return scripted("live", html_template=template, server_functions=[classify_live], **settings)
 
 

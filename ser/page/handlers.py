@@ -123,7 +123,9 @@ def attempt_of(answer: Answer, path: str, model: str) -> dict[str, Any]:
 def over_time_of(sound: str, path: str, rows: list[dict], model: str) -> dict[str, Any]:
     """The fields of `Shown` that only a long recording has."""
     texts = {"timeline.csv": timeline.to_csv(rows), "timeline.json": timeline.to_json(rows, model)}
-    csv_file, json_file = (save_bytes_to_cache(text.encode(), name, get_upload_folder()) for name, text in texts.items())
+    csv_file, json_file = (
+        save_bytes_to_cache(text.encode(), name, get_upload_folder()) for name, text in texts.items()
+    )
     return {
         "over_time": over_time.describe(sound, rows, load()[model]) | {"key": path},
         "long": gr.Column(elem_classes=[]),
@@ -159,12 +161,7 @@ def classify_several(files: list[dict], model: str) -> Iterator[tuple[str, Any]]
         yield table_html(rows, len(paths)), SAME
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([["file", "answer", "probability", "error"], *rows])
-    yield (
-        table_html(rows, len(paths)),
-        gr.DownloadButton(
-            value=save_bytes_to_cache(text.getvalue().encode(), "emotions.csv", get_upload_folder()), elem_classes=[]
-        ),
-    )
+    yield table_html(rows, len(paths)), gr.DownloadButton(value=save(text.getvalue(), "emotions.csv"), elem_classes=[])
 
 
 def row_of(path: str, model: str) -> list[str]:
@@ -231,6 +228,11 @@ def answer_of(sound: str, seconds: float, model: str, progress: gr.Progress | No
         raise ValueError("The recording is silent: check the microphone and record again.")
     spoken = sum(row["speech"] for row in rows)
     return Answer(answers.decide(scores, load()[model], windows=spoken), scores, rows)
+
+
+def save(text: str, name: str) -> str:
+    """Path of a new file for a visitor to download."""
+    return save_bytes_to_cache(text.encode(), name, get_upload_folder())
 
 
 def clock(seconds: float) -> str:

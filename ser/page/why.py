@@ -94,7 +94,9 @@ def facts_html(waveform: np.ndarray, sampling_rate: int, pitch: Pitch) -> str:
         ("Melody: how far it goes up and down", f"{semitones:.0f} semitones", _beside(semitones, USUAL_RANGE)),
         ("Loudness: how much it varies", f"{variation:.0f} dB", _beside(variation, USUAL_VARIATION)),
     ]
-    cells = "".join(f'<tr><th scope="row">{name}</th><td>{value}</td><td>{usual}</td></tr>' for name, value, usual in rows)
+    cells = "".join(
+        f'<tr><th scope="row">{name}</th><td>{value}</td><td>{usual}</td></tr>' for name, value, usual in rows
+    )
     return (
         '<div class="scrolls" tabindex="0" role="group" aria-label="Three facts"><table class="table"><thead><tr>'
         f'<th scope="col">fact</th><th scope="col">here</th><th scope="col">actors of CREMA-D</th></tr></thead>'
