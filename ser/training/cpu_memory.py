@@ -14,7 +14,7 @@ def keep_freed_memory() -> bool:
     """Ask the C library to reuse the memory of freed tensors instead of handing it back to the kernel.
 
     A training step on a CPU allocates tensors as large as those of the step before. Left alone, glibc returns and
-    requests them each time, and the kernel zeroes every page again, which costs a 2D network up to a third of its time.
+    requests them each time, and the kernel zeroes every page again, which costs a 2D network a tenth of its time.
 
     Returns:
         Whether the C library knows how; it does not on macOS and Windows, where nothing is changed.
