@@ -1,4 +1,4 @@
-"""Protocols: which clips are for training, which for selection (dev) and which for the final figure (test)."""
+"""Protocols: which clips are for training, which for selection (dev) and which for the final scores (test)."""
 
 import hashlib
 import itertools
@@ -30,7 +30,7 @@ NEW_SENTENCES = [SENTENCES[start : start + 4] for start in range(0, len(SENTENCE
 def split(
     clips: datasets.Dataset, protocol: str, *, fold: int | None = None, split_seed: int = 0
 ) -> datasets.DatasetDict:
-    """Divide clips into the parts train, dev and test, without the column speaker where it is not known of each clip.
+    """Divide clips into the splits train, dev and test; the column speaker is left out if it is unknown for some clips.
 
     Args:
         clips: Rows with label, and with actor (or speaker) and clip name for the protocols by speaker.
@@ -38,20 +38,20 @@ def split(
 
             - "tfds": 19 test and 9 dev actors of CREMA-D, as TensorFlow Datasets and SERAB have them;
             - "actor-5fold": five blocks of actors of CREMA-D, the next block is dev;
-            - "new-sentences": as "tfds", and the test part is of four of the twelve sentences, the others of the rest;
+            - "new-sentences": as "tfds", with four of the twelve sentences in test and the rest in train and dev;
             - "loso": leave one speaker out, the next speaker is dev;
-            - "speakers": about 80/10/10, the speakers of a part in no other; where speakers are not known, each clip
-              counts as one of its own, which a training warns of;
-            - "random": 80/10/10 stratified by label, speakers on all sides, comparable with most class projects only;
+            - "speakers": about 80/10/10, each speaker in one split only; where speakers are unknown, each clip counts
+              as a speaker, and training warns of it;
+            - "random": 80/10/10 stratified by label, with the same speakers in all splits, as most class projects do;
             - "random-70-30": the same with 30 % for test and 5 % of the rest for dev;
-            - "leaky": rows of `with_copies` drawn at random, 30 % for test, the test part being the dev part too, as in
-              several published notebooks. Its figure is invalid; it shows how such figures come about.
+            - "leaky": rows of `with_copies` drawn at random, 30 % for test, with test used as dev, too, as in several
+              published notebooks. Its scores are invalid; it shows how such scores come about.
         fold: For "actor-5fold" (1 to 5), "new-sentences" (1 to 3) and "loso" (1 to the number of speakers); None for
             the others.
         split_seed: For "speakers" and the random ones.
 
     Raises:
-        ValueError: The protocol is unknown, the fold is out of range, there are no speakers, or a part has no clips.
+        ValueError: The protocol is unknown, the fold is out of range, there are no speakers, or a split has no clips.
     """
     if fold is not None and protocol in set(PROTOCOLS) - set(FOLDED):
         raise ValueError(f"the {protocol} protocol has no folds; leave out --fold, or use {', '.join(FOLDED)}")
@@ -91,10 +91,9 @@ def split(
 
 
 def drawn_from(clips: datasets.Dataset, protocol: str) -> str | None:
-    """A digest of what decides which clip is in which part; None where a list of actors does, whatever clips there are.
+    """A digest of the clips that a random split is drawn from; None for protocols with a fixed list of actors.
 
-    With a clip more or less, or in another order, parts that are drawn by chance are others, though all the arguments
-    are the same.
+    With other clips, or in another order, the same arguments give another split.
     """
     if protocol in ("tfds", "actor-5fold", "new-sentences"):
         return None
@@ -106,7 +105,7 @@ def drawn_from(clips: datasets.Dataset, protocol: str) -> str | None:
 
 
 def join_dev(parts: datasets.DatasetDict) -> datasets.DatasetDict:
-    """The parts train, which takes the dev part in, and test."""
+    """The splits train, joined with dev, and test."""
     train = datasets.concatenate_datasets([parts["train"], parts["dev"]])
     return datasets.DatasetDict(train=train, test=parts["test"])
 
@@ -139,13 +138,13 @@ def speakers_of(clips: datasets.Dataset) -> list[str] | None:
 
 
 def check_leakage(parts: datasets.DatasetDict) -> dict[str, dict[str, int]]:
-    """How many speakers, clips and sentences each pair of parts shares; only sentences may be shared in good faith.
+    """How many speakers, clips and sentences each pair of splits shares; a valid pair shares sentences only.
 
     Args:
         parts: Any table of splits, with whichever of the columns actor or speaker, clip, and sentence or text it has.
 
     Returns:
-        For each pair of the parts, "train and dev", "train and test" and "dev and test" as a rule, counts of
+        For each pair of splits, "train and dev", "train and test" and "dev and test" as a rule, counts of
         "speakers", "clips" and "sentences".
     """
     columns = {"speakers": SPEAKER_COLUMNS, "clips": ("clip",), "sentences": ("sentence", "text")}
@@ -193,7 +192,7 @@ def _by_any_speaker(clips: datasets.Dataset, split_seed: int) -> datasets.Datase
     if max(Counter(clips["label"]).values()) < folds:
         raise ValueError(f"too few clips to split by speaker: add some until a label has {folds} of them")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class")  # whoever trains is told which part lacks it
+        warnings.filterwarnings("ignore", "The least populated class")  # training warns of the split that lacks it
         blocks = [block.tolist() for _, block in folding.split(speakers, clips["label"][:], speakers)]
     np.random.default_rng(split_seed).shuffle(blocks)  # the largest speakers are always in the first of them
     parts = {"train": sorted(sum(blocks[2:], [])), "dev": blocks[1], "test": blocks[0]}
@@ -201,7 +200,7 @@ def _by_any_speaker(clips: datasets.Dataset, split_seed: int) -> datasets.Datase
 
 
 def _random(clips: datasets.Dataset, split_seed: int, *, test: float, dev: float) -> datasets.DatasetDict:
-    """Parts of the given shares; without a share of its own, dev is the test part."""
+    """Splits of the given shares; without a share of its own, dev is the test split."""
     labels = clips["label"][:]
     try:
         rest, test_part = train_test_split(range(len(clips)), test_size=test, stratify=labels, random_state=split_seed)

@@ -1,7 +1,7 @@
-"""A deeper residual 2D CNN, trained on clips as other rooms, microphones and lines would give them.
+"""A deeper residual 2D CNN, trained with simulated rooms, microphones and telephone lines.
 
-Level is taken relative to the clip's loudest moment, so that no gain of a microphone matters, and each training clip is
-heard in another room, noise and line in each epoch (`acoustic_channel`). Crops are shorter than those of `cnn2d`, and
+Levels are relative to the clip's loudest moment, so that microphone gain does not matter, and each training clip gets
+another room, noise and line in each epoch (`acoustic_channel`). Crops are shorter than those of `cnn2d`, and
 there are fewer epochs; the features, and what else is changed in them, are the same.
 """
 
@@ -18,7 +18,7 @@ VARIANTS: dict[str, dict[str, dict]] = {
     "network-of-cnn2d": {"model": {"channels": [24, 32, 64, 128, 256], "pool_sizes": [1, 2, 2, 2, [1, 2]]}},
     "longer-crops": {"augmentation": {"crop_duration": 3.072}},
     "finer-bands": {"feature_extractor": {"n_mels": 128, "n_fft": 2048}},
-    # For some hundred clips, as EmoDB has: as many steps need more epochs, and a dev part of one speaker chooses none.
+    # For some hundred clips, as EmoDB has: as many steps need more epochs, and one dev speaker cannot choose an epoch.
     "small-corpus": {
         "training": {
             "num_train_epochs": 150,

@@ -1,12 +1,10 @@
-"""The network of `flagship`, taught by the three other bundled models: what a 1D and two 2D networks hear, in one.
+"""The network of `flagship`, distilled from the three other bundled models: one 1D and two 2D networks.
 
-The teachers' answers are soft already, so labels are not smoothed. What is heard in ever another room, noise and line
-is learned slowly, so there are more epochs than in `flagship`, of larger batches. The corpus's own noise betrays how
-loud an actor was (`ser noise-floor`), and so does what a loud voice lets be heard above it: each band keeps 25 dB below
-its loudest frame, in use as in training, and most training clips get another noise floor (`acoustic_channel`). How much
-of a clip trimming takes away would betray that noise, too, so nothing is trimmed in training; in use, silence before
-and after the voice is cut off, but for a margin.
-For another split, give `--teachers` that were trained on it; `--teacher_share 0` goes without.
+The teachers' probabilities are soft, so labels are not smoothed. Strong augmentation is learned slowly, so there are
+more epochs than in `flagship`, of larger batches. Background noise leaks loudness (`ser noise-floor`), so each band is
+clipped 25 dB below its peak, and most training clips get another noise floor (`acoustic_channel`). The trimmed length
+would leak it, too, so training clips are not trimmed; the finished model trims silence, but for a margin.
+For another split, give `--teachers` that were trained on it; `--teacher_share 0` trains without teachers.
 """
 
 from dataclasses import replace
@@ -27,7 +25,7 @@ VARIANTS: dict[str, dict[str, dict]] = {
     "no-mixup": {"augmentation": {"mixup_beta": 0.0}},
     "voices-behind": {"augmentation": VOICES_BEHIND},
     "labels-alone-voices-behind": {"training": NO_TEACHERS, "augmentation": SMOOTHED | VOICES_BEHIND},
-    # From a trained model, with --model_name_or_path: a corpus of some hundred clips has no dev part to choose by.
+    # From a trained model, with --model_name_or_path: dev splits of some fifty clips are too small to choose an epoch.
     FINE_TUNING: {
         "training": NO_TEACHERS
         | {
@@ -56,6 +54,6 @@ RECIPE = replace(
         "teacher_share": 0.7,
     },
     variants=VARIANTS,
-    # In EmoDB the models before it heard anger far too often; on the telephone and between silences it had been worse.
+    # Earlier models predicted anger too often on EmoDB, and were worse in a telephone band and between silences.
     chosen_with=("EmoDB", "telephone band", "silent margins", "margins of room noise"),
 )

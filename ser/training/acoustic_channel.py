@@ -1,8 +1,8 @@
-"""What another room, microphone, line and background make of a log-mel image, worked out on the image itself.
+"""Simulates another room, microphone, line and background noise on a log-mel image.
 
-Powers of sounds that have nothing to do with each other add up, an echo is a decaying sum over earlier frames, and a
-frequency response is a curve added in dB. So no clip need be heard again for each epoch: `Channel` takes one or two
-milliseconds a clip, where changing and transforming the waveform takes ten times as long. Random numbers come from
+Powers of independent sounds add up, an echo is a decaying sum over earlier frames, and a frequency response is a curve
+added in dB. So features need not be extracted again in each epoch: `Channel` takes one or two milliseconds a clip,
+where changing and transforming the waveform takes ten times as long. Random numbers come from
 numpy's global generator, which `Trainer` seeds, stores in checkpoints and restores.
 """
 
@@ -90,8 +90,8 @@ class Channel:
     def suppress_noise(self, power: np.ndarray) -> np.ndarray:
         """Subtract what is there between the words, as browsers and telephones do (Boll 1979, IEEE TASSP 27(2)).
 
-        In a corpus whose actors stood before one microphone, the noise below a voice tells how loud the voice was
-        (`ser noise-floor`). No other recording says that: who listens to it hears anger wherever a room is quiet.
+        In a corpus recorded with one microphone, the noise level reveals how loud the voice was (`ser noise-floor`).
+        That does not hold in other recordings: a model that relies on it predicts anger wherever a room is quiet.
         """
         return np.maximum(power - OVERSUBTRACTION * quiet_power(power), power * 10 ** (RESIDUE_DB / 10))
 

@@ -1,4 +1,4 @@
-"""A training run, loaded and checked before it starts: what is wrong is told at once, and not after hours."""
+"""A training run, loaded and checked before it starts, so that mistakes are reported at once."""
 
 import logging
 import math
@@ -63,11 +63,11 @@ class Run(Arguments):
     identity: RunIdentity
     parts: datasets.DatasetDict
     extractor: SERFeatureExtractor
-    in_use: dict  # of its fields, those that are others once the network is trained
+    in_use: dict  # fields of the extractor that change once the network is trained
     model: PreTrainedModel
-    heard_before: list[Split] | None  # splits that the model to go on from was trained on; None: not known
+    heard_before: list[Split] | None  # splits that the base model was trained on; None: unknown
     teachers: Sequence[Teacher]
-    before: Report | None  # report of the run that has chosen on the dev part, where that is trained on
+    before: Report | None  # with --refit: report of the run without it
     git_commit: str | None
 
     @property
@@ -141,13 +141,13 @@ def parts_of(data: DataArguments, clips: datasets.Dataset) -> datasets.DatasetDi
 
 
 def warn_of(parts: datasets.DatasetDict, protocol: str) -> None:
-    """Say what the figures of these parts will not be."""
+    """Warn of what the scores on these splits do not show."""
     if protocol == "speakers" and speakers_of(parts["train"]) is None:
-        logger.warning("speakers are not known: parts are drawn by clip, so the figures are not for unseen speakers")
+        logger.warning("speakers are unknown: splits are drawn by clip, so the scores are not for unseen speakers")
     for name, part in parts.items():
         labels = part.features["label"]
         if absent := set(range(labels.num_classes)) - set(part["label"]):
-            logger.warning("the %s part has no clip of %s", name, ", ".join(labels.int2str(sorted(absent))))
+            logger.warning("the %s split has no clip of %s", name, ", ".join(labels.int2str(sorted(absent))))
 
 
 def claim(arguments: Arguments) -> None:

@@ -85,7 +85,7 @@ def test_unknown_speakers_are_warned_of(tmp_path, caplog):
     write_metadata(tmp_path / "clips", speakers=6, columns=("file", "label"))
     with caplog.at_level(logging.WARNING):
         run = prepare(arguments_for(tmp_path, *SMALL))
-    assert "speakers are not known: parts are drawn by clip" in caplog.text
+    assert "speakers are unknown: splits are drawn by clip" in caplog.text
     counts = [len(run.parts[part]) for part in ("train", "dev", "test")]
     assert sum(counts) == 36 and min(counts) >= 3
     train(run)
