@@ -23,8 +23,9 @@ from ser.experiments.tables import refit_table
 from ser.experiments.tables import variant_table
 from ser.experiments.write_results import replace_block
 from ser.reporting.plots import plot_side_by_side
+from ser.reporting.report_file import load_report
 
-RESULTS = json.loads((ROOT / "results/cnn2d/tfds/seed-0/results.json").read_text())
+RESULTS = load_report(ROOT / "results/cnn2d/tfds/seed-0")
 SCORES = {"accuracy": 0.5, "interval_95": {"accuracy": [0.4, 0.6]}}
 
 
@@ -218,9 +219,9 @@ def test_a_refit_is_found_beside_the_run_before_it(tmp_path):
     for name, probabilities in runs.items():
         (folder / name).mkdir(parents=True)
         (folder / name / "predictions.csv").write_text(f"clip,label,anger,sad\na,sad,{probabilities}\n")
-        (folder / name / "results.json").write_text(json.dumps({"seed": name}))
+        (folder / name / "results.json").write_text(json.dumps(RESULTS | {"recipe": name}))
     ((run, before, after),) = read_refits(tmp_path)  # the second fold lacks the run before it
-    assert run == {"seed": "fold-1-refit-seed-0"}
+    assert run["recipe"] == "fold-1-refit-seed-0"
     assert (before.hits.tolist(), after.hits.tolist()) == ([False], [True])
     assert read_predictions(folder / "fold-1-seed-0").clips == ["a"]
     (folder / "fold-1-seed-0/predictions.csv").write_text("clip,label,anger,sad\nb,sad,0,1\n")

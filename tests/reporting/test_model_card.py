@@ -1,7 +1,6 @@
 """Cards say what the results say, for every corpus and protocol."""
 
 import copy
-import json
 
 import pytest
 from conftest import ROOT
@@ -9,8 +8,9 @@ from huggingface_hub import ModelCard
 
 from ser.corpora.splits import PROTOCOLS
 from ser.reporting.model_card import render_card
+from ser.reporting.report_file import load_report
 
-RESULTS = json.loads(next((ROOT / "results").glob("cnn2d/tfds/*/results.json")).read_text())
+RESULTS = load_report(ROOT / "results/cnn2d/tfds/seed-0")
 
 
 def changed(**fields) -> dict:
@@ -126,7 +126,7 @@ def test_a_card_says_what_strangers_get():
     assert "| talk, ordinary speech | 1,200 | 0.40 → 0.50 | 0.45 → 0.45 |  |" in card
     assert "fitted on URDU, ASED and ordinary speech (talk)" in card
     assert "From a probability of 0.60 on" in card and "75 % of them are right" in card
-    assert "it names 62.0 % of the same clips" in card
+    assert "its accuracy on the same clips is 62.0 %" in card
     never = render_card(RESULTS, strangers=strangers | {"certain_threshold": 1.0, "own": {}})
-    assert "take none of them for certain" in never and "of the same clips as intended" not in never
+    assert "take none of them for certain" in never and "accuracy on the same clips" not in never
     assert "Strangers" not in render_card(RESULTS)
