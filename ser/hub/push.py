@@ -33,6 +33,7 @@ from ser.reporting.report_file import REPORT
 STOPPED = "run the same command again to continue; what arrived is not sent twice"
 WHOLE = ("config.json", "preprocessor_config.json", "model.safetensors", "README.md")  # a model needs all of them
 PUBLIC = (".json", ".safetensors", ".py", ".md", ".png")  # no pickle, no optimizer state
+PAGE = (*PUBLIC, ".ogg", ".css", ".js")  # what the Space needs of its folders
 LOCAL = ("trainer_state.json", "live_weights.safetensors")  # of a checkpoint
 PICTURES = ("curves.png", "reliability.png", "confusion.png", "confusion_normalized.png", "listeners.png")
 OF_THE_WEIGHTS = {REPORT, *MEASURED.values(), *PICTURES}  # of other weights they would be wrong
@@ -165,7 +166,7 @@ def push_space(repo_id: str, *, models: list[str] | None = None, token: str | No
     """
     paths = [PROJECT / name for name in SPACE]
     folders = [PROJECT / name for name in SPACE_FOLDERS]
-    paths += [path for folder in folders for path in folder.rglob("*") if path.suffix in (*PUBLIC, ".ogg")]
+    paths += [path for folder in folders for path in folder.rglob("*") if path.suffix in PAGE]
     if not (PROJECT / "app.py").is_file():
         raise ValueError("expected app.py beside the package; run this command in a clone of the project")
     api = HfApi(token=token)

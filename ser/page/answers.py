@@ -82,7 +82,9 @@ def card_html(verdict: Verdict, scores: dict[str, float] | None) -> str:
     """The answer with its buttons; page.js says and shows it."""
     share = f'<span class="share">{verdict.share:.0%}</span>' if verdict.look not in (UNCLEAR, NONE) else ""
     said = f"{verdict.words[0].upper()}{verdict.words[1:]}"
-    spoken = html.escape(html.unescape(" ".join([f"{said}{f', {verdict.share:.0%}' if share else ''}.", *verdict.details])))
+    spoken = html.escape(
+        html.unescape(" ".join([f"{said}{f', {verdict.share:.0%}' if share else ''}.", *verdict.details]))
+    )
     picture = html.escape(picture_svg(verdict, scores))
     buttons = (
         '<div class="row"><button type="button" class="plain-button" data-do="play">Play</button>'

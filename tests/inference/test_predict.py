@@ -323,7 +323,7 @@ def test_other_models_are_served_and_untrained_ones_refused(tmp_path):
     for number in range(2):
         soundfile.write(tmp_path / f"clip{number}.wav", voice(seed=number), RATE)
     rows = table(tmp_path, output=tmp_path / "preds.parquet", model=str(tmp_path / "trained"))
-    assert list(rows[0])[4:-1] == [f"LABEL_{index}" for index in range(12)]
+    assert list(rows[0])[5:-1] == [f"LABEL_{index}" for index in range(12)]
     classifier = pipeline("audio-classification", model=str(tmp_path / "trained"), top_k=None)
     for row in rows:
         answer = classifier(soundfile.read(row["file"], dtype="float32")[0])

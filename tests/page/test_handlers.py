@@ -54,7 +54,7 @@ def test_a_clip_gets_a_sentence_and_all_emotions(client, model, tmp_path):
 
 
 def test_the_page_and_the_pipeline_agree(client):
-    for name, (classifier, _) in offered_models.load().items():
+    for name, (classifier, *_) in offered_models.load().items():
         for path in EXAMPLES.glob("[!t]*.ogg"):  # clips, not the talk
             _, bars, _ = client.predict(handle_file(path), name, api_name="/classify")
             expected = {entry["label"]: entry["score"] for entry in classifier(str(path))}
@@ -203,8 +203,8 @@ def test_many_clients_at_once_all_get_their_own_answer(url):
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="needs the program curl")
-def test_the_curl_commands_of_the_readme_answer(url, tmp_path):
-    blocks = (ROOT / "README.md").read_text().split("```")
+def test_the_curl_commands_of_the_docs_answer(url, tmp_path):
+    blocks = (ROOT / "docs/page.md").read_text().split("```")
     (commands,) = [block for block in blocks if "curl -sN" in block]
     soundfile.write(tmp_path / "speech.wav", speech(2.0), RATE)
     script = commands.replace("http://127.0.0.1:7860/", url)
