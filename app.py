@@ -144,7 +144,8 @@ def advanced_part(names: list[str]) -> tuple[gr.Radio, gr.Radio, gr.HTML]:
         compared = gr.HTML(elem_id="compared")
         gr.HTML(
             "<h3>API</h3><p>Programs call <code>/classify</code> with <code>path</code> and <code>model</code>, "
-            "and get <code>words</code>, <code>bars</code> and <code>windows</code>: <a href='?view=api'>all about it</a>.</p>"
+            "and get <code>words</code>, <code>bars</code> and <code>windows</code>. "
+            "<a href='?view=api'>All about it</a></p>"
         )
     with gr.Column(visible=False):
         path = gr.Audio(type="filepath", label="path")

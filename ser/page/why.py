@@ -48,7 +48,7 @@ def explain(waveform: np.ndarray, scores: dict[str, float] | None, model: Offere
     about = "Above, the sound; below, its spectrogram: how strong each frequency is."
     if stretch:
         begin, end = stretch
-        about += f" The marked stretch of speech, {begin:.1f} to {end:.1f} s, spoke most for {adjective(label)}."
+        about += f" The marked stretch of speech, {begin:.1f} to {end:.1f} s, supports “{adjective(label)}” most."
     if pitch:
         about += " The line is the pitch of the voice."
     picture = figure_html(plot_clip(waveform, rate, mark=stretch, start=start, pitch=pitch), about)

@@ -446,10 +446,10 @@ OPEN_PAGE = """
 import sys
 sys.path.insert(0, ".")
 import app
-from ser.page import handlers, offered_models
+from ser.page import accuracy, offered_models
 app.build()
 models = list(offered_models.load())
-print(models, handlers.describe(models[0])[0])
+print(models, accuracy.describe(models[0]))
 assert not [name for name in sys.modules if name.startswith("transformers_modules")]
 """
 

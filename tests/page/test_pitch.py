@@ -33,7 +33,7 @@ def test_it_is_drawn_on_the_axis_of_frequencies():
     clip = speech(1.0)
     pitch = find_pitch(clip, RATE)
     assert 80 < pitch.median() < 110
-    _, bottom, _ = plot_clip(clip, RATE, pitch=pitch).axes
+    _, bottom = plot_clip(clip, RATE, pitch=pitch).axes
     (line,) = bottom.lines
     ticks = dict(zip([int(text.get_text()) for text in bottom.get_yticklabels()], bottom.get_yticks(), strict=True))
     assert 0 < np.nanmedian(line.get_ydata()) < ticks[250]

@@ -1,0 +1,53 @@
+"""Recordings lie in a folder of their own, and none is left of a page that crashed."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from conftest import PATIENCE
+from conftest import ROOT
+
+from ser.page import recordings
+
+
+def test_what_a_crash_left_is_deleted_at_the_next_start(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    for name, age in (("old", 7200), ("new", 60)):
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / "recording.wav"
+        path.write_bytes(b"RIFF")
+        os.utime(path, (time.time() - age,) * 2)
+    recordings.sweep()
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_the_folder_is_this_users_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # so that it is as before when the test is over
+    monkeypatch.delenv("GRADIO_TEMP_DIR")
+    monkeypatch.setattr(recordings.tempfile, "gettempdir", lambda: str(tmp_path))
+    recordings.choose_folder()
+    folder = Path(os.environ["GRADIO_TEMP_DIR"])
+    assert folder.parent == tmp_path and folder.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "file"))
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ValueError, match="recordings cannot be kept in .*: name another folder in GRADIO_TEMP_DIR"):
+        recordings.choose_folder()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM"])
+def test_recordings_are_deleted_when_the_page_is_ended(name, tmp_path):
+    import httpx2
+
+    from benchmarks.server import page
+    from benchmarks.server import upload
+
+    with page(GRADIO_TEMP_DIR=str(tmp_path)) as (url, process):
+        with httpx2.Client(timeout=PATIENCE) as client:
+            path = Path(upload(client, url, ROOT / "ser/examples/plain.ogg"))
+        assert path.is_file()
+        process.send_signal(getattr(signal, name))
+        process.wait(PATIENCE)
+    assert not path.exists()
