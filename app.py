@@ -72,8 +72,8 @@ def build() -> gr.Blocks:
         place = gr.State(None)
         parts = {"card": card, "attempt": attempts, "place": place} | over_time
         shown = [parts[name] for name in handlers.Shown._fields]
-        for asked in (recorder.one, model.input):
-            answered = asked(
+        answered = [
+            asked(
                 handlers.respond,
                 [recorder, model],
                 shown,
@@ -82,9 +82,13 @@ def build() -> gr.Blocks:
                 show_progress_on=card,
                 **NEWEST,
             )
-            answered.then(handlers.explain, [recorder, model, place], reasons, **QUIET)
-            answered.then(handlers.compare, [recorder, model, other], compared, **QUIET)
-        model.input(accuracy.describe, model, about, **QUIET)
+            for asked in (recorder.one, model.input)
+        ]
+        # One handler for each event: Gradio runs all of an event again when one had to wait, so two would never end.
+        for each in answered:
+            each.then(handlers.explain, [recorder, model, place], reasons, **QUIET)
+            each.then(handlers.compare, [recorder, model, other], compared, **QUIET)
+        answered[1].then(accuracy.describe, model, about, **QUIET)
         other.input(handlers.compare, [recorder, model, other], compared, **QUIET)
         over_time["over_time"].place(handlers.explain_place, [recorder, model], [reasons, place], **QUIET)
         recorder.several(handlers.classify_several, [recorder, model], [several, several_csv], **QUIET)

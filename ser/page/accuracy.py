@@ -18,7 +18,7 @@ COLUMNS = {
     "unseen actors": "test clips of actors that the model was not trained on",
     "changed recordings": "the same clips with noise, echo, telephones and other changes, on average",
     "other corpora": "recordings of other people in other rooms and languages, on average",
-    "ordinary speech": "clips of people just talking that are plainly called something other than neutral: less is good",
+    "ordinary speech": "clips of people just talking that are plainly called other than neutral (less is good)",
 }
 MEANT = "Rows: what the actor meant. Columns: what {who} said. Framed: right. Of 100 clips of each row."
 
