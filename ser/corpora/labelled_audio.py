@@ -17,6 +17,7 @@ import pyarrow as pa
 from datasets.exceptions import DatasetsError
 
 from ser.corpora.audio_column import UNDECODED
+from ser.corpora.audio_column import without_torchcodec
 from ser.corpora.crema_d import EMOTION_OF_CODE
 from ser.corpora.crema_d import EMOTIONS
 from ser.corpora.crema_d import CremaD
@@ -121,7 +122,10 @@ def read_dataset(name: str, config: str | None, **options: Any) -> Any:
         ValueError: It cannot be read.
     """
     try:
-        return datasets.load_from_disk(name) if saved_to_disk(name) else datasets.load_dataset(name, config, **options)
+        if saved_to_disk(name):
+            return datasets.load_from_disk(name)
+        with without_torchcodec():
+            return datasets.load_dataset(name, config, **options)
     except UNREADABLE as error:
         reason = str(error.__cause__ or error)  # RuntimeError: a loading script
         several = "Config name is missing" in reason

@@ -10,6 +10,7 @@ import datasets
 
 from ser.corpora.audio_column import UNDECODED
 from ser.corpora.audio_column import fetched
+from ser.corpora.audio_column import streamed
 from ser.corpora.folder_corpus import SUFFIXES
 from ser.corpora.folder_corpus import audio_files
 from ser.corpora.folder_corpus import check_names
@@ -75,7 +76,7 @@ def open_dataset(
         if isinstance(loaded, datasets.IterableDataset):
             loaded = loaded.decode(False)  # before all else: a column of files on the Hub would be decoded on its way
         clips = loaded.select_columns(audio_column).cast_column(audio_column, UNDECODED)
-        next(iter(clips), None)  # so that audio in a form that is never readable is refused here
+        next(streamed(clips), None)  # so that audio in a form that is never readable is refused here
     except UNREADABLE as error:
         raise ValueError(f"dataset {name!r} cannot be read: {error.__cause__ or error}") from error
     return clips
@@ -92,7 +93,7 @@ def share(clips: Clips, rank: int, processes: int, *, done: int = 0) -> tuple[It
         rows, total = (clips[index] for index in range(start + done, stop)), stop - start
     else:
         processes = min(processes, clips.num_shards)
-        rows, total = clips.shard(processes, rank).skip(done) if rank < processes else (), None
+        rows, total = streamed(clips.shard(processes, rank).skip(done)) if rank < processes else (), None
     return (fetched(next(iter(row.values()))) for row in rows), total
 
 
