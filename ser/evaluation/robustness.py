@@ -42,8 +42,6 @@ from ser.reporting.report_file import MEASURED
 from ser.reporting.report_file import Report
 from ser.reporting.report_file import measured
 
-warnings.filterwarnings("ignore", "(?s).*had to be resampled", UserWarning)  # harmless
-
 STOPPED = "what was measured is kept; the same command continues"
 
 
@@ -72,7 +70,9 @@ def own_split(report: Report, data_dir: str, cache_dir: str | None, *, name: str
 
 def changed(waveform: np.ndarray, change: Callable, sampling_rate: int) -> np.ndarray:
     """A waveform of shape `(samples,)` under one condition."""
-    return np.asarray(change(waveform, sample_rate=sampling_rate), dtype=np.float32)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(?s).*had to be resampled")  # the other voice: slow once, and harmless
+        return np.asarray(change(waveform, sample_rate=sampling_rate), dtype=np.float32)
 
 
 def measure(
