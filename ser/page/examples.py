@@ -14,8 +14,8 @@ from ser.page.emotions import face
 FOLDER = PROJECT / "ser/examples/crema-d"
 EXAMPLES = read_json(FOLDER / "examples.json")
 CLIP = (
-    "<li><b>Clip {number}</b>"
-    '<div class="row"><button type="button" class="plain-button" data-do="play" data-play="${{value[{index}].url}}" '
+    '<li><div class="row"><b>Clip {number}</b><button type="button" class="plain-button" data-do="play" '
+    'data-play="${{value[{index}].url}}" '
     'aria-label="Play clip {number}"><span data-part="word">Play</span></button>'
     '<button type="button" class="plain-button" data-do="open" data-path="${{value[{index}].path}}" '
     'data-url="${{value[{index}].url}}" aria-label="Ask the model about clip {number}">Ask model</button></div>'
