@@ -20,6 +20,7 @@ COLUMNS = {
     "other corpora": "recordings of other people in other rooms and languages, on average",
     "ordinary speech": "clips of people just talking that are plainly called other than neutral (less is good)",
 }
+MISSING = '–<span class="unseen">not measured</span>'
 MEANT = "Rows: what the actor meant. Columns: what {who} said. Framed: right. Of 100 clips of each row."
 
 
@@ -35,7 +36,7 @@ def models_html() -> str:
             trust.right_on_strangers(model),
             trust.ordinary_speech(model),
         ]
-        cells = "".join(f"<td>{'not measured' if value is None else f'{value:.0%}'}</td>" for value in values)
+        cells = "".join(f"<td>{MISSING if value is None else f'{value:.0%}'}</td>" for value in values)
         rows += f'<tr><th scope="row">{html.escape(name)}</th>{cells}</tr>'
     head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
     legend = "".join(f"<li><b>{name}</b>: {what}</li>" for name, what in COLUMNS.items())
