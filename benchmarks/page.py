@@ -34,21 +34,19 @@ from ser.inference.saliency import class_activation
 from ser.inference.timeline import read_blocks
 from ser.inference.voice_activity import has_speech
 from ser.page import offered_models
-from ser.page.components import figure_html
-from ser.page.plots import plot_clip
 from ser.page.uploads import readable
+from ser.page.why import explain
 
 MODEL, RATE = predict.MODEL.name, 16000
 RECORDINGS, ROUNDS = 15, 30
-# Presses Stop; the time until the answer and its bars are there.
+# Presses Stop; the milliseconds until the answer and its bars are there.
 STOPWATCH = """
 () => new Promise(resolve => {
-    const words = document.querySelector('#words'), start = performance.now();
-    new MutationObserver(() => {
-        if (words.innerText.includes('%') && document.querySelector('#bars').innerText.includes('%'))
-            resolve(performance.now() - start);
-    }).observe(document.body, {childList: true, subtree: true, characterData: true});
-    [...document.querySelectorAll('button')].find(b => b.innerText.trim() == 'Stop' && b.offsetParent).click();
+    const key = () => document.querySelector('#answer .card:has(.bar)')?.dataset.key;
+    const before = key(), start = performance.now();
+    new MutationObserver(() => { if (key() && key() !== before) resolve(performance.now() - start); })
+        .observe(document.querySelector('#answer'), {childList: true, subtree: true, attributes: true});
+    document.querySelector('#recorder [data-part=record]').click();
 })
 """
 START = """
@@ -77,13 +75,10 @@ def recording_milliseconds(url: str, wav: Path) -> list[float]:
         tab = window.new_context(permissions=["microphone"]).new_page()
         tab.goto(url)
         for _ in range(1 + RECORDINGS):
-            tab.get_by_role("button", name="Record", exact=True).first.click()
+            tab.click("#recorder [data-part=record]")
             tab.wait_for_timeout(3000)
             times.append(tab.evaluate(STOPWATCH))
-            tab.wait_for_selector("#picture img")
-            tab.wait_for_timeout(1000)
-            tab.get_by_role("button", name="Clear").first.click()
-            tab.wait_for_function("document.querySelector('#words').innerText.includes('Record, upload')")
+            tab.wait_for_timeout(2000)  # for what explains the answer
     return times[1:]
 
 
@@ -93,7 +88,8 @@ def shares(clip: Path) -> dict[str, float]:
     classifier = offered_models.load()[MODEL].classifier
     network = classifier.model
     waveform = load_audio(clip, sampling_rate=RATE)
-    label = classifier(waveform)[0]["label"]
+    scores = {entry["label"]: entry["score"] for entry in classifier(waveform)}
+    label = max(scores, key=scores.__getitem__)
     inputs = classifier.feature_extractor(waveform, sampling_rate=RATE, return_tensors="pt")
 
     def decode():
@@ -110,7 +106,7 @@ def shares(clip: Path) -> dict[str, float]:
         "features": lambda: classifier.feature_extractor(waveform, sampling_rate=RATE, return_tensors="pt"),
         "network": answer,
         "activation": lambda: class_activation(waveform, classifier, label),
-        "drawing": lambda: figure_html(plot_clip(waveform, RATE, class_activation(waveform, classifier, label)), ""),
+        "drawing": lambda: explain(waveform, scores, offered_models.load()[MODEL]),
     }
     return {name: round(statistics.median(milliseconds(step, ROUNDS)), 2) for name, step in steps.items()}
 

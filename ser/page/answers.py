@@ -78,8 +78,14 @@ def bars_html(scores: dict[str, float] | None) -> str:
     return f'<div class="bars">{rows}</div>'
 
 
-def card_html(verdict: Verdict, scores: dict[str, float] | None) -> str:
-    """The answer with its buttons; page.js says and shows it."""
+def card_html(verdict: Verdict, scores: dict[str, float] | None, key: str) -> str:
+    """The answer with its buttons; page.js says and shows it.
+
+    Args:
+        verdict: What is stated.
+        scores: Probability of each label; None where nobody speaks.
+        key: Another one for each recording and model, as equal cards would count as one.
+    """
     share = f'<span class="share">{verdict.share:.0%}</span>' if verdict.look not in (UNCLEAR, NONE) else ""
     said = f"{verdict.words[0].upper()}{verdict.words[1:]}"
     spoken = html.escape(
@@ -93,7 +99,8 @@ def card_html(verdict: Verdict, scores: dict[str, float] | None) -> str:
     )
     details = "".join(f"<p>{sentence}</p>" for sentence in verdict.details)
     return (
-        f'<section class="card {tone(verdict.look)}" aria-label="Answer" data-say="{spoken}" data-picture="{picture}">'
+        f'<section class="card {tone(verdict.look)}" aria-label="Answer" data-key="{html.escape(key)}" '
+        f'data-say="{spoken}" data-picture="{picture}">'
         f'<p class="said">{face(verdict.look)}<span>{said}</span>{share}</p>'
         f"{details}{bars_html(scores)}{buttons}</section>"
     )

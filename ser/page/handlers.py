@@ -100,21 +100,23 @@ def respond(files: list[dict], model: str, progress: gr.Progress = PROGRESS) -> 
     try:
         with readable(path) as (sound, seconds):
             answer = answer_of(sound, seconds, model, progress)
-            shown = Shown(answers.card_html(answer.verdict, answer.scores), attempt_of(answer, path, model))
+            key = f"{Path(path).parent.name}/{model}"
+            shown = Shown(answers.card_html(answer.verdict, answer.scores, key), attempt_of(answer, key, model))
             return shown._replace(**over_time_of(sound, path, answer.rows, model)) if answer.rows else shown
     except ValueError as error:
         return Shown(answers.refusal_html(str(error)))
 
 
-def attempt_of(answer: Answer, path: str, model: str) -> dict[str, Any]:
-    """An entry of the history, which the browser keeps."""
+def attempt_of(answer: Answer, key: str, model: str) -> dict[str, Any]:
+    """An entry of the history, which the browser keeps; each key once."""
     verdict = answer.verdict
     stated = verdict.look not in (answers.UNCLEAR, answers.NONE)
+    whose = "" if model == next(iter(load())) else f" ({model})"
     return {
-        "key": f"{Path(path).parent.name}/{model}",
+        "key": key,
         "tone": tone(verdict.look),
         "face": face(verdict.look),
-        "word": html.unescape(verdict.words) + (f" {verdict.share:.0%}" if stated else ""),
+        "word": html.unescape(verdict.words) + (f" {verdict.share:.0%}" if stated else "") + whose,
         "share": round(verdict.share, 3),
         "bars": answers.bars_html(answer.scores),
     }
@@ -123,9 +125,7 @@ def attempt_of(answer: Answer, path: str, model: str) -> dict[str, Any]:
 def over_time_of(sound: str, path: str, rows: list[dict], model: str) -> dict[str, Any]:
     """The fields of `Shown` that only a long recording has."""
     texts = {"timeline.csv": timeline.to_csv(rows), "timeline.json": timeline.to_json(rows, model)}
-    csv_file, json_file = (
-        save_bytes_to_cache(text.encode(), name, get_upload_folder()) for name, text in texts.items()
-    )
+    csv_file, json_file = (save(text, name) for name, text in texts.items())
     return {
         "over_time": over_time.describe(sound, rows, load()[model]) | {"key": path},
         "long": gr.Column(elem_classes=[]),
@@ -176,14 +176,15 @@ def row_of(path: str, model: str) -> list[str]:
 
 
 def table_html(rows: list[list[str]], count: int) -> str:
-    """The rows so far, of `count`."""
+    """The rows so far, of `count`; page.js says and shows the first and the last."""
+    said = f' data-say="{len(rows)} of {count} files"' if len(rows) in (1, count) else ""
     cells = "".join(
-        f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(said or error)}</td>'
+        f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(answer or error)}</td>'
         f"<td>{f'{float(share):.0%}' if share else ''}</td></tr>"
-        for name, said, share, error in rows
+        for name, answer, share, error in rows
     )
     return (
-        f'<section class="card" aria-label="Several files" data-say="{len(rows)} of {count} files">'
+        f'<section class="card" aria-label="Several files"{said}>'
         f"<h3>{len(rows)} of {count} files</h3>"
         '<div class="scrolls" tabindex="0" role="group" aria-label="Table of files"><table class="table"><thead><tr>'
         '<th scope="col">file</th><th scope="col">answer</th><th scope="col">probability</th></tr></thead>'
