@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 
 import numpy as np
@@ -139,18 +140,27 @@ def test_every_generated_text_is_up_to_date():
 
 
 @pytest.mark.slow
-def test_the_command_rewrites_what_is_stale_and_draws_what_is_missing(tmp_path, monkeypatch):
+def test_stale_texts_are_written_anew(tmp_path, monkeypatch):
     for name in ("results", "checkpoints", "ser"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.safetensors", "curves.png"))
     (tmp_path / "README.md").write_text((ROOT / "README.md").read_text())
     stale = tmp_path / "docs/results.md", tmp_path / "checkpoints/cnn1d/audio_ser.py"
     stale[1].write_text("stale")
-    drawn = tmp_path / "results/curves-1d-2d.png"
-    drawn.unlink()
     monkeypatch.setattr(write_results, "PROJECT", tmp_path)
     write_results.write_all()
     assert all(path.read_text() == (ROOT / path.relative_to(tmp_path)).read_text() for path in stale)
+
+
+@pytest.mark.slow
+def test_the_picture_of_two_networks_is_drawn_where_it_is_missing(tmp_path):
+    for recipe in write_results.SIDE_BY_SIDE:
+        shutil.copytree(ROOT / "results" / recipe / "tfds/seed-0", tmp_path / recipe / "tfds/seed-0")
+    write_results.draw_missing(tmp_path)
+    drawn = tmp_path / "curves-1d-2d.png"
     assert drawn.read_bytes().startswith(b"\x89PNG")
+    drawn.write_text("kept")
+    write_results.draw_missing(tmp_path)
+    assert drawn.read_text() == "kept"
 
 
 @pytest.mark.parametrize("run", ["cnn2d/tfds/seed-0", "class-1d/tfds/seed-0"])  # the second is without calibration
@@ -165,3 +175,6 @@ def test_missing_pictures_of_a_run_are_drawn(run, tmp_path):
     (folder / "confusion.png").write_text("kept")
     write_results.draw_missing(tmp_path)
     assert (folder / "confusion.png").read_text() == "kept"
+    os.utime(folder / "curves.png", (0, 0))  # older than the report
+    write_results.draw_missing(tmp_path)
+    assert (folder / "confusion.png").read_bytes() == pictures["confusion.png"]

@@ -1,11 +1,12 @@
 """Write everything that is generated from reports: docs/results.md, a table of the README, model cards, pictures.
 
 python -m ser results    # or: make results
-The code files beside the bundled models are copied anew as well. Pictures of runs are drawn where they are missing;
-remove them to have them drawn again.
+The code files beside the bundled models are copied anew as well. Pictures are drawn where they are missing or older
+than the report that they show.
 """
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -93,20 +94,27 @@ def replace_block(text: str, name: str, block: str) -> str:
 
 
 def write_all() -> None:
-    """Write every generated text, and the picture of two networks' training curves."""
+    """Write every generated text."""
     for path, text in generated(PROJECT).items():
         write_text(path, text)
-    runs = {recipe: PROJECT / "results" / recipe / "tfds/seed-0" for recipe in SIDE_BY_SIDE}
-    if all((run / REPORT).exists() for run in runs.values()):
-        picture = plot_side_by_side({recipe: load_report(run) for recipe, run in runs.items()})
-        picture.savefig(PROJECT / "results/curves-1d-2d.png", dpi=110)
 
 
 def draw_missing(results: Path) -> None:
-    """Draw the pictures of each run below `results` that has none; Git does not keep them."""
-    for folder in tqdm(run_folders(results), desc="Drawing", unit="run"):
-        if not (folder / "curves.png").exists():
-            save(draw(load_report(folder), str(folder.relative_to(results))), folder)
+    """Draw the pictures of the runs below `results` that are missing or older than the report they show."""
+    runs = [folder for folder in run_folders(results) if _is_stale(folder / "curves.png", [folder])]
+    for folder in tqdm(runs, desc="Drawing", unit="run"):  # Git does not keep these
+        save(draw(load_report(folder), str(folder.relative_to(results))), folder)
+    compared = {recipe: results / recipe / "tfds/seed-0" for recipe in SIDE_BY_SIDE}
+    picture = results / "curves-1d-2d.png"
+    if all((run / REPORT).exists() for run in compared.values()) and _is_stale(picture, compared.values()):
+        plot_side_by_side({recipe: load_report(run) for recipe, run in compared.items()}).savefig(picture, dpi=110)
+
+
+def _is_stale(picture: Path, runs: Iterable[Path]) -> bool:
+    """Whether a picture is missing, or older than one of the reports of these runs."""
+    if not picture.exists():
+        return True
+    return any(picture.stat().st_mtime < (run / REPORT).stat().st_mtime for run in runs)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +122,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write every text, then draw the missing pictures."""
+    """Write every text, then draw what is missing."""
     write_all()
     draw_missing(PROJECT / "results")
 
