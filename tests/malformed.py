@@ -34,7 +34,7 @@ RARE = {  # of these fewer are made
     "w64": {"format": "W64", "subtype": "PCM_16"},
     "caf": {"format": "CAF", "subtype": "ALAC_16"},
 }
-WITH_FFMPEG = {"m4a": "aac", "webm": "libopus", "aac": "aac"}  # the last is a bare stream, which is not accepted
+WITH_FFMPEG = {"m4a": "aac", "webm": "libopus", "aac": "aac"}
 CUTS = (0, 1, 4, 11, 12, 30, 44, 60, 100, 300, 1000, 0.5, 0.9, 0.99)  # bytes, or a share of the file
 EXTREMES = (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 SAMPLES = {

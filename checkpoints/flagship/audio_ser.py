@@ -1,6 +1,6 @@
 """Whatever a user may call "audio" becomes one mono float32 waveform at one rate, without ffmpeg or torchaudio.
 
-Only M4A and WebM, which libsndfile does not read, are handed to ffmpeg, where it is installed.
+Only what libsndfile does not read (M4A, MP4, WebM, AMR, AAC, WMA and the like) is handed to ffmpeg, where installed.
 """
 
 import io
@@ -28,9 +28,27 @@ except ImportError:
 
 LOUDEST = 100  # times full scale
 LOWEST_RATE = 1000  # Hz
+SHORTEST = 0.2  # seconds; of less, no emotion can be told
 LONGEST = 3 * 3600.0  # seconds that ffmpeg writes
 CANCELLED = 0.01  # share of the channels' energy; less in their mean, and they are in opposite phase
 MOST_VALUES = 2**29  # samples of all channels: three hours in mono at 48 kHz, 2 GiB
+# How files begin that libsndfile does not read: offset, bytes, the name that ffmpeg has for the kind, and its own.
+KINDS = (
+    (4, b"ftyp", "mov", "M4A, MP4 or 3GP"),
+    (0, b"\x1aE\xdf\xa3", "matroska", "WebM or Matroska"),
+    (0, b"#!AMR", "amr", "AMR"),
+    (0, b"\xff\xf1", "aac", "AAC"),
+    (0, b"\xff\xf9", "aac", "AAC"),
+    (0, b"0&\xb2u\x8ef\xcf\x11", "asf", "WMA or WMV"),
+    (8, b"AVI ", "avi", "AVI"),
+    (0, b"FLV\x01", "flv", "FLV"),
+    (0, b"\x00\x00\x01\xba", "mpeg", "MPEG"),
+    (0, b"\x0bw", "ac3", "AC-3"),
+    (0, b"MAC ", "ape", "Monkey's Audio"),
+    (0, b"wvpk", "wv", "WavPack"),
+    (0, b"TTA", "tta", "True Audio"),
+    (0, b".RMF", "rm", "RealMedia"),
+)
 ACCEPTED = (
     "a path, the bytes of an audio file, an open binary file, a 1-D or 2-D array with its sampling_rate, "
     "a dict with 'array' (or 'raw') and 'sampling_rate', or with 'path' or 'bytes', or a torchcodec AudioDecoder"
@@ -45,7 +63,8 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
             `(samples, channels)` or `(channels, samples)`, a torch tensor of those shapes, or a dict as `datasets` and
             `transformers` use them (`{"array" | "raw", "sampling_rate"}` or `{"path", "bytes"}`), or what `datasets`
             decodes to where torchcodec is installed.
-            WAV, FLAC, Ogg Vorbis, Ogg Opus and MP3 files are read, and with the ffmpeg program M4A, MP4 and WebM.
+            WAV, FLAC, Ogg Vorbis, Ogg Opus, MP3, AIFF, AU, CAF and W64 files are read, and those of `KINDS` with the
+            ffmpeg program.
         sampling_rate: Wanted rate in Hz.
         source_rate: Rate in Hz of an array, `sampling_rate` if not given; files know their own.
 
@@ -157,21 +176,19 @@ def _read(source: Path | io.IOBase) -> tuple[np.ndarray, int]:
         return mix_down(sound.read(dtype="float32", always_2d=True)), sound.samplerate
 
 
-def container_of(source: str | Path | io.IOBase) -> str | None:
-    """What ffmpeg calls the container of a recording that phones and browsers make and libsndfile does not read."""
+def container_of(source: str | Path | io.IOBase) -> tuple[str, str] | None:
+    """What ffmpeg and people call the kind of a file that libsndfile does not read, by its first bytes; else None."""
     if isinstance(source, io.IOBase):
         source.seek(0)
-        head = source.read(8)
+        head = source.read(12)
     else:
         with Path(source).open("rb") as file:
-            head = file.read(8)
-    if head[4:] == b"ftyp":
-        return "mov"  # M4A, MP4, 3GP
-    return "matroska" if head[:4] == b"\x1aE\xdf\xa3" else None  # WebM
+            head = file.read(12)
+    return next(((kind, title) for start, magic, kind, title in KINDS if head.startswith(magic, start)), None)
 
 
 def to_wav(path: str | Path, wav: str | Path, *, longest: float | None = None) -> None:
-    """Write the first sound track of an M4A, MP4 or WebM file as 16-bit WAV at its own rate, with ffmpeg.
+    """Write the first sound track of a file of one of `KINDS` as 16-bit WAV at its own rate, with ffmpeg.
 
     Args:
         path: The file.
@@ -181,19 +198,19 @@ def to_wav(path: str | Path, wav: str | Path, *, longest: float | None = None) -
     Raises:
         ValueError: It is another kind of file, ffmpeg is not installed, or ffmpeg finds no sound that it can decode.
     """
+    if (found := container_of(path)) is None:
+        raise ValueError("expected a file that only ffmpeg reads; got another kind; pass it to load_audio as it is")
+    kind, title = found
     if shutil.which("ffmpeg") is None:
-        raise ValueError("M4A and WebM need the program ffmpeg, which is not installed here; convert the file to WAV")
-    container = container_of(path)
-    if container is None:
-        raise ValueError("expected an M4A, MP4 or WebM file; got another kind; pass it to load_audio as it is")
-    # The container is named and only this file may be opened: no playlist can lead ffmpeg to another file or address.
-    command = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-f", container]
+        raise ValueError(f"{title} files need the program ffmpeg, which is not installed here; convert them to WAV")
+    # The kind is named and only this file may be opened: no playlist can lead ffmpeg to another file or address.
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-f", kind]
     command += ["-i", f"file:{os.fspath(path)}", "-map", "0:a:0", "-c:a", "pcm_s16le"]
     command += [] if longest is None else ["-t", str(longest)]
     try:
         subprocess.run([*command, "-f", "wav", "-y", f"file:{os.fspath(wav)}"], check=True, capture_output=True)
     except subprocess.CalledProcessError as error:
-        raise ValueError("ffmpeg finds no sound in this M4A or WebM file; convert it to WAV") from error
+        raise ValueError(f"ffmpeg finds no sound in this {title} file; convert it to WAV") from error
 
 
 def _decode_with_ffmpeg(source: Path | io.IOBase) -> tuple[np.ndarray, int]:

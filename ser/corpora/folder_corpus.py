@@ -20,8 +20,12 @@ logger = logging.getLogger(__name__)
 
 
 SAMPLING_RATE = 16000  # Hz, of every corpus here
-# In order of preference, where a clip is there twice; the last three are read where ffmpeg is installed.
-SUFFIXES = (".wav", ".flac", ".aiff", ".aif", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".webm")
+# Audio and video by name, in order of preference where a clip is there twice; what cannot be read is named.
+SUFFIXES: tuple[str, ...] = (".wav", ".flac", ".aiff", ".aif", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".webm")
+SUFFIXES += (".wave", ".w64", ".rf64", ".au", ".snd", ".caf", ".aifc", ".voc", ".sph", ".nist", ".mp1", ".mp2", ".spx")
+SUFFIXES += (".amr", ".awb", ".aac", ".3gp", ".3g2", ".3gpp", ".wma", ".wmv", ".asf", ".mov", ".m4b", ".m4v", ".qt")
+SUFFIXES += (".mkv", ".mka", ".weba", ".avi", ".flv", ".mpg", ".mpeg", ".ac3", ".ape", ".wv", ".tta", ".ra", ".rm")
+SUFFIXES += (".gsm", ".vox", ".pcm", ".raw", ".dss", ".ds2")
 NAMELESS = "unknown-"  # and a number: a speaker who is not known, where others are
 SILENCE = 1e-4  # peak amplitude below which a clip is digital silence, lossy coding aside
 COLUMNS = {
@@ -44,14 +48,21 @@ def some(names: Iterable[str], shown: int = 3) -> str:
 
 
 def audio_files(folder: Path) -> list[Path]:
-    """Files below `folder` that look like audio by their names, sorted by path; links to folders are not followed.
+    """Files below `folder` that are audio or video by their names, sorted by path.
+
+    What is hidden is left out (`.ipynb_checkpoints`, `._clip.wav` of macOS); links to folders are not followed.
 
     Raises:
         ValueError: A name is not UTF-8, which tables cannot hold.
     """
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    named = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not _hidden(path, folder))
+    found = sorted(path for path in named if path.is_file())
     check_names(found)
     return found
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(name.startswith(".") for name in path.relative_to(folder).parts)
 
 
 def check_names(paths: Iterable[Path]) -> None:
@@ -64,13 +75,13 @@ def check_names(paths: Iterable[Path]) -> None:
 
 
 def inspect_clip(source: str | Path | dict) -> tuple[float | None, str | None]:
-    """Seconds of a path or a `datasets` audio cell and its problem: None, "missing", "undecodable" or "silent"."""
+    """Seconds of a path or a `datasets` audio cell, and its problem: None, "missing", "silent" or another."""
     try:
         waveform = load_audio(source, sampling_rate=SAMPLING_RATE)
     except FileNotFoundError:
         return None, "missing"
-    except (ValueError, OSError):
-        return None, "undecodable"
+    except (ValueError, OSError) as error:
+        return None, "undecodable" if "could not be decoded" in str(error) else str(error)
     return len(waveform) / SAMPLING_RATE, None if np.abs(waveform).max() > SILENCE else "silent"
 
 

@@ -26,6 +26,7 @@ from ser.corpora.emodb import EmoDB
 from ser.corpora.folder_corpus import NAMELESS
 from ser.corpora.folder_corpus import audio_files
 from ser.corpora.folder_corpus import inspect_clip
+from ser.corpora.folder_corpus import some
 from ser.corpora.folder_corpus import without_problems
 
 logger = logging.getLogger(__name__)
@@ -107,7 +108,18 @@ def load_labelled_audio(
     audio = clips.select_columns(audio_column)
     if audio_column != "audio":
         audio = audio.rename_column(audio_column, "audio")
-    return without_problems(datasets.concatenate_datasets([audio, table], axis=1))
+    usable = without_problems(datasets.concatenate_datasets([audio, table], axis=1))
+    _refuse_vanished([names[number] for number in {*columns["label"]} - {*usable["label"]}])
+    return usable
+
+
+def _refuse_vanished(labels: list[str]) -> None:
+    """A label of which no clip can be used would otherwise be missing from the model without a word."""
+    if labels:
+        raise ValueError(
+            f"no clip of {some(labels)} can be used; see the warnings above for the reasons: convert the clips to WAV, "
+            "or remove the label"
+        )
 
 
 def saved_to_disk(folder: str | Path) -> bool:
@@ -179,6 +191,10 @@ def _read_subfolders(folder: Path, label_column: str) -> list[dict]:
             f"expected every clip in a subfolder named after its label, and no deeper; {str(elsewhere[0])!r} is not: "
             "move it, or write a metadata.csv with the columns file, label and, if known, speaker"
         )
+    labels = {path.parent.name for path in paths}
+    without = {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")} - labels
+    if without:
+        logger.warning("passed over folders without audio files: %s", some(without))
     return [{"audio": str(path), label_column: path.parent.name} for path in paths]
 
 

@@ -11,7 +11,6 @@ import datasets
 from ser.corpora.audio_column import UNDECODED
 from ser.corpora.audio_column import fetched
 from ser.corpora.audio_column import streamed
-from ser.corpora.folder_corpus import SUFFIXES
 from ser.corpora.folder_corpus import audio_files
 from ser.corpora.folder_corpus import check_names
 from ser.corpora.labelled_audio import UNREADABLE
@@ -31,7 +30,8 @@ def find_clips(inputs: list[str]) -> datasets.Dataset:
         matches = [Path(name)] if os.path.exists(name) else _matches(name)
         paths = [path for match in matches for path in (audio_files(match) if match.is_dir() else [match])]
         if not paths:
-            what = f"no audio file ({', '.join(SUFFIXES)}) below" if matches else "no file, folder or match of"
+            kinds = ".wav, .flac, .ogg, .mp3 or another kind"
+            what = f"no audio file ({kinds}) below" if matches else "no file, folder or match of"
             raise ValueError(f"there is {what} {name!r}; check the path")
         check_names(matches)  # files below a folder are checked by audio_files
         found += map(str, paths)

@@ -66,13 +66,33 @@ def test_a_missing_column_is_answered_with_those_there_are(tmp_path):
 
 
 def test_rows_without_label_or_sound_are_left_out_and_counted(tmp_path, caplog):
-    name = save(tmp_path, torn=NAMES[2:], label=["anger", None, "sad"], speaker=[7, 7, 8])
+    name = save(tmp_path, torn=NAMES[2:], label=["anger", "happy", "happy"], speaker=[7, 7, 8])
+    table = datasets.load_from_disk(name)
+    datasets.concatenate_datasets([table, table.select([0]).map(lambda row: {"label": None})]).save_to_disk(f"{name}-2")
+    name = f"{name}-2"
     with caplog.at_level(logging.WARNING):
         clips = load_labelled_audio(name, audio_column="sound")
-    assert clips["clip"][:] == [NAMES[0]]
+    assert clips["clip"][:] == NAMES[:2]
     assert clips.features["label"].names[0] == "anger"
     said = [record.getMessage() for record in caplog.records]
     assert said == ["left out 1 rows without audio or label", f"left out 1 clips: undecodable ({NAMES[2]})"]
+
+
+def test_clips_that_need_ffmpeg_are_named_and_a_label_is_never_lost(tmp_path, caplog, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    for label, name in (("calm", "a"), ("calm", "b"), ("cross", "c"), (".ipynb_checkpoints", "a")):
+        write_corpus(tmp_path / label, [name])
+    (tmp_path / "cross/d.amr").write_bytes(b"#!AMR\n" + bytes(99))
+    (tmp_path / "empty").mkdir()
+    with caplog.at_level(logging.WARNING):
+        clips = load_labelled_audio(str(tmp_path))
+    assert clips.features["label"].names == ["calm", "cross"] and clips["clip"][:] == ["a", "b", "c"]
+    assert "passed over folders without audio files: empty" in caplog.text
+    needed = "AMR files need the program ffmpeg, which is not installed here; convert them to WAV"
+    assert f"left out 1 clips: {needed} (d)" in caplog.text
+    (tmp_path / "cross/c.wav").unlink()
+    with pytest.raises(ValueError, match="no clip of cross can be used; see the warnings above .*: convert the clips"):
+        load_labelled_audio(str(tmp_path))
 
 
 def test_a_clip_in_two_splits_counts_once(tmp_path, caplog):

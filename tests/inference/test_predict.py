@@ -159,6 +159,23 @@ def test_bad_files_are_rows_with_their_error(clips, tmp_path, capsys):
         assert {rows[name][column] for column in rows[name] if column != "file"} == {None}
 
 
+def test_every_audio_or_video_file_is_a_row_and_what_is_hidden_is_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    (tmp_path / "clips/.ipynb_checkpoints").mkdir(parents=True)
+    for name, kind in (("a.au", "AU"), ("b.caf", "CAF"), ("c.w64", "W64")):
+        soundfile.write(tmp_path / "clips" / name, voice(), RATE, format=kind, subtype="PCM_16")
+    for name, head in (("d.AMR", b"#!AMR\n"), ("e.aac", b"\xff\xf1"), ("f.3gp", b"\0\0\0 ftyp3gp4"), ("g.rm", b"")):
+        (tmp_path / "clips" / name).write_bytes(head + bytes(99))
+    for name in (".hidden.wav", ".ipynb_checkpoints/a.wav", "notes.txt"):
+        (tmp_path / "clips" / name).write_text("nothing")
+    rows = table(tmp_path / "clips", output=tmp_path / "preds.csv")
+    assert [Path(row["file"]).name for row in rows] == "a.au b.caf c.w64 d.AMR e.aac f.3gp g.rm".split()
+    assert [row["error"] for row in rows[:3]] == [None] * 3
+    for row, kind in zip(rows[3:6], ("AMR", "AAC", "M4A, MP4 or 3GP"), strict=True):
+        assert row["error"].startswith(f"{kind} files need the program ffmpeg, which is not installed here; convert")
+    assert "g.rm' could not be decoded" in rows[6]["error"]
+
+
 def test_a_file_that_is_gone_is_a_row_with_an_error(clips, tmp_path):
     paths = [str(clips / "clip0.wav"), str(tmp_path / "gone.wav")]
     datasets.Dataset.from_dict({"audio": paths}).save_to_disk(tmp_path / "saved")
@@ -365,8 +382,7 @@ def test_a_stop_by_hand_says_how_to_go_on(clips, tmp_path, monkeypatch):
         (["nothing*.wav"], "there is no file, folder or match of 'nothing*.wav'"),
         (
             ["silent"],
-            "there is no audio file (.wav, .flac, .aiff, .aif, .ogg, .oga, .opus, .mp3, .m4a, .mp4, .webm) below "
-            "'silent'",
+            "there is no audio file (.wav, .flac, .ogg, .mp3 or another kind) below 'silent'",
         ),
         (["{clips}", "--output", "preds.txt"], "expected --output to end in .csv or .parquet; got 'preds.txt'"),
         (["{clips}", "--output", "there.csv"], "'there.csv' is there already"),

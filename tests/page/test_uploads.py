@@ -157,6 +157,7 @@ def test_a_film_in_opposite_phase_on_two_channels_is_heard(ffmpeg, tmp_path):
 
 
 RECORDED = {"phone.m4a": ["-c:a", "aac"], "film.mp4": ["-c:a", "aac"], "browser.webm": ["-c:a", "libopus"]}
+RECORDED |= {"radio.aac": ["-c:a", "aac"], "dictation.wma": ["-c:a", "wmav2"]}
 
 
 @pytest.mark.parametrize("name", RECORDED)
@@ -165,7 +166,7 @@ def test_what_phones_and_browsers_record_is_heard_with_ffmpeg(name, ffmpeg, tmp_
     convert(ffmpeg, waveform, tmp_path / name, *RECORDED[name])
     with readable(tmp_path / name) as (path, seconds):
         heard = np.concatenate(list(timeline.read_blocks(path, RATE)))
-    assert seconds == pytest.approx(2.0, abs=0.1)
+    assert seconds == pytest.approx(2.0, abs=0.15)
     loaded = ser.load_audio(tmp_path / name, sampling_rate=RATE)
     of_bytes = ser.load_audio((tmp_path / name).read_bytes(), sampling_rate=RATE)
     assert np.array_equal(loaded, of_bytes)
@@ -197,7 +198,7 @@ def test_no_more_of_a_film_is_written_than_asked_for_and_at_its_own_rate(ffmpeg,
 def test_without_ffmpeg_a_sentence_says_what_is_missing(name, ffmpeg, tmp_path, monkeypatch):
     convert(ffmpeg, speech(1.0), tmp_path / name, *RECORDED[name])
     monkeypatch.setenv("PATH", "/nowhere")
-    sentence = "M4A and WebM need the program ffmpeg, which is not installed here"
+    sentence = "[A-Z][A-Za-z0-9, ]+ files need the program ffmpeg, which is not installed here"
     with pytest.raises(ValueError, match=f"{sentence}. Upload WAV"), readable(tmp_path / name):
         pass
     with pytest.raises(ValueError, match=f"{sentence}; convert"):
@@ -217,7 +218,7 @@ def test_a_broken_or_silent_film_is_refused(ffmpeg, tmp_path):
 
 def test_a_file_that_needs_no_conversion_is_refused_by_it(ffmpeg, tmp_path):
     soundfile.write(tmp_path / "voice.wav", voice(), RATE)
-    with pytest.raises(ValueError, match="expected an M4A, MP4 or WebM file; got another kind"):
+    with pytest.raises(ValueError, match="expected a file that only ffmpeg reads; got another kind"):
         to_wav(tmp_path / "voice.wav", tmp_path / "sound.wav")
 
 
