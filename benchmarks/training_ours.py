@@ -85,7 +85,7 @@ def main() -> None:
     stopwatch.watch(trainer, "_save_checkpoint", "checkpoint")
     trainer.add_callback(InTurns(stopwatch))
     trainer.train()
-    test = run.parts["test"]
+    test = run.splits["test"]
     logits = predict_logits(trainer.model.float(), ClipDataset(test, run.extractor), batch_size=16, desc="test")
     hand_over(
         predicted=dict(zip(test["clip"][:], logits.argmax(1).tolist(), strict=True)),

@@ -312,7 +312,7 @@ def test_the_timeline_of_a_file_begins_and_ends_with_it(classifiers, length, rat
     st.integers(0, 3),
 )
 @settings(max_examples=120)
-def test_parts_are_disjoint_and_complete(rows, protocol, fold, seed):
+def test_splits_are_disjoint_and_complete(rows, protocol, fold, seed):
     labels, actors = zip(*rows, strict=True)
     names = [f"{actor}_{index}" for index, actor in enumerate(actors)]
     text = datasets.Value("string")
@@ -321,16 +321,16 @@ def test_parts_are_disjoint_and_complete(rows, protocol, fold, seed):
     rows = {"clip": names, "sentence": spoken, "actor": actors, "label": labels}
     clips = datasets.Dataset.from_dict(rows, features=datasets.Features(features))
     try:
-        parts = split(clips, protocol, fold=fold, split_seed=seed)
+        splits = split(clips, protocol, fold=fold, split_seed=seed)
     except ValueError as error:
         sentence(error)
         return
-    used = sum((part["clip"][:] for part in parts.values()), [])
+    used = sum((rows["clip"][:] for rows in splits.values()), [])
     assert len(used) == len(set(used)) and set(used) <= set(names)
     assert protocol == "new-sentences" or len(used) == len(names)
     if not protocol.startswith("random"):
-        of_part = [set(part["actor"][:]) for part in parts.values()]
-        assert sum(map(len, of_part)) == len(set().union(*of_part))
+        actors = [set(rows["actor"][:]) for rows in splits.values()]
+        assert sum(map(len, actors)) == len(set().union(*actors))
 
 
 @given(

@@ -56,38 +56,38 @@ def split(
     if fold is not None and protocol in set(PROTOCOLS) - set(FOLDED):
         raise ValueError(f"the {protocol} protocol has no folds; leave out --fold, or use {', '.join(FOLDED)}")
     if protocol == "random":
-        parts = _random(clips, split_seed, test=0.1, dev=0.1)
+        splits = _random(clips, split_seed, test=0.1, dev=0.1)
     elif protocol == "random-70-30":
-        parts = _random(clips, split_seed, test=0.3, dev=0.7 * 0.05)
+        splits = _random(clips, split_seed, test=0.3, dev=0.7 * 0.05)
     elif protocol == "leaky":
-        parts = _random(clips, split_seed, test=0.3, dev=0.0)
+        splits = _random(clips, split_seed, test=0.3, dev=0.0)
     elif protocol == "speakers":
-        parts = _by_any_speaker(clips, split_seed)
+        splits = _by_any_speaker(clips, split_seed)
     elif protocol == "tfds":
         keep = [index for index, clip in enumerate(_column(clips, "clip")) if clip not in TFDS_LEFT_OUT]
-        parts = _by_speaker(clips.select(keep), dev=TFDS_DEV, test=TFDS_TEST)
+        splits = _by_speaker(clips.select(keep), dev=TFDS_DEV, test=TFDS_TEST)
     elif protocol == "new-sentences":
-        parts, tested = split(clips, "tfds"), NEW_SENTENCES[_checked(fold, len(NEW_SENTENCES), protocol) - 1]
-        for name, part in parts.items():
-            spoken = _column(part, "sentence")
-            parts[name] = part.select([i for i, each in enumerate(spoken) if (each in tested) == (name == "test")])
+        splits, tested = split(clips, "tfds"), NEW_SENTENCES[_checked(fold, len(NEW_SENTENCES), protocol) - 1]
+        for name, rows in splits.items():
+            spoken = _column(rows, "sentence")
+            splits[name] = rows.select([i for i, each in enumerate(spoken) if (each in tested) == (name == "test")])
     elif protocol in ("actor-5fold", "loso"):
         blocks = [[str(actor) for actor in block] for block in BLOCKS]
         if protocol == "loso":
             blocks = [[speaker] for speaker in sorted(set(_known_speakers(clips)))]
         fold = _checked(fold, len(blocks), protocol)
-        parts = _by_speaker(clips, dev=blocks[fold % len(blocks)], test=blocks[fold - 1])
+        splits = _by_speaker(clips, dev=blocks[fold % len(blocks)], test=blocks[fold - 1])
     else:
         raise ValueError(f"expected a protocol out of {', '.join(PROTOCOLS)}; got {protocol!r}")
-    empty = [name for name, part in parts.items() if not len(part)]
+    empty = [name for name, rows in splits.items() if not len(rows)]
     if empty:
         raise ValueError(
             f"the {protocol} protocol leaves no clips for {' and '.join(empty)}; "
             "add clips of more speakers, or use --protocol random"
         )
     if any(name.startswith(NAMELESS) for name in speakers_of(clips) or ()):
-        parts = parts.remove_columns("speaker")  # somebody without a name may be in several parts
-    return parts
+        splits = splits.remove_columns("speaker")  # somebody without a name may be in several splits
+    return splits
 
 
 def drawn_from(clips: datasets.Dataset, protocol: str) -> str | None:
@@ -100,14 +100,14 @@ def drawn_from(clips: datasets.Dataset, protocol: str) -> str | None:
     speakers = speakers_of(clips)
     facts = sorted(set(speakers or ())) if protocol == "loso" else [clips["clip"][:], clips["label"][:], speakers]
     if protocol == "speakers":
-        facts.append("blocks in any order")  # older reports are of other parts
+        facts.append("blocks in any order")  # older reports are of other splits
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
-def join_dev(parts: datasets.DatasetDict) -> datasets.DatasetDict:
+def join_dev(splits: datasets.DatasetDict) -> datasets.DatasetDict:
     """The splits train, joined with dev, and test."""
-    train = datasets.concatenate_datasets([parts["train"], parts["dev"]])
-    return datasets.DatasetDict(train=train, test=parts["test"])
+    train = datasets.concatenate_datasets([splits["train"], splits["dev"]])
+    return datasets.DatasetDict(train=train, test=splits["test"])
 
 
 def _checked(fold: int | None, folds: int, protocol: str) -> int:
@@ -137,11 +137,11 @@ def speakers_of(clips: datasets.Dataset) -> list[str] | None:
     return [str(speaker) for speaker in clips[known[0]]] if known else None
 
 
-def check_leakage(parts: datasets.DatasetDict) -> dict[str, dict[str, int]]:
+def check_leakage(splits: datasets.DatasetDict) -> dict[str, dict[str, int]]:
     """How many speakers, clips and sentences each pair of splits shares; a valid pair shares sentences only.
 
     Args:
-        parts: Any table of splits, with whichever of the columns actor or speaker, clip, and sentence or text it has.
+        splits: Any table of splits, with whichever of the columns actor or speaker, clip, and sentence or text it has.
 
     Returns:
         For each pair of splits, "train and dev", "train and test" and "dev and test" as a rule, counts of
@@ -149,11 +149,11 @@ def check_leakage(parts: datasets.DatasetDict) -> dict[str, dict[str, int]]:
     """
     columns = {"speakers": SPEAKER_COLUMNS, "clips": ("clip",), "sentences": ("sentence", "text")}
     shared: dict[str, dict[str, int]] = {}
-    for first, second in itertools.combinations(parts, 2):
+    for first, second in itertools.combinations(splits, 2):
         counts = shared.setdefault(f"{first} and {second}", {})
         for what, names in columns.items():
-            for name in set(names) & set(parts[first].column_names):
-                counts[what] = len(set(parts[first][name][:]) & set(parts[second][name][:]))
+            for name in set(names) & set(splits[first].column_names):
+                counts[what] = len(set(splits[first][name][:]) & set(splits[second][name][:]))
     return shared
 
 
@@ -195,23 +195,23 @@ def _by_any_speaker(clips: datasets.Dataset, split_seed: int) -> datasets.Datase
         warnings.filterwarnings("ignore", "The least populated class")  # training warns of the split that lacks it
         blocks = [block.tolist() for _, block in folding.split(speakers, clips["label"][:], speakers)]
     np.random.default_rng(split_seed).shuffle(blocks)  # the largest speakers are always in the first of them
-    parts = {"train": sorted(sum(blocks[2:], [])), "dev": blocks[1], "test": blocks[0]}
-    return datasets.DatasetDict({name: clips.select(chosen) for name, chosen in parts.items()})
+    splits = {"train": sorted(sum(blocks[2:], [])), "dev": blocks[1], "test": blocks[0]}
+    return datasets.DatasetDict({name: clips.select(chosen) for name, chosen in splits.items()})
 
 
 def _random(clips: datasets.Dataset, split_seed: int, *, test: float, dev: float) -> datasets.DatasetDict:
     """Splits of the given shares; without a share of its own, dev is the test split."""
     labels = clips["label"][:]
     try:
-        rest, test_part = train_test_split(range(len(clips)), test_size=test, stratify=labels, random_state=split_seed)
-        train, dev_part = rest, test_part
+        rest, test_rows = train_test_split(range(len(clips)), test_size=test, stratify=labels, random_state=split_seed)
+        train, dev_rows = rest, test_rows
         if dev:
             share, strata = dev / (1 - test), [labels[index] for index in rest]
-            train, dev_part = train_test_split(rest, test_size=share, stratify=strata, random_state=split_seed)
+            train, dev_rows = train_test_split(rest, test_size=share, stratify=strata, random_state=split_seed)
     except ValueError as error:
         raise ValueError(f"too few clips for a stratified random split ({error}); add clips of each label") from error
     return datasets.DatasetDict(
-        {name: clips.select(sorted(part)) for name, part in (("train", train), ("dev", dev_part), ("test", test_part))}
+        {name: clips.select(sorted(rows)) for name, rows in (("train", train), ("dev", dev_rows), ("test", test_rows))}
     )
 
 

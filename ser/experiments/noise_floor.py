@@ -58,11 +58,11 @@ def level(floor: np.ndarray) -> float:
 def measure(clips: datasets.Dataset, extractor: SERFeatureExtractor) -> dict:
     """Noise level relative to the voice, by emotion, and scores of a classifier that gets the noise alone."""
     names = clips.features["label"].names
-    parts = split(with_features(clips, extractor), PROTOCOL)
-    own = {name: floors(parts[name], extractor) for name in ("train", "test")}
+    splits = split(with_features(clips, extractor), PROTOCOL)
+    own = {name: floors(splits[name], extractor) for name in ("train", "test")}
     change = Channel(extractor, floor_probability=1.0)
-    other = {name: floors(parts[name], extractor, change) for name in ("train", "test")}
-    levels, labels = np.array([level(floor) for floor in own["train"]]), np.asarray(parts["train"]["label"][:])
+    other = {name: floors(splits[name], extractor, change) for name in ("train", "test")}
+    levels, labels = np.array([level(floor) for floor in own["train"]]), np.asarray(splits["train"]["label"][:])
     return {
         "corpus": "CREMA-D",
         "protocol": PROTOCOL,
@@ -71,9 +71,9 @@ def measure(clips: datasets.Dataset, extractor: SERFeatureExtractor) -> dict:
             name: dict(zip(map(str, QUANTILES), np.quantile(levels[labels == index], QUANTILES).round(1), strict=True))
             for index, name in enumerate(names)
         },
-        "always_the_commonest": round(np.bincount(parts["test"]["label"][:]).max() / len(parts["test"]), 4),
-        "own_noise": classify_by_noise(own, parts),
-        "other_noise": classify_by_noise(other, parts),
+        "always_the_commonest": round(np.bincount(splits["test"]["label"][:]).max() / len(splits["test"]), 4),
+        "own_noise": classify_by_noise(own, splits),
+        "other_noise": classify_by_noise(other, splits),
     }
 
 
@@ -85,13 +85,13 @@ def floors(clips: datasets.Dataset, extractor: SERFeatureExtractor, change: Call
     return np.stack([noise_floor(change(image, image) if change else image) for image in features])
 
 
-def classify_by_noise(features: dict[str, np.ndarray], parts: datasets.DatasetDict) -> dict:
+def classify_by_noise(features: dict[str, np.ndarray], splits: datasets.DatasetDict) -> dict:
     """Test scores of a linear classifier of the noise floors."""
-    labels = {name: np.asarray(parts[name]["label"][:]) for name in features}
+    labels = {name: np.asarray(splits[name]["label"][:]) for name in features}
     # A solver that stops early would make the scores depend on the number of threads.
     classifier = make_pipeline(StandardScaler(), LogisticRegression(solver="newton-cholesky", tol=1e-8))
     predicted = classifier.fit(features["train"], labels["train"]).predict(features["test"])
-    speakers = speakers_of(parts["test"]) or []  # known for CREMA-D
+    speakers = speakers_of(splits["test"]) or []  # known for CREMA-D
     return {
         **{name: round(value, 4) for name, value in score(labels["test"], predicted).items()},
         "interval_95": bootstrap_interval(

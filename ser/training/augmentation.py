@@ -1,4 +1,4 @@
-"""Augmentation of the training part, on the fly: of the waveform, of the features and of the batch.
+"""Augmentation of the training split, on the fly: of the waveform, of the features and of the batch.
 
 Random numbers come from numpy's global generator, which `Trainer` seeds, stores in checkpoints and restores.
 """

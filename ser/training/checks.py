@@ -50,7 +50,7 @@ def check_arguments(arguments: Arguments) -> None:
 def check_selection(training: SERTrainingArguments, *, refit: bool) -> None:
     """Refuse to choose an epoch by a figure that there will not be."""
     if refit and training.lr_scheduler_type in (SchedulerType.REDUCE_ON_PLATEAU, SchedulerType.GREEDY):
-        raise ValueError("--refit leaves no dev part to lower the learning rate by; set another --lr_scheduler_type")
+        raise ValueError("--refit leaves no dev split to lower the learning rate by; set another --lr_scheduler_type")
     figures = ("loss", *score(np.arange(2), np.arange(2)))
     if training.metric_for_best_model.removeprefix("eval_") not in figures:
         raise ValueError(

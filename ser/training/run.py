@@ -55,7 +55,7 @@ PACKAGES = ("torch", "transformers", "datasets", "numpy", "soundfile", "soxr", "
 
 
 def train(run: Run) -> Report | None:
-    """Train, evaluate once on the test part, and write the model folder and the report.
+    """Train, evaluate once on the test split, and write the model folder and the report.
 
     Returns:
         The content of `results.json`; None in all processes but the first.
@@ -81,7 +81,7 @@ def train(run: Run) -> Report | None:
         run.extractor,
         results,
         predictions,
-        run.parts["test"],
+        run.splits["test"],
         model_dir=run.model_dir,
         results_dir=run.results_dir,
         title=run.name,
@@ -128,7 +128,7 @@ def push_unfinished(run: Run, folder: Path, state: TrainerState) -> Future:
 
 
 def build_trainer(run: Run) -> SERTrainer:
-    """Datasets with augmentation on the training part only, and the loop."""
+    """Datasets with augmentation on the training split only, and the loop."""
     extractor, augmentation, training = run.extractor, run.augmentation, run.training
     crop_frames = round(augmentation.crop_duration * extractor.sampling_rate / extractor.hop_length)
     callbacks: list[TrainerCallback] = []
@@ -140,14 +140,14 @@ def build_trainer(run: Run) -> SERTrainer:
         model=run.model,
         args=training,
         train_dataset=ClipDataset(
-            run.parts["train"],
+            run.splits["train"],
             extractor,
             targets=training_targets(run),
             augment_waveform=augment_waveform(augmentation, extractor),
             augment_features=FeatureAugmentation(augmentation, extractor),
             mask_features=FeatureMasking(augmentation, crop_frames),
         ),
-        eval_dataset=None if run.before else ClipDataset(run.parts["dev"], extractor),
+        eval_dataset=None if run.before else ClipDataset(run.splits["dev"], extractor),
         processing_class=extractor,
         data_collator=functools.partial(extractor.pad, return_tensors="pt"),
         compute_metrics=lambda output: score(output.label_ids, output.predictions.argmax(1)),
@@ -159,7 +159,7 @@ def build_trainer(run: Run) -> SERTrainer:
 
 def training_targets(run: Run) -> np.ndarray:
     """What the network is to learn of each training clip, shape `(clips, num_labels)`."""
-    clips, augmentation = run.parts["train"], run.augmentation
+    clips, augmentation = run.splits["train"], run.augmentation
     opinions = []
     if augmentation.vote_share:
         opinions.append((cast(np.ndarray, listeners_votes(clips)), augmentation.vote_share))  # there, as checked
@@ -177,15 +177,15 @@ def as_used(run: Run) -> Run:
     if not run.in_use:
         return run
     extractor = SERFeatureExtractor.from_dict(run.extractor.to_dict() | run.in_use)
-    parts = {
+    splits = {
         name: with_features(clips.remove_columns(["features", "frames"]), extractor)
-        for name, clips in run.parts.items()
+        for name, clips in run.splits.items()
     }
-    return replace(run, extractor=extractor, parts=datasets.DatasetDict(parts))
+    return replace(run, extractor=extractor, splits=datasets.DatasetDict(splits))
 
 
 def evaluate(run: Run, model: PreTrainedModel) -> tuple[Report, np.ndarray]:
-    """Calibrate on dev, unless that was trained on; figures of all parts and the test part's logits.
+    """Calibrate on dev, unless that was trained on; scores on all splits and the logits of the test split.
 
     In float32, without augmentation.
     """
@@ -196,9 +196,9 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[Report, np.ndarray]:
             batch_size=run.training.per_device_eval_batch_size,
             desc=f"Evaluating {name}",
         )
-        for name, clips in run.parts.items()
+        for name, clips in run.splits.items()
     }
-    labels = {name: np.asarray(clips["label"][:]) for name, clips in run.parts.items()}
+    labels = {name: np.asarray(clips["label"][:]) for name, clips in run.splits.items()}
     temperature = run.before["temperature"] if run.before else fit_temperature(logits["dev"], labels["dev"])
     before = reliability(logits["test"], labels["test"])
     model.config.calibration_temperature = temperature
@@ -211,11 +211,11 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[Report, np.ndarray]:
         "license": run.options.license,
         "valid": run.data.protocol != "leaky",
         "parameters": model.num_parameters(),
-        **report_on_test(run.parts["test"], logits["test"]),
+        **report_on_test(run.splits["test"], logits["test"]),
         "temperature": temperature,
         "calibration": {"before": before, "after": reliability(logits["test"], labels["test"])},
-        "leakage": check_leakage(run.parts),
-        "parts": {name: describe_split(clips, logits[name]) for name, clips in run.parts.items()},
+        "leakage": check_leakage(run.splits),
+        "parts": {name: describe_split(clips, logits[name]) for name, clips in run.splits.items()},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "git_commit": run.git_commit,
         "device": torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type,
@@ -226,7 +226,7 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[Report, np.ndarray]:
 
 
 def best_epoch(state: TrainerState) -> float | None:
-    """The epoch whose weights were kept, judged on the dev part; None where none was judged."""
+    """The epoch whose weights were kept, judged on the dev split; None where none was judged."""
     epochs = [entry["epoch"] for entry in state.log_history if entry["step"] == state.best_global_step]
     return epochs[0] if epochs else None
 

@@ -61,7 +61,7 @@ class Run(Arguments):
     """All that one training run needs, checked before it starts."""
 
     identity: RunIdentity
-    parts: datasets.DatasetDict
+    splits: datasets.DatasetDict
     extractor: SERFeatureExtractor
     in_use: dict  # fields of the extractor that change once the network is trained
     model: PreTrainedModel
@@ -103,25 +103,25 @@ def prepare(arguments: Arguments) -> Run:
             check_same_run(training.resume_from_checkpoint, this)
         before = report_before(arguments, this) if data.refit else None
         refuse_to_overwrite(arguments.results_dir, this)
-        parts = parts_of(data, clips)  # what is wrong with them is told before the features are made
-        if arguments.augmentation.vote_share and listeners_votes(parts["train"]) is None:
+        splits = split_clips(data, clips)  # refused, if they have to be, before features are extracted
+        if arguments.augmentation.vote_share and listeners_votes(splits["train"]) is None:
             raise ValueError("--vote_share needs clips with listeners' votes, as CREMA-D has them; set it to 0")
         overrides = overrides_of(options.model, "model")
         model = replace_head(start.model, labels) if start else build_model(recipe, overrides, extractor, labels)
         if training.push_to_hub and training.process_index == 0:  # before hours of training, not after
             claim(arguments)
         clips = hear(clips, data, arguments.augmentation, extractor)
-    parts = parts_of(data, clips)
+    splits = split_clips(data, clips)
     if before and training.max_steps > 0:  # an epoch has more of them now
-        training.max_steps = math.ceil(training.max_steps * len(parts["train"]) / before["parts"]["train"]["clips"])
-    warn_of(parts, data.protocol)
+        training.max_steps = math.ceil(training.max_steps * len(splits["train"]) / before["parts"]["train"]["clips"])
+    warn_about_splits(splits, data.protocol)
     if not start and extractor.normalization == "corpus":
-        train = ClipDataset(parts["train"], extractor)
+        train = ClipDataset(splits["train"], extractor)
         extractor.fit_normalization(train.raw_features(range(len(train))))
     return Run(
         **vars(arguments),
         identity=this,
-        parts=parts,
+        splits=splits,
         extractor=extractor,
         in_use=in_use,
         model=model,
@@ -132,21 +132,21 @@ def prepare(arguments: Arguments) -> Run:
     )
 
 
-def parts_of(data: DataArguments, clips: datasets.Dataset) -> datasets.DatasetDict:
+def split_clips(data: DataArguments, clips: datasets.Dataset) -> datasets.DatasetDict:
     """Train, dev and test, as the arguments say; without dev where that is trained on."""
-    parts = split(clips, data.protocol, fold=data.fold, split_seed=data.split_seed)
+    splits = split(clips, data.protocol, fold=data.fold, split_seed=data.split_seed)
     if data.refit:
-        parts = join_dev(parts)
-    return parts
+        splits = join_dev(splits)
+    return splits
 
 
-def warn_of(parts: datasets.DatasetDict, protocol: str) -> None:
+def warn_about_splits(splits: datasets.DatasetDict, protocol: str) -> None:
     """Warn of what the scores on these splits do not show."""
-    if protocol == "speakers" and speakers_of(parts["train"]) is None:
+    if protocol == "speakers" and speakers_of(splits["train"]) is None:
         logger.warning("speakers are unknown: splits are drawn by clip, so the scores are not for unseen speakers")
-    for name, part in parts.items():
-        labels = part.features["label"]
-        if absent := set(range(labels.num_classes)) - set(part["label"]):
+    for name, clips in splits.items():
+        labels = clips.features["label"]
+        if absent := set(range(labels.num_classes)) - set(clips["label"]):
             logger.warning("the %s split has no clip of %s", name, ", ".join(labels.int2str(sorted(absent))))
 
 

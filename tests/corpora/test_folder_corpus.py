@@ -37,7 +37,7 @@ LABELS = ("calm", "cross", "merry")
 
 
 def write_metadata(folder, *, speakers=10, columns=("file", "label", "speaker"), each=2) -> None:
-    """Two clips of each emotion by each speaker, in subfolders that tell nothing."""
+    """Two clips of each emotion by each speaker, in subfolders that mean nothing."""
     rows = []
     for speaker in range(speakers):
         for number in range(each * len(LABELS)):
@@ -68,8 +68,8 @@ def test_a_table_of_files_and_labels_is_enough_and_speakers_are_kept_apart(tmp_p
     write_metadata(tmp_path / "clips")
     run = prepare(arguments_for(tmp_path, *SMALL))
     assert run.name == "cnn1d/clips-speakers/split-0-seed-0"
-    assert run.parts["train"].features["label"].names == list(LABELS)
-    groups = [set(speakers_of(run.parts[part])) for part in ("train", "dev", "test")]
+    assert run.splits["train"].features["label"].names == list(LABELS)
+    groups = [set(speakers_of(run.splits[name])) for name in ("train", "dev", "test")]
     assert [len(group) for group in groups] == [8, 1, 1]
     assert len(set.union(*groups)) == 10
     results = train(run)
@@ -86,7 +86,7 @@ def test_unknown_speakers_are_warned_of(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         run = prepare(arguments_for(tmp_path, *SMALL))
     assert "speakers are unknown: splits are drawn by clip" in caplog.text
-    counts = [len(run.parts[part]) for part in ("train", "dev", "test")]
+    counts = [len(run.splits[name]) for name in ("train", "dev", "test")]
     assert sum(counts) == 36 and min(counts) >= 3
     train(run)
     card = (tmp_path / "run/model/README.md").read_text()
@@ -171,7 +171,7 @@ def test_a_results_file_of_others_is_no_report(tmp_path, text):
             prepare(arguments_for(tmp_path, option, str(model)))
 
 
-def test_a_model_that_trained_on_the_dev_part_is_gone_on_from_only_where_that_is_trained_on_again():
+def test_a_model_trained_on_dev_is_a_start_only_where_dev_is_trained_on_again():
     report = load_report(ROOT / "checkpoints/cnn1d") | {"refit": False}
     split = {name: report.get(name) for name in SPLIT}
     assert check_unseen("x", report, split | {"refit": True}) is None
@@ -179,19 +179,19 @@ def test_a_model_that_trained_on_the_dev_part_is_gone_on_from_only_where_that_is
         check_unseen("x", report | {"refit": True}, split)
 
 
-@pytest.mark.parametrize("part", [{"protocol": "random"}, {"fold": 2}, {"split_seed": 1}, {"share_of_clips": 0.2}])
-def test_a_model_is_gone_on_from_only_with_the_parts_of_all_it_heard(part):
+@pytest.mark.parametrize("change", [{"protocol": "random"}, {"fold": 2}, {"split_seed": 1}, {"share_of_clips": 0.2}])
+def test_a_model_is_a_start_only_with_the_splits_of_all_that_it_was_trained_on(change):
     report = load_report(ROOT / "checkpoints/cnn1d")
     split = {name: report.get(name) for name in SPLIT}
     other = split | {"corpus": "clips", "protocol": "speakers"}
-    for heard in ([], [other], [other, other]):
-        assert check_unseen("x", report | {"heard_before": heard}, split) is None
+    for before in ([], [other], [other, other]):
+        assert check_unseen("x", report | {"heard_before": before}, split) is None
         with pytest.raises(ValueError, match="its training data may contain this run's test clips"):
-            check_unseen("x", report | {"heard_before": heard}, split | part)
+            check_unseen("x", report | {"heard_before": before}, split | change)
     went_on = report | other | {"heard_before": [split, other]}
     assert check_unseen("x", went_on, split) is None
     with pytest.raises(ValueError, match="its training data may contain this run's test clips"):
-        check_unseen("x", went_on, split | part)
+        check_unseen("x", went_on, split | change)
 
 
 def test_weights_are_known_by_what_they_are_and_not_by_where(tmp_path):
@@ -202,12 +202,12 @@ def test_weights_are_known_by_what_they_are_and_not_by_where(tmp_path):
     assert one == same != other
 
 
-def test_parts_drawn_from_other_clips_of_the_same_name_are_other_parts(tmp_path):
+def test_splits_of_other_clips_of_the_same_name_are_other_splits(tmp_path):
     write_metadata(tmp_path / "clips", speakers=6)
     report = train(prepare(arguments_for(tmp_path, *SMALL)))
     model = str(tmp_path / "run/model")
     assert check_unseen(model, report, prepare(arguments_for(tmp_path, *SMALL, *AGAIN)).identity.split) is None
-    write_metadata(tmp_path / "clips", speakers=7)  # of whom some are tested now that were heard before
+    write_metadata(tmp_path / "clips", speakers=7)  # of whom some are tested now that were trained on before
     with pytest.raises(ValueError, match=r"checkpoint-2 was trained on a split that was drawn from other .* anew"):
         prepare(arguments_for(tmp_path, *SMALL, *AGAIN))
     (tmp_path / "run").rename(tmp_path / "before")
@@ -217,12 +217,12 @@ def test_parts_drawn_from_other_clips_of_the_same_name_are_other_parts(tmp_path)
         prepare(arguments_for(tmp_path, "--model_name_or_path", str(tmp_path / "before/model")))
 
 
-def test_the_same_command_trains_on_the_dev_part_too_and_stops_at_the_step_that_was_best(tmp_path):
+def test_the_same_command_trains_on_dev_too_and_stops_at_the_step_that_was_best(tmp_path):
     write_metadata(tmp_path / "clips")
     stops = ("--max_steps", "4", "--per_device_train_batch_size", "4", "--early_stopping_patience", "1")
     before = train(prepare(arguments_for(tmp_path, *SMALL, *stops)))
     again = prepare(arguments_for(tmp_path, *SMALL, *stops, "--refit", "True", "--output_dir", str(tmp_path / "again")))
-    assert set(again.parts) == {"train", "test"} and again.before["best_epoch"] == before["best_epoch"] < 1
+    assert set(again.splits) == {"train", "test"} and again.before["best_epoch"] == before["best_epoch"] < 1
     results = train(again)
     last = results["history"][-1]
     assert last["epoch"] >= before["best_epoch"] > last["epoch"] * (1 - 1 / last["step"])
@@ -241,7 +241,7 @@ def test_the_same_command_trains_on_the_dev_part_too_and_stops_at_the_step_that_
             prepare(arguments_for(tmp_path, *SMALL, *stops, "--refit", "True", "--output_dir", str(tmp_path / "new")))
 
 
-def test_what_a_model_without_a_report_has_heard_is_not_known(tmp_path, caplog):
+def test_what_a_model_without_a_report_was_trained_on_is_not_known(tmp_path, caplog):
     write_metadata(tmp_path / "clips")
     shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "bare", ignore=shutil.ignore_patterns("results.json"))
     with caplog.at_level(logging.WARNING):
@@ -268,7 +268,7 @@ def test_what_a_model_without_a_report_has_heard_is_not_known(tmp_path, caplog):
         (("--vote_share", "0.2"), "--vote_share needs clips with listeners' votes"),
     ],
 )
-def test_what_cannot_be_used_is_told_in_a_sentence(tmp_path, more, message):
+def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path, more, message):
     write_metadata(tmp_path / "clips", speakers=3)
     with pytest.raises(ValueError) as caught:
         prepare(arguments_for(tmp_path, *more))
@@ -318,12 +318,12 @@ def test_empty_speakers_are_unknown_speakers(tmp_path, caplog):
     assert speakers_of(load_labelled_audio(str(tmp_path / "clips"))) is None
 
 
-def test_where_some_speakers_are_unknown_no_figure_is_one_for_unseen_speakers(tmp_path):
+def test_where_some_speakers_are_unknown_no_score_is_for_unseen_speakers(tmp_path):
     write_metadata(tmp_path / "clips")
     table = tmp_path / "clips/metadata.csv"
     table.write_text(table.read_text().replace(",s0", ","))
     run = prepare(arguments_for(tmp_path))
-    assert all(speakers_of(part) is None for part in run.parts.values())
+    assert all(speakers_of(clips) is None for clips in run.splits.values())
     results = train(run)
     assert (results["test_actors"], results["interval_over"]) == (None, "clips")
     card = (tmp_path / "run/model/README.md").read_text()
@@ -341,17 +341,17 @@ def test_files_of_every_kind_count_and_those_that_do_not_decode_are_named(tmp_pa
     assert "left out 1 clips: undecodable (e)" in caplog.text
 
 
-def test_a_part_without_a_clip_of_a_label_is_told(tmp_path, caplog):
+def test_a_split_without_a_clip_of_a_label_is_logged(tmp_path, caplog):
     write_metadata(tmp_path / "clips")
     table = tmp_path / "clips/metadata.csv"
     table.write_text(table.read_text().replace(",calm,s1", ",glad,s1", 1))
     with caplog.at_level(logging.WARNING):
         prepare(arguments_for(tmp_path))
     absent = [record.getMessage() for record in caplog.records if "has no clip of glad" in record.getMessage()]
-    assert len(absent) == 2  # it is in one of three parts
+    assert len(absent) == 2  # it is in one of three splits
 
 
-def test_a_clip_that_is_there_twice_is_in_one_part_only(tmp_path, caplog):
+def test_a_clip_that_is_there_twice_is_in_one_split_only(tmp_path, caplog):
     write_metadata(tmp_path / "clips", speakers=3)
     folder, table = tmp_path / "clips/0", tmp_path / "clips/metadata.csv"
     shutil.copy(folder / "take-0-0.wav", folder / "again.wav")
@@ -381,9 +381,9 @@ def test_repeated_rows_count_once_and_contradictions_are_refused(tmp_path, caplo
         load_labelled_audio(str(tmp_path / "clips"))
 
 
-def test_tables_of_several_parts_are_read_together(tmp_path):
-    for part in ("train", "test"):
-        write_metadata(tmp_path / part, speakers=2)
+def test_tables_of_several_folders_are_read_together(tmp_path):
+    for name in ("train", "test"):
+        write_metadata(tmp_path / name, speakers=2)
     clips = load_labelled_audio(str(tmp_path))
     assert len(clips) == 24 and clips.features["label"].names == list(LABELS)
 
@@ -461,8 +461,8 @@ def test_a_dataset_with_a_loading_script_is_refused_in_a_sentence(tmp_path):
 def test_too_few_speakers_are_refused_and_three_are_enough(tmp_path):
     write_metadata(tmp_path / "clips", speakers=3)
     clips = load_labelled_audio(str(tmp_path / "clips"))
-    parts = split(clips, "speakers", split_seed=1)
-    assert [len(set(speakers_of(part))) for part in parts.values()] == [1, 1, 1]
+    splits = split(clips, "speakers", split_seed=1)
+    assert [len(set(speakers_of(rows))) for rows in splits.values()] == [1, 1, 1]
     two = clips.select([index for index, speaker in enumerate(clips["speaker"]) if speaker != "s2"])
     with pytest.raises(ValueError, match="at least 3 speakers to split by; got 2"):
         split(two, "speakers")

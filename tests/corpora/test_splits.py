@@ -28,8 +28,8 @@ def clips() -> datasets.Dataset:
     return datasets.Dataset.from_dict(rows).class_encode_column("label")
 
 
-def sizes(parts: datasets.DatasetDict) -> tuple[int, ...]:
-    return tuple(len(parts[name]) for name in ("train", "dev", "test"))
+def sizes(splits: datasets.DatasetDict) -> tuple[int, ...]:
+    return tuple(len(splits[name]) for name in ("train", "dev", "test"))
 
 
 def test_tfds_has_the_published_sizes(clips):
@@ -44,23 +44,23 @@ def test_tfds_has_the_published_sizes(clips):
         "mel-2d/random-70-30/split-0-seed-0",
     ],
 )
-def test_test_parts_are_those_of_the_published_figures(clips, run):
+def test_test_splits_are_those_of_the_published_scores(clips, run):
     with (ROOT / "results" / run / "predictions.csv").open() as file:
         tested = [row["clip"] for row in csv.DictReader(file)]
     report = json.loads((ROOT / "results" / run / "results.json").read_text())
     left_out = {"1076_MTI_SAD_XX", *CONTRADICTORY}
     usable = clips.select([index for index, clip in enumerate(clips["clip"][:]) if clip not in left_out])
-    parts = split(usable, report["protocol"], fold=report["fold"], split_seed=report["split_seed"])
-    assert parts["test"]["clip"][:] == tested
-    assert {name: len(part) for name, part in parts.items()} == {
-        name: part["clips"] for name, part in report["parts"].items()
+    splits = split(usable, report["protocol"], fold=report["fold"], split_seed=report["split_seed"])
+    assert splits["test"]["clip"][:] == tested
+    assert {name: len(rows) for name, rows in splits.items()} == {
+        name: scores["clips"] for name, scores in report["parts"].items()
     }
 
 
 @pytest.mark.parametrize(("protocol", "fold"), [("tfds", None), *(("actor-5fold", fold) for fold in range(1, 6))])
-def test_no_actor_is_in_two_parts(clips, protocol, fold):
-    parts = split(clips, protocol, fold=fold)
-    actors = {name: set(part["actor"]) for name, part in parts.items()}
+def test_no_actor_is_in_two_splits(clips, protocol, fold):
+    splits = split(clips, protocol, fold=fold)
+    actors = {name: set(rows["actor"]) for name, rows in splits.items()}
     assert not actors["train"] & actors["dev"]
     assert not actors["train"] & actors["test"]
     assert not actors["dev"] & actors["test"]
@@ -73,13 +73,13 @@ def test_folds_test_each_actor_once(clips):
 
 
 @pytest.mark.parametrize("fold", [1, 2, 3])
-def test_new_sentences_are_of_unseen_actors_and_in_no_other_part(clips, fold):
-    parts = split(clips, "new-sentences", fold=fold)
-    shared = check_leakage(parts)
+def test_new_sentences_are_of_unseen_actors_and_in_no_other_split(clips, fold):
+    splits = split(clips, "new-sentences", fold=fold)
+    shared = check_leakage(splits)
     assert shared["train and test"] == shared["dev and test"] == {"speakers": 0, "clips": 0, "sentences": 0}
     assert shared["train and dev"] == {"speakers": 0, "clips": 0, "sentences": 8}
-    assert len(set(parts["test"]["sentence"])) == 4
-    assert set(parts["test"]["clip"]) < set(split(clips, "tfds")["test"]["clip"])
+    assert len(set(splits["test"]["sentence"])) == 4
+    assert set(splits["test"]["clip"]) < set(split(clips, "tfds")["test"]["clip"])
 
 
 def test_every_sentence_is_new_once(clips):
@@ -101,8 +101,8 @@ def test_a_fold_of_a_protocol_without_folds_is_refused(clips, protocol):
 
 
 def test_leaving_one_speaker_out_selects_on_another(clips):
-    parts = split(clips, "loso", fold=91)
-    assert {name: sorted(set(part["actor"]))[:1] for name, part in parts.items()} == {
+    splits = split(clips, "loso", fold=91)
+    assert {name: sorted(set(rows["actor"]))[:1] for name, rows in splits.items()} == {
         "train": ["1002"],
         "dev": ["1001"],
         "test": ["1091"],
@@ -110,26 +110,26 @@ def test_leaving_one_speaker_out_selects_on_another(clips):
 
 
 def test_leaky_is_as_leaky_as_the_notebooks(clips):
-    parts = split(with_copies(clips), "leaky")
-    assert parts["dev"]["clip"][:] == parts["test"]["clip"][:]
-    assert sum(map(len, (parts["train"], parts["test"]))) == 2 * len(clips)
-    tested = set(parts["test"]["clip"])
-    heard = tested & set(parts["train"]["clip"])
-    assert len(heard) / len(tested) > 0.8
-    assert check_leakage(parts)["train and test"]["clips"] == len(heard)
+    splits = split(with_copies(clips), "leaky")
+    assert splits["dev"]["clip"][:] == splits["test"]["clip"][:]
+    assert sum(map(len, (splits["train"], splits["test"]))) == 2 * len(clips)
+    tested = set(splits["test"]["clip"])
+    copied = tested & set(splits["train"]["clip"])
+    assert len(copied) / len(tested) > 0.8
+    assert check_leakage(splits)["train and test"]["clips"] == len(copied)
 
 
-def test_the_dev_part_joins_the_training_part_and_the_test_part_stays(clips):
-    parts = split(clips, "tfds")
-    joined = join_dev(parts)
-    assert set(joined) == {"train", "test"} and joined["test"]["clip"] == parts["test"]["clip"]
-    assert sorted(joined["train"]["clip"]) == sorted([*parts["train"]["clip"], *parts["dev"]["clip"]])
+def test_dev_joins_train_and_test_stays(clips):
+    splits = split(clips, "tfds")
+    joined = join_dev(splits)
+    assert set(joined) == {"train", "test"} and joined["test"]["clip"] == splits["test"]["clip"]
+    assert sorted(joined["train"]["clip"]) == sorted([*splits["train"]["clip"], *splits["dev"]["clip"]])
     assert list(check_leakage(joined)) == ["train and test"]
     assert check_leakage(joined)["train and test"]["speakers"] == 0
 
 
 @pytest.mark.parametrize("protocol", ["speakers", "random", "random-70-30", "leaky"])
-def test_parts_are_drawn_from_these_clips_in_this_order(clips, protocol):
+def test_splits_are_drawn_from_these_clips_in_this_order(clips, protocol):
     count = len(clips)
     assert drawn_from(clips, protocol) == drawn_from(clips.select(range(count)), protocol)
     for others in (range(1, count), reversed(range(count))):
@@ -139,7 +139,7 @@ def test_parts_are_drawn_from_these_clips_in_this_order(clips, protocol):
         assert drawn_from(clips, protocol) != drawn_from(other, protocol)
 
 
-def test_a_clip_less_changes_no_part_that_a_list_of_actors_tells(clips):
+def test_a_clip_less_changes_no_split_that_a_list_of_actors_defines(clips):
     fewer = clips.select(range(1, len(clips)))
     assert drawn_from(fewer, "tfds") is None and drawn_from(fewer, "actor-5fold") is None
     assert drawn_from(fewer, "loso") == drawn_from(clips, "loso")  # the same speakers
@@ -165,14 +165,14 @@ def test_70_30_has_a_twentieth_of_training_for_dev(clips):
 
 
 def test_random_is_stratified_repeatable_and_seeded(clips):
-    parts = split(clips, "random", split_seed=3)
-    assert sizes(parts) == (5952, 745, 745)
-    assert not set(parts["train"]["clip"]) & set(parts["test"]["clip"])
-    for part in parts.values():
-        share = part["label"][:].count(0) / len(part)
+    splits = split(clips, "random", split_seed=3)
+    assert sizes(splits) == (5952, 745, 745)
+    assert not set(splits["train"]["clip"]) & set(splits["test"]["clip"])
+    for rows in splits.values():
+        share = rows["label"][:].count(0) / len(rows)
         assert share == pytest.approx(1271 / 7442, abs=0.002)
-    assert split(clips, "random", split_seed=3)["test"]["clip"][:] == parts["test"]["clip"][:]
-    assert split(clips, "random", split_seed=4)["test"]["clip"][:] != parts["test"]["clip"][:]
+    assert split(clips, "random", split_seed=3)["test"]["clip"][:] == splits["test"]["clip"][:]
+    assert split(clips, "random", split_seed=4)["test"]["clip"][:] != splits["test"]["clip"][:]
 
 
 def test_speakers_are_drawn_by_the_seed_however_unlike_they_are(clips):
@@ -184,7 +184,7 @@ def test_speakers_are_drawn_by_the_seed_however_unlike_they_are(clips):
             kept.append(index)
     unlike = clips.select(kept)  # 80 clips of the first, 23 of the last
     drawn = [split(unlike, "speakers", split_seed=seed)["test"] for seed in (0, 0, 1, 2, 3)]
-    tested = [tuple(sorted(set(part["actor"]))) for part in drawn]
+    tested = [tuple(sorted(set(rows["actor"]))) for rows in drawn]
     assert tested[0] == tested[1] and len(set(tested)) == 4
 
 
@@ -206,7 +206,7 @@ def test_wrong_choices_are_refused(clips, protocol, fold, message):
         split(clips, protocol, fold=fold)
 
 
-def test_parts_without_clips_are_refused(clips):
+def test_splits_without_clips_are_refused(clips):
     few = clips.filter(lambda row: row["actor"] in ("1001", "1002"))
     with pytest.raises(ValueError, match="leaves no clips for dev and test; add clips of more speakers"):
         split(few, "tfds")

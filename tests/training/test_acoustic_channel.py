@@ -55,7 +55,7 @@ def test_another_voice_is_as_faint_as_in_the_waveform_and_goes_on_to_the_end(ext
     np.testing.assert_allclose(added[len(behind) :], added[: len(added) - len(behind)], rtol=1e-3, atol=1e-9)
 
 
-def test_who_speaks_behind_is_heard_where_the_voice_is_silent(extractor):
+def test_who_speaks_behind_fills_the_pauses_of_the_voice(extractor):
     speech, other = (0.1 * voice(1.0, pitch=pitch) for pitch in (110.0, 300.0))
     image, another = extractor.extract(np.pad(speech, (0, RATE))), extractor.extract(other)
     assert np.abs(Channel(extractor)(image, another) - image).max() < 0.01

@@ -49,7 +49,7 @@ def test_the_waveform_changes_in_sound_and_in_length():
     assert all(0.85 * RATE < len(waveform) < 1.15 * RATE for waveform in changed)
 
 
-def test_each_clip_of_a_batch_gets_another_one_to_be_heard_behind_it():
+def test_each_clip_of_a_batch_gets_another_one_behind_it():
     clips = datasets.Dataset.from_dict({"features": [[0.0], [1.0], [2.0]], "frames": [1, 1, 1], "label": [0, 0, 0]})
     pairs = []
     dataset = ClipDataset(
@@ -99,7 +99,7 @@ def test_the_tempo_changes_both_ways():
     assert 91 <= min(lengths) < 95 and 105 < max(lengths) <= 111
 
 
-def test_the_other_clip_is_heard_behind():
+def test_the_other_clip_is_mixed_in_behind():
     extractor = SERFeatureExtractor()
     image, other = (extractor.extract(voice(pitch=pitch)) for pitch in (110.0, 300.0))
     heard = []
@@ -154,7 +154,7 @@ def test_soft_targets_are_probabilities():
     np.testing.assert_allclose(targets, [[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]], rtol=1e-6)
 
 
-def test_votes_pull_the_targets_of_clips_that_somebody_heard():
+def test_votes_pull_the_targets_of_clips_that_listeners_rated():
     targets = soft_targets(np.array([0, 2]), 3, opinions=[(np.array([[1, 3, 0], [0, 0, 0]]), 0.4)])
     np.testing.assert_allclose(targets, [[0.7, 0.3, 0.0], [0.0, 0.0, 1.0]], rtol=1e-6)
     twice = soft_targets(np.array([0]), 3, opinions=[(np.array([[0, 1, 0]]), 0.5), (np.array([[0, 0, 1]]), 0.6)])

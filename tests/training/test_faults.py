@@ -125,7 +125,7 @@ def undisturbed(corpus, tmp_path_factory) -> tuple[tuple, int, float]:
     return outcome(folder), int((folder / "log.changes").read_text()), time.monotonic() - begin
 
 
-def test_the_same_seed_gives_the_same_figures_to_the_last_digit(undisturbed, corpus, tmp_path):
+def test_the_same_seed_gives_the_same_scores_to_the_last_digit(undisturbed, corpus, tmp_path):
     process = start(corpus, tmp_path)
     process.join()
     assert outcome(tmp_path) == undisturbed[0]

@@ -92,7 +92,7 @@ def test_a_run_leaves_a_complete_report(finished):
     assert "of 82 test clips (95 % interval over clips" in done.stdout
 
 
-def test_predictions_and_figures_agree(finished):
+def test_predictions_and_scores_agree(finished):
     report = finished[0] / "results/cnn1d/tfds/seed-3"
     header, *rows = (line.split(",") for line in (report / "predictions.csv").read_text().splitlines())
     assert header == ["clip", "label", "anger", "disgust", "fear", "happy", "neutral", "sad"]
@@ -129,7 +129,7 @@ def test_the_model_folder_is_loadable_and_holds_no_pickle(finished):
 
 
 @pytest.mark.slow
-def test_a_run_is_repeated_with_its_dev_part_to_train_on(finished, small_corpus, monkeypatch):
+def test_a_run_is_repeated_with_its_dev_split_to_train_on(finished, small_corpus, monkeypatch):
     folder, _ = finished
     arguments = ["--recipe", "cnn1d", "--data_dir", str(small_corpus), "--num_train_epochs", "2", "--refit"]
     arguments += ["--model", '{"channels": [8, 16, 16]}', "--feature_extractor", '{"hop_length": 512}']
@@ -157,14 +157,14 @@ def test_a_run_is_repeated_with_its_dev_part_to_train_on(finished, small_corpus,
             "run the command without --refit .*/distilled-seed-3/results.json",
         ),
         (["--protocol", "leaky"], "--refit would train on the test clips"),
-        (["--seed", "3", "--lr_scheduler_type", "reduce_lr_on_plateau"], "no dev part to lower the learning rate by"),
+        (["--seed", "3", "--lr_scheduler_type", "reduce_lr_on_plateau"], "no dev split to lower the learning rate by"),
     ):
         with pytest.raises(ValueError, match=message):
             prepare(parse_arguments([*arguments, *other, "--output_dir", "runs/again"]))
 
 
 @pytest.mark.slow
-def test_a_student_learns_from_teachers_of_the_same_parts_only(finished, small_corpus, monkeypatch):
+def test_a_student_learns_from_teachers_of_the_same_splits_only(finished, small_corpus, monkeypatch):
     folder, _ = finished
     network = ("--model", '{"channels": [8, 16, 16]}', "--feature_extractor", '{"hop_length": 512}')
     arguments = ("--recipe", "cnn1d", "--data_dir", str(small_corpus), "--num_train_epochs", "1", *network)
@@ -212,10 +212,10 @@ def test_a_front_end_may_be_another_in_use_than_in_training(tmp_path):
     arguments += ["--cache_dir", str(tmp_path / "cache")]
     run = prepare(parse_arguments(arguments))
     used = as_used(run)
-    frames = {name: len(each.parts["dev"]["features"][0]) // 80 for name, each in (("run", run), ("used", used))}
+    frames = {name: len(each.splits["dev"]["features"][0]) // 80 for name, each in (("run", run), ("used", used))}
     assert frames["run"] == 1 + 3 * RATE // 256
     assert abs(frames["used"] - 1.4 * RATE // 256) < 6
-    assert used.parts["test"]["clip"][:] == run.parts["test"]["clip"][:]
+    assert used.splits["test"]["clip"][:] == run.splits["test"]["clip"][:]
     assert used.extractor.mean == run.extractor.mean
     assert run.extractor.trim_db is None and used.extractor.trim_db == 35.0
     asked = prepare(parse_arguments([*arguments, "--feature_extractor", '{"trim_db": 50.0, "trim_margin": 0.1}']))
@@ -226,7 +226,9 @@ def test_a_front_end_may_be_another_in_use_than_in_training(tmp_path):
     for name, trims in (("flagship-distilled", True), ("cnn2d", False)):  # a trained model is gone on from likewise
         model = shutil.copytree(ROOT / "checkpoints" / name, tmp_path / "models" / name)
         report = json.loads((model / REPORT).read_text())
-        (model / REPORT).write_text(json.dumps(report | {"refit": False}))  # as it was before it heard the dev part
+        (model / REPORT).write_text(
+            json.dumps(report | {"refit": False})
+        )  # as it was before it was trained on the dev split
         tuned = [*arguments[4:], "--model_name_or_path", str(model), "--protocol", "tfds"]
         run = prepare(parse_arguments(["--recipe", "flagship-distilled", "--teacher_share", "0", *tuned]))
         assert run.extractor.trim_db is None
@@ -435,7 +437,7 @@ def test_waveform_augmentation_plateau_and_another_dataset(small_corpus, tmp_pat
 
 def changed_copies(run) -> float:
     """The share of the clips whose copy is another sound."""
-    rows = {(row["clip"], row["copy"]): row["features"] for part in ("train", "test") for row in run.parts[part]}
+    rows = {(row["clip"], row["copy"]): row["features"] for name in ("train", "test") for row in run.splits[name]}
     return np.mean([rows[clip, 0] != rows[clip, 1] for clip, copy in rows if copy])
 
 
@@ -472,7 +474,7 @@ def test_emodb_leaves_one_speaker_out(tmp_path):
         )
     )
     assert run.name == "crnn-emodb/emodb-loso/fold-2-seed-0"
-    assert {name: set(part["speaker"]) for name, part in run.parts.items()} == {
+    assert {name: set(clips["speaker"]) for name, clips in run.splits.items()} == {
         "train": {"03"},
         "dev": {"09"},
         "test": {"08"},
@@ -500,7 +502,7 @@ def test_the_command_says_what_is_wrong_without_a_traceback(tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("metric", "greater_is_better"), [("uar", True), ("eval_accuracy", True), ("loss", False), ("eval_loss", False)]
 )
-def test_the_direction_follows_the_figure(metric, greater_is_better):
+def test_the_direction_follows_the_metric(metric, greater_is_better):
     arguments = ["--recipe", "cnn1d", "--data_dir", "x", "--metric_for_best_model", metric]
     assert parse_arguments(arguments).training.greater_is_better is greater_is_better
 
@@ -560,7 +562,7 @@ def test_wrong_values_end_in_one_sentence(options, message, tmp_path, monkeypatc
         (("--model", '{"dropout": 4}'), "--model does not describe a network"),
     ],
 )
-def test_what_needs_no_features_is_told_before_they_are_made(tmp_path, monkeypatch, options, message):
+def test_what_needs_no_features_is_refused_before_they_are_extracted(tmp_path, monkeypatch, options, message):
     names = [f"{actor}_DFA_{code}_XX" for actor in (1001, 1010, 1015, 1020) for code in ("ANG", "HAP")]
     write_corpus(tmp_path / "clips", names)
     monkeypatch.setattr("ser.training.setup.with_features", lambda *_, **__: pytest.fail("features were made"))

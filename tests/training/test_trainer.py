@@ -145,7 +145,7 @@ def test_patience_counts_the_epochs_before_an_interruption(tmp_path):
         assert torch.equal(weights(again), best)
 
 
-def test_patience_follows_the_direction_of_the_figure(tmp_path):
+def test_patience_follows_the_direction_of_the_metric(tmp_path):
     state = TrainerState(log_history=[{"eval_loss": loss} for loss in (0.5, 0.6, 0.7)])
     for greater_is_better, waited in ((False, 2), (True, 0)):
         arguments = SERTrainingArguments(
