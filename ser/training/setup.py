@@ -110,7 +110,7 @@ def prepare(arguments: Arguments) -> Run:
         model = replace_head(start.model, labels) if start else build_model(recipe, overrides, extractor, labels)
         if training.push_to_hub and training.process_index == 0:  # before hours of training, not after
             claim(arguments)
-        clips = hear(clips, data, arguments.augmentation, extractor)
+        clips = extract_features(clips, data, arguments.augmentation, extractor)
     splits = split_clips(data, clips)
     if before and training.max_steps > 0:  # an epoch has more of them now
         training.max_steps = math.ceil(training.max_steps * len(splits["train"]) / before["parts"]["train"]["clips"])
@@ -162,7 +162,7 @@ def claim(arguments: Arguments) -> None:
     check_card(unfinished_card(training.hub_model_id, [], license=arguments.options.license))
 
 
-def hear(
+def extract_features(
     clips: datasets.Dataset, data: DataArguments, augmentation: AugmentationArguments, extractor: SERFeatureExtractor
 ) -> datasets.Dataset:
     """The clips with their features; for `leaky`, each with an augmented copy beside it."""
