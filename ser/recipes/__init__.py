@@ -20,7 +20,7 @@ class Recipe:
         config_class: Says which network.
         model: Fields of its configuration.
         feature_extractor: Arguments of `SERFeatureExtractor`.
-        in_use: Those that are others once the network is trained: for dev, test, and whoever uses the model.
+        inference_overrides: Those that change once the network is trained: for evaluation and for users of the model.
         augmentation: Fields of `AugmentationArguments`.
         training: Fields of `SERTrainingArguments`.
         data: Fields of `DataArguments`, where the recipe is for another corpus than CREMA-D.
@@ -35,7 +35,7 @@ class Recipe:
     config_class: type[SERConfig]
     model: dict = field(default_factory=dict)
     feature_extractor: dict = field(default_factory=dict)
-    in_use: dict = field(default_factory=dict)
+    inference_overrides: dict = field(default_factory=dict)
     augmentation: dict = field(default_factory=dict)
     training: dict = field(default_factory=dict)
     data: dict = field(default_factory=dict)

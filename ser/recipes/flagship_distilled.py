@@ -41,7 +41,7 @@ VARIANTS: dict[str, dict[str, dict]] = {
 RECIPE = replace(
     FLAGSHIP,
     feature_extractor=FLAGSHIP.feature_extractor | {"band_top_db": 25.0},
-    in_use={"trim_db": 35.0, "trim_margin": 0.2},
+    inference_overrides={"trim_db": 35.0, "trim_margin": 0.2},
     augmentation=FLAGSHIP.augmentation
     | {"channel_probability": 0.25, "floor_probability": 0.7, "label_smoothing": 0.0},
     training=FLAGSHIP.training

@@ -25,10 +25,11 @@ logger = logging.getLogger(__name__)
 
 
 def new_front_end(recipe: Recipe, options: ModelArguments) -> tuple[SERFeatureExtractor, dict]:
-    """The recipe's front end with the changes that were asked for, and the fields that are others in use."""
+    """The recipe's front end with the overrides that were asked for, and the fields that inference overrides."""
     _refuse_unknown("model", overrides_of(options.model, "model"), recipe.config_class())
     asked = overrides_of(options.feature_extractor, "feature_extractor")
-    return build_extractor(recipe, asked), {name: value for name, value in recipe.in_use.items() if name not in asked}
+    overrides = {name: value for name, value in recipe.inference_overrides.items() if name not in asked}
+    return build_extractor(recipe, asked), overrides
 
 
 def build_extractor(recipe: Recipe, overrides: dict) -> SERFeatureExtractor:
@@ -101,16 +102,16 @@ def load_start(options: ModelArguments) -> Start:
 
 
 def as_trained(extractor: SERFeatureExtractor, recipe: Recipe) -> tuple[SERFeatureExtractor, dict]:
-    """A trained model's front end as the recipe trains with it, and the fields that are others in use.
+    """A trained model's front end as the recipe trains with it, and the fields that inference overrides.
 
-    A front end that is not the recipe's in use stays as it is, in training and in use.
+    A front end without the recipe's overrides stays as it is, in training and in inference.
     """
     settings = extractor.to_dict()
-    if any(settings[name] != value for name, value in recipe.in_use.items()):
+    if any(settings[name] != value for name, value in recipe.inference_overrides.items()):
         return extractor, {}
     trained_with = SERFeatureExtractor(**recipe.feature_extractor).to_dict()
-    settings |= {name: trained_with[name] for name in recipe.in_use}
-    return SERFeatureExtractor.from_dict(settings), dict(recipe.in_use)
+    settings |= {name: trained_with[name] for name in recipe.inference_overrides}
+    return SERFeatureExtractor.from_dict(settings), dict(recipe.inference_overrides)
 
 
 def replace_head(model: CNNForAudioClassification, labels: list[str]) -> CNNForAudioClassification:

@@ -69,7 +69,7 @@ def train(run: Run) -> Report | None:
     model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # else it stays in bf16
     if not trainer.is_world_process_zero():
         return None
-    run = as_used(run)
+    run = for_inference(run)
     results, predictions = evaluate(run, model)
     results["wall_time_seconds"] = round(trainer.state.log_history[-1]["seconds"], 1)
     results["peak_memory_gib"] = peak_memory()
@@ -172,11 +172,11 @@ def training_targets(run: Run) -> np.ndarray:
     return soft_targets(labels, num_labels, smoothing=augmentation.label_smoothing, opinions=opinions)
 
 
-def as_used(run: Run) -> Run:
-    """The run with the front end, and the features, that its model is used with; itself where they are the same."""
-    if not run.in_use:
+def for_inference(run: Run) -> Run:
+    """The run with the front end and the features of inference; the run itself where nothing is overridden."""
+    if not run.inference_overrides:
         return run
-    extractor = SERFeatureExtractor.from_dict(run.extractor.to_dict() | run.in_use)
+    extractor = SERFeatureExtractor.from_dict(run.extractor.to_dict() | run.inference_overrides)
     splits = {
         name: with_features(clips.remove_columns(["features", "frames"]), extractor)
         for name, clips in run.splits.items()

@@ -63,7 +63,7 @@ class Run(Arguments):
     identity: RunIdentity
     splits: datasets.DatasetDict
     extractor: SERFeatureExtractor
-    in_use: dict  # fields of the extractor that change once the network is trained
+    inference_overrides: dict  # fields of the extractor that change once the network is trained
     model: PreTrainedModel
     heard_before: list[Split] | None  # splits that the base model was trained on; None: unknown
     teachers: Sequence[Teacher]
@@ -89,7 +89,7 @@ def prepare(arguments: Arguments) -> Run:
     training.resume_from_checkpoint = find_checkpoint(training)
     recipe = load_recipe(data.recipe, data.variant)
     start = load_start(options) if options.model_name_or_path else None
-    extractor, in_use = as_trained(start.extractor, recipe) if start else new_front_end(recipe, options)
+    extractor, inference_overrides = as_trained(start.extractor, recipe) if start else new_front_end(recipe, options)
     check_images(arguments.augmentation, extractor)
     with training.main_process_first(desc="reading the clips"):  # the other processes find them in the cache
         clips = fixed_share(load_clips(data), data.share_of_clips)
@@ -123,7 +123,7 @@ def prepare(arguments: Arguments) -> Run:
         identity=this,
         splits=splits,
         extractor=extractor,
-        in_use=in_use,
+        inference_overrides=inference_overrides,
         model=model,
         heard_before=training_splits(start.report) if start else [],
         teachers=teachers,

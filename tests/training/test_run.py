@@ -29,7 +29,7 @@ from ser.reporting.report_file import REPORT
 from ser.training.arguments import SERTrainingArguments
 from ser.training.arguments import parse_arguments
 from ser.training.distillation import load_teacher
-from ser.training.run import as_used
+from ser.training.run import for_inference
 from ser.training.run import push
 from ser.training.run import train as train_run
 from ser.training.run import training_targets
@@ -202,7 +202,7 @@ def test_a_student_learns_from_teachers_of_the_same_splits_only(finished, small_
         prepare(parse_arguments([*arguments, "--teachers", "nowhere", "--seed", "1"]))
 
 
-def test_a_front_end_may_be_another_in_use_than_in_training(tmp_path):
+def test_inference_may_override_the_front_end_of_training(tmp_path):
     for actor in (1001, 1010, 1015):
         for code in ("ANG", "SAD"):
             clip = np.pad(voice(1.0), RATE)  # a second of silence before and after
@@ -211,7 +211,7 @@ def test_a_front_end_may_be_another_in_use_than_in_training(tmp_path):
     arguments += ["--output_dir", str(tmp_path / "run"), "--results_dir", str(tmp_path / "results")]
     arguments += ["--cache_dir", str(tmp_path / "cache")]
     run = prepare(parse_arguments(arguments))
-    used = as_used(run)
+    used = for_inference(run)
     frames = {name: len(each.splits["dev"]["features"][0]) // 80 for name, each in (("run", run), ("used", used))}
     assert frames["run"] == 1 + 3 * RATE // 256
     assert abs(frames["used"] - 1.4 * RATE // 256) < 6
@@ -219,23 +219,22 @@ def test_a_front_end_may_be_another_in_use_than_in_training(tmp_path):
     assert used.extractor.mean == run.extractor.mean
     assert run.extractor.trim_db is None and used.extractor.trim_db == 35.0
     asked = prepare(parse_arguments([*arguments, "--feature_extractor", '{"trim_db": 50.0, "trim_margin": 0.1}']))
-    assert as_used(asked) is asked
+    assert for_inference(asked) is asked
     plain = prepare(parse_arguments(["--recipe", "cnn2d", *arguments[4:]]))
-    assert as_used(plain) is plain
+    assert for_inference(plain) is plain
 
     for name, trims in (("flagship-distilled", True), ("cnn2d", False)):  # a trained model is gone on from likewise
         model = shutil.copytree(ROOT / "checkpoints" / name, tmp_path / "models" / name)
         report = json.loads((model / REPORT).read_text())
-        (model / REPORT).write_text(
-            json.dumps(report | {"refit": False})
-        )  # as it was before it was trained on the dev split
+        report["refit"] = False  # as it was before it was trained on the dev split
+        (model / REPORT).write_text(json.dumps(report))
         tuned = [*arguments[4:], "--model_name_or_path", str(model), "--protocol", "tfds"]
         run = prepare(parse_arguments(["--recipe", "flagship-distilled", "--teacher_share", "0", *tuned]))
         assert run.extractor.trim_db is None
-        assert as_used(run).extractor.trim_db == (35.0 if trims else None)
+        assert for_inference(run).extractor.trim_db == (35.0 if trims else None)
         by_another_recipe = prepare(parse_arguments(["--recipe", "cnn2d", *tuned]))
         assert by_another_recipe.extractor.trim_db == (35.0 if trims else None)
-        assert as_used(by_another_recipe) is by_another_recipe
+        assert for_inference(by_another_recipe) is by_another_recipe
 
 
 def enumerate_as_text(names):
