@@ -17,8 +17,8 @@ class Ased(NamedCorpus):
     CLIPS = 2474
     CARD = Corpus(
         speech="the acted Amharic speech of ASED",
-        details="65 speakers; most sentences are spoken in one emotion only, so that the words tell the emotion.",
-        limits="Acted emotions, Amharic, sentences that tell the emotion.\nOther speakers, languages, texts and "
+        details="65 speakers; most sentences are spoken in one emotion only, so that the words give the emotion away.",
+        limits="Acted emotions, Amharic, sentences that give the emotion away.\nOther speakers, languages, texts and "
         "spontaneous speech are outside what it was trained on.",
         language="am",
         licence="none is stated: for measuring only, not for models that are published.",

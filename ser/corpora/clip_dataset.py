@@ -118,7 +118,7 @@ class ClipDataset(torch.utils.data.Dataset):
         return self.__getitems__([index])[0]
 
     def example(self, features: np.ndarray, other: np.ndarray, index: int) -> dict:
-        """What the network reads, and learns, of a clip; another one may be heard behind it."""
+        """Features and target of a clip; another clip may be mixed in behind it."""
         if self.augment_features:
             features = self.augment_features(features, other)
         features = self.extractor.normalize(features)

@@ -1,7 +1,7 @@
 """CREMA-D (Cao et al. 2014, doi:10.1109/TAFFC.2014.2336244) as a `datasets` builder.
 
 A clip's name says everything: `ACTOR_SENTENCE_EMOTION_LEVEL`, for example `1001_IEO_ANG_HI`. The official tables
-(`VideoDemographics.csv`, `processedResults/tabulatedVotes.csv`) add who the actor is and what listeners heard.
+(`VideoDemographics.csv`, `processedResults/tabulatedVotes.csv`) add who the actor is and how listeners voted.
 """
 
 import csv
@@ -181,7 +181,7 @@ class CremaD(FolderCorpus):
         return [path for table in TABLES.values() if (path := _find_table(folder, table))]
 
     def describe(self, folder: Path) -> Iterator[dict]:
-        """What names and tables tell; of contradicting twins, one is marked as a problem."""
+        """What names and tables say; of contradicting twins, one is marked as a problem."""
         actors, votes = read_actors(folder), read_votes(folder)
         for name in self.clips:
             parsed = cast(dict[str, str], parse_name(name))  # only official names are among them

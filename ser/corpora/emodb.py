@@ -70,7 +70,7 @@ class EmoDB(FolderCorpus):
         return match is not None and match["speaker"] in SEX_AND_AGE
 
     def describe(self, folder: Path) -> Iterator[dict]:
-        """What the names tell."""
+        """What the names say."""
         for name in self.clips:
             row = cast(re.Match, NAME.fullmatch(name)).groupdict()  # only official names are among them
             row["label"] = EMOTIONS.index(EMOTION_OF_LETTER[row.pop("emotion")])

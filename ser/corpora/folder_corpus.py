@@ -101,7 +101,7 @@ class FolderConfig(datasets.BuilderConfig):
 class FolderCorpus(datasets.ArrowBasedBuilder):
     """Builds one table of all clips in a folder; the column `problem` says which of them are unfit for use.
 
-    A corpus is a subclass that says how its clips are named and what their names and tables tell.
+    A corpus is a subclass that says how its clips are named and what their names and tables mean.
 
     Args:
         folder: Holds the clips, at any depth.
@@ -150,7 +150,7 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
         return []
 
     def describe(self, folder: Path) -> Iterator[dict]:
-        """One row a clip of `self.clips`, in their order: what its name and the tables tell."""
+        """One row a clip of `self.clips`, in their order: what its name and the tables say."""
         raise AttributeError(f"{type(self).__name__} does not say what its clips are")
 
     @classmethod

@@ -41,7 +41,7 @@ SPEAKERS = ("actor", "speaker", "speaker_id")
 # What `datasets` raises on data that cannot be read.
 UNREADABLE = (OSError, ValueError, ImportError, RuntimeError, pa.ArrowException, DatasetsError)
 FILES = ("file", "file_name", "path")  # of metadata.csv
-# What the corpora tell of their clips; a dataset that has such a column, of the same type, keeps it.
+# What the corpora say of their clips; a dataset that has such a column, of the same type, keeps it.
 KNOWN = {
     name: feature
     for name, feature in (EmoDB.FEATURES | CremaD.FEATURES).items()
@@ -185,10 +185,10 @@ def _read_subfolders(folder: Path, label_column: str) -> list[dict]:
             f"expected audio files in subfolders of {str(folder)!r} named after their labels, or a metadata.csv with "
             "the columns file and label; found none"
         )
-    elsewhere = [path for path in (path.relative_to(folder) for path in paths) if len(path.parts) != 2]
-    if elsewhere:  # deeper, either of two folders could be the label, and the other one the speaker
+    misplaced = [path for path in (path.relative_to(folder) for path in paths) if len(path.parts) != 2]
+    if misplaced:  # deeper, either of two folders could be the label, and the other one the speaker
         raise ValueError(
-            f"expected every clip in a subfolder named after its label, and no deeper; {str(elsewhere[0])!r} is not: "
+            f"expected every clip in a subfolder named after its label, and no deeper; {str(misplaced[0])!r} is not: "
             "move it, or write a metadata.csv with the columns file, label and, if known, speaker"
         )
     labels = {path.parent.name for path in paths}

@@ -1,4 +1,4 @@
-"""Corpora whose clips' names tell everything: label, speaker and text."""
+"""Corpora whose clips' names say everything: label, speaker and text."""
 
 import re
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ class NamedCorpus(FolderCorpus):
         return cls.NAME.fullmatch(name) is not None
 
     def describe(self, folder: Path) -> Iterator[dict]:
-        """What the names tell; a clip of any other emotion is marked as a problem."""
+        """What the names say; a clip of any other emotion is marked as a problem."""
         labels = self.FEATURES["label"]
         for name in self.clips:
             row = cast(re.Match, self.NAME.fullmatch(name)).groupdict()  # only official names are among them

@@ -126,7 +126,7 @@ def fixed_share(clips: datasets.Dataset, share: float) -> datasets.Dataset:
 
 
 def with_copies(clips: datasets.Dataset) -> datasets.Dataset:
-    """Every clip twice, the column `copy` telling the original (0) from its copy (1)."""
+    """Every clip twice, with 0 in the column `copy` for the original and 1 for its copy."""
     numbered = [clips.add_column("copy", [number] * len(clips)) for number in (0, 1)]
     return datasets.concatenate_datasets(numbered)
 

@@ -10,7 +10,7 @@ from ser.corpora.named_corpus import NamedCorpus
 
 
 class Urdu(NamedCorpus):
-    """URDU; it lacks disgust and fear, and does not tell what is said."""
+    """URDU; it lacks disgust and fear, and the texts are not known."""
 
     TITLE = "URDU"
     EXAMPLE = "SM1_F10_A010.wav"

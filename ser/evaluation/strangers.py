@@ -234,7 +234,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{option}", nargs="+", default=[], required=option != "fit_only", metavar="NAME=DIR", help=what
         )
-    parser.add_argument("--data_dir", help="folder with the corpus it was trained on, to classify its test part, too")
+    parser.add_argument("--data_dir", help="folder with the corpus it was trained on, to classify its test split, too")
     parser.add_argument("--cache_dir", help="where tables and features are cached")
 
 

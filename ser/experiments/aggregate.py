@@ -20,7 +20,7 @@ from ser.training.run_identity import changes
 
 LEAKY = "leaky"
 VARIANTS_PROTOCOL = "tfds"
-FOLDS = {  # number of folds; for another corpus, the highest fold tells
+FOLDS = {  # number of folds; for another corpus, the highest one seen
     ("CREMA-D", "actor-5fold"): len(BLOCKS),
     ("CREMA-D", "new-sentences"): len(NEW_SENTENCES),
     ("EmoDB", "loso"): len(SEX_AND_AGE),

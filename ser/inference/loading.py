@@ -65,7 +65,7 @@ def load_reported(folder: str) -> tuple[Any, Any, Report]:
         raise ValueError(f"expected a model folder with its {REPORT}; got {folder!r}")
     model, extractor = load_trained(folder)
     check_own(model, extractor, folder)
-    temperature = report.get("temperature", model.config.calibration_temperature)  # older reports do not tell
+    temperature = report.get("temperature", model.config.calibration_temperature)  # older reports lack it
     model.config.update(NOT_CALIBRATED | {"calibration_temperature": temperature})
     return model, extractor, report
 

@@ -28,7 +28,7 @@ class Recipe:
         budget_without_gpu: Arguments by which `ser reproduce` cuts a run down that would take days on two CPU cores.
         printed_accuracy: Test accuracy that the authors of the source print, if they do.
         printed_confusion: The pair of emotions that the source names as confused most, if it does.
-        chosen_with: Other corpora, and conditions of `ser robustness`, whose figures were in view when the recipe was
+        chosen_with: Other corpora, and conditions of `ser robustness`, whose scores were known when the recipe was
             chosen: no untouched tests of it.
     """
 
@@ -52,7 +52,7 @@ class Recipe:
 
     @property
     def has_teachers(self) -> bool:
-        """Whether it learns from teachers unless told otherwise."""
+        """Whether it learns from teachers by default."""
         return bool(self.training.get("teachers"))
 
 
@@ -74,7 +74,8 @@ def load_recipe(name: str, variant: str | None = None) -> Recipe:
         return recipe
     if variant not in recipe.variants:
         raise ValueError(f"expected --variant out of {', '.join(recipe.variants) or 'none'} of {name}; got {variant!r}")
-    return replace(recipe, **{part: getattr(recipe, part) | new for part, new in recipe.variants[variant].items()})
+    changes = recipe.variants[variant].items()
+    return replace(recipe, **{field_name: getattr(recipe, field_name) | new for field_name, new in changes})
 
 
 __all__ = ["DEFAULT_RECIPE", "FINE_TUNING", "Recipe", "load_recipe", "recipe_names"]

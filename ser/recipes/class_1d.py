@@ -1,6 +1,6 @@
 """Class project B, 1D: seven frame features summed up over the clip to one vector, which 1D convolutions read.
 
-The source does not tell which statistics: mean, standard deviation, minimum and maximum are chosen, 28 numbers a clip.
+The source does not name the statistics: mean, standard deviation, minimum and maximum are chosen, 28 numbers a clip.
 """
 
 from ser.models.configuration_ser import CNN1DConfig

@@ -1,9 +1,9 @@
 """Class project B, 2D: conv blocks with growing filters on a mel image resized to one size.
 
-The source tells 128 mel bands, dropout 0.2 and fully connected layers, not how many filters nor the image's size:
+The source gives 128 mel bands, dropout 0.2 and fully connected layers, but neither numbers of filters nor image size:
 32-64-128-256 filters and 128 x 128 are chosen. Dropout stands before the output layer only: after each block, before
 the next batch norm, it shifts that norm's variance (Li et al. 2019, arXiv:1801.05134), which cost a third of the
-accuracy on the dev part.
+accuracy on the dev split.
 """
 
 from ser.models.configuration_ser import CNN2DConfig

@@ -1,4 +1,4 @@
-"""1D CNN on seven hand-made frame features: what loudness, noisiness and brightness tell, without a spectrogram."""
+"""1D CNN on seven hand-made frame features of loudness, noisiness and brightness, without a spectrogram."""
 
 from ser.models.configuration_ser import CNN1DConfig
 from ser.recipes import Recipe

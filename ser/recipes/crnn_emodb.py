@@ -1,7 +1,7 @@
 """Class project D: four 2D convolutions and a bidirectional LSTM on EmoDB.
 
 44.1 kHz (the corpus has 16 kHz, so the upper bands stay empty), silence trimmed, Wiener filter, 3 s, 128 x 259 log-mel.
-The source prints its figures in pictures only, and counts eight emotions where EmoDB has seven.
+The source shows its scores in plots only, and counts eight emotions where EmoDB has seven.
 """
 
 from ser.models.configuration_ser import CRNNConfig

@@ -1,6 +1,6 @@
 """Class project C: three plain 1D convolutions on the zero-crossing rate, flattened.
 
-Window 512, hop 160, clips padded to the longest (5.005 s); learning rate, batch and epochs are not told.
+Window 512, hop 160, clips padded to the longest (5.005 s); learning rate, batch and epochs are not given.
 """
 
 from ser.models.configuration_ser import CNN1DConfig

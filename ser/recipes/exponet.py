@@ -1,6 +1,6 @@
 """Class project C: five 1D convolutions on zero-crossing rate, energy and a 40-band mel spectrogram, all end to end.
 
-The source tells the first layer's 512 channels only: 512-512-256-256-128 are chosen.
+The source gives the first layer's 512 channels only: 512-512-256-256-128 are chosen.
 Some 21,000 steps cost ten and more GMACs a clip. `python train.py --recipe exponet --data_dir DIR` is the full run,
 for a GPU; without one, `ser reproduce` trains on a fifth of the clips and for fewer epochs, and the table says so.
 """

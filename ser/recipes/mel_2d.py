@@ -1,9 +1,9 @@
 """Class project A, 2D: four plain blocks on a trimmed 128-band mel image in dB relative to the clip's maximum.
 
 The source pads images to 400 frames before global average pooling; here padding is masked, so that only the clip's own
-frames count, and the longest clip has 157. Optimiser, batch and epochs are not told: Adam 1e-3 with early stopping.
+frames count, and the longest clip has 157. Optimiser, batch and epochs are not given: Adam 1e-3 with early stopping.
 Batch norms see clips of one length at a time here, and their running statistics remember too few batches for that: dev
-figures jumped from epoch to epoch. So statistics, and weights with them, are averaged over some hundred batches.
+scores jumped from epoch to epoch. So statistics, and weights with them, are averaged over some hundred batches.
 What it prints is what comes out where the list of clips is doubled for augmented copies, only the input of the 1D
 network is augmented, and rows are split after that: most test clips are training clips, too (`--protocol leaky`).
 """

@@ -1,7 +1,7 @@
 """Class project A, 1D: four plain blocks on zero-crossing rate and energy, laid end to end as one sequence.
 
 The source pads each of the two to 400 frames; 157 hold the longest clip. It augments each clip once before training;
-here noise, shift, pitch, tempo and volume change on the fly. Optimiser, batch and epochs are not told.
+here noise, shift, pitch, tempo and volume change on the fly. Optimiser, batch and epochs are not given.
 """
 
 from ser.models.configuration_ser import CNN1DConfig

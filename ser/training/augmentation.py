@@ -117,7 +117,7 @@ class FeatureAugmentation:
             self.channel = Channel(extractor, **options)
 
     def __call__(self, features: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """Augment features before normalisation; `other` are those of another clip, who may be heard behind."""
+        """Augment features before normalisation; `other` are those of a clip that may be mixed in behind."""
         arguments = self.arguments
         if arguments.time_stretch:
             features = stretch(features, 1 + np.random.uniform(-1, 1) * arguments.time_stretch)

@@ -48,13 +48,13 @@ def check_arguments(arguments: Arguments) -> None:
 
 
 def check_selection(training: SERTrainingArguments, *, refit: bool) -> None:
-    """Refuse to choose an epoch by a figure that there will not be."""
+    """Refuse to choose an epoch by a metric that there will not be."""
     if refit and training.lr_scheduler_type in (SchedulerType.REDUCE_ON_PLATEAU, SchedulerType.GREEDY):
         raise ValueError("--refit leaves no dev split to lower the learning rate by; set another --lr_scheduler_type")
-    figures = ("loss", *score(np.arange(2), np.arange(2)))
-    if training.metric_for_best_model.removeprefix("eval_") not in figures:
+    metrics = ("loss", *score(np.arange(2), np.arange(2)))
+    if training.metric_for_best_model.removeprefix("eval_") not in metrics:
         raise ValueError(
-            f"expected --metric_for_best_model out of {', '.join(figures)}; got {training.metric_for_best_model!r}"
+            f"expected --metric_for_best_model out of {', '.join(metrics)}; got {training.metric_for_best_model!r}"
         )
     if training.eval_strategy == "no" and training.early_stopping_patience:
         raise ValueError("--eval_strategy no leaves nothing to stop early by; add --early_stopping_patience 0")

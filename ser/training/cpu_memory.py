@@ -36,7 +36,7 @@ def hand_back_freed_memory() -> bool:
 
 
 def peak_memory() -> float | None:
-    """Largest resident size of this program so far in GiB, where the system tells."""
+    """Largest resident size of this program so far in GiB, where the system reports it."""
     try:
         import resource
     except ImportError:  # Windows

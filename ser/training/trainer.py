@@ -72,16 +72,16 @@ class _HandingBack(TrainerCallback):
 
 
 class PatientStopping(EarlyStoppingCallback):
-    """Stops after so many epochs without a better dev figure, those before an interruption included."""
+    """Stops after so many epochs without a better score on dev, those before an interruption included."""
 
     def waited(self, args: TrainingArguments, state: TrainerState) -> int:
         """Epochs since the best one of a training so far."""
         metric = f"eval_{cast(str, args.metric_for_best_model).removeprefix('eval_')}"
-        figures = [entry[metric] for entry in state.log_history if metric in entry]
-        if not figures:
+        scores = [entry[metric] for entry in state.log_history if metric in entry]
+        if not scores:
             return 0
-        best = max(figures) if args.greater_is_better else min(figures)
-        return len(figures) - 1 - figures.index(best)
+        best = max(scores) if args.greater_is_better else min(scores)
+        return len(scores) - 1 - scores.index(best)
 
     def finished(self, args: TrainingArguments, state: TrainerState) -> bool:
         """Whether a training has run out of patience."""
