@@ -243,7 +243,7 @@ class SERPreTrainedModel(PreTrainedModel):
         except RuntimeError as error:
             if "ignore_mismatched_sizes" not in str(error):
                 raise
-            raise ValueError(f"the weights are not of the sizes that config.json tells: check {FITTING}") from error
+            raise ValueError(f"the weights are not of the sizes in config.json: check {FITTING}") from error
         model, info = loaded
         for what in ("missing", "unexpected"):
             if names := sorted(info[f"{what}_keys"]):

@@ -52,7 +52,7 @@ class SERConfig(PreTrainedConfig):
         hidden_sizes: Sizes of the dense layers between pooling and output.
         hidden_batch_norm: Whether dense layers have batch norm.
         dropout: Dropout before the output layer.
-        calibration_temperature: Logits are divided by it; fitted on the dev part after training, 1 before.
+        calibration_temperature: Logits are divided by it; fitted on the dev split after training, 1 before.
         calibration_bias: Added to the logits then, one number for each label; None for none. Fitted together with the
             temperature on speech of other corpora (`python -m ser calibrate`).
         certain_threshold: Probability from which the likeliest label is right often enough to be stated plainly, as

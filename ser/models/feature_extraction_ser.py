@@ -31,7 +31,7 @@ DB_REFERENCES = ("one", "max")
 NAMES = {"features": FEATURES, "statistics": STATISTICS}
 CHOICES = {"db_reference": DB_REFERENCES, "normalization": NORMALIZATIONS}
 SWITCHES = ("wiener", "pad_to_max_duration", "join")
-RANGES = {  # kind, lowest and highest; beyond them memory would run out, or nothing be left to hear
+RANGES = {  # kind, lowest and highest; beyond them memory would run out, or nothing be left of a clip
     "sampling_rate": (Integral, 1000, 768_000),
     "n_fft": (Integral, 2, 2**16),
     "hop_length": (Integral, 1, 2**16),
@@ -45,7 +45,7 @@ RANGES = {  # kind, lowest and highest; beyond them memory would run out, or not
     "max_duration": (Real, 0.001, 3600),
 }
 MAY_BE_NONE = ("fmax", "top_db", "band_top_db", "trim_db", "max_duration", "statistics")
-# Models saved before there were such settings lack them, and hear what they heard without.
+# Models saved before there were such settings lack them, and read clips as before.
 NEW = ("band_top_db", "trim_margin")
 
 
@@ -62,7 +62,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         features: Ordered names out of `FEATURES`; their columns are joined in this order.
         top_db: Dynamic range of `log_mel` below the clip's loudest cell, in dB; None keeps all.
         band_top_db: Dynamic range of each band of `log_mel` below its own loudest frame, in dB; None keeps all. What a
-            quiet room lets through and a noisy one hides is then heard in neither.
+            quiet room lets through and a noisy one hides is then cut off in both.
         db_reference: "one" for absolute dB, "max" for dB relative to the clip's loudest cell.
         trim_db: Cut leading and trailing sound this many dB below the loudest frame; None keeps all.
         trim_margin: Seconds that trimming leaves on either side, where there are so many.
@@ -73,7 +73,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
             one frame of `len(statistics)` times as many columns; None keeps the frames.
         join: Whether to lay the normalised columns end to end, as one column of `frames * n_features` rows.
         normalization: "none", "clip" (each feature to zero mean and unit variance within the clip) or "corpus" (by
-            `mean` and `std`, learned on the training part with `fit_normalization`).
+            `mean` and `std`, learned on the training split with `fit_normalization`).
         mean: One number per feature column, for `normalization="corpus"`.
         std: One number per feature column, for `normalization="corpus"`.
 
@@ -198,7 +198,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
 
     @classmethod
     def from_dict(cls, feature_extractor_dict: dict, **kwargs: Any) -> Any:
-        """As the base class, but a file that lacks a field is refused: a default would change what the model hears.
+        """As the base class, but a file that lacks a field is refused: a default could change the features.
 
         Raises:
             ValueError: Names the field.
@@ -303,7 +303,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         return features.T.reshape(-1, 1) if self.join else features
 
     def fit_normalization(self, features: Iterable[np.ndarray]) -> None:
-        """Learn `mean` and `std` of each column over an iterable of `(frames, n_features)` (the training part only)."""
+        """Learn `mean` and `std` of each column over an iterable of `(frames, n_features)` (of the training split only)."""
         count, total, squares = 0, np.zeros(1), np.zeros(1)
         for array in features:
             array = np.asarray(array, dtype=np.float64)
@@ -348,7 +348,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
 
 
 def settings_of(extractor_class: type[SERFeatureExtractor]) -> list[str]:
-    """Names of the settings that a saved feature extractor tells."""
+    """Names of the settings in the file of a saved feature extractor."""
     return [name for name in inspect.signature(extractor_class).parameters if name != "kwargs"]
 
 
@@ -357,7 +357,7 @@ def _is_number(value: Any, kind: Any) -> bool:
 
 
 def _real_frames(item: Mapping[str, Any]) -> np.ndarray:
-    """`input_features` of an item, shape `(frames, n_features)`, without the padding that its mask tells of."""
+    """`input_features` of an item, shape `(frames, n_features)`, without the padding that its mask marks."""
     features, mask = np.asarray(item["input_features"], dtype=np.float32), item.get("attention_mask")
     return features if mask is None else features[np.asarray(mask, dtype=bool)]
 
