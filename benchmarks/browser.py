@@ -1,4 +1,4 @@
-"""A Chromium whose microphone hears a file, for the benchmarks and the tests of the page."""
+"""A Chromium whose microphone plays a file, for the benchmarks and the tests of the page."""
 
 import shutil
 from collections.abc import Iterator

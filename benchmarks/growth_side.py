@@ -14,7 +14,7 @@ from ser.training.setup import prepare
 
 
 def training_data(source: str, folder: Path) -> None:
-    """From a folder of clips to features, parts and an untrained model."""
+    """From a folder of clips to features, splits and an untrained model."""
     places = ("--data_dir", source, "--cache_dir", str(folder / "cache"), "--output_dir", str(folder / "run"))
     prepare(parse_arguments(["--recipe", "cnn2d", *places]))
 

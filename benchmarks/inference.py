@@ -41,7 +41,7 @@ pipeline("audio-classification", model=sys.argv[1])({{"array": samples, "samplin
 """
 
 
-def hear(how: str, rounds: int) -> dict[str, dict]:
+def time_classifiers(how: str, rounds: int) -> dict[str, dict]:
     """Figures of all classifiers, through `pipeline` or as networks in onnxruntime."""
     with ExitStack() as stack:
         sides, turns = {}, {}
@@ -104,8 +104,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     report = {
-        "pipeline": hear("pipeline", options.rounds),
-        "onnx": hear("onnx", options.rounds),
+        "pipeline": time_classifiers("pipeline", options.rounds),
+        "onnx": time_classifiers("onnx", options.rounds),
         "start_up_s": start_up(options.rounds),
         "clip_seconds": SECONDS,
         "batch": BATCH,

@@ -1,4 +1,4 @@
-"""One side of `benchmarks.inference`: a classifier that hears clips of 3 s, through `pipeline` or its network alone.
+"""One side of `benchmarks.inference`: a classifier of clips of 3 s, through `pipeline` or its network alone.
 
 The others are the architectures of transformers with random weights: what they cost is compared, not what they know.
 """

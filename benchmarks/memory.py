@@ -29,7 +29,7 @@ def command(recipe: str, corpus: Path, folder: Path) -> Sequence[str]:
     """The command of one short training on the CPU."""
     options = {"recipe": recipe, "data_dir": corpus, "share_of_clips": SHARE, "num_train_epochs": 1}
     options |= {"use_cpu": True, "cache_dir": folder, "output_dir": folder / "run", "results_dir": folder}
-    options |= {"teacher_share": 0} if load_recipe(recipe).has_teachers else {}  # they heard other parts than these
+    options |= {"teacher_share": 0} if load_recipe(recipe).has_teachers else {}  # they were trained on other splits
     return [sys.executable, str(ROOT / "train.py"), *(f"--{name}={value}" for name, value in options.items())]
 
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.one_core --clips DIR
 
-The ways take turns within one process. In 8 bits a network hears a little differently, so its accuracy on the test part
-of CREMA-D is measured too; the ranges are read off clips of the training part. Needs onnx and onnxscript.
+The ways take turns within one process. In 8 bits a network is a little less exact, so its accuracy on the test split
+of CREMA-D is measured too; the ranges are read off clips of the training split. Needs onnx and onnxscript.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def macs(model: PreTrainedModel, extractor: SERFeatureExtractor) -> int:
     return counter.get_total_flops() // 2
 
 
-def hearing(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+def onnx_classifier(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     """An ONNX file on one core: `(samples,)` to probabilities `(num_labels,)`."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -63,12 +63,12 @@ def hearing(path: Path) -> Callable[[np.ndarray], np.ndarray]:
 
 def accuracies(ways: dict[str, Callable], test: datasets.Dataset) -> dict:
     """Accuracy of the ONNX files on the same clips, and the change by 8 bits with its interval over actors."""
-    labels, heard = np.asarray(test["label"][:]), {name: [] for name in ways}
-    for clip in tqdm(test["audio"], desc="Test part"):
+    labels, predicted = np.asarray(test["label"][:]), {name: [] for name in ways}
+    for clip in tqdm(test["audio"], desc="Test split"):
         waveform = load_audio(clip, sampling_rate=RATE)
-        for name, hear in ways.items():
-            heard[name].append(hear(waveform).argmax())
-    hits = {name: (np.array(indices) == labels).astype(float) for name, indices in heard.items()}
+        for name, classify in ways.items():
+            predicted[name].append(classify(waveform).argmax())
+    hits = {name: (np.array(indices) == labels).astype(float) for name, indices in predicted.items()}
     change = hits["onnx, 8 bits"] - hits["onnx"]
     return {name: round(float(right.mean()), 4) for name, right in hits.items()} | {
         "change": round(float(change.mean()), 4),
@@ -79,25 +79,26 @@ def accuracies(ways: dict[str, Callable], test: datasets.Dataset) -> dict:
 def measure(name: str, corpus: str, folder: Path, rounds: int) -> dict:
     """One model."""
     model, extractor, report = load_reported(str(ROOT / "checkpoints" / name))
-    parts = split(CORPORA["crema-d"].load(corpus), report["protocol"])
-    some = np.random.default_rng(0).permutation(len(parts["train"]))[:MOST_CLIPS]
+    splits = split(CORPORA["crema-d"].load(corpus), report["protocol"])
+    some = np.random.default_rng(0).permutation(len(splits["train"]))[:MOST_CLIPS]
     graph, files = export(model, extractor), {"onnx": folder / "32.onnx", "onnx, 8 bits": folder / "8.onnx"}
     onnx.save(graph, files["onnx"])
-    calibration = (load_audio(clip, sampling_rate=RATE) for clip in parts["train"].select(some)["audio"])
+    calibration = (load_audio(clip, sampling_rate=RATE) for clip in splits["train"].select(some)["audio"])
     quantize(graph, calibration, files["onnx, 8 bits"])
-    exported = {way: hearing(path) for way, path in files.items()}
+    exported = {way: onnx_classifier(path) for way, path in files.items()}
     classify = pipeline("audio-classification", model=model, feature_extractor=extractor, device="cpu")
     ways, window = {"pipeline": classify, **exported}, clips(1)[0]
     times = {way: [] for way in ways}
     for _ in range(rounds):
-        for way, hear in ways.items():
-            times[way].append(float(np.median(milliseconds(lambda hear=hear: hear(window.copy()), CLIPS_A_ROUND))))
+        for way, classifier in ways.items():
+            took = milliseconds(lambda classifier=classifier: classifier(window.copy()), CLIPS_A_ROUND)
+            times[way].append(float(np.median(took)))
     return {
         "parameters": model.num_parameters(),
         "macs": macs(model, extractor),
         "milliseconds": {way: spread(rounds) for way, rounds in times.items()},
         "megabytes": {way: round(path.stat().st_size / 1e6, 1) for way, path in files.items()},
-        "accuracy": accuracies(exported, parts["test"]),
+        "accuracy": accuracies(exported, splits["test"]),
     }
 
 

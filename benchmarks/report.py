@@ -36,7 +36,7 @@ TRAINING = """
 
 Seconds from raw audio to the end of the first epoch, and of a later one, each with its evaluation; Keras does what the
 class projects do: features by librosa in a loop, everything in memory, padded to 400 frames. Same clips, same epochs,
-no actor in two parts; accuracies are on clips of unseen actors, with their 95 % interval over actors. Training is as
+no actor in two splits; accuracies are on clips of unseen actors, with their 95 % interval over actors. Training is as
 short as a benchmark has to be, so they are far from those of a full one.
 The recipe `zcr-energy-1d` changes each clip anew in each epoch, where the class project does it once, before training;
 "not augmented" leaves that out, so that later epochs do the same work. Threads: {threads}. Keras runs with {keras}.
@@ -78,7 +78,7 @@ ONE_CORE = """
 ### On one core
 
 One clip of {clip_seconds} s, features included, by `pipeline` and by the ONNX file that `ser export-onnx` writes; the
-ranges of its 8 bits are read off clips of the training part. The last column: what 8 bits change on the test part of
+ranges of its 8 bits are read off clips of the training split. The last column: what 8 bits change on the test split of
 CREMA-D (`tfds`), with the 95 % interval over its actors.
 
 {table}"""

@@ -2,7 +2,7 @@
 
     python -m benchmarks.training --clips DIR --peers .venv-peers/bin/python
 
-All sides read the same clips of the same actors, train for as many epochs, and evaluate on a dev part after each. They
+All sides read the same clips of the same actors, train for as many epochs, and evaluate on a dev split after each. They
 run one after the other, not epoch by epoch in turn: a process that waits for a minute finds its libraries put out of
 memory, and pays for that when it goes on. All cores.
 """
@@ -30,7 +30,7 @@ from ser.corpora.splits import TFDS_DEV
 from ser.corpora.splits import TFDS_TEST
 from ser.evaluation.intervals import bootstrap_interval
 
-# Clips of each part, and epochs: Keras takes minutes for the first recipe, ours for the second.
+# Clips of each split, and epochs: Keras takes minutes for the first recipe, ours for the second.
 SIZES = {
     "mel-2d": {"train": 320, "dev": 32, "test": 256, "epochs": 6},
     "zcr-energy-1d": {"train": 960, "dev": 64, "test": 512, "epochs": 9},
@@ -47,12 +47,12 @@ KERAS, MATMUL = "Keras", 2048
 
 
 def choose(corpus: Path, sizes: dict[str, int]) -> dict[str, list[Path]]:
-    """Clips of the three parts; no actor is in two of them."""
-    parts = {"train": [], "dev": [], "test": []}
+    """Clips of the three splits; no actor is in two of them."""
+    splits = {"train": [], "dev": [], "test": []}
     for path in some_clips(corpus, 7000):
         actor = path.name[:4]
-        parts["dev" if actor in TFDS_DEV else "test" if actor in TFDS_TEST else "train"].append(path)
-    return {name: paths[: sizes[name]] for name, paths in parts.items()}
+        splits["dev" if actor in TFDS_DEV else "test" if actor in TFDS_TEST else "train"].append(path)
+    return {name: paths[: sizes[name]] for name, paths in splits.items()}
 
 
 def label(name: str) -> int:
@@ -68,16 +68,16 @@ def accuracy(predicted: dict[str, int]) -> dict:
 
 def run(recipe: str, corpus: Path, peers: Path, sizes: dict[str, int]) -> dict:
     """Figures of all sides of one recipe."""
-    parts = choose(corpus, sizes)
+    splits = choose(corpus, sizes)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        clips = link(sum(parts.values(), []), folder / "clips")
+        clips = link(sum(splits.values(), []), folder / "clips")
         described = {
-            part: [{"path": str(path), "label": label(path.stem)} for path in paths] for part, paths in parts.items()
+            split: [{"path": str(path), "label": label(path.stem)} for path in paths] for split, paths in splits.items()
         }
-        (folder / "parts.json").write_text(json.dumps({"parts": described, "epochs": sizes["epochs"]}))
+        (folder / "splits.json").write_text(json.dumps({"splits": described, "epochs": sizes["epochs"]}))
         common = ("--recipe", recipe, "--data_dir", str(clips), "--num_train_epochs", str(sizes["epochs"]), *EVERYWHERE)
-        keras = ("benchmarks.training_keras", recipe, str(folder / "parts.json"))
+        keras = ("benchmarks.training_keras", recipe, str(folder / "splits.json"))
         commands = {KERAS: functools.partial(Side, *keras, python=str(peers))}
         for number, (side, arguments) in enumerate(SIDES[recipe].items()):
             folders = ("--cache_dir", str(folder / f"cache-{number}"), "--output_dir", str(folder / f"run-{number}"))

@@ -66,7 +66,7 @@ RECIPES = {
 
 
 def features(paths: list[str], recipe: str, *, augmented: bool) -> np.ndarray:
-    """All clips of a part, one after the other, `(clips, rows, 400)`."""
+    """All clips of a split, one after the other, `(clips, rows, 400)`."""
     rows = []
     for path in paths:
         y, _ = librosa.load(path, sr=RATE)
@@ -105,11 +105,11 @@ class InTurns(keras.callbacks.Callback):
 
 
 def main() -> None:
-    recipe, parts = sys.argv[1], json.loads(Path(sys.argv[2]).read_text())
+    recipe, task = sys.argv[1], json.loads(Path(sys.argv[2]).read_text())
     hand_over(versions={name: version(name) for name in ("tensorflow-cpu", "keras", "librosa", "numpy")})
     keras.utils.set_random_seed(0)
-    paths = {name: [clip["path"] for clip in clips] for name, clips in parts["parts"].items()}
-    labels = {name: np.array([clip["label"] for clip in clips]) for name, clips in parts["parts"].items()}
+    paths = {name: [clip["path"] for clip in clips] for name, clips in task["splits"].items()}
+    labels = {name: np.array([clip["label"] for clip in clips]) for name, clips in task["splits"].items()}
     augmented = {"train": recipe == "zcr-energy-1d"}
     sets = {name: features(paths[name], recipe, augmented=augmented.get(name, False)) for name in ("train", "dev")}
     mean, std = (measure(sets["train"], axis=(0, 2), keepdims=True) for measure in (np.mean, np.std))
@@ -122,7 +122,7 @@ def main() -> None:
         inputs(sets["train"]),
         labels["train"],
         batch_size=32,
-        epochs=parts["epochs"],
+        epochs=task["epochs"],
         validation_data=(inputs(sets["dev"]), labels["dev"]),
         callbacks=[InTurns()],
         verbose=0,

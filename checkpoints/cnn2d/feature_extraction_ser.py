@@ -303,7 +303,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         return features.T.reshape(-1, 1) if self.join else features
 
     def fit_normalization(self, features: Iterable[np.ndarray]) -> None:
-        """Learn `mean` and `std` of each column over an iterable of `(frames, n_features)` (of the training split only)."""
+        """Learn `mean` and `std` of each column over an iterable of `(frames, n_features)` of training clips."""
         count, total, squares = 0, np.zeros(1), np.zeros(1)
         for array in features:
             array = np.asarray(array, dtype=np.float64)

@@ -34,12 +34,12 @@ def test_noise_is_as_loud_and_flickers_as_much_as_in_the_waveform(extractor, mon
     noise = np.random.standard_normal(2 * RATE)
     speech = 0.1 * voice(2.0)
     noise *= np.sqrt(np.square(speech).mean() / np.square(noise).mean() / 10)
-    heard = power_of(speech + noise, extractor)
+    recorded = power_of(speech + noise, extractor)
     made = channel.add_noise(power_of(speech, extractor), snr=10.0)
-    assert abs(in_db(made).mean() - in_db(heard).mean()) < 1.0
-    quiet = heard.mean(0) < 2 * np.median(heard.mean(0))  # bands with little but noise
+    assert abs(in_db(made).mean() - in_db(recorded).mean()) < 1.0
+    quiet = recorded.mean(0) < 2 * np.median(recorded.mean(0))  # bands with little but noise
     assert np.std(in_db(made)[:, quiet], axis=0).mean() == pytest.approx(
-        np.std(in_db(heard)[:, quiet], axis=0).mean(), rel=0.2
+        np.std(in_db(recorded)[:, quiet], axis=0).mean(), rel=0.2
     )
 
 
@@ -49,8 +49,8 @@ def test_another_voice_is_as_faint_as_in_the_waveform_and_goes_on_to_the_end(ext
     clean, behind = power_of(speech, extractor), power_of(other, extractor)
     made = channel.add_voice(clean, behind, snr=10.0)
     loops = np.tile(other, 4)[: len(speech)]
-    heard = power_of(speech + loops * np.sqrt(np.square(speech).mean() / np.square(loops).mean() / 10), extractor)
-    assert abs(in_db(made).mean() - in_db(heard).mean()) < 1.0
+    recorded = power_of(speech + loops * np.sqrt(np.square(speech).mean() / np.square(loops).mean() / 10), extractor)
+    assert abs(in_db(made).mean() - in_db(recorded).mean()) < 1.0
     added = made - clean
     np.testing.assert_allclose(added[len(behind) :], added[: len(added) - len(behind)], rtol=1e-3, atol=1e-9)
 
@@ -113,9 +113,9 @@ def test_another_floor_hides_most_of_how_loud_a_voice_was(extractor):
             np.random.seed(0)
             images = [Channel(extractor, floor_probability=floor_probability)(image, image) for _ in range(40)]
             levels[name, floor_probability] = np.mean([each[:20].mean() - each.max() for each in images])
-    told = {floor: abs(levels["quiet", floor] - levels["loud", floor]) for floor in (0.0, 1.0)}
-    assert told[0.0] > 15
-    assert told[1.0] < told[0.0] / 2
+    left = {floor: abs(levels["quiet", floor] - levels["loud", floor]) for floor in (0.0, 1.0)}
+    assert left[0.0] > 15
+    assert left[1.0] < left[0.0] / 2
 
 
 def test_a_telephone_line_leaves_its_band_alone(extractor):

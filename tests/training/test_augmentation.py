@@ -102,12 +102,12 @@ def test_the_tempo_changes_both_ways():
 def test_the_other_clip_is_mixed_in_behind():
     extractor = SERFeatureExtractor()
     image, other = (extractor.extract(voice(pitch=pitch)) for pitch in (110.0, 300.0))
-    heard = []
+    mixed = []
     for behind in (image, other):
         np.random.seed(0)
         augment = FeatureAugmentation(AugmentationArguments(voice_probability=1.0), extractor)
-        heard.append(augment(image, behind))
-    assert np.abs(heard[0] - heard[1]).max() > 1
+        mixed.append(augment(image, behind))
+    assert np.abs(mixed[0] - mixed[1]).max() > 1
 
 
 def test_another_microphone_leaves_the_range_limited():
@@ -173,4 +173,4 @@ def test_mixup_blends_features_and_labels_alike():
         torch.testing.assert_close(mixed["labels"].sum(1), torch.ones(4))
         assert (mixed["labels"].argmax(1) == torch.arange(4)).all()
         assert (mixed["attention_mask"] >= batch["attention_mask"]).all()
-        assert mixed["attention_mask"][mixed["input_features"][:, :, 0] > 0].all()  # what is heard is attended to
+        assert mixed["attention_mask"][mixed["input_features"][:, :, 0] > 0].all()  # what was mixed in is attended to

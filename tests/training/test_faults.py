@@ -75,18 +75,18 @@ def start(corpus: Path, folder: Path, kill_at: int | None = None) -> multiproces
 
 
 def outcome(folder: Path) -> tuple[dict, list, dict, dict]:
-    """All that a run found, but for what it took: figures, learning curves, probabilities, weights."""
+    """All that a run found, but for what it took: scores, learning curves, probabilities, weights."""
     report, model = folder / "results/cnn2d/tfds/seed-0", folder / "run/model"
     results = json.loads((report / "results.json").read_text())
     curves = [
         {name: value for name, value in entry.items() if "second" not in name and "runtime" not in name}
         for entry in results["history"]
     ]
-    figures = {name: value for name, value in results.items() if name not in OF_THE_MOMENT}
+    scores = {name: value for name, value in results.items() if name not in OF_THE_MOMENT}
     with (report / "predictions.csv").open(newline="", encoding="utf-8") as file:
         predictions = {row["clip"]: row for row in csv.DictReader(file)}
     weights = {name: value.tolist() for name, value in load_file(model / "model.safetensors").items()}
-    return figures, curves[:-1], predictions, weights  # the last entry is the time that the training took
+    return scores, curves[:-1], predictions, weights  # the last entry is the time that the training took
 
 
 def nothing_half_written(folder: Path) -> None:

@@ -121,7 +121,7 @@ def test_several_batches_make_one_step_as_a_large_one_does(tmp_path):
 
 
 def test_patience_counts_the_epochs_before_an_interruption(tmp_path):
-    def figures(trainer, values):
+    def scoring(trainer, values):
         values = iter(values)
         trainer.compute_metrics = lambda output: {"uar": next(values)}
         return trainer
@@ -129,17 +129,17 @@ def test_patience_counts_the_epochs_before_an_interruption(tmp_path):
     options = {"num_train_epochs": 9, "metric_for_best_model": "uar", "greater_is_better": True}
     options |= {"load_best_model_at_end": True}
     patience = PatientStopping(early_stopping_patience=3)
-    undisturbed = figures(build(tmp_path / "a", callbacks=[patience], **options), [0.5, 0.6, 0.6, *[0.4] * 6])
+    undisturbed = scoring(build(tmp_path / "a", callbacks=[patience], **options), [0.5, 0.6, 0.6, *[0.4] * 6])
     undisturbed.train()
     assert undisturbed.state.epoch == 5
-    figures(build(tmp_path / "b", callbacks=[StoppingAfter(4), patience], **options), [0.5, 0.6, 0.6, 0.4]).train()
-    resumed = figures(build(tmp_path / "b", callbacks=[PatientStopping(early_stopping_patience=3)], **options), [0.4])
+    scoring(build(tmp_path / "b", callbacks=[StoppingAfter(4), patience], **options), [0.5, 0.6, 0.6, 0.4]).train()
+    resumed = scoring(build(tmp_path / "b", callbacks=[PatientStopping(early_stopping_patience=3)], **options), [0.4])
     resumed.train(resume_from_checkpoint=str(tmp_path / "b/checkpoint-12"))
     assert resumed.state.epoch == 5
     best = weights(undisturbed)
     for more in (0, 1):  # killed after its last epoch, before its report
         patience = PatientStopping(early_stopping_patience=3 + more)
-        again = figures(build(tmp_path / "a", callbacks=[patience], **options), [0.4])
+        again = scoring(build(tmp_path / "a", callbacks=[patience], **options), [0.4])
         again.train(resume_from_checkpoint=str(tmp_path / "a/checkpoint-15"))
         assert again.state.epoch == 5 + more
         assert torch.equal(weights(again), best)
