@@ -113,12 +113,12 @@ def measure(speech: Speech, log: np.ndarray, threshold: float, names: Sequence[s
     _, labels, speakers = speech
     predicted = log.argmax(1)
     hits, plain = predicted == labels, is_plain(log, threshold)
-    figures = score(labels, predicted)
+    scores = score(labels, predicted)
     return {
         "clips": len(labels),
         "speakers": len(set(speakers)),
-        "accuracy": figures["accuracy"],
-        "uar": figures["uar"],
+        "accuracy": scores["accuracy"],
+        "uar": scores["uar"],
         "interval_95": bootstrap_interval(labels, predicted, speakers, num_labels=len(names)),
         "recall": {names[label]: float(hits[labels == label].mean()) for label in np.unique(labels)},
         "confidence": float(np.exp(log.max(1)).mean()),
@@ -261,37 +261,35 @@ def run(options: argparse.Namespace) -> None:
         return classify(model, extractor, some_of_each(clips, most))
 
     (title,) = ordinary
-    calibration, figures = judge(
+    calibration, scores = judge(
         {name: speech(clips) for name, clips in corpora.items()},
         [speech(clips) for clips in fit_only.values()],
         speech(ordinary[title], MOST_ORDINARY),
         before,
         names,
     )
-    threshold = figures["certain_threshold"]
-    figures |= {"ordinary_title": title, "fit_only": list(fit_only), "own": {}, "git_commit": git_commit()}
+    threshold = scores["certain_threshold"]
+    scores |= {"ordinary_title": title, "fit_only": list(fit_only), "own": {}, "git_commit": git_commit()}
     if own:
         test = classify(model, extractor, own)
         log = calibration.log_probabilities(test.logits)
-        figures["own"] = {report["corpus"]: compare(test, before, log, threshold, names)}
+        scores["own"] = {report["corpus"]: compare(test, before, log, threshold, names)}
     write_calibration(folder, calibration, threshold)
     save(
-        {PICTURE: plot_risk_coverage(figures["curve"], threshold, f"{folder.name}, corpora left out of the fit")},
+        {PICTURE: plot_risk_coverage(scores["curve"], threshold, f"{folder.name}, corpora left out of the fit")},
         folder,
     )
-    print(f"{in_words(figures)}\n{record(folder, 'strangers', figures)}")
+    print(f"{in_words(scores)}\n{record(folder, 'strangers', scores)}")
 
 
-def in_words(figures: dict) -> str:
+def in_words(scores: dict) -> str:
     """What `judge` found, in lines."""
     lines = [
         f"{title}: accuracy {each['accuracy']:.3f} ({each['before']['accuracy']:.3f} before), claimed "
         f"{each['confidence']:.3f} ({each['before']['confidence']:.3f}), {each['plain']:.0%} plain statements"
-        for title, each in (
-            figures["own"] | figures["corpora"] | {figures["ordinary_title"]: figures["ordinary"]}
-        ).items()
+        for title, each in (scores["own"] | scores["corpora"] | {scores["ordinary_title"]: scores["ordinary"]}).items()
     ]
-    return "\n".join([*lines, f"threshold of plain statements: {figures['certain_threshold']}"])
+    return "\n".join([*lines, f"threshold of plain statements: {scores['certain_threshold']}"])
 
 
 __all__ = ["STOPPED", "add_arguments", "judge", "run"]

@@ -23,9 +23,9 @@ def strangers_rows(strangers: dict) -> list[list[str]]:
     ]
 
 
-def _change(figures: dict, what: str) -> str:
+def _change(scores: dict, what: str) -> str:
     """A score before and after; a dash for a share of nothing."""
-    before, after = ("-" if each[what] is None else f"{each[what]:.2f}" for each in (figures["before"], figures))
+    before, after = ("-" if each[what] is None else f"{each[what]:.2f}" for each in (scores["before"], scores))
     return f"{before} → {after}"
 
 

@@ -1,4 +1,4 @@
-"""A model on its own test part, changed: every condition is measured, and the same each time."""
+"""A model on its own test split, changed: every condition is measured, and the same each time."""
 
 import json
 import shutil
@@ -39,7 +39,7 @@ def test_each_condition_changes_the_sound_and_does_so_again(name):
 
 @pytest.mark.parametrize("rate", [22050, 44100])
 @pytest.mark.parametrize("name", ["MP3, 16 kbit/s", "Opus, 16 kbit/s"])
-def test_a_codec_hears_models_of_any_rate(name, rate):
+def test_a_codec_takes_clips_of_any_rate(name, rate):
     tone = (0.3 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)).astype(np.float32)
     coded = changed(tone, CONDITIONS[name], rate)
     assert abs(len(coded) - len(tone)) < 0.2 * rate  # encoders add a little silence
@@ -62,9 +62,9 @@ def test_noise_is_as_loud_as_its_name_says(colour, snr):
 def test_an_echo_is_as_loud_as_the_voice_and_falls_by_sixty_decibels_in_the_time_of_its_room(seconds):
     click = np.zeros(RATE, np.float32)
     click[0] = 1
-    heard = changed(click, CONDITIONS[f"room, {seconds} s"], RATE)
-    assert heard[0] == pytest.approx(1, abs=1e-4)
-    echo = np.square(heard[1:])
+    echoed = changed(click, CONDITIONS[f"room, {seconds} s"], RATE)
+    assert echoed[0] == pytest.approx(1, abs=1e-4)
+    echo = np.square(echoed[1:])
     assert echo.sum() == pytest.approx(1, abs=0.01)
     early, late = (echo[start : start + RATE // 20].sum() for start in (0, round(seconds / 2 * RATE)))
     assert 10 * np.log10(early / late) == pytest.approx(30, abs=1.5)
@@ -108,7 +108,7 @@ def test_a_noise_suppressor_quietens_the_pauses_only():
     assert np.std(after[spoken]) == pytest.approx(np.std(waveform[spoken]), rel=0.05)
 
 
-def test_the_command_measures_the_models_own_test_part(small_corpus, tmp_path, monkeypatch, capsys):
+def test_the_command_measures_the_models_own_test_split(small_corpus, tmp_path, monkeypatch, capsys):
     model = shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "cnn1d")
     (model / "robustness.json").unlink()
     arguments = [str(model), "--data_dir", str(small_corpus), "--cache_dir", str(tmp_path)]
@@ -135,7 +135,7 @@ def test_the_command_measures_the_models_own_test_part(small_corpus, tmp_path, m
     assert softer["change"] == pytest.approx(softer["accuracy"] - report["conditions"][CLEAN]["accuracy"], abs=2e-4)
 
 
-def test_parts_are_those_of_the_run_and_no_others(small_corpus, tmp_path):
+def test_splits_are_those_of_the_run_and_no_others(small_corpus, tmp_path):
     run = {
         "corpus": "CREMA-D",
         "protocol": "random",
@@ -160,7 +160,7 @@ def test_parts_are_those_of_the_run_and_no_others(small_corpus, tmp_path):
         robustness.own_split(run | {"protocol": "leaky", "valid": False}, str(small_corpus), str(tmp_path), name="test")
 
 
-def test_a_condition_is_heard_the_same_again_and_its_interval_is_over_speakers(crema_d, tmp_path, monkeypatch):
+def test_a_condition_is_the_same_again_and_its_interval_is_over_speakers(crema_d, tmp_path, monkeypatch):
     for path in sorted((crema_d / "AudioOGG").glob("100[12]*.ogg"))[::6]:
         (tmp_path / path.name).symlink_to(path)
     model, extractor, _ = load_reported(str(ROOT / "checkpoints/cnn1d"))

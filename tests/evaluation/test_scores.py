@@ -134,7 +134,7 @@ def test_a_mean_varies_as_much_as_its_speakers_do():
 
 
 def test_agreement_counts_pairs_of_listeners():
-    votes = np.array([[1, 0, 0], [2, 1, 0], [0, 0, 4]])  # the first clip was heard by one only
+    votes = np.array([[1, 0, 0], [2, 1, 0], [0, 0, 4]])  # the first clip has one vote only
     figures = agreement(votes, labels=np.array([2, 0, 1]), predicted=np.array([2, 1, 2]))
     assert figures["listener"] == pytest.approx((1 / 3 + 1) / 2)
     assert figures["model"] == pytest.approx((1 / 3 + 1) / 2)
@@ -156,7 +156,7 @@ def test_the_report_adds_up():
     assert without == report_on_test(clips.remove_columns("actor"), logits)
 
 
-def test_rows_are_what_was_meant_and_columns_what_was_heard():
+def test_rows_are_what_was_meant_and_columns_what_was_answered():
     labels, predicted = [0, 0, 0, 1, 2, 2], [0, 1, 1, 1, 2, 0]
     votes = np.array([[2, 1, 0]] * 3 + [[0, 4, 0]] + [[1, 0, 1]] * 2)
     rows = {"label": labels} | {f"votes_{name}": votes[:, i].tolist() for i, name in enumerate(NAMES)}

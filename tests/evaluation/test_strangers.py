@@ -94,18 +94,18 @@ def test_risk_coverage_and_the_threshold_by_hand():
 
 def test_each_corpus_is_judged_by_a_fit_on_the_others():
     corpora = {"one": world(seed=1), "two": world(seed=2, lacks=0), "three": world(seed=3)}
-    after, figures = judge(corpora, [], ordinary(), Calibration(1.0, np.zeros(4)), NAMES)
+    after, scores = judge(corpora, [], ordinary(), Calibration(1.0, np.zeros(4)), NAMES)
     for title, speech in corpora.items():
-        figure, (fitted, _) = figures["corpora"][title], ordinary().halves()
+        judged, (fitted, _) = scores["corpora"][title], ordinary().halves()
         others = fit([other for name, other in corpora.items() if name != title], fitted)
-        expected = measure(speech, others.log_probabilities(speech.logits), figures["certain_threshold"], NAMES)
-        assert {name: figure[name] for name in expected} == expected
-        assert figure["accuracy"] > figure["before"]["accuracy"]
-        assert figure["plain_right"] > 0.65
-    assert figures["ordinary"]["speakers"] == 5
-    assert figures["ordinary"]["plain_wrong"] <= 0.08
-    assert list(figures["bias"].values()) == after.bias.tolist()
-    assert 0.3 <= figures["certain_threshold"] < 1
+        expected = measure(speech, others.log_probabilities(speech.logits), scores["certain_threshold"], NAMES)
+        assert {name: judged[name] for name in expected} == expected
+        assert judged["accuracy"] > judged["before"]["accuracy"]
+        assert judged["plain_right"] > 0.65
+    assert scores["ordinary"]["speakers"] == 5
+    assert scores["ordinary"]["plain_wrong"] <= 0.08
+    assert list(scores["bias"].values()) == after.bias.tolist()
+    assert 0.3 <= scores["certain_threshold"] < 1
 
 
 @pytest.fixture
@@ -128,17 +128,17 @@ def test_the_command_writes_what_forward_applies_and_the_card_tells(model, tmp_p
     before = {each["label"]: each["score"] for each in pipeline("audio-classification", model=str(model))(str(clip))}
     temperature = json.loads((model / "config.json").read_text())["calibration_temperature"]
     main(command)
-    figures = json.loads((model / "strangers.json").read_text())["strangers"]
-    assert list(figures["corpora"]) == ["nEMO", "URDU"]
-    assert (figures["fit_only"], figures["ordinary_title"]) == (["EmoSpeech"], "speechocean762")
-    assert figures["corpora"]["URDU"]["clips"] == 20 and figures["ordinary"]["speakers"] == 11
+    scores = json.loads((model / "strangers.json").read_text())["strangers"]
+    assert list(scores["corpora"]) == ["nEMO", "URDU"]
+    assert (scores["fit_only"], scores["ordinary_title"]) == (["EmoSpeech"], "speechocean762")
+    assert scores["corpora"]["URDU"]["clips"] == 20 and scores["ordinary"]["speakers"] == 11
     config = json.loads((model / "config.json").read_text())
-    assert config["calibration_temperature"] == figures["temperature"]
-    assert config["calibration_bias"] == list(figures["bias"].values())
-    assert config["certain_threshold"] == figures["certain_threshold"]
+    assert config["calibration_temperature"] == scores["temperature"]
+    assert config["calibration_bias"] == list(scores["bias"].values())
+    assert config["certain_threshold"] == scores["certain_threshold"]
     assert (model / "audio_ser.py").read_text() == (ROOT / "ser/models/audio_ser.py").read_text()
-    logits = np.log(list(before.values())) * temperature / figures["temperature"]
-    expected = softmax(logits + [figures["bias"][label] for label in before])
+    logits = np.log(list(before.values())) * temperature / scores["temperature"]
+    expected = softmax(logits + [scores["bias"][label] for label in before])
     after = {each["label"]: each["score"] for each in pipeline("audio-classification", model=str(model))(str(clip))}
     assert [after[label] for label in before] == pytest.approx(expected, abs=1e-4)
     assert "| nEMO | 22 |" in (model / "README.md").read_text()
