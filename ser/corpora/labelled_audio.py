@@ -4,6 +4,7 @@ import csv
 import hashlib
 import logging
 import os
+import unicodedata
 from collections import Counter
 from collections import defaultdict
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ SPELLINGS = (
     | {code.lower(): emotion for code, emotion in EMOTION_OF_CODE.items()}
     | {"angry": "anger", "disgusted": "disgust", "fearful": "fear", "happiness": "happy", "sadness": "sad"}
 )
-SPEAKERS = ("actor", "speaker", "speaker_id")
+SPEAKERS = ("actor", "speaker", "speaker_id")  # columns, in any case
 # What `datasets` raises on data that cannot be read.
 UNREADABLE = (OSError, ValueError, ImportError, RuntimeError, pa.ArrowException, DatasetsError)
 FILES = ("file", "file_name", "path")  # of metadata.csv
@@ -84,7 +85,11 @@ def load_labelled_audio(
     given, names = _labels(clips, label_column)
     complete = [i for i, audio in enumerate(clips[audio_column]) if audio is not None and given[i] is not None]
     if len(complete) < len(clips):
-        logger.warning("left out %d rows without audio or label", len(clips) - len(complete))
+        without = sorted({*range(len(clips))} - {*complete})
+        logger.warning(
+            "left out %d rows without audio or label (row %d first): fill them in, or remove them",
+            *(len(without), without[0] + 1),
+        )
     clips, labels = clips.select(complete), [label for i in complete if (label := given[i]) is not None]
     stems = _stems(clips, audio_column)
     parsed = [parse_name(stem) for stem in stems]
@@ -203,14 +208,15 @@ def _read_metadata(path: Path, label_column: str) -> list[dict]:
     expected = f"expected the columns file, {label_column} and, if known, speaker (commas between) in {str(path)!r}"
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [{k: (v or "").strip() for k, v in row.items() if k} for row in csv.DictReader(file, strict=True)]
+            reader = csv.DictReader(file, strict=True)
+            rows = [{k.strip(): (v or "").strip() for k, v in row.items() if k} for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{expected}; it cannot be read ({error}): save it as CSV in UTF-8") from error
     columns = list(rows[0]) if rows else []
     file_column = next((name for name in FILES if name in columns), None)
     if file_column is None or label_column not in columns:
         raise ValueError(f"{expected}; got {columns}")
-    kept = [label_column, *(name for name in SPEAKERS if name in columns)]
+    kept = [label_column, *_speaker_columns(columns)]
     return [
         {"audio": str(path.parent / row[file_column]) if row[file_column] else None}
         | {name: row[name] or None for name in kept}
@@ -273,14 +279,45 @@ def _stems(clips: datasets.Dataset, audio_column: str) -> list[str]:
 
 def _labels(clips: datasets.Dataset, column: str) -> tuple[list[str | None], list[str]]:
     """The label of each row, and all labels in order."""
-    feature = clips.features[column]
+    feature, values = clips.features[column], clips[column][:]
     if isinstance(feature, datasets.ClassLabel):
-        labels = [None if value is None or value < 0 else feature.int2str(value) for value in clips[column]]
-        names = feature.names
-    else:
-        labels = [None if value is None else str(value) for value in clips[column]]
-        names = sorted(set(labels) - {None})
-    return labels, names
+        names = _tidy(feature.names, "labels")
+        labels = [None if value is None or value < 0 else names[value] for value in values]
+        return labels, list(dict.fromkeys(filter(None, names)))
+    if not isinstance(feature, datasets.Value) or feature.dtype.startswith(("float", "double")):
+        raise ValueError(
+            f"expected one label a clip in column {column!r}, as text or whole number; got {_kind(feature)}: models "
+            "here choose one label out of several, and learn neither several at once nor numbers on a scale"
+        )
+    labels = _tidy(values, "labels")
+    return labels, sorted({*filter(None, labels)})
+
+
+def _kind(feature: Any) -> str:
+    return f"{feature.dtype} numbers" if isinstance(feature, datasets.Value) else "several values a clip"
+
+
+def _tidy(values: Sequence, what: str) -> list[str | None]:
+    """Labels or speakers as text without needless blanks; None for what is empty.
+
+    Raises:
+        ValueError: Two differ by upper and lower case alone, and no known spelling says that they are one.
+    """
+    texts = [None if value is None else unicodedata.normalize("NFC", " ".join(str(value).split())) for value in values]
+    variants: dict[str, set[str]] = defaultdict(set)
+    for text in filter(None, texts):
+        variants[text.casefold()].add(text)
+    for folded, spelt in variants.items():
+        if len(spelt) > 1 and (what, folded in SPELLINGS) != ("labels", True):
+            raise ValueError(
+                f"the {what} {some(map(repr, spelt))} differ by upper and lower case alone; write them in one way"
+            )
+    return [text or None for text in texts]
+
+
+def _speaker_columns(columns: Sequence[str]) -> list[str]:
+    """Those that say who speaks, the one to be believed first."""
+    return [column for name in SPEAKERS for column in columns if column.strip().lower() == name]
 
 
 def _usual_spelling(labels: list[str], names: list[str], *, official: bool) -> tuple[list[str], list[str]]:
@@ -299,8 +336,8 @@ def _metadata(clips: datasets.Dataset, stems: list[str]) -> dict:
     columns["clip"] = [
         stem if stem and counts[stem] == 1 else f"{stem}-{number}".lstrip("-") for number, stem in enumerate(stems)
     ]
-    for name in [name for name in SPEAKERS if name in clips.column_names][:1]:
-        speakers = [None if speaker is None else str(speaker) for speaker in clips[name]]
+    for name in _speaker_columns(clips.column_names)[:1]:
+        speakers = _tidy(clips[name], "speakers")
         unknown = speakers.count(None)
         if 0 < unknown < len(speakers):
             logger.warning("%d clips have no speaker: each counts as one of its own", unknown)

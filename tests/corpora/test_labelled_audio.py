@@ -57,6 +57,43 @@ def test_class_labels_are_read_by_name(tmp_path):
     assert load_labelled_audio(str(tmp_path / "dataset"))["label"][:] == [5, 0, 0]
 
 
+def test_blanks_around_labels_and_speakers_do_not_count(tmp_path):
+    name = save(tmp_path, label=[" calm", "calm\u00a0", "cross"], Speaker=["s1 ", "s1", " s2"])
+    table = datasets.load_from_disk(name).map(lambda row, number: {"clip": f"c{number}"}, with_indices=True)
+    table.save_to_disk(tmp_path / "own")
+    clips = load_labelled_audio(str(tmp_path / "own"), audio_column="sound")
+    assert clips.features["label"].names == ["calm", "cross"] and clips["label"][:] == [0, 0, 1]
+    assert speakers_of(clips) == ["s1", "s1", "s2"]
+    classes = datasets.ClassLabel(names=["cross", " calm", "calm"])
+    named = table.remove_columns("label").add_column("label", [1, 2, 0]).cast_column("label", classes)
+    named.save_to_disk(tmp_path / "classes")
+    clips = load_labelled_audio(str(tmp_path / "classes"), audio_column="sound")
+    assert clips.features["label"].names == ["cross", "calm"] and clips["label"][:] == [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            {"label": ["Calm", "calm", "cross"]},
+            "the labels 'Calm', 'calm' differ by upper and lower case alone; write them in one way",
+        ),
+        ({"label": ["calm", "calm", "cross"], "speaker": ["S1", "s1", "s2"]}, "the speakers 'S1', 's1' differ by"),
+        (
+            {"label": [["calm"], ["cross", "calm"], ["calm"]]},
+            "one label a clip in column 'label'.*; got several values",
+        ),
+        (
+            {"label": [0.5, 0.25, 1.0]},
+            "one label a clip in column 'label', as text or whole number; got float64 numbers",
+        ),
+    ],
+)
+def test_labels_that_are_several_or_spelt_in_two_ways_are_refused(tmp_path, columns, message):
+    with pytest.raises(ValueError, match=message):
+        load_labelled_audio(save(tmp_path, **columns), audio_column="sound")
+
+
 def test_a_missing_column_is_answered_with_those_there_are(tmp_path):
     name = save(tmp_path, mood=["anger", "happy", "sad"])
     with pytest.raises(ValueError, match=r"no column 'audio'; set --audio_column to one of \['sound', 'mood'\]"):
@@ -75,7 +112,8 @@ def test_rows_without_label_or_sound_are_left_out_and_counted(tmp_path, caplog):
     assert clips["clip"][:] == NAMES[:2]
     assert clips.features["label"].names[0] == "anger"
     said = [record.getMessage() for record in caplog.records]
-    assert said == ["left out 1 rows without audio or label", f"left out 1 clips: undecodable ({NAMES[2]})"]
+    missing = "left out 1 rows without audio or label (row 4 first): fill them in, or remove them"
+    assert said == [missing, f"left out 1 clips: undecodable ({NAMES[2]})"]
 
 
 def test_clips_that_need_ffmpeg_are_named_and_a_label_is_never_lost(tmp_path, caplog, monkeypatch):
