@@ -18,6 +18,7 @@ SIZES = (*PER_BLOCK, "n_features", "channels", "input_length", "hidden_sizes", "
 LARGEST = 2**20  # size, and product of the sides of an image: a damaged number must not fill the memory
 LARGEST_BIAS = 100  # of a logit
 ADDED_LATER = ("calibration_bias", "certain_threshold")  # without them, older models answer as they always did
+NOT_HERE = "is not what these models learn: they choose one label out of several"
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 # Written into every config.json: pipeline(..., trust_remote_code=True) finds the code that travels with the model.
 CUSTOM_PIPELINES = {
@@ -101,8 +102,10 @@ class SERConfig(PreTrainedConfig):
         refuse_misspelt(kwargs, own_fields(type(self)))
         if self.dtype is not None and str(self.dtype).removeprefix("torch.") not in DTYPES:
             raise ValueError(f"expected dtype to be one of {DTYPES}; got {self.dtype!r}")
-        if not isinstance(number := kwargs.get("num_labels", 1), int) or number < 1:
-            raise ValueError(f"expected num_labels as a whole number above 0; got {number!r}")
+        if not isinstance(number := kwargs.get("num_labels", 2), int) or number < 2:
+            raise ValueError(
+                f"expected num_labels as a whole number above 1; got {number!r}; a number on a scale {NOT_HERE}"
+            )
         if self.id2label is not None and not _is_numbered(self.id2label):
             raise ValueError(f"expected id2label to name the classes 0, 1, 2, ...; got {self.id2label!r}")
         super().__post_init__(**kwargs)
@@ -114,8 +117,8 @@ class SERConfig(PreTrainedConfig):
     def validate_labels(self) -> None:
         """Raise unless each class has a name of its own and `label2id` knows it by that."""
         names: list[Any] = list((self.id2label or {}).values())
-        if not names or not all(isinstance(name, str) and name for name in names) or len({*names}) < len(names):
-            raise ValueError(f"expected id2label with a name of its own for each class; got {names}")
+        if len(names) < 2 or not all(isinstance(name, str) and name for name in names) or len({*names}) < len(names):
+            raise ValueError(f"expected id2label with a name of its own for each of at least two classes; got {names}")
         if self.label2id != self._numbers_of_labels():
             raise ValueError(f"expected label2id to be id2label the other way round; got {self.label2id!r}")
 
@@ -124,6 +127,8 @@ class SERConfig(PreTrainedConfig):
 
     def validate_choices(self) -> None:
         """Raise if a choice is not one the network knows."""
+        if self.problem_type not in (None, "single_label_classification"):
+            raise ValueError(f"problem_type {self.problem_type!r} {NOT_HERE}")
         if self.block not in BLOCKS:
             raise ValueError(f"expected block to be one of {BLOCKS}; got {self.block!r}")
         if self.pooling not in self.poolings:

@@ -41,6 +41,8 @@ def load_trained(name: str, revision: str | None = None) -> tuple[Any, Any]:
     except Exception as error:  # transformers trips over damaged files in many ways
         reason = STRANGE if "custom code" in str(error) else str(error).strip().partition("\n")[0]
         raise ValueError(f"expected a model folder or Hub id; {name!r} is none: {reason}") from error
+    if model.config.problem_type not in (None, "single_label_classification") or model.config.num_labels < 2:
+        raise ValueError(f"model {name!r} does not choose one label out of several, so its scores are no probabilities")
     if found["missing_keys"]:
         raise ValueError(f"model {name!r} was never trained: it lacks {', '.join(sorted(found['missing_keys']))}")
     return model, extractor

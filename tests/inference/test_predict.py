@@ -347,6 +347,10 @@ def test_other_models_are_served_and_untrained_ones_refused(tmp_path):
         assert row == pytest.approx(row | {entry["label"]: entry["score"] for entry in answer}, abs=1e-5)
     options = "--model", tmp_path / "untrained", "--output", tmp_path / "more.csv"
     assert "was never trained" in refusal(tmp_path, *options)
+    config = json.loads((tmp_path / "trained/config.json").read_text()) | {"problem_type": "multi_label_classification"}
+    (tmp_path / "trained/config.json").write_text(json.dumps(config))
+    options = "--model", tmp_path / "trained", "--output", tmp_path / "more.csv"
+    assert "does not choose one label out of several" in refusal(tmp_path, *options)
 
 
 def test_code_beside_a_model_is_not_run(clips, tmp_path):
