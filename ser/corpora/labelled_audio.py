@@ -160,7 +160,7 @@ def _load(name: str, config: str | None, label_column: str, cache_dir: str | Non
         unread = [path.name for path in tables if path.suffix != ".csv"]
         if unread:
             raise ValueError(f"{unread[0]} in {name!r} is not read; write metadata.csv (columns file, label, speaker)")
-        rows = [row for path in tables for row in _read_metadata(path, label_column)]
+        rows = [row for path in tables for row in read_metadata(path, label_column)]
         _refuse_outside(rows, folder)
         loaded = _on_disk(_once(rows, label_column) if tables else _read_subfolders(folder, label_column), cache_dir)
     else:
@@ -203,9 +203,16 @@ def _read_subfolders(folder: Path, label_column: str) -> list[dict]:
     return [{"audio": str(path), label_column: path.parent.name} for path in paths]
 
 
-def _read_metadata(path: Path, label_column: str) -> list[dict]:
-    """Rows of a `metadata.csv`: the path of the audio, the label and, if there is a column for it, the speaker."""
-    expected = f"expected the columns file, {label_column} and, if known, speaker (commas between) in {str(path)!r}"
+def read_metadata(path: Path, label_column: str | None) -> list[dict]:
+    """Rows of a `metadata.csv`: the path of the audio, the label and, if there is a column for it, the speaker.
+
+    Without `label_column`, the speaker alone is read, and needed.
+
+    Raises:
+        ValueError: It cannot be read, or lacks a column.
+    """
+    needed = f"file, {label_column} and, if known, speaker" if label_column else "file and speaker"
+    expected = f"expected the columns {needed} (commas between) in {str(path)!r}"
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
@@ -214,9 +221,10 @@ def _read_metadata(path: Path, label_column: str) -> list[dict]:
         raise ValueError(f"{expected}; it cannot be read ({error}): save it as CSV in UTF-8") from error
     columns = list(rows[0]) if rows else []
     file_column = next((name for name in FILES if name in columns), None)
-    if file_column is None or label_column not in columns:
+    speakers = _speaker_columns(columns)
+    if file_column is None or not (label_column in columns if label_column else speakers):
         raise ValueError(f"{expected}; got {columns}")
-    kept = [label_column, *_speaker_columns(columns)]
+    kept = [name for name in (label_column, *speakers) if name]
     return [
         {"audio": str(path.parent / row[file_column]) if row[file_column] else None}
         | {name: row[name] or None for name in kept}
@@ -346,4 +354,12 @@ def _metadata(clips: datasets.Dataset, stems: list[str]) -> dict:
     return columns
 
 
-__all__ = ["SPELLINGS", "UNREADABLE", "load_labelled_audio", "read_dataset", "saved_to_disk"]
+__all__ = [
+    "SPEAKERS",
+    "SPELLINGS",
+    "UNREADABLE",
+    "load_labelled_audio",
+    "read_dataset",
+    "read_metadata",
+    "saved_to_disk",
+]

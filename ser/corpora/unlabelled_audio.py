@@ -1,4 +1,4 @@
-"""Clips to predict: files, folders, patterns or a dataset, as one column of undecoded audio."""
+"""Clips to predict: files, folders, patterns or a dataset, as one column of undecoded audio, and one of groups."""
 
 import os
 from collections.abc import Iterable
@@ -13,10 +13,14 @@ from ser.corpora.audio_column import fetched
 from ser.corpora.audio_column import streamed
 from ser.corpora.folder_corpus import audio_files
 from ser.corpora.folder_corpus import check_names
+from ser.corpora.labelled_audio import SPEAKERS
 from ser.corpora.labelled_audio import UNREADABLE
 from ser.corpora.labelled_audio import read_dataset
+from ser.corpora.labelled_audio import read_metadata
 
 Clips: TypeAlias = datasets.Dataset | datasets.IterableDataset
+METADATA = "metadata.csv"
+GROUP = "group"  # column with the name of the speaker or folder of a clip
 
 
 def find_clips(inputs: list[str]) -> datasets.Dataset:
@@ -47,8 +51,43 @@ def _matches(pattern: str) -> list[Path]:
         return []
 
 
+def by_folder(files: datasets.Dataset) -> datasets.Dataset:
+    """What `find_clips` found, each clip with its folder as the group."""
+    return files.add_column(GROUP, [os.path.dirname(audio["path"]) for audio in files["audio"]])
+
+
+def by_speaker(files: datasets.Dataset) -> datasets.Dataset:
+    """What `find_clips` found, each clip with its speaker as the group, of the nearest metadata.csv beside or above it.
+
+    Raises:
+        ValueError: A metadata.csv lacks a column, or none names a speaker of these clips.
+    """
+    paths = [os.path.abspath(audio["path"]) for audio in files["audio"]]
+    folders = {Path(path).parent for path in paths}
+    tables = {table for folder in folders if (table := _nearest_table(folder))}
+    rows = [row for table in sorted(tables) for row in read_metadata(table, None) if row["audio"]]
+    speakers = {os.path.abspath(row["audio"]): next(filter(None, map(row.get, SPEAKERS)), None) for row in rows}
+    groups = [speakers.get(path) for path in paths]
+    if not any(groups):
+        raise ValueError(
+            f"expected a {METADATA} (columns file and speaker) beside the clips or above them that says who speaks in "
+            "them; there is none: write it, or give a dataset with a column speaker"
+        )
+    return files.add_column(GROUP, groups)
+
+
+def _nearest_table(folder: Path) -> Path | None:
+    return next((table for each in (folder, *folder.parents) if (table := each / METADATA).is_file()), None)
+
+
 def open_dataset(
-    name: str, *, config: str | None = None, split: str | None, streaming: bool, audio_column: str
+    name: str,
+    *,
+    config: str | None = None,
+    split: str | None,
+    streaming: bool,
+    audio_column: str,
+    speakers: bool = False,
 ) -> Clips:
     """The audio of one split of a dataset.
 
@@ -58,6 +97,7 @@ def open_dataset(
         split: Its name; may be None if there is only one.
         streaming: Whether to read it where it is, instead of downloading it whole first.
         audio_column: Column with audio.
+        speakers: Whether each clip gets its speaker as the group.
 
     Raises:
         ValueError: It cannot be read, or there is no such split or column (the message lists those there are).
@@ -71,19 +111,27 @@ def open_dataset(
             loaded = loaded[split]
         if audio_column not in loaded.column_names:
             raise ValueError(f"expected --audio_column to be one of {', '.join(loaded.column_names)}")
+        speaker = next((column for column in SPEAKERS if column in loaded.column_names), None)
+        if speakers and not speaker:
+            raise ValueError(f"expected a column speaker that says who speaks; got {', '.join(loaded.column_names)}")
         if isinstance(loaded, datasets.Dataset) and len(loaded) == 0:
             raise ValueError("it has no rows")
         if isinstance(loaded, datasets.IterableDataset):
             loaded = loaded.decode(False)  # before all else: a column of files on the Hub would be decoded on its way
-        clips = loaded.select_columns(audio_column).cast_column(audio_column, UNDECODED)
+        clips = loaded.select_columns([audio_column, *([speaker] if speakers else [])])
+        clips = (clips.rename_column(speaker, GROUP) if speakers else clips).cast_column(audio_column, UNDECODED)
         next(streamed(clips), None)  # so that audio in a form that is never readable is refused here
     except UNREADABLE as error:
         raise ValueError(f"dataset {name!r} cannot be read: {error.__cause__ or error}") from error
     return clips
 
 
-def share(clips: Clips, rank: int, processes: int, *, done: int = 0) -> tuple[Iterator[dict | None], int | None]:
-    """Undecoded audio of the clips of one process, without the first `done`, and their number where it is known.
+def share(
+    clips: Clips, rank: int, processes: int, *, done: int = 0
+) -> tuple[Iterator[tuple[dict | None, str | None]], int | None]:
+    """Clips of one process, without the first `done`, and their number where it is known.
+
+    Each is its undecoded audio and its group, None where it has none.
 
     The shares are contiguous and in order. A stream is shared by its files, so that some of more processes get none.
     """
@@ -94,7 +142,12 @@ def share(clips: Clips, rank: int, processes: int, *, done: int = 0) -> tuple[It
     else:
         processes = min(processes, clips.num_shards)
         rows, total = streamed(clips.shard(processes, rank).skip(done)) if rank < processes else (), None
-    return (fetched(next(iter(row.values()))) for row in rows), total
+    return map(_clip, rows), total
 
 
-__all__ = ["Clips", "find_clips", "open_dataset", "share"]
+def _clip(row: dict) -> tuple[dict | None, str | None]:
+    (audio,) = (value for name, value in row.items() if name != GROUP)
+    return fetched(audio), None if row.get(GROUP) in (None, "") else str(row[GROUP])
+
+
+__all__ = ["Clips", "by_folder", "by_speaker", "find_clips", "open_dataset", "share"]

@@ -4,9 +4,15 @@ python -m ser predict clips --output preds.parquet                      # all au
 python -m ser predict "clips/*.wav" other.mp3 --model runs/my/model --output preds.csv
 python -m ser predict --dataset user/name --split test --streaming --output preds.parquet
 torchrun --nproc_per_node 2 -m ser predict clips --output preds.parquet
+python -m ser predict clips --center_by speaker --output preds.parquet  # relative to all clips of the speaker
 After an interruption, run the same command again: it continues where it stopped. A clip that cannot be read, or
 is silent, becomes a row with the reason. Speech is not detected here, so noise gets an emotion, too (see
 `ser.inference.timeline`).
+
+--center_by subtracts the mean log-probability over all clips of the same speaker (column speaker of the dataset, or of
+the nearest metadata.csv beside or above the clips) or of the same folder. Use it only where these clips hold several
+emotions: where one prevails, it is subtracted, too, and the predictions mislead. The only clip of a speaker or folder
+stays as it is. For the windows of one long recording, see `ser.inference.timeline.relative_to_recording`.
 """
 
 import argparse
@@ -14,6 +20,7 @@ import errno
 import os
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -25,16 +32,22 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
 from ser.corpora.labelled_audio import saved_to_disk
+from ser.corpora.unlabelled_audio import GROUP
 from ser.corpora.unlabelled_audio import Clips
+from ser.corpora.unlabelled_audio import by_folder
+from ser.corpora.unlabelled_audio import by_speaker
 from ser.corpora.unlabelled_audio import find_clips
 from ser.corpora.unlabelled_audio import open_dataset
 from ser.corpora.unlabelled_audio import share
+from ser.inference.centering import GroupMeans
+from ser.inference.centering import log_probabilities
 from ser.inference.loading import MODEL
 from ser.inference.loading import labels_of
 from ser.inference.loading import load_trained
 from ser.inference.resumable_table import check_output
 from ser.inference.resumable_table import merge_parts
 from ser.inference.resumable_table import open_parts
+from ser.inference.resumable_table import read_parts
 from ser.inference.resumable_table import rows_done
 from ser.inference.resumable_table import write_part
 from ser.inference.voice_activity import SILENCE
@@ -67,12 +80,15 @@ def read_clip(audio: dict | None, extractor: SERFeatureExtractor) -> tuple[dict,
     return row, {name: values[0] for name, values in features.items()}
 
 
-def read_chunk(audio: Iterator[dict | None], extractor: SERFeatureExtractor) -> list[tuple[dict, dict | None]]:
+def read_chunk(
+    clips: Iterator[tuple[dict | None, str | None]], extractor: SERFeatureExtractor
+) -> list[tuple[dict, dict | None]]:
     """The next clips, up to `CHUNK_CLIPS` or just over `CHUNK_SECONDS`; an empty list at the end."""
     chunk, seconds = [], 0.0
-    for clip in islice(audio, CHUNK_CLIPS):
-        chunk.append(read_clip(clip, extractor))
-        seconds += chunk[-1][0].get("duration", 0.0)
+    for audio, group in islice(clips, CHUNK_CLIPS):
+        row, features = read_clip(audio, extractor)
+        chunk.append((row | {GROUP: group}, features))
+        seconds += row.get("duration", 0.0)
         if seconds > CHUNK_SECONDS:
             break
     return chunk
@@ -100,34 +116,74 @@ def table_schema(labels: list[str]) -> pa.Schema:
     return pa.schema(columns | dict.fromkeys(labels, pa.float32()) | {"error": pa.string()})
 
 
+def part_schema(labels: list[str]) -> pa.Schema:
+    """As `table_schema`, with the group of each clip."""
+    return table_schema(labels).append(pa.field(GROUP, pa.string()))
+
+
+def certain_threshold(model: PreTrainedModel) -> float | None:
+    """From which probability on an answer is certain; None where a model has no such threshold."""
+    return getattr(model.config, "certain_threshold", None)
+
+
+def predicted(scores: dict[str, float], threshold: float | None) -> dict:
+    """What a row says of a clip with these probabilities."""
+    label = max(scores, key=scores.__getitem__)
+    certain = None if threshold is None else scores[label] >= threshold
+    return scores | {"label": label, "score": scores[label], "certain": certain}
+
+
 @torch.inference_mode()
 def predict_chunk(
     chunk: list[tuple[dict, dict | None]], model: PreTrainedModel, extractor: SERFeatureExtractor
 ) -> pa.Table:
     """One row for each clip that `read_chunk` gave, in its order."""
-    labels, threshold = labels_of(model), getattr(model.config, "certain_threshold", None)  # of ours alone
+    labels, threshold = labels_of(model), certain_threshold(model)
     durations = {index: row["duration"] for index, (row, features) in enumerate(chunk) if features}
     for batch in batches(durations):
         clips = [features for index in batch if (features := chunk[index][1])]
         inputs = extractor.pad(clips, return_tensors="pt").to(model.device)
         probabilities = model(**inputs).logits.float().softmax(1)  # (batch, num_labels)
         for index, values in zip(batch, probabilities.tolist(), strict=True):
-            scores = dict(zip(labels, values, strict=True))
-            label = max(scores, key=scores.__getitem__)
-            certain = None if threshold is None else scores[label] >= threshold
-            chunk[index][0].update(scores | {"label": label, "score": scores[label], "certain": certain})
-    return pa.Table.from_pylist([row for row, _ in chunk], table_schema(labels))
+            chunk[index][0].update(predicted(dict(zip(labels, values, strict=True)), threshold))
+    return pa.Table.from_pylist([row for row, _ in chunk], part_schema(labels))
 
 
 def predict(clips: Clips, model: PreTrainedModel, extractor: SERFeatureExtractor, parts: Path) -> None:
     """Write the parts of this process that are not there yet."""
     state = PartialState()
     done = rows_done(parts, state.process_index)
-    audio, total = share(clips, state.process_index, state.num_processes, done=done)
+    remaining, total = share(clips, state.process_index, state.num_processes, done=done)
     with tqdm(desc="Predicting", unit="clip", total=total, initial=done, disable=not state.is_main_process) as bar:
-        while chunk := read_chunk(audio, extractor):
+        while chunk := read_chunk(remaining, extractor):
             write_part(parts, state.process_index, predict_chunk(chunk, model, extractor))
             bar.update(len(chunk))
+
+
+def readable(part: list[dict], labels: list[str]) -> tuple[list[dict], np.ndarray, list[str | None]]:
+    """The rows without an error, their log-probabilities of shape `(rows, num_labels)` and their groups."""
+    rows = [row for row in part if row["error"] is None]
+    values = np.array([[row[label] for label in labels] for row in rows], dtype=float).reshape(-1, len(labels))
+    return rows, log_probabilities(values), [row[GROUP] for row in rows]
+
+
+def mean_by_group(parts: Path, labels: list[str]) -> GroupMeans:
+    """Means over all rows; one part is in memory at a time."""
+    means = GroupMeans()
+    for part in read_parts(parts):
+        _, log, groups = readable(part.to_pylist(), labels)
+        means.add(log, groups)
+    return means
+
+
+def centre(part: pa.Table, labels: list[str], means: GroupMeans, threshold: float | None) -> pa.Table:
+    """A part with its rows relative to their groups."""
+    all_rows = part.to_pylist()
+    rows, log, groups = readable(all_rows, labels)
+    for row, group, values in zip(rows, groups, np.exp(means.centre(log, groups)).tolist(), strict=True):
+        if means.has(group):  # the others stay as they are, to the last digit
+            row.update(predicted(dict(zip(labels, values, strict=True)), threshold))
+    return pa.Table.from_pylist(all_rows, part.schema)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -142,6 +198,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", default=str(MODEL), help="model folder or Hub id (default: checkpoints/flagship-distilled)"
     )
     parser.add_argument("--revision", help="commit, tag or branch of a model on the Hub")
+    parser.add_argument(
+        "--center_by",
+        choices=("speaker", "folder"),
+        help="predict relative to all clips of the same speaker or folder, which are assumed to hold several emotions",
+    )
     parser.add_argument("--output", required=True, help="new file: .parquet or .csv")
 
 
@@ -152,10 +213,16 @@ def open_clips(options: argparse.Namespace) -> Clips:
     if bool(options.inputs) == bool(options.dataset):
         raise ValueError("expected either INPUT or --dataset")
     if not options.dataset:
-        return find_clips(options.inputs)
+        group = {"speaker": by_speaker, "folder": by_folder, None: lambda files: files}[options.center_by]
+        return group(find_clips(options.inputs))
+    if options.center_by == "folder":
+        raise ValueError("expected files and folders with --center_by folder; a dataset has --center_by speaker")
     names = ("split", "streaming", "audio_column")
     return open_dataset(
-        options.dataset, config=options.dataset_config, **{name: getattr(options, name) for name in names}
+        options.dataset,
+        config=options.dataset_config,
+        speakers=options.center_by == "speaker",
+        **{name: getattr(options, name) for name in names},
     )
 
 
@@ -171,6 +238,17 @@ def describe_job(options: argparse.Namespace, clips: Clips, model: PreTrainedMod
     }
 
 
+def put_together(parts: Path, output: Path, model: PreTrainedModel, center_by: str | None) -> str:
+    """Write the table of all parts, centred if wanted; returns what it holds, in words."""
+    labels, change, alone = labels_of(model), None, ""
+    if center_by:
+        means = mean_by_group(parts, labels)
+        change = partial(centre, labels=labels, means=means, threshold=certain_threshold(model))
+        alone = f", {means.alone:,} left as they are for want of others of the same {center_by}"
+    rows, errors = merge_parts(parts, output, table_schema(labels), change)
+    return f"{rows:,} clips, {errors:,} with errors{alone}: {output}"
+
+
 def run(options: argparse.Namespace) -> None:
     """Check everything, predict this process's share, put all shares together."""
     output = Path(options.output)
@@ -183,8 +261,7 @@ def run(options: argparse.Namespace) -> None:
         predict(clips, model.to(state.device), extractor, parts)
         state.wait_for_everyone()
         if state.is_main_process:
-            rows, errors = merge_parts(parts, output, table_schema(labels_of(model)))
-            print(f"{rows:,} clips, {errors:,} with errors: {output}")
+            print(put_together(parts, output, model, options.center_by))
     except OSError as error:
         remedy = "make room, and " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         raise OSError(f"{error}; what is done is kept: {remedy}run the same command again") from error

@@ -8,6 +8,8 @@ preds.parquet                                 all of them, once all are there
 import json
 import os
 import shutil
+from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -71,8 +73,21 @@ def write_part(parts: Path, rank: int, table: pa.Table) -> None:
     os.replace(temporary, path)
 
 
-def merge_parts(parts: Path, output: Path, schema: pa.Schema) -> tuple[int, int]:
+def read_parts(parts: Path) -> Iterator[pa.Table]:
+    """All parts, in the order of their rows."""
+    return map(pq.read_table, sorted(parts.glob("*.parquet")))
+
+
+def merge_parts(
+    parts: Path, output: Path, schema: pa.Schema, change: Callable[[pa.Table], pa.Table] | None = None
+) -> tuple[int, int]:
     """Turn all parts into `output`, one after the other, and remove them; rows without a `file` get their number.
+
+    Args:
+        parts: The folder with the parts.
+        output: The table to write.
+        schema: Its columns; parts may have more.
+        change: Makes what is written out of each part.
 
     Returns:
         Number of rows, and number of rows with an `error`.
@@ -80,8 +95,8 @@ def merge_parts(parts: Path, output: Path, schema: pa.Schema) -> tuple[int, int]
     rows, errors = 0, 0
     temporary = parts / "table.unfinished"
     with WRITERS[output.suffix](temporary, schema) as writer:
-        for path in sorted(parts.glob("*.parquet")):
-            table = pq.read_table(path, schema=schema)
+        for part in read_parts(parts):
+            table = (change(part) if change else part).select(schema.names).cast(schema)
             numbers = pa.array([str(number) for number in range(rows, rows + len(table))], pa.string())
             writer.write_table(table.set_column(0, "file", pc.coalesce(table["file"], numbers)))
             rows += len(table)
@@ -91,4 +106,4 @@ def merge_parts(parts: Path, output: Path, schema: pa.Schema) -> tuple[int, int]
     return rows, errors
 
 
-__all__ = ["check_output", "merge_parts", "open_parts", "rows_done", "write_part"]
+__all__ = ["check_output", "merge_parts", "open_parts", "read_parts", "rows_done", "write_part"]

@@ -14,6 +14,8 @@ import numpy as np
 import soundfile
 import soxr
 
+from ser.inference.centering import centred
+from ser.inference.centering import log_probabilities
 from ser.inference.voice_activity import has_speech
 from ser.models.audio_ser import check_samples
 from ser.models.audio_ser import mix_down
@@ -117,6 +119,31 @@ def classify_batch(batch: list[tuple[float, np.ndarray]], classifier: SERPipelin
     return rows
 
 
+def relative_to_recording(rows: list[dict]) -> list[dict]:
+    """The windows relative to the mean log-probabilities of the recording: what is unusual in it stands out.
+
+    This assumes that the recording holds several emotions: where one prevails, it is subtracted, and they mislead.
+    Windows without speech stay as they are, and so does a single one with speech.
+
+    Args:
+        rows: What `analyse` returned; it is not changed.
+    """
+    speech = [row for row in rows if row["speech"]]
+    if len(speech) < 2:
+        return rows
+    labels = list(speech[0]["probabilities"])
+    log = log_probabilities(np.array([[row["probabilities"][label] for label in labels] for row in speech]))
+    values = iter(np.exp(centred(log, ["recording"] * len(speech))).tolist())
+    return [row | _answer(dict(zip(labels, next(values), strict=True))) if row["speech"] else row for row in rows]
+
+
+def _answer(probabilities: dict[str, float]) -> dict:
+    """What a row says of a window with speech; the likeliest emotion first, as in `analyse`."""
+    ordered = dict(sorted(probabilities.items(), key=lambda item: -item[1]))
+    emotion = next(iter(ordered))
+    return {"emotion": emotion, "probability": ordered[emotion], "probabilities": ordered}
+
+
 def overall(rows: list[dict]) -> dict[str, float] | None:
     """The mean probability of each emotion over the windows in which somebody speaks; None if nobody does."""
     speech = [row["probabilities"] for row in rows if row["speech"]]
@@ -142,4 +169,14 @@ def to_json(rows: list[dict], model: str) -> str:
     return json.dumps({"model": model, "window": WINDOW, "hop": HOP, "windows": rows}, indent=1)
 
 
-__all__ = ["HOP", "WINDOW", "analyse", "overall", "read_blocks", "to_csv", "to_json", "windows"]
+__all__ = [
+    "HOP",
+    "WINDOW",
+    "analyse",
+    "overall",
+    "read_blocks",
+    "relative_to_recording",
+    "to_csv",
+    "to_json",
+    "windows",
+]

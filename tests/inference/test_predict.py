@@ -224,7 +224,7 @@ def test_shares_joined_are_the_whole(dataset, tmp_path, processes):
             resumed = [list(share(clips, rank, processes, done=done)[0]) for rank in range(processes)]
             assert resumed == shares
             if not done:
-                assert sum(shares, []) == dataset["sound"][:]
+                assert sum(shares, []) == [(audio, None) for audio in dataset["sound"]]
 
 
 def test_what_was_stopped_goes_on_and_repeats_nothing(clips, tmp_path, monkeypatch):
@@ -311,7 +311,7 @@ def test_two_processes_write_what_one_writes(clips, tmp_path):
 
 def test_a_chunk_is_bounded_in_clips_and_in_seconds(clips, monkeypatch):
     _, extractor = load_trained(MODEL)
-    second = {"path": str(clips / "clip3.wav"), "bytes": None}
+    second = {"path": str(clips / "clip3.wav"), "bytes": None}, "speaker"
     endless = iter(lambda: second, None)
     monkeypatch.setattr(predict, "CHUNK_CLIPS", 4)
     assert len(predict.read_chunk(endless, extractor)) == 4

@@ -1,5 +1,6 @@
 """Windows of a long recording, read in blocks, against the recording read whole."""
 
+import copy
 import csv
 import io
 import json
@@ -47,6 +48,37 @@ def test_a_part_of_a_file_is_read_alone(recording):
     part = np.concatenate(list(timeline.read_blocks(recording, RATE, 2.5, 4.0)))
     assert len(part) == 1.5 * RATE
     assert np.abs(part - whole[round(2.5 * RATE) : 4 * RATE])[200:-200].max() < 1e-3  # edges of the resampler aside
+
+
+def window(speech: bool, **probabilities: float) -> dict:
+    label = max(probabilities, key=probabilities.__getitem__)
+    row = {"start": 0.0, "end": 3.0, "level_db": -20.0, "speech": speech}
+    row |= {"emotion": label, "probability": probabilities[label]} if speech else {"emotion": None, "probability": None}
+    return row | {"probabilities": probabilities}
+
+
+def test_windows_relative_to_their_recording_by_hand():
+    rows = [window(True, sad=0.9, fear=0.1), window(False, sad=0.5, fear=0.5), window(True, sad=0.6, fear=0.4)]
+    before = copy.deepcopy(rows)
+    first, silent, last = timeline.relative_to_recording(rows)
+    odds = (9 / 1.5) ** 0.5  # of sad to fear are 9 and 1.5, their geometric mean is 9 / odds
+    assert first["emotion"] == "sad" and first["probability"] == pytest.approx(odds / (1 + odds))
+    assert last["emotion"] == "fear" and last["probabilities"]["sad"] == pytest.approx(1 / (1 + odds))
+    assert list(last["probabilities"]) == ["fear", "sad"]  # the likeliest first, as in all rows
+    assert silent == before[1] and rows == before
+    assert timeline.relative_to_recording(rows[:2]) == rows[:2] and timeline.relative_to_recording([]) == []
+
+
+def test_a_recording_relative_to_itself_keeps_its_form(recording, classifier):
+    rows = timeline.analyse(recording, classifier)
+    relative = timeline.relative_to_recording(rows)
+    assert timeline.to_csv(relative).splitlines()[0] == timeline.to_csv(rows).splitlines()[0]
+    for row, other in zip(rows, relative, strict=True):
+        assert list(row) == list(other)
+        assert sum(other["probabilities"].values()) == pytest.approx(1)
+        assert {name: row[name] for name in ("start", "end", "level_db", "speech")}.items() <= other.items()
+        assert other["probability"] == (max(other["probabilities"].values()) if row["speech"] else None)
+    json.loads(timeline.to_json(relative, "cnn1d"))
 
 
 @pytest.mark.parametrize("seconds", [0.4, 3.0, 3.1, 4.5, 10.0])

@@ -1,0 +1,58 @@
+"""Predictions relative to their group: the clips of a speaker or a folder, or the windows of a recording.
+
+The mean log-probability of each label over the group is subtracted, and with it what is peculiar to a voice, a
+microphone or a language. This assumes that the group holds several emotions: where one prevails, it is subtracted as
+well, and the predictions mislead.
+"""
+
+from collections.abc import Hashable
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import log_softmax
+
+SMALLEST = 1e-6  # probability, so that one clip of probability 0 does not decide a mean
+
+
+class GroupMeans:
+    """Mean log-probabilities of groups, which may be added piece by piece; None is no group."""
+
+    def __init__(self) -> None:
+        self._sums: dict[Hashable, np.ndarray] = {}
+        self._clips: dict[Hashable, int] = {}
+
+    def add(self, log: np.ndarray, groups: Sequence[Hashable] | np.ndarray) -> None:
+        """Count in log-probabilities of shape `(clips, num_labels)`; a group for each clip."""
+        for values, group in zip(log, groups, strict=True):
+            self._sums[group] = self._sums.get(group, 0.0) + values
+            self._clips[group] = self._clips.get(group, 0) + 1
+
+    @property
+    def alone(self) -> int:
+        """Number of clips that `centre` leaves as they are."""
+        return sum(clips for group, clips in self._clips.items() if not self.has(group))
+
+    def has(self, group: Hashable) -> bool:
+        """Whether there is a mean to compare with: that of a single clip is the clip itself."""
+        return group is not None and self._clips.get(group, 0) > 1
+
+    def centre(self, log: np.ndarray, groups: Sequence[Hashable] | np.ndarray) -> np.ndarray:
+        """Log-probabilities relative to their group, normalised again; a clip without others stays as it is."""
+        nothing = np.zeros(log.shape[1])
+        means = [self._sums[group] / self._clips[group] if self.has(group) else nothing for group in groups]
+        return log_softmax(log - np.reshape(means, log.shape), axis=1)
+
+
+def centred(log: np.ndarray, groups: Sequence[Hashable] | np.ndarray) -> np.ndarray:
+    """Log-probabilities of shape `(clips, num_labels)`, all of them at hand, relative to their groups."""
+    means = GroupMeans()
+    means.add(log, groups)
+    return means.centre(log, groups)
+
+
+def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
+    """Their logarithms, from that of `SMALLEST` on."""
+    return np.log(np.maximum(probabilities, SMALLEST))
+
+
+__all__ = ["GroupMeans", "centred", "log_probabilities"]
