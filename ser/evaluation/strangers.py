@@ -34,6 +34,7 @@ from ser.files import PROJECT
 from ser.files import check_writable
 from ser.files import read_json
 from ser.files import write_text
+from ser.inference.centering import centred
 from ser.inference.loading import labels_of
 from ser.inference.loading import load_reported
 from ser.models.feature_extraction_ser import SERFeatureExtractor
@@ -53,6 +54,7 @@ RIGHT = 0.70  # of plain statements, at least
 PLAIN_WRONG = 0.08  # of ordinary speech that is plainly called another emotion, at most
 THRESHOLDS = np.arange(30, 96) / 100
 NEVER = 1.0  # the threshold of a model that keeps these promises at none of them
+OTHERS = 5  # clips of the same speaker, for a score of centring with few of them
 THRESHOLD_BEFORE = 0.5  # of plain statements, where a model has none of its own
 
 
@@ -131,9 +133,34 @@ def measure(speech: Speech, log: np.ndarray, threshold: float, names: Sequence[s
 def compare(
     speech: Speech, before: Calibration, log: np.ndarray, threshold: float, names: Sequence[str]
 ) -> dict[str, Any]:
-    """As `measure`, and as "before" the same with an earlier calibration and `THRESHOLD_BEFORE`."""
-    old = measure(speech, before.log_probabilities(speech.logits), THRESHOLD_BEFORE, names)
-    return measure(speech, log, threshold, names) | {"before": old}
+    """As `measure`, with the share of the "prevailing" label, and the same in other ways.
+
+    "before" is with an earlier calibration and `THRESHOLD_BEFORE`, "centred" relative to all clips of the same speaker,
+    and "centred_few" relative to `OTHERS` of them.
+    """
+    others = {
+        "before": measure(speech, before.log_probabilities(speech.logits), THRESHOLD_BEFORE, names),
+        "centred": measure(speech, centred(log, speech.speakers), threshold, names),
+        "centred_few": measure(speech, centred_by_few(log, speech.speakers), threshold, names),
+    }
+    return measure(speech, log, threshold, names) | {"prevailing": prevailing(speech)} | others
+
+
+def prevailing(speech: Speech) -> float:
+    """The share of clips that have the commonest label of their speaker."""
+    counts = [np.bincount(speech.labels[speech.speakers == name]) for name in np.unique(speech.speakers)]
+    return float(sum(each.max() for each in counts) / len(speech.labels))
+
+
+def centred_by_few(log: np.ndarray, speakers: np.ndarray) -> np.ndarray:
+    """Each clip relative to itself and at most `OTHERS` of the same speaker, drawn at random, the same in every run."""
+    generator, found = np.random.default_rng(0), np.empty_like(log)
+    for clip, speaker in enumerate(speakers):
+        same = np.flatnonzero(speakers == speaker)
+        others = generator.permutation(same[same != clip])[:OTHERS]
+        group = log[[clip, *others]]
+        found[clip] = centred(group, [speaker] * len(group))[0]
+    return found
 
 
 def judge(

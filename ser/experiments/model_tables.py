@@ -5,7 +5,9 @@ from ser.experiments.tables import with_interval
 from ser.reporting.report_file import CLEAN
 from ser.reporting.report_file import Report
 from ser.reporting.report_file import means_when_changed
+from ser.reporting.strangers_table import CENTRED_COLUMNS
 from ser.reporting.strangers_table import COLUMNS
+from ser.reporting.strangers_table import centred_rows
 from ser.reporting.strangers_table import strangers_rows
 
 BUNDLED_COLUMNS = ("model", "CREMA-D, unseen actors", "noise, rooms, codecs")
@@ -84,6 +86,12 @@ def strangers_table(models: dict[str, dict]) -> str:
     return markdown_table(("model", *COLUMNS), rows)
 
 
+def centred_table(models: dict[str, dict]) -> str:
+    """As `strangers_table`, without and with centring by speaker."""
+    rows = [[f"`{name}`", *row] for name, strangers in models.items() for row in centred_rows(strangers)]
+    return markdown_table(("model", *CENTRED_COLUMNS), rows)
+
+
 def _too_often(scores: dict) -> str:
     """The label that a model predicts most in excess, its share of the predictions and of the labels."""
     excess = {name: count - scores["intended"][name] for name, count in scores["answered"].items()}
@@ -96,4 +104,11 @@ def _with_change(scores: dict) -> str:
     return "{accuracy:.3f} ({change:+.3f})".format(**scores)
 
 
-__all__ = ["BUNDLED_COLUMNS", "bundled_table", "corpora_table", "robustness_table", "strangers_table"]
+__all__ = [
+    "BUNDLED_COLUMNS",
+    "bundled_table",
+    "centred_table",
+    "corpora_table",
+    "robustness_table",
+    "strangers_table",
+]

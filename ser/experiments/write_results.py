@@ -12,6 +12,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from ser.experiments.model_tables import bundled_table
+from ser.experiments.model_tables import centred_table
 from ser.experiments.model_tables import corpora_table
 from ser.experiments.model_tables import robustness_table
 from ser.experiments.model_tables import strangers_table
@@ -36,6 +37,7 @@ from ser.reporting.report_file import REPORT
 from ser.reporting.report_file import load_report
 from ser.reporting.run_report import draw
 from ser.reporting.run_report import save
+from ser.reporting.strangers_table import CENTRED_LEGEND
 from ser.reporting.strangers_table import LEGEND as STRANGERS_LEGEND
 
 STOPPED = "the same command writes them all"
@@ -67,6 +69,8 @@ def results_page(root: Path) -> str:
         corpora=corpora_table(read_measured(models, "corpora")),
         strangers=strangers_table(read_measured(models, "strangers")),
         strangers_legend=STRANGERS_LEGEND,
+        centred=centred_table(read_measured(models, "strangers")),
+        centred_legend=CENTRED_LEGEND,
         noise_floor=in_words(read_json(results / NOISE_FLOOR)),
         variants=variant_table(runs),
         refits=refit_table(read_refits(results)),

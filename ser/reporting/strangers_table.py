@@ -1,9 +1,18 @@
 """Rows for cards and docs: what a model makes of strangers' speech, as `ser calibrate` measured it."""
 
 COLUMNS = ("speech", "clips", "accuracy", "claimed", "UAR", "plain statements", "of them right", "plain and wrong")
+SCORES = ("accuracy", "confidence", "uar", "plain", "plain_right", "plain_wrong")
 LEGEND = (
     "Left of the arrow with the temperature of the model's own corpus and plain statements from a probability of 0.5, "
     "right of it as the model is. Claimed: mean probability of the likeliest label. Ordinary speech counts as neutral."
+)
+
+CENTRED_COLUMNS = ("speech", "clips", "speakers", "prevailing", "accuracy", "UAR", "plain statements", "of them right")
+CENTRED_SCORES = ("accuracy", "uar", "plain", "plain_right")
+CENTRED_LEGEND = (
+    "As the model is → relative to the clip itself and at most five others of the same speaker, drawn at random → "
+    "relative to all clips of the speaker. Prevailing: share of clips that have the commonest label of their speaker. Near "
+    "1, as in ordinary speech, which is all neutral, centring misleads."
 )
 
 
@@ -13,20 +22,36 @@ def strangers_rows(strangers: dict) -> list[list[str]]:
     Args:
         strangers: The content of strangers.json.
     """
-    kinds = {f"{title}, unseen speakers": each for title, each in strangers["own"].items()}
-    kinds |= strangers["corpora"] | {f"{strangers['ordinary_title']}, ordinary speech": strangers["ordinary"]}
     return [
-        [name, f"{each['clips']:,}", *(_change(each, what) for what in ("accuracy", "confidence"))]
-        + [_change(each, "uar") if len(each["recall"]) > 1 else ""]
-        + [_change(each, what) for what in ("plain", "plain_right", "plain_wrong")]
-        for name, each in kinds.items()
+        [name, f"{each['clips']:,}", *(_change(what, each["before"], each) for what in SCORES)]
+        for name, each in _kinds(strangers).items()
     ]
 
 
-def _change(scores: dict, what: str) -> str:
-    """A score before and after; a dash for a share of nothing."""
-    before, after = ("-" if each[what] is None else f"{each[what]:.2f}" for each in (scores["before"], scores))
-    return f"{before} → {after}"
+def centred_rows(strangers: dict) -> list[list[str]]:
+    """Cells of one row for each kind of speech, as `CENTRED_COLUMNS` calls them.
+
+    Args:
+        strangers: The content of strangers.json.
+    """
+    return [
+        [name, f"{each['clips']:,}", f"{each['speakers']:,}", f"{each['prevailing']:.2f}"]
+        + [_change(what, each, each["centred_few"], each["centred"]) for what in CENTRED_SCORES]
+        for name, each in _kinds(strangers).items()
+    ]
+
+
+def _kinds(strangers: dict) -> dict[str, dict]:
+    """Scores by the kind of speech."""
+    kinds = {f"{title}, unseen speakers": each for title, each in strangers["own"].items()}
+    return kinds | strangers["corpora"] | {f"{strangers['ordinary_title']}, ordinary speech": strangers["ordinary"]}
+
+
+def _change(what: str, *measured: dict) -> str:
+    """A score from one measurement to the next: a dash for a share of nothing, nothing for the UAR of one label."""
+    if what == "uar" and len(measured[0]["recall"]) == 1:
+        return ""
+    return " → ".join("-" if each[what] is None else f"{each[what]:.2f}" for each in measured)
 
 
 def promise(strangers: dict) -> dict[str, float] | None:
@@ -46,4 +71,13 @@ def for_card(strangers: dict) -> dict:
     }
 
 
-__all__ = ["COLUMNS", "LEGEND", "for_card", "promise", "strangers_rows"]
+__all__ = [
+    "CENTRED_COLUMNS",
+    "CENTRED_LEGEND",
+    "COLUMNS",
+    "LEGEND",
+    "centred_rows",
+    "for_card",
+    "promise",
+    "strangers_rows",
+]

@@ -12,6 +12,8 @@ from transformers import pipeline
 
 from ser.__main__ import main
 from ser.evaluation.strangers import NEVER
+from ser.evaluation.strangers import OTHERS
+from ser.evaluation.strangers import centred_by_few
 from ser.evaluation.strangers import choose_threshold
 from ser.evaluation.strangers import curve
 from ser.evaluation.strangers import judge
@@ -106,6 +108,27 @@ def test_each_corpus_is_judged_by_a_fit_on_the_others():
     assert scores["ordinary"]["plain_wrong"] <= 0.08
     assert list(scores["bias"].values()) == after.bias.tolist()
     assert 0.3 <= scores["certain_threshold"] < 1
+
+
+def test_centring_undoes_what_is_peculiar_to_speakers_and_few_clips_undo_most_of_it():
+    speech = world(600, seed=5)
+    of_speaker = dict(zip(np.unique(speech.speakers), np.random.default_rng(1).normal(0, 2, (10, 4)), strict=True))
+    shifted = speech._replace(logits=speech.logits + np.stack([of_speaker[name] for name in speech.speakers]))
+    _, figures = judge({"one": shifted, "two": world(seed=1)}, [], ordinary(), OFF, NAMES)
+    scores = figures["corpora"]["one"]
+    assert scores["accuracy"] < scores["centred_few"]["accuracy"] < scores["centred"]["accuracy"]
+    assert figures["ordinary"]["centred"]["accuracy"] < figures["ordinary"]["accuracy"]  # as one emotion prevails
+    assert 0.25 < scores["prevailing"] < 0.5 and figures["ordinary"]["prevailing"] == 1.0
+
+
+def test_centring_by_few_takes_other_clips_of_the_same_speaker():
+    log = np.log(softmax(np.random.default_rng(0).normal(size=(20, 4)), axis=1))
+    speakers = np.array(["a"] * (OTHERS + 1) + ["b"] * 13 + ["alone"])
+    found = centred_by_few(log, speakers)
+    mean = log[: OTHERS + 1].mean(0)  # of "a", all of whose clips are taken
+    assert softmax(log[: OTHERS + 1] - mean, axis=1) == pytest.approx(np.exp(found[: OTHERS + 1]))
+    assert found[-1] == pytest.approx(log[-1])
+    assert (centred_by_few(log, speakers) == found).all()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from conftest import ROOT
 from ser.experiments.aggregate import grouped
 from ser.experiments.aggregate import summarize
 from ser.experiments.model_tables import bundled_table
+from ser.experiments.model_tables import centred_table
 from ser.experiments.model_tables import corpora_table
 from ser.experiments.model_tables import robustness_table
 from ser.experiments.model_tables import strangers_table
@@ -270,4 +271,24 @@ def test_strangers_speech_has_a_row_for_each_kind():
         ["`a`", "talk, ordinary speech", "9", "0.40 → 0.50"],
         ["`b`", "URDU", "9", "0.40 → 0.50"],
         ["`b`", "talk, ordinary speech", "9", "0.40 → 0.50"],
+    ]
+
+
+def test_centring_has_a_row_for_each_kind_of_speech():
+    figure = {
+        "clips": 1200,
+        "speakers": 2,
+        "prevailing": 0.3,
+        "accuracy": 0.5,
+        "uar": 0.4,
+        "plain": 0.2,
+        "plain_right": 0.75,
+    }
+    others = {"centred": figure | {"accuracy": 0.7}, "centred_few": figure | {"accuracy": 0.6, "plain_right": None}}
+    acted, talk = (figure | others | {"recall": dict.fromkeys(labels, 0.4)} for labels in ("ab", "b"))
+    strangers = {"own": {}, "corpora": {"URDU": acted}, "ordinary": talk, "ordinary_title": "talk"}
+    change = ["0.50 → 0.60 → 0.70", "0.40 → 0.40 → 0.40", "0.20 → 0.20 → 0.20", "0.75 → - → 0.75"]
+    assert rows(centred_table({"a": strangers})) == [
+        ["`a`", "URDU", "1,200", "2", "0.30", *change],
+        ["`a`", "talk, ordinary speech", "1,200", "2", "0.30", change[0], "", *change[2:]],
     ]
