@@ -11,8 +11,8 @@ CENTRED_COLUMNS = ("speech", "clips", "speakers", "prevailing", "accuracy", "UAR
 CENTRED_SCORES = ("accuracy", "uar", "plain", "plain_right")
 CENTRED_LEGEND = (
     "As the model is → relative to the clip itself and at most five others of the same speaker, drawn at random → "
-    "relative to all clips of the speaker. Prevailing: share of clips that have the commonest label of their speaker. Near "
-    "1, as in ordinary speech, which is all neutral, centring misleads."
+    "relative to all clips of the speaker. Prevailing: share of clips that have the commonest label of their speaker. "
+    "Near 1, as in ordinary speech, which is all neutral, centring misleads."
 )
 
 

@@ -119,7 +119,9 @@ def test_a_card_says_what_strangers_get():
     figure |= {"plain_wrong": 0.05, "recall": {"happy": 0.4, "sad": 0.6}}
     figure |= {"before": figure | {"accuracy": 0.4, "plain_right": None}}
     strangers = {"own": {"CREMA-D": figure | {"accuracy": 0.62}}, "corpora": {"URDU": figure}, "fit_only": ["ASED"]}
-    strangers |= {"ordinary": figure | {"recall": {"neutral": 0.5}}, "ordinary_title": "talk", "certain_threshold": 0.6}
+    neutral = {"recall": {"neutral": 0.5}}
+    ordinary = figure | neutral | {"before": figure["before"] | neutral}
+    strangers |= {"ordinary": ordinary, "ordinary_title": "talk", "certain_threshold": 0.6}
     strangers |= {"curve": [{"threshold": 0.6, "plain": 0.2, "right": 0.75}]}
     card = render_card(RESULTS, strangers=strangers)
     assert "| URDU | 1,200 | 0.40 → 0.50 | 0.45 → 0.45 | 0.40 → 0.40 | 0.20 → 0.20 | - → 0.75 | 0.05 → 0.05 |" in card
