@@ -25,7 +25,7 @@ def seeded():
 
 
 def ramp(frames: int = 100, bands: int = 20) -> np.ndarray:
-    """Each cell tells its frame and its band."""
+    """Each cell holds its frame and its band."""
     return (np.arange(frames)[:, None] + 1000 * np.arange(bands)).astype(np.float32)
 
 

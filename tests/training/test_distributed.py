@@ -1,4 +1,4 @@
-"""One run in two processes, and what is logged elsewhere."""
+"""One run in two processes, and what TensorBoard and other trackers get."""
 
 import csv
 import json
