@@ -4,6 +4,7 @@ Only what libsndfile does not read (M4A, MP4, WebM, AMR, AAC, WMA and the like) 
 """
 
 import io
+import math
 import os
 import shutil
 import subprocess
@@ -72,7 +73,8 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
         Float32 waveform of shape `(samples,)`, the channels as `mix_down` joins them, at `sampling_rate`.
 
     Raises:
-        ValueError: The source is empty, not decodable, none of the accepted kinds, or `check_samples` refuses it.
+        ValueError: The source is empty, not decodable, none of the accepted kinds, or too short, or `check_samples`
+            refuses it.
         FileNotFoundError: The path does not exist.
         ImportError: A file was given and soundfile is missing, or the rates differ and soxr is missing.
     """
@@ -91,6 +93,7 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
         raise ValueError(f"expected {ACCEPTED}; got {type(source).__name__}")
     waveform = _to_mono(waveform)
     check_samples(waveform, rate)
+    check_duration(len(waveform) / rate)
     return _resample(waveform, rate, sampling_rate)
 
 
@@ -275,15 +278,29 @@ def check_samples(waveform: np.ndarray, sampling_rate: int) -> None:
         raise ValueError(f"the audio is sampled at {sampling_rate} Hz, too slowly for speech; record it at 16000 Hz")
 
 
+def check_duration(seconds: float) -> None:
+    """Raise `ValueError` for less than `SHORTEST`."""
+    if seconds < SHORTEST:
+        shown = math.floor(100 * seconds) / 100
+        raise ValueError(f"the clip lasts {shown:.2f} s, which is too short: speak for at least {SHORTEST} s")
+
+
 def _resample(waveform: np.ndarray, source_rate: int, sampling_rate: int) -> np.ndarray:
     if source_rate == sampling_rate:
         return waveform
     if soxr is None:
         raise ImportError(f"resampling {source_rate} Hz to {sampling_rate} Hz needs soxr: pip install soxr")
-    resampled = soxr.resample(waveform, source_rate, sampling_rate)
-    if resampled.size == 0:
-        raise ValueError(f"{waveform.size} samples at {source_rate} Hz are too few to classify; record a longer clip")
-    return resampled
+    return soxr.resample(waveform, source_rate, sampling_rate)
 
 
-__all__ = ["check_samples", "container_of", "load_audio", "mix_down", "open_sound", "to_numpy", "to_wav"]
+__all__ = [
+    "SHORTEST",
+    "check_duration",
+    "check_samples",
+    "container_of",
+    "load_audio",
+    "mix_down",
+    "open_sound",
+    "to_numpy",
+    "to_wav",
+]

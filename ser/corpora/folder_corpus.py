@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from datasets.exceptions import DatasetGenerationError
 
+from ser.models.audio_ser import SHORTEST
 from ser.models.audio_ser import load_audio
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,8 @@ SUFFIXES += (".amr", ".awb", ".aac", ".3gp", ".3g2", ".3gpp", ".wma", ".wmv", ".
 SUFFIXES += (".mkv", ".mka", ".weba", ".avi", ".flv", ".mpg", ".mpeg", ".ac3", ".ape", ".wv", ".tta", ".ra", ".rm")
 SUFFIXES += (".gsm", ".vox", ".pcm", ".raw", ".dss", ".ds2")
 NAMELESS = "unknown-"  # and a number: a speaker who is not known, where others are
+# Problems of clips that are counted together, by a part of the message about one of them.
+ALIKE = {"could not be decoded": "undecodable", "which is too short": f"shorter than {SHORTEST} s"}
 SILENCE = 1e-4  # peak amplitude below which a clip is digital silence, lossy coding aside
 COLUMNS = {
     "audio": datasets.Audio(sampling_rate=SAMPLING_RATE, decode=False),
@@ -50,7 +53,7 @@ def some(names: Iterable[str], shown: int = 3) -> str:
 def audio_files(folder: Path) -> list[Path]:
     """Files below `folder` that are audio or video by their names, sorted by path.
 
-    What is hidden is left out (`.ipynb_checkpoints`, `._clip.wav` of macOS); links to folders are not followed.
+    Hidden folders (`.ipynb_checkpoints`) and the `._clip.wav` of macOS are left out; links to folders are not followed.
 
     Raises:
         ValueError: A name is not UTF-8, which tables cannot hold.
@@ -62,7 +65,8 @@ def audio_files(folder: Path) -> list[Path]:
 
 
 def _hidden(path: Path, folder: Path) -> bool:
-    return any(name.startswith(".") for name in path.relative_to(folder).parts)
+    *folders, name = path.relative_to(folder).parts
+    return name.startswith("._") or any(each.startswith(".") for each in folders)
 
 
 def check_names(paths: Iterable[Path]) -> None:
@@ -81,7 +85,7 @@ def inspect_clip(source: str | Path | dict) -> tuple[float | None, str | None]:
     except FileNotFoundError:
         return None, "missing"
     except (ValueError, OSError) as error:
-        return None, "undecodable" if "could not be decoded" in str(error) else str(error)
+        return None, next((problem for words, problem in ALIKE.items() if words in str(error)), str(error))
     return len(waveform) / SAMPLING_RATE, None if np.abs(waveform).max() > SILENCE else "silent"
 
 

@@ -122,10 +122,12 @@ def test_clips_that_need_ffmpeg_are_named_and_a_label_is_never_lost(tmp_path, ca
         write_corpus(tmp_path / label, [name])
     (tmp_path / "cross/d.amr").write_bytes(b"#!AMR\n" + bytes(99))
     (tmp_path / "empty").mkdir()
+    soundfile.write(tmp_path / "cross/short.wav", voice(0.19), RATE)
     with caplog.at_level(logging.WARNING):
         clips = load_labelled_audio(str(tmp_path))
     assert clips.features["label"].names == ["calm", "cross"] and clips["clip"][:] == ["a", "b", "c"]
     assert "passed over folders without audio files: empty" in caplog.text
+    assert "left out 1 clips: shorter than 0.2 s (short)" in caplog.text
     needed = "AMR files need the program ffmpeg, which is not installed here; convert them to WAV"
     assert f"left out 1 clips: {needed} (d)" in caplog.text
     (tmp_path / "cross/c.wav").unlink()

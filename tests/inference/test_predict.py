@@ -37,7 +37,7 @@ from ser.inference.resumable_table import write_part
 
 MODEL = str(ROOT / "checkpoints/cnn1d")
 LABELS = ["anger", "disgust", "fear", "happy", "neutral", "sad"]
-SECONDS = (0.7, 2.0, 0.001, 1.1, 0.3, 1.6, 0.9)
+SECONDS = (0.7, 2.0, 0.201, 1.1, 0.3, 1.6, 0.9)
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +159,12 @@ def test_bad_files_are_rows_with_their_error(clips, tmp_path, capsys):
         assert {rows[name][column] for column in rows[name] if column != "file"} == {None}
 
 
+def test_a_clip_too_short_for_an_answer_is_a_row_that_says_so(tmp_path):
+    soundfile.write(tmp_path / "clip.wav", voice(0.05), RATE)
+    (row,) = table(tmp_path, output=tmp_path / "preds.csv")
+    assert row["error"] == "the clip lasts 0.05 s, which is too short: speak for at least 0.2 s" and not row["label"]
+
+
 def test_every_audio_or_video_file_is_a_row_and_what_is_hidden_is_none(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     (tmp_path / "clips/.ipynb_checkpoints").mkdir(parents=True)
@@ -166,7 +172,7 @@ def test_every_audio_or_video_file_is_a_row_and_what_is_hidden_is_none(tmp_path,
         soundfile.write(tmp_path / "clips" / name, voice(), RATE, format=kind, subtype="PCM_16")
     for name, head in (("d.AMR", b"#!AMR\n"), ("e.aac", b"\xff\xf1"), ("f.3gp", b"\0\0\0 ftyp3gp4"), ("g.rm", b"")):
         (tmp_path / "clips" / name).write_bytes(head + bytes(99))
-    for name in (".hidden.wav", ".ipynb_checkpoints/a.wav", "notes.txt"):
+    for name in ("._a.wav", ".ipynb_checkpoints/a.wav", "notes.txt"):
         (tmp_path / "clips" / name).write_text("nothing")
     rows = table(tmp_path / "clips", output=tmp_path / "preds.csv")
     assert [Path(row["file"]).name for row in rows] == "a.au b.caf c.w64 d.AMR e.aac f.3gp g.rm".split()

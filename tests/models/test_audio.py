@@ -60,8 +60,9 @@ def test_a_voice_in_opposite_phase_on_two_channels_is_heard(gain):
 
 def test_a_file_of_more_channels_than_samples_is_mixed_over_its_channels():
     file = io.BytesIO()
-    soundfile.write(file, np.tile(voice(0.01)[:, None], (1, 500)), RATE, format="WAV")
-    np.testing.assert_allclose(load_audio(file.getvalue(), sampling_rate=RATE), voice(0.01), atol=1e-4)
+    waveform = voice(0.2, rate=1000)
+    soundfile.write(file, np.tile(waveform[:, None], (1, 500)), 1000, format="WAV")
+    np.testing.assert_allclose(load_audio(file.getvalue(), sampling_rate=1000), waveform, atol=1e-4)
 
 
 @pytest.mark.parametrize(("dtype", "full_scale"), [(np.int16, 32768), (np.int32, 2**31)])
@@ -98,6 +99,9 @@ def test_what_datasets_decodes_to_is_heard():
         (np.empty(0, dtype=np.float32), "holds no samples"),
         (np.array([0.0, np.nan]), "NaN or infinite"),
         (np.array([0.5, -101.0]), "beyond 100, where full scale is 1"),
+        (voice(0.05), r"the clip lasts 0.05 s, which is too short: speak for at least 0.2 s"),
+        (encode(voice(0.1999, rate=8000), 8000, "wav"), "the clip lasts 0.19 s, which is too short"),
+        (np.full(1, 0.5), "the clip lasts 0.00 s, which is too short"),
         (np.zeros((2, 2, 2)), "one or two dimensions"),
         (np.zeros(800, dtype=np.uint8), "got uint8"),
         ({"array": [1000, -20000, 3000], "sampling_rate": RATE}, "got int64; convert them"),
