@@ -69,6 +69,7 @@ class ClipDataset(torch.utils.data.Dataset):
         clips: Rows with audio, label and the cached features.
         extractor: Normalises, and extracts where the waveform is augmented.
         targets: Probabilities to learn instead of the labels, shape `(clips, num_labels)`.
+        known_labels: The labels to which the loss of each clip is restricted, bool, shape `(clips, num_labels)`.
         augment_waveform: `(samples,)` to `(samples,)`; given, the cached features are left aside.
         augment_features: `(frames, n_features)` of a clip and of another one of the batch, to those of the clip,
             before normalisation.
@@ -81,6 +82,7 @@ class ClipDataset(torch.utils.data.Dataset):
         extractor: SERFeatureExtractor,
         *,
         targets: np.ndarray | None = None,
+        known_labels: np.ndarray | None = None,
         augment_waveform: Callable | None = None,
         augment_features: Callable | None = None,
         mask_features: Callable | None = None,
@@ -91,6 +93,7 @@ class ClipDataset(torch.utils.data.Dataset):
         self.augment_features = augment_features
         self.mask_features = mask_features
         self.targets = np.asarray(clips["label"][:]) if targets is None else targets
+        self.known_labels = known_labels
         self.features = clips.with_format("numpy", columns=["features", "frames"])
 
     def __len__(self) -> int:
@@ -124,7 +127,8 @@ class ClipDataset(torch.utils.data.Dataset):
         features = self.extractor.normalize(features)
         if self.mask_features:
             features = self.mask_features(features)
-        return {"input_features": self.extractor.arrange(features), "labels": self.targets[index]}
+        example = {"input_features": self.extractor.arrange(features), "labels": self.targets[index]}
+        return example if self.known_labels is None else example | {"known_labels": self.known_labels[index]}
 
 
 __all__ = ["ClipDataset", "with_features"]

@@ -255,7 +255,7 @@ class Corpus:
         speech: Completes "trained from scratch on".
         details: Completes the description of the training data.
         limits: Completes the limitations.
-        language: Code of its language.
+        language: Code of its language, or of several.
         licence: Of the data.
         licence_id: The same, as the Hub names it.
         citation: BibTeX.
@@ -264,7 +264,7 @@ class Corpus:
     speech: str
     details: str = ""
     limits: str = "Other speakers, microphones and languages are outside what it was tested on."
-    language: str | None = None
+    language: str | list[str] | None = None
     licence: str = "see the dataset's own page."
     licence_id: str | None = None
     citation: str = ""

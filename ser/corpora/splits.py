@@ -15,6 +15,9 @@ from ser.corpora.crema_d import SENTENCES
 from ser.corpora.folder_corpus import NAMELESS
 
 PROTOCOLS = ("tfds", "actor-5fold", "new-sentences", "loso", "speakers", "random", "random-70-30", "leaky")
+PER_CORPUS = "per-corpus"  # each of several corpora by its own protocol
+LEAVE_ONE_CORPUS_OUT = "leave-one-corpus-out"
+ACROSS_CORPORA = (PER_CORPUS, LEAVE_ONE_CORPUS_OUT)  # see `several_corpora`
 FOLDED = ("actor-5fold", "new-sentences", "loso")
 SPEAKER_COLUMNS = ("actor", "speaker")
 TFDS_TEST = "1010 1013 1022 1026 1037 1038 1040 1045 1047 1048 1059 1065 1066 1068 1071 1073 1084 1086 1088".split()
@@ -216,8 +219,11 @@ def _random(clips: datasets.Dataset, split_seed: int, *, test: float, dev: float
 
 
 __all__ = [
+    "ACROSS_CORPORA",
     "BLOCKS",
+    "LEAVE_ONE_CORPUS_OUT",
     "NEW_SENTENCES",
+    "PER_CORPUS",
     "PROTOCOLS",
     "TFDS_DEV",
     "TFDS_TEST",

@@ -122,6 +122,15 @@ def describe_split(clips: datasets.Dataset, logits: np.ndarray) -> dict:
     return {"clips": len(clips), "actors": actors, **score(np.asarray(clips["label"][:]), logits.argmax(1))}
 
 
+def describe_by_corpus(clips: datasets.Dataset, logits: np.ndarray) -> dict[str, dict]:
+    """As `describe_split`, for each corpus of the column corpus, by its title."""
+    titles = np.asarray(clips["corpus"][:])
+    return {
+        title: describe_split(clips.select(np.flatnonzero(titles == title)), logits[titles == title])
+        for title in dict.fromkeys(titles.tolist())
+    }
+
+
 def report_on_test(clips: datasets.Dataset, logits: np.ndarray) -> dict:
     """The fields of a report on the test split."""
     names = clips.features["label"].names
@@ -153,6 +162,7 @@ def report_on_test(clips: datasets.Dataset, logits: np.ndarray) -> dict:
 __all__ = [
     "accuracy_by_group",
     "agreement",
+    "describe_by_corpus",
     "describe_split",
     "human_confusion",
     "listeners_votes",

@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 from ser.corpora import CORPORA
 from ser.corpora.clip_dataset import ClipDataset
 from ser.corpora.clip_dataset import with_features
+from ser.corpora.several_corpora import folders_of
 from ser.corpora.splits import speakers_of
 from ser.evaluation.cross_corpus import own_label
 from ser.evaluation.intervals import bootstrap_interval
@@ -227,10 +228,7 @@ def load_corpora(named: Sequence[str], report: Report, cache_dir: str | None) ->
     if before is None:
         raise ValueError("it is not known what this model was trained on before; take another one")
     trained_on = set[str]().union(*map(corpora_of, before))
-    for text in named:
-        name, equals, folder = text.partition("=")
-        if not equals or name not in CORPORA:
-            raise ValueError(f"expected NAME=DIR with NAME out of {', '.join(CORPORA)}; got {text!r}")
+    for name, folder in folders_of(named).items():
         title = CORPORA[name].TITLE
         if title in trained_on:
             raise ValueError(f"the model was trained on {title}; leave it out")

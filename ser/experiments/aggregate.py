@@ -49,7 +49,9 @@ def grouped(results: Sequence[Run]) -> dict[System, list[Run]]:
 def system_of(run: Report) -> System:
     """The system that a run belongs to."""
     name = ", ".join(filter(None, [_name(run), run["variant"], "refit" if run["refit"] else None]))
-    return System(run["corpus"], run["protocol"], name, run["share_of_clips"], _changed(run))
+    tested = run.get("test_corpus")
+    corpus = f"{run['corpus']}, tested on {tested}" if tested else run["corpus"]
+    return System(corpus, run["protocol"], name, run["share_of_clips"], _changed(run))
 
 
 def _name(run: Report) -> str:

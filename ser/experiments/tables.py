@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from ser.corpora.crema_d import CremaD
+from ser.corpora.splits import ACROSS_CORPORA
 from ser.corpora.splits import PROTOCOLS
 from ser.evaluation.intervals import mean_interval
 from ser.experiments.aggregate import LEAKY
@@ -35,6 +36,8 @@ PROTOCOL_NOTES = {
     "random": "Known speakers: clips drawn at random, 80 % for training, 10 % for the test.",
     "random-70-30": "Known speakers: clips drawn at random, 66.5 % for training, 30 % for the test. "
     "The test clips and the number of training clips differ from those of `tfds`, so do not compare single scores.",
+    "per-corpus": "Unseen speakers of each corpus, all test clips together.",
+    "leave-one-corpus-out": "A corpus that was not trained on.",
     LEAKY: "**Invalid scores**, as in several published notebooks: every clip twice before a random split, and the "
     "epoch chosen on the test split.",
 }
@@ -73,7 +76,8 @@ def protocol_tables(results: Sequence[Run]) -> str:
     for system, runs in grouped(results).items():
         sections[system.corpus, system.protocol].append((system.name, summarize(runs)))
     texts = []
-    for corpus, protocol in sorted(sections, key=lambda key: (key[0], PROTOCOLS.index(key[1]))):
+    order = (*PROTOCOLS, *ACROSS_CORPORA)
+    for corpus, protocol in sorted(sections, key=lambda key: (key[0], order.index(key[1]))):
         summaries = sorted(sections[corpus, protocol], key=lambda item: -item[1]["accuracy"])
         table = markdown_table(RUN_COLUMNS, [_run_row(name, protocol, summary) for name, summary in summaries])
         texts.append(f"## {corpus}, `{protocol}`\n\n{PROTOCOL_NOTES[protocol]}\n\n{table}")

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 from typing import Literal
+from typing import cast
 
 from huggingface_hub import EvalResult
 from huggingface_hub import ModelCard
@@ -12,6 +13,7 @@ from huggingface_hub import ModelCardData
 
 from ser.corpora import with_title
 from ser.corpora.folder_corpus import Corpus
+from ser.corpora.splits import ACROSS_CORPORA
 from ser.files import PROJECT
 from ser.files import write_text
 from ser.recipes import load_recipe
@@ -30,6 +32,8 @@ PROTOCOLS = {
     "new-sentences": f"{{actors}} actors {UNSEEN}, with sentences that are in neither",
     "loso": "one speaker who is in neither the training nor the dev split",
     "speakers": f"speakers {UNSEEN}",
+    "per-corpus": f"speakers of each corpus {UNSEEN}",
+    "leave-one-corpus-out": "all clips of {tested}, a corpus that was not trained on",
     "leaky": "copies of training clips, and the epoch was chosen on it",
     "random": "clips drawn at random, of the same speakers as the training split: not a score for unseen speakers",
 }
@@ -73,9 +77,12 @@ def render_card(
         strangers: Calibration for strangers' voices, if any.
     """
     name, corpus_name = f"ser-{results['recipe']}", results["corpus"]
-    known = with_title(corpus_name)
-    corpus = known.CARD if known else Corpus(speech=f"the speech of {in_markdown(corpus_name)}")
-    protocol = PROTOCOLS[results["protocol"].removesuffix("-70-30")].format(actors=results["test_actors"])
+    tested = results.get("test_corpus") or corpus_name
+    sources = sources_of(results)
+    corpus = in_common(sources)
+    protocol = PROTOCOLS[results["protocol"].removesuffix("-70-30")].format(
+        actors=results["test_actors"], tested=in_markdown(tested)
+    )
     if results["protocol"] in ("speakers", "loso") and results["test_actors"] is None:
         protocol = UNKNOWN_SPEAKERS
     if training_splits(results) is None:
@@ -95,8 +102,8 @@ def render_card(
             EvalResult(
                 task_type="audio-classification",
                 task_name="Speech emotion recognition",
-                dataset_type=corpus_name.lower(),
-                dataset_name=f"{corpus_name}, {results['protocol']} protocol",
+                dataset_type=tested.lower(),
+                dataset_name=f"{tested}, {results['protocol']} protocol",
                 dataset_split="test",
                 metric_type=metric,
                 metric_name=title,
@@ -112,6 +119,7 @@ def render_card(
         name=name,
         corpus_name=in_markdown(corpus_name),
         corpus=corpus,
+        sources=sources,
         protocol=protocol,
         conditions=conditions,
         corpora=in_markdown(corpora or {}),
@@ -120,6 +128,32 @@ def render_card(
         results=in_markdown(results) | {"command": results["command"]},
     )
     return str(card)
+
+
+def sources_of(results: Report) -> dict[str, Corpus]:
+    """What a card says of the corpora that a run was trained on, by their titles."""
+    several = results["protocol"] in ACROSS_CORPORA
+    titles = cast(list, results["contains"]) if several else [results["corpus"]]
+    return {
+        in_markdown(title): known.CARD
+        if (known := with_title(title))
+        else Corpus(speech=f"the speech of {in_markdown(title)}")
+        for title in titles
+    }
+
+
+def in_common(sources: dict[str, Corpus]) -> Corpus:
+    """What a card says of several corpora together; of one, what it says of that."""
+    cards = list(sources.values())
+    if len(cards) == 1:
+        return cards[0]
+    first_lines = {title: card.limits.partition("\n")[0] for title, card in sources.items()}
+    return Corpus(
+        speech=" and ".join(card.speech for card in cards),
+        details="\n".join(f"{title}: {card.details}" for title, card in sources.items()),
+        limits="\n".join([*(f"{title}: {line}" for title, line in first_lines.items()), Corpus.limits]),
+        language=sorted({card.language for card in cards if isinstance(card.language, str)}),
+    )
 
 
 def in_markdown(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Where scores come from: the commit of the code, the weights, and the splits that a model was trained on."""
 
 import hashlib
+import itertools
 import logging
 import subprocess
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from typing import cast
 from transformers.utils import SAFE_WEIGHTS_NAME
 from transformers.utils.hub import cached_file
 
+from ser.corpora.several_corpora import own_protocol
+from ser.corpora.splits import ACROSS_CORPORA
 from ser.files import PROJECT
 from ser.reporting.report_file import REPORT
 from ser.reporting.report_file import Report
@@ -60,6 +63,19 @@ def corpora_of(split: Split) -> set[str]:
     return {split["corpus"], *(split.get("contains") or ())}  # older reports lack it
 
 
+def by_corpus(split: Split) -> list[Split]:
+    """The splits of the corpora that a run on several is trained on; of another run, its own."""
+    if split["protocol"] not in ACROSS_CORPORA:
+        return [split]
+    found = []
+    for title in split["contains"] or ():
+        own: dict[str, Any] = {"corpus": title, "protocol": own_protocol(title), "contains": [], "test_corpus": None}
+        if own["protocol"] == "tfds":  # a list of actors, whatever the other corpora
+            own |= {"split_seed": 0, "drawn_from": None}
+        found.append(cast(Split, {**split, **own}))
+    return found
+
+
 def check_unseen(source: str, report: Report | None, split: Split) -> None:
     """Check that a model to fine-tune was not trained on dev or test clips of a run; warn if that is unknown.
 
@@ -77,15 +93,22 @@ def check_unseen(source: str, report: Report | None, split: Split) -> None:
     for other in known or ():
         if split["refit"]:  # the run trains on the dev split as well
             other = cast(Split, {**other, "refit": True})
-        shared = corpora_of(other) & corpora_of(split)
-        if shared and (difference := split_difference(other, split)):
-            same = other["corpus"] == split["corpus"]
-            hint = "a folder of clips is known by its name: rename it if these are others"
-            raise ValueError(
-                f"{source!r} was trained {difference}: its training data may contain this run's test clips; "
-                "take a model that was trained on the same split, or on another corpus "
-                f"({hint if same else f'clips of {min(shared)} are in both: take them out'})"
-            )
+        if (tested := split.get("test_corpus")) in corpora_of(other):
+            raise ValueError(f"{source!r} was trained on {tested}, which this run is tested on; take another model")
+        for one, two in itertools.product(by_corpus(other), by_corpus(split)):
+            _check_unseen(source, one, two)
+
+
+def _check_unseen(source: str, other: Split, split: Split) -> None:
+    shared = corpora_of(other) & corpora_of(split)
+    if shared and (difference := split_difference(other, split)):
+        same = other["corpus"] == split["corpus"]
+        hint = "a folder of clips is known by its name: rename it if these are others"
+        raise ValueError(
+            f"{source!r} was trained {difference}: its training data may contain this run's test clips; "
+            "take a model that was trained on the same split, or on another corpus "
+            f"({hint if same else f'clips of {min(shared)} are in both: take them out'})"
+        )
 
 
 def split_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:

@@ -81,7 +81,8 @@ class Split(TypedDict):
     share_of_clips: float  # below 1: a fixed share of the clips of each split
     drawn_from: str | None  # digest of the clips that a random split was drawn from
     refit: bool  # trained on the dev split, too
-    contains: list[str] | None  # other known corpora with clips in this one
+    contains: list[str] | None  # other known corpora with clips in this one; of several corpora, those trained on
+    test_corpus: NotRequired[str | None]  # of several corpora, the one that is tested and not trained on
 
 
 class Report(Split, Scores):
@@ -118,6 +119,7 @@ class Report(Split, Scores):
     # splits
     valid: bool  # False: training and test overlap
     parts: dict[str, SplitScores]  # by split: train, dev, test
+    by_corpus: NotRequired[dict[str, dict[str, SplitScores]]]  # of several corpora, by split and title
     leakage: dict[str, dict[str, int | None]]  # number of shared speakers, clips and sentences, by pair of splits
 
     # test

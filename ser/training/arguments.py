@@ -19,6 +19,10 @@ from transformers.trainer_utils import SaveStrategy
 from ser.corpora import CORPORA
 from ser.corpora import title_of
 from ser.corpora.crema_d import CremaD
+from ser.corpora.several_corpora import training_corpora
+from ser.corpora.splits import ACROSS_CORPORA
+from ser.corpora.splits import LEAVE_ONE_CORPUS_OUT
+from ser.corpora.splits import PER_CORPUS
 from ser.corpora.splits import PROTOCOLS
 from ser.recipes import DEFAULT_RECIPE
 from ser.recipes import load_recipe
@@ -57,6 +61,15 @@ class DataArguments:
         metadata={"help": "Folder with the corpus. By default data/CORPUS; CREMA-D is downloaded there (600 MB)."},
     )
     corpus: str = field(default="crema-d", metadata={"help": f"The corpus: {', '.join(CORPORA)}."})
+    corpora: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Instead of --corpus: several at once, as NAME=DIR NAME=DIR; each is split by its own protocol."
+        },
+    )
+    test_corpus: str | None = field(
+        default=None, metadata={"help": "One of --corpora, to test on instead of training on it."}
+    )
     dataset_name: str | None = field(
         default=None, metadata={"help": "Instead of a corpus: a dataset on the Hub or on disk, with audio and labels."}
     )
@@ -95,11 +108,27 @@ class DataArguments:
 
     def __post_init__(self) -> None:
         """Refuse names that are not known."""
-        for name, known in (("recipe", recipe_names()), ("corpus", CORPORA), ("protocol", PROTOCOLS)):
+        protocols = (*PROTOCOLS, *ACROSS_CORPORA)
+        for name, known in (("recipe", recipe_names()), ("corpus", CORPORA), ("protocol", protocols)):
             if (given := getattr(self, name)) not in known:
                 raise ValueError(
                     f"expected --{name} to be one of {', '.join(known)}; got {given!r}{nearest(given, known)}"
                 )
+        self._check_corpora()
+
+    def _check_corpora(self) -> None:
+        """Refuse options that only go with several corpora, or not with them."""
+        protocol = _protocol_across(self.corpora, self.test_corpus)
+        if protocol is None and (self.test_corpus or self.protocol in ACROSS_CORPORA):
+            raise ValueError("--test_corpus and the protocols of several corpora need --corpora with two or more")
+        if protocol is None:
+            return
+        training_corpora(self.corpora, self.test_corpus)
+        if self.protocol != protocol or self.fold is not None:
+            raise ValueError(
+                f"--corpora goes with --protocol {PER_CORPUS}, or with --test_corpus and {LEAVE_ONE_CORPUS_OUT}, and "
+                "with no --fold"
+            )
 
 
 @dataclass
@@ -171,6 +200,7 @@ class SERTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         """Check shares and sizes, use one GPU a process, and set whether a plateau is of a maximum or a minimum."""
+        self.remove_unused_columns = False  # of clips, which have no others than what is needed
         for name in ("per_device_train_batch_size", "per_device_eval_batch_size"):
             check_range(name, getattr(self, name), at_least=1)
         for name in ("teacher_share", "ema_decay"):
@@ -201,10 +231,10 @@ class Arguments:
         data = self.data
         protocol = data.protocol
         if corpus_title(data) != CremaD.TITLE:
-            protocol = f"{corpus_title(data).lower()}-{protocol}"
-        prefix = f"fold-{data.fold}-" if data.fold else ""
-        if data.protocol.startswith(("random", "leaky", "speakers")):
-            prefix = f"split-{data.split_seed}-"
+            protocol = f"{corpus_title(data).lower().replace(' ', '')}-{protocol}"
+        prefix = f"fold-{data.fold}-" if data.fold else f"test-{data.test_corpus}-" if data.test_corpus else ""
+        if data.protocol.startswith(("random", "leaky", "speakers", *ACROSS_CORPORA)):
+            prefix += f"split-{data.split_seed}-"
         if data.variant:
             prefix += f"{data.variant}-"
         if data.refit:
@@ -246,6 +276,8 @@ def parse_arguments(arguments: list[str] | None = None, *, description: str | No
     if peeked.recipe in recipe_names():
         recipe = load_recipe(peeked.recipe, peeked.variant)
         own_data = {"protocol": "speakers"} if peeked.dataset_name or peeked.dataset_dir else {}
+        if protocol := _protocol_across(peeked.corpora, peeked.test_corpus):
+            own_data = {"protocol": protocol}
         parser.set_defaults(**recipe.data | own_data, **recipe.augmentation, **recipe.training)
     if peeked.help or peeked.help_all:
         groups, epilog = option_groups(), "--help_all also lists the other options of transformers.TrainingArguments."
@@ -275,11 +307,19 @@ def _peek(arguments: list[str] | None) -> argparse.Namespace:
     """The options that decide about the defaults of the others."""
     peek = OptionParser()
     peek.add_argument("--recipe", default=DEFAULT_RECIPE)
-    for name in ("--variant", "--dataset_name", "--dataset_dir"):
+    for name in ("--variant", "--dataset_name", "--dataset_dir", "--test_corpus"):
         peek.add_argument(name, name.replace("_", "-"))
+    peek.add_argument("--corpora", nargs="+", default=[])
     peek.add_argument("-h", "--help", action="store_true")
     peek.add_argument("--help_all", "--help-all", action="store_true")
     return peek.parse_known_args(arguments)[0]
+
+
+def _protocol_across(corpora: list[str], test_corpus: str | None) -> str | None:
+    """The protocol of a run on several corpora; None for other runs."""
+    if not corpora:
+        return None
+    return LEAVE_ONE_CORPUS_OUT if test_corpus else PER_CORPUS
 
 
 def option_groups() -> dict[str, list[str]]:
@@ -305,7 +345,9 @@ def has_bf16(use_cpu: bool) -> bool:
 
 
 def corpus_title(data: DataArguments) -> str:
-    """The corpus as a card calls it."""
+    """The corpus as a card calls it; of several, those that are trained on."""
+    if data.corpora:
+        return " + ".join(corpus.TITLE for corpus in training_corpora(data.corpora, data.test_corpus))
     return title_of(data.dataset_name or data.dataset_dir or data.corpus)
 
 
@@ -331,6 +373,8 @@ def command_line(given: dict) -> str:
 
 def _as_word(name: str, value: object) -> str:
     text = value if isinstance(value, str) else str(value) if isinstance(value, bool) else json.dumps(value)
+    if name == "corpora":
+        return f"{text.partition('=')[0]}=DIR"
     local = (name in FOLDERS and not on_the_hub(text)) or text.startswith(("/", "~"))
     return "DIR" if local else text
 

@@ -200,15 +200,16 @@ def mixup(batch: dict[str, torch.Tensor], beta: float) -> dict[str, torch.Tensor
     """Blend each clip of a batch with another, labels too (Zhang et al. 2018, arXiv:1710.09412).
 
     Args:
-        batch: `input_features (batch, frames, n_features)`, `attention_mask (batch, frames)` and `labels` as
-            probabilities `(batch, num_labels)`.
+        batch: `input_features (batch, frames, n_features)`, `attention_mask (batch, frames)`, `labels` as probabilities
+            `(batch, num_labels)` and, perhaps, `known_labels (batch, num_labels)`: of a blend, those of either clip.
         beta: Both parameters of the beta distribution of the share.
     """
     share = np.random.beta(beta, beta)
     share = max(share, 1 - share)
     other = torch.from_numpy(np.random.permutation(len(batch["labels"]))).to(batch["labels"].device)
     blended = {name: share * batch[name] + (1 - share) * batch[name][other] for name in ("input_features", "labels")}
-    return blended | {"attention_mask": torch.maximum(batch["attention_mask"], batch["attention_mask"][other])}
+    either = {name: batch[name] | batch[name][other] for name in ("attention_mask", "known_labels") if name in batch}
+    return blended | either
 
 
 __all__ = [

@@ -20,9 +20,12 @@ from transformers import TrainerState
 
 from ser.corpora.clip_dataset import ClipDataset
 from ser.corpora.clip_dataset import with_features
+from ser.corpora.several_corpora import known_labels
+from ser.corpora.several_corpora import sampling_weights
 from ser.corpora.splits import check_leakage
 from ser.evaluation.calibration import fit_temperature
 from ser.evaluation.calibration import reliability
+from ser.evaluation.scores import describe_by_corpus
 from ser.evaluation.scores import describe_split
 from ser.evaluation.scores import listeners_votes
 from ser.evaluation.scores import predict_logits
@@ -143,6 +146,7 @@ def build_trainer(run: Run) -> SERTrainer:
             run.splits["train"],
             extractor,
             targets=training_targets(run),
+            known_labels=known_labels(run.splits["train"]) if run.data.corpora else None,
             augment_waveform=augment_waveform(augmentation, extractor),
             augment_features=FeatureAugmentation(augmentation, extractor),
             mask_features=FeatureMasking(augmentation, crop_frames),
@@ -153,6 +157,7 @@ def build_trainer(run: Run) -> SERTrainer:
         compute_metrics=lambda output: score(output.label_ids, output.predictions.argmax(1)),
         callbacks=callbacks,
         mixup_beta=augmentation.mixup_beta,
+        sampling_weights=sampling_weights(run.splits["train"]) if run.data.corpora else None,
         push_checkpoint=functools.partial(push_unfinished, run),
     )
 
@@ -169,7 +174,11 @@ def training_targets(run: Run) -> np.ndarray:
                 (teacher_probabilities(run.teachers, clips, run.training.device), run.training.teacher_share)
             )
     labels, num_labels = np.asarray(clips["label"][:]), len(clips.features["label"].names)
-    return soft_targets(labels, num_labels, smoothing=augmentation.label_smoothing, opinions=opinions)
+    targets = soft_targets(labels, num_labels, smoothing=augmentation.label_smoothing, opinions=opinions)
+    if run.data.corpora:
+        targets *= known_labels(clips)
+        targets /= targets.sum(1, keepdims=True)
+    return targets
 
 
 def for_inference(run: Run) -> Run:
@@ -222,6 +231,8 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[Report, np.ndarray]:
         "threads": torch.get_num_threads(),
         "bf16_training": run.training.bf16,
     }
+    if run.data.corpora:
+        results["by_corpus"] = {name: describe_by_corpus(clips, logits[name]) for name, clips in run.splits.items()}
     return cast(Report, results), logits["test"]
 
 

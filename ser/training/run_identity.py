@@ -14,6 +14,7 @@ import datasets
 
 from ser.corpora import corpora_within
 from ser.corpora import corpus_of
+from ser.corpora import title_of
 from ser.corpora.splits import drawn_from
 from ser.files import read_json
 from ser.reporting.provenance import SPLIT
@@ -133,6 +134,7 @@ class RunIdentity:
 def split_of(data: DataArguments, clips: datasets.Dataset) -> Split:
     """The split of a run."""
     corpus = corpus_of(clips, corpus_title(data))
+    tested = title_of(data.test_corpus) if data.test_corpus else None
     return Split(
         corpus=corpus,
         protocol=data.protocol,
@@ -141,7 +143,8 @@ def split_of(data: DataArguments, clips: datasets.Dataset) -> Split:
         share_of_clips=data.share_of_clips,
         drawn_from=drawn_from(clips, data.protocol),
         refit=data.refit,
-        contains=[title for title in corpora_within(clips) if title != corpus],
+        contains=[title for title in corpora_within(clips) if title not in (corpus, tested)],
+        test_corpus=tested,
     )
 
 

@@ -13,8 +13,11 @@ from transformers import set_seed
 
 from ser.corpora import CORPORA
 from ser.corpora import load_labelled_audio
+from ser.corpora import title_of
 from ser.corpora.clip_dataset import ClipDataset
 from ser.corpora.clip_dataset import with_features
+from ser.corpora.several_corpora import load_several
+from ser.corpora.several_corpora import split_each
 from ser.corpora.splits import fixed_share
 from ser.corpora.splits import join_dev
 from ser.corpora.splits import speakers_of
@@ -134,7 +137,11 @@ def prepare(arguments: Arguments) -> Run:
 
 def split_clips(data: DataArguments, clips: datasets.Dataset) -> datasets.DatasetDict:
     """Train, dev and test, as the arguments say; without dev where that is trained on."""
-    splits = split(clips, data.protocol, fold=data.fold, split_seed=data.split_seed)
+    if data.corpora:
+        tested = title_of(data.test_corpus) if data.test_corpus else None
+        splits = split_each(clips, split_seed=data.split_seed, test_corpus=tested)
+    else:
+        splits = split(clips, data.protocol, fold=data.fold, split_seed=data.split_seed)
     if data.refit:
         splits = join_dev(splits)
     return splits
@@ -175,11 +182,13 @@ def extract_features(
 
 def load_clips(data: DataArguments) -> datasets.Dataset:
     """The clips that the arguments name."""
-    if [data.data_dir, data.dataset_name, data.dataset_dir].count(None) < 2:
+    if [data.data_dir, data.dataset_name, data.dataset_dir, data.corpora or None].count(None) < 3:
         raise ValueError(
-            "expected only one of --data_dir (a folder with a corpus), --dataset_name (a dataset) and --dataset_dir (a "
-            "folder with your own clips)"
+            "expected only one of --data_dir (a folder with a corpus), --dataset_name (a dataset), --dataset_dir (a "
+            "folder with your own clips) and --corpora (several corpora)"
         )
+    if data.corpora:
+        return load_several(data.corpora, data.test_corpus, cache_dir=data.cache_dir)
     if data.dataset_name is None and data.dataset_dir is None:
         corpus, default = CORPORA[data.corpus], Path("data") / data.corpus
         if data.data_dir is None:

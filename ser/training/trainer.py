@@ -20,6 +20,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_model
 from safetensors.torch import save_model
+from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from transformers import EarlyStoppingCallback
@@ -149,6 +150,7 @@ class SERTrainer(Trainer):
 
     Args:
         mixup_beta: Of `mixup`, for training batches, whose labels are probabilities; 0 for none.
+        sampling_weights: How often to draw each training clip; default: each once an epoch.
         push_checkpoint: Pushes a checkpoint folder to the Hub in the background, given the state of the training.
         **kwargs: As `Trainer`.
     """
@@ -163,12 +165,14 @@ class SERTrainer(Trainer):
         self,
         *,
         mixup_beta: float,
+        sampling_weights: np.ndarray | None = None,
         push_checkpoint: Callable[[Path, TrainerState], Future] | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.push_checkpoint = push_checkpoint
         self.mixup_beta = mixup_beta
+        self.sampling_weights = sampling_weights
         self.hits, self.seen = torch.zeros((), dtype=torch.long), 0
         self.last_log = time.time()
         self.averaged: AveragedModel | None = None
@@ -181,6 +185,9 @@ class SERTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: torch.utils.data.Dataset | None = None) -> Any:
         sampler = super()._get_train_sampler(train_dataset)
+        if self.sampling_weights is not None:
+            weights = self.sampling_weights.tolist()
+            sampler = torch.utils.data.WeightedRandomSampler(weights, len(weights))
         if isinstance(sampler, LengthGroupedSampler):
             sampler = _ShuffledBatches(sampler)
         clips, size = len(cast(Sized, sampler)), self._train_batch_size
@@ -194,10 +201,13 @@ class SERTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Cross-entropy; in training against probabilities, perhaps mixed, counting hits on the dominant label."""
+        """Cross-entropy; in training against probabilities of the known labels, perhaps mixed, counting hits."""
         if model.training and self.mixup_beta:
             inputs = inputs | mixup(inputs, self.mixup_beta)
+        known = inputs.pop("known_labels", None)
         outputs = model(**inputs)
+        if known is not None:
+            outputs.loss = restricted_cross_entropy(outputs.logits, inputs["labels"], known)
         if model.training:
             hits = (outputs.logits.argmax(1) == inputs["labels"].argmax(1)).sum()
             self.hits = self.hits.to(hits.device) + hits  # to ask for the number would be to wait for the GPU
@@ -303,6 +313,17 @@ class SERTrainer(Trainer):
         return output
 
 
+def restricted_cross_entropy(logits: torch.Tensor, targets: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy of a softmax over the known labels of each clip.
+
+    Args:
+        logits: Shape `(batch, num_labels)`.
+        targets: Probabilities, 0 for the other labels, shape `(batch, num_labels)`.
+        known: Which labels are known, bool, shape `(batch, num_labels)`.
+    """
+    return F.cross_entropy(logits.masked_fill(~known, torch.finfo(logits.dtype).min), targets)
+
+
 def seed_process(seed: int) -> None:
     """Augment otherwise than the neighbours do; torch's generator, which orders the clips, is left alone."""
     random.seed(seed)
@@ -326,4 +347,4 @@ def last_checkpoint(training: SERTrainingArguments) -> str | None:
     return None
 
 
-__all__ = ["PatientStopping", "SERTrainer", "StoppingAfter", "last_checkpoint"]
+__all__ = ["PatientStopping", "SERTrainer", "StoppingAfter", "last_checkpoint", "restricted_cross_entropy"]

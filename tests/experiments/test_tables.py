@@ -54,11 +54,13 @@ def test_seeds_of_one_recipe_and_protocol_share_a_row():
 
 def test_each_corpus_and_protocol_has_its_section():
     runs = [changed(recipe="mel-2d", protocol=protocol, accuracy=0.9) for protocol in ("leaky", "tfds")]
-    text = protocol_tables([changed(corpus="EmoDB", protocol="loso", fold=1), *runs])
+    several = changed(corpus="EmoDB + nEMO", protocol="leave-one-corpus-out", test_corpus="URDU")
+    text = protocol_tables([several, changed(corpus="EmoDB", protocol="loso", fold=1), *runs])
     assert [line for line in text.splitlines() if line.startswith("#")] == [
         "## CREMA-D, `tfds`",
         "## CREMA-D, `leaky`",
         "## EmoDB, `loso`",
+        "## EmoDB + nEMO, tested on URDU, `leave-one-corpus-out`",
     ]
     assert "**0.900**" in text and "invalid: 0.900" in text and "**Invalid scores**" in text
 

@@ -51,7 +51,9 @@ class Keep(TrainerCallback):
         self.state = {name: value.clone() for name, value in model.state_dict().items()}
 
 
-def build(folder, *, ema_decay=0.9, mixup_beta=0.3, callbacks=(), dataset=SoftToy, network=(), **arguments):
+def build(
+    folder, *, ema_decay=0.9, mixup_beta=0.3, callbacks=(), dataset=SoftToy, network=(), weights=None, **arguments
+):
     torch.manual_seed(0)
     extractor = SERFeatureExtractor(features=["rms"])
     fields = {"n_features": 1, "channels": [4, 8], "hidden_sizes": [], "num_labels": 2}
@@ -73,6 +75,7 @@ def build(folder, *, ema_decay=0.9, mixup_beta=0.3, callbacks=(), dataset=SoftTo
         data_collator=lambda items: extractor.pad(items, return_tensors="pt"),
         callbacks=list(callbacks),
         mixup_beta=mixup_beta,
+        sampling_weights=weights,
     )
 
 
@@ -174,13 +177,13 @@ def test_a_schedule_is_left_after_an_epoch_and_not_gone_on_with(tmp_path):
     assert again.state.epoch == 2 and torch.equal(weights(again), weights(part))
 
 
-@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
-def test_an_interrupted_training_ends_where_an_undisturbed_one_does(tmp_path, ema_decay):
-    undisturbed = build(tmp_path / "a", ema_decay=ema_decay)
+@pytest.mark.parametrize("ema_decay, drawn", [(0.0, None), (0.9, None), (0.9, np.arange(24.0))])
+def test_an_interrupted_training_ends_where_an_undisturbed_one_does(tmp_path, ema_decay, drawn):
+    undisturbed = build(tmp_path / "a", ema_decay=ema_decay, weights=drawn)
     average = undisturbed.averaged
     undisturbed.train()
-    build(tmp_path / "b", ema_decay=ema_decay, callbacks=[StoppingAfter(1)]).train()
-    resumed = build(tmp_path / "b", ema_decay=ema_decay)
+    build(tmp_path / "b", ema_decay=ema_decay, weights=drawn, callbacks=[StoppingAfter(1)]).train()
+    resumed = build(tmp_path / "b", ema_decay=ema_decay, weights=drawn)
     resumed_average = resumed.averaged
     resumed.train(resume_from_checkpoint=str(tmp_path / "b/checkpoint-3"))
     assert torch.equal(weights(resumed), weights(undisturbed))
@@ -231,6 +234,15 @@ class LongClips(SoftToy):
     def __getitem__(self, index):
         item = super().__getitem__(index)
         return item | {"input_features": np.full((index + 1, 1), index / 400, dtype=np.float32)}
+
+
+def test_clips_are_drawn_by_their_weights(tmp_path):
+    weights = np.repeat([3.0, 1.0], [100, 300])  # both groups have half of an epoch
+    sampler = build(tmp_path, dataset=LongClips, weights=weights).get_train_dataloader().batch_sampler.sampler
+    drawn = [np.array(list(sampler)) for _ in range(20)]
+    assert all(len(each) == 400 for each in drawn)
+    assert np.mean(np.concatenate(drawn) < 100) == pytest.approx(0.5, abs=0.03)
+    assert not np.array_equal(drawn[0], drawn[1])
 
 
 def test_batches_of_one_length_come_in_any_order(tmp_path):
