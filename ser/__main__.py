@@ -13,7 +13,12 @@ python -m ser results                                       # write the tables a
 
 import argparse
 import importlib
+import itertools
 import sys
+from collections.abc import Iterator
+from typing import NoReturn
+
+from ser.nearest_name import nearest
 
 COMMANDS = {
     "predict": "ser.inference.predict",
@@ -28,31 +33,54 @@ COMMANDS = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """Raises `ValueError` where argparse prints its usage."""
+
+    def __init__(self, prog: str, description: str | None = None):
+        layout = argparse.RawDescriptionHelpFormatter
+        super().__init__(prog, description=description, formatter_class=layout, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """Called by argparse."""
+        raise ValueError(f"{message}; see {self.prog} --help")
+
+    def options(self) -> Iterator[str]:
+        """Every option, also those of commands within the command."""
+        for action in self._actions:
+            yield from action.option_strings
+            if isinstance(action, argparse._SubParsersAction):
+                for parser in action.choices.values():
+                    yield from parser.options()
+
+    def check_names(self, words: list[str]) -> None:
+        """Refuse an unknown option before argparse misses those that are required."""
+        given = itertools.takewhile(lambda word: word != "--", words)
+        for name in (word.partition("=")[0] for word in given if word.startswith("--")):
+            if name not in (known := list(self.options())):
+                raise ValueError(f"there is no option {name}{nearest(name, known) or f'; see {self.prog} --help'}")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; whatever goes wrong ends in one sentence."""
-    words = sys.argv[1:] if arguments is None else arguments
-    parser = _parser("python -m ser", __doc__)
-    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=", ".join(COMMANDS))
-    name = parser.parse_args(words[:1]).command
+    name, *words = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if name in ("-h", "--help"):
+        return _Parser("python -m ser", __doc__).print_help()
+    if name not in COMMANDS:
+        expected = f"; expected {', '.join(COMMANDS)}"
+        sys.exit(f"ser: there is no command {name!r}{nearest(name, COMMANDS) or expected}")
     try:
         command = importlib.import_module(COMMANDS[name])
-        parser = _parser(f"python -m ser {name}", command.__doc__)
-        command.add_arguments(parser)
-        options = parser.parse_args(words[1:])
-    except ImportError as error:  # a package that only some commands need
+    except ImportError as error:  # a package that only this command needs
         sys.exit(f"ser {name}: {error}")
     try:
-        command.run(options)
+        parser = _Parser(f"python -m ser {name}", command.__doc__)
+        command.add_arguments(parser)
+        parser.check_names(words)
+        command.run(parser.parse_args(words))
     except (ValueError, OSError) as error:
         sys.exit(f"ser {name}: {error}")
     except KeyboardInterrupt:
         sys.exit(f"ser {name}: stopped; {command.STOPPED}")
-
-
-def _parser(program: str, description: str | None) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
-        program, description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
 
 
 if __name__ == "__main__":

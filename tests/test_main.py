@@ -38,8 +38,30 @@ def test_a_mistake_in_the_code_keeps_its_traceback(monkeypatch):
         program.main(["results"])
 
 
-def test_an_unknown_command_lists_those_there_are(capsys):
-    with pytest.raises(SystemExit):
-        program.main(["evaluate"])
-    said = capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["evaluate"], "ser: there is no command 'evaluate'; expected predict, "),
+        (["predct"], "ser: there is no command 'predct'; did you mean predict?"),
+        (["predict", "clips", "--otput", "x.csv"], "ser predict: there is no option --otput; did you mean --output?"),
+        (
+            ["predict", "clips"],
+            "ser predict: the following arguments are required: --output; see ",
+        ),
+        (
+            ["push", "model", "folder", "user/x", "--revison=y"],
+            "no option --revison; did you mean --revision?",
+        ),
+        (["push", "modle", "folder", "user/x"], "ser push: argument kind: invalid choice: 'modle'"),
+    ],
+)
+def test_a_mistyped_command_or_option_is_answered_in_one_line(words, sentence):
+    with pytest.raises(SystemExit) as ended:
+        program.main(words)
+    assert sentence in ended.value.code and "\n" not in ended.value.code
+
+
+def test_without_a_command_the_commands_are_listed(capsys):
+    program.main([])
+    said = capsys.readouterr().out
     assert all(name in said for name in program.COMMANDS)

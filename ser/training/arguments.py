@@ -24,13 +24,13 @@ from ser.corpora.splits import ACROSS_CORPORA
 from ser.corpora.splits import LEAVE_ONE_CORPUS_OUT
 from ser.corpora.splits import PER_CORPUS
 from ser.corpora.splits import PROTOCOLS
+from ser.nearest_name import nearest
 from ser.recipes import DEFAULT_RECIPE
 from ser.recipes import load_recipe
 from ser.recipes import recipe_names
 from ser.training.augmentation import AugmentationArguments
 from ser.training.augmentation import check_range
 from ser.training.option_parser import OptionParser
-from ser.training.option_parser import nearest
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import difflib
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -10,6 +9,8 @@ from typing import Any
 from typing import NoReturn
 
 from transformers import HfArgumentParser
+
+from ser.nearest_name import nearest
 
 
 class OptionParser(HfArgumentParser):
@@ -62,15 +63,4 @@ class OptionParser(HfArgumentParser):
         return shown.format_help()
 
 
-def nearest(name: str, known: Iterable[str], *, prefix: str = "") -> str:
-    """The end of a message about an unknown name: the known one that is most like it, if one is.
-
-    Example:
-        >>> nearest("cnn3d", ["cnn1d", "flagship"])
-        '; did you mean cnn1d?'
-    """
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
-    return f"; did you mean {prefix}{matches[0]}?" if matches else ""
-
-
-__all__ = ["OptionParser", "nearest"]
+__all__ = ["OptionParser"]
