@@ -2,6 +2,7 @@
 
 import html
 from typing import NamedTuple
+from uuid import uuid4
 
 from ser.page import trust
 from ser.page.emotions import FEATURES
@@ -78,14 +79,8 @@ def bars_html(scores: dict[str, float] | None) -> str:
     return f'<div class="bars">{rows}</div>'
 
 
-def card_html(verdict: Verdict, scores: dict[str, float] | None, key: str) -> str:
-    """The answer with its buttons; page.js says and shows it.
-
-    Args:
-        verdict: What is stated.
-        scores: Probability of each label; None where nobody speaks.
-        key: Another one for each recording and model, as equal cards would count as one.
-    """
+def card_html(verdict: Verdict, scores: dict[str, float] | None) -> str:
+    """The answer with its buttons; page.js says and shows it, also where it is the same as before."""
     share = f'<span class="share">{verdict.share:.0%}</span>' if verdict.look not in (UNCLEAR, NONE) else ""
     said = f"{verdict.words[0].upper()}{verdict.words[1:]}"
     spoken = html.escape(
@@ -99,7 +94,7 @@ def card_html(verdict: Verdict, scores: dict[str, float] | None, key: str) -> st
     )
     details = "".join(f"<p>{sentence}</p>" for sentence in verdict.details)
     return (
-        f'<section class="card {tone(verdict.look)}" aria-label="Answer" data-key="{html.escape(key)}" '
+        f'<section class="card {tone(verdict.look)}" aria-label="Answer" data-key="{uuid4()}" '
         f'data-say="{spoken}" data-picture="{picture}">'
         f'<p class="said">{face(verdict.look)}<span>{said}</span>{share}</p>'
         f"{details}{bars_html(scores)}{buttons}</section>"
@@ -110,7 +105,7 @@ def refusal_html(reason: str) -> str:
     """Why there is no answer."""
     reason = html.escape(reason)
     return (
-        f'<section class="card e-none" aria-label="Answer" data-say="{reason}">'
+        f'<section class="card e-none" aria-label="Answer" data-key="{uuid4()}" data-say="{reason}">'
         f'<p class="said">{face(NONE)}<span>No answer</span></p><p>{reason}</p></section>'
     )
 

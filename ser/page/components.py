@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 STYLE = (HERE / "page.css").read_text(encoding="utf-8")
 SCRIPT = f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>"
 BUTTON = """
-<button type="button" class="record" data-part="record">
+<button type="button" class="record" data-part="record" disabled>
   <span class="dot" aria-hidden="true"></span><span data-part="word">{word}</span>
 </button>
 <div class="level">

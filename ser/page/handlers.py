@@ -100,20 +100,20 @@ def respond(files: list[dict], model: str, progress: gr.Progress = PROGRESS) -> 
     try:
         with readable(path) as (sound, seconds):
             answer = answer_of(sound, seconds, model, progress)
-            key = f"{Path(path).parent.name}/{model}"
-            shown = Shown(answers.card_html(answer.verdict, answer.scores, key), attempt_of(answer, key, model))
+            attempt = attempt_of(answer, path, model)
+            shown = Shown(answers.card_html(answer.verdict, answer.scores), attempt)
             return shown._replace(**over_time_of(sound, path, answer.rows, model)) if answer.rows else shown
     except ValueError as error:
         return Shown(answers.refusal_html(str(error)))
 
 
-def attempt_of(answer: Answer, key: str, model: str) -> dict[str, Any]:
-    """An entry of the history, which the browser keeps; each key once."""
+def attempt_of(answer: Answer, path: str, model: str) -> dict[str, Any]:
+    """An entry of the history, which the browser keeps; the same recording and model once."""
     verdict = answer.verdict
     stated = verdict.look not in (answers.UNCLEAR, answers.NONE)
     whose = "" if model == next(iter(load())) else f" ({model})"
     return {
-        "key": key,
+        "key": f"{Path(path).parent.name}/{model}",  # Gradio names the folder by the content
         "tone": tone(verdict.look),
         "face": face(verdict.look),
         "word": html.unescape(verdict.words) + (f" {verdict.share:.0%}" if stated else "") + whose,

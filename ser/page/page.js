@@ -149,6 +149,7 @@ window.ser = (() => {
       ended(rate, peak);
     }
     button.addEventListener("click", () => { if (!opening) microphone ? stop() : start(); });
+    button.disabled = false; // what is pressed before would do nothing
     return {stop, button, hint, running: () => Boolean(microphone)};
   }
 

@@ -49,7 +49,7 @@ def test_an_unsure_answer_is_unclear_and_names_two(model):
 def test_where_nobody_speaks_there_is_no_emotion(model):
     said = answers.decide(None, model())
     assert (said.look, said.words) == ("none", "no speech")
-    assert '<div class="bar' not in answers.card_html(said, None, "key")
+    assert '<div class="bar' not in answers.card_html(said, None)
 
 
 def test_without_a_calibration_the_scores_on_other_corpora_are_told(model):
@@ -77,6 +77,6 @@ def test_bars_have_one_order_whatever_their_lengths(model):
 def test_labels_of_any_model_are_shown_as_text_and_have_a_look(model):
     scores = {"<script>": 0.7, "boredom": 0.2, "happiness": 0.1}
     said = answers.decide(scores, model())
-    html = answers.card_html(said, scores, "key")
+    html = answers.card_html(said, scores)
     assert "<script>" not in html and "e-other" in html and "e-happy" in html
     ElementTree.fromstring(answers.picture_svg(said, scores))  # noqa: S314 - ours
