@@ -42,6 +42,7 @@ from ser.inference.voice_activity import has_speech
 from ser.models.acoustic_features_ser import FEATURES
 from ser.models.audio_ser import LOUDEST
 from ser.reporting.model_card import render_card
+from ser.reporting.report_file import load_report
 from ser.training.arguments import parse_arguments
 
 settings.register_profile(
@@ -399,7 +400,7 @@ def test_the_command_of_a_report_repeats_the_run(options):
 # Names
 
 
-RESULTS = json.loads((ROOT / "checkpoints/cnn1d/results.json").read_text(encoding="utf-8"))
+RESULTS = load_report(ROOT / "checkpoints/cnn1d")
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(str.strip)
 AWKWARD = [
     "|",

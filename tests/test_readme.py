@@ -78,7 +78,7 @@ def test_a_block_of_the_readme_runs(language, text, here, url, monkeypatch, caps
         runpy.run_path("block.py", {"samples": speech(1.0, rate=44100)})
         return
     with serve() as hub:
-        if "ser push" in text:
+        if "ser push" in text or "--push_to_hub" in text:
             take_for_the_hub(monkeypatch, hub.url)
         for line in text.splitlines():
             try:
@@ -86,7 +86,7 @@ def test_a_block_of_the_readme_runs(language, text, here, url, monkeypatch, caps
             except SystemExit as end:
                 assert not end.code, f"{line}: {end.code}"
     if "ser predict" in text:
-        assert Path("preds.parquet").is_file()
+        assert Path("predictions.parquet").is_file()
     if "train.py" in text:
         assert list(Path("runs").rglob("model.safetensors"))
 

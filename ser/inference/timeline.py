@@ -156,7 +156,7 @@ def to_csv(rows: list[dict]) -> str:
     """The windows as a table: one column for each of `FORMATS`, then the probability of each emotion."""
     labels = sorted(rows[0]["probabilities"]) if rows else []
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text)
     writer.writerow([*FORMATS, *labels])
     for row in rows:
         values = ["" if row[name] is None else format(row[name], spec) for name, spec in FORMATS.items()]

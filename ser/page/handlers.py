@@ -160,7 +160,7 @@ def classify_several(files: list[dict], model: str) -> Iterator[tuple[str, Any]]
         rows.append(row_of(path, model))
         yield table_html(rows, len(paths)), SAME
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([["file", "answer", "probability", "error"], *rows])
+    csv.writer(text).writerows([["file", "answer", "probability", "error"], *rows])
     yield table_html(rows, len(paths)), gr.DownloadButton(value=save(text.getvalue(), "emotions.csv"), elem_classes=[])
 
 

@@ -16,7 +16,6 @@ from transformers import pipeline
 
 import ser
 from ser.inference import timeline
-from ser.page.plots import plot_timeline
 
 
 @pytest.fixture(scope="module")
@@ -152,15 +151,6 @@ def test_nothing_is_no_recording_and_an_empty_table(tmp_path, classifier):
     with pytest.raises(ValueError, match="holds no samples"):
         timeline.analyse(tmp_path / "x.wav", classifier)
     assert timeline.to_csv([]).splitlines() == ["start,end,level_db,speech,emotion,probability"]
-
-
-def test_the_picture_leaves_a_gap_where_nobody_speaks(recording, classifier):
-    rows = timeline.analyse(recording, classifier)
-    bottom = plot_timeline(rows).axes[1]
-    shown = np.asarray(bottom.collections[0].get_array().filled(np.nan)).reshape(6, len(rows))
-    assert bottom.get_xlim() == (0, 20)
-    assert np.isnan(shown).all(axis=0).tolist() == [not row["speech"] for row in rows]
-    assert len(bottom.lines[0].get_xdata()) == sum(row["speech"] for row in rows)
 
 
 @pytest.mark.parametrize("content", [b"", b"I am a text file."])

@@ -251,7 +251,7 @@ def test_a_long_recording_is_shown_over_time_and_any_place_of_it_explained():
     shown = handlers.respond(files(path), "cnn2d")
     rows = timeline.analyse(path, offered_models.load()["cnn2d"].classifier)
     assert [row["start"] for row in shown.over_time["rows"]] == [row["start"] for row in rows]
-    assert Path(shown.csv_file).read_text() == timeline.to_csv(rows)
+    assert Path(shown.csv_file).read_bytes() == timeline.to_csv(rows).encode()
     assert json.loads(Path(shown.json_file).read_text())["windows"] == rows
     for place in (shown.place, 6.0):
         stretch = re.search(r"stretch of speech, ([\d.]+) to ([\d.]+) s", handlers.explain(files(path), "cnn2d", place))
