@@ -25,16 +25,6 @@ def keep_freed_memory() -> bool:
     return mallopt is not None and all(mallopt(name, NEVER) for name in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD))
 
 
-def hand_back_freed_memory() -> bool:
-    """Give what is free now to the kernel: batches of many lengths leave gaps that would add up over the epochs.
-
-    Returns:
-        Whether there was any to give, and a C library that knows how.
-    """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
-    return trim is not None and bool(trim(0))
-
-
 def peak_memory() -> float | None:
     """Largest resident size of this program so far in GiB, where the system reports it."""
     try:
@@ -48,4 +38,4 @@ def peak_memory() -> float | None:
     return round(kibibytes / 2**20, 2)
 
 
-__all__ = ["hand_back_freed_memory", "keep_freed_memory", "peak_memory"]
+__all__ = ["keep_freed_memory", "peak_memory"]

@@ -43,10 +43,8 @@ from transformers.utils.hub import PushInProgress
 from ser.files import read_json
 from ser.training.arguments import SERTrainingArguments
 from ser.training.augmentation import mixup
-from ser.training.cpu_memory import hand_back_freed_memory
 
 LIVE_WEIGHTS = "live_weights.safetensors"
-HAND_BACK_SECONDS = 20.0  # between two; each costs half a second, as what the next batches need is requested again
 
 
 class _Averaging(TrainerCallback):
@@ -58,18 +56,6 @@ class _Averaging(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self.trainer.averaged is not None:
             self.trainer.averaged.update_parameters(self.trainer.model)
-
-
-class _HandingBack(TrainerCallback):
-    """Gives the memory that batches of other lengths left scattered to the kernel, before it adds up."""
-
-    def __init__(self) -> None:
-        self.last = time.monotonic()
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if time.monotonic() - self.last > HAND_BACK_SECONDS:
-            hand_back_freed_memory()
-            self.last = time.monotonic()
 
 
 class PatientStopping(EarlyStoppingCallback):
@@ -180,8 +166,6 @@ class SERTrainer(Trainer):
             average = get_ema_multi_avg_fn(self.args.ema_decay)
             self.averaged = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
             self.add_callback(_Averaging(self))
-        if self.args.use_cpu:
-            self.add_callback(_HandingBack())
 
     def _get_train_sampler(self, train_dataset: torch.utils.data.Dataset | None = None) -> Any:
         sampler = super()._get_train_sampler(train_dataset)

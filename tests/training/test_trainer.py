@@ -1,9 +1,7 @@
 """Averaged weights, and that an interrupted training ends where an undisturbed one does."""
 
-import sys
 
 import numpy as np
-import psutil
 import pytest
 import torch
 from transformers import TrainerCallback
@@ -12,9 +10,7 @@ from transformers import TrainerState
 from ser import CNN1DConfig
 from ser import CNN1DForAudioClassification
 from ser import SERFeatureExtractor
-from ser.training import trainer as trainer_module
 from ser.training.arguments import SERTrainingArguments
-from ser.training.cpu_memory import keep_freed_memory
 from ser.training.trainer import PatientStopping
 from ser.training.trainer import SERTrainer
 from ser.training.trainer import StoppingAfter
@@ -278,17 +274,3 @@ def test_no_clip_is_a_batch_by_itself(tmp_path, strategy):
     resumed.train(resume_from_checkpoint=str(tmp_path / "b/checkpoint-4"))
     assert resumed.state.global_step == 8
     assert torch.equal(weights(resumed), weights(trainer))
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc keeps freed memory")
-def test_a_training_on_the_cpu_hands_freed_memory_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer_module, "HAND_BACK_SECONDS", 0.0)
-    trainer = build(tmp_path)
-    assert keep_freed_memory()
-    tensors = [torch.ones(4_000_000) for _ in range(16)]
-    above = torch.ones(10)
-    del tensors
-    kept = psutil.Process().memory_info().rss
-    trainer.train()
-    assert psutil.Process().memory_info().rss < kept - 200 * 2**20
-    assert len(above) == 10
