@@ -7,6 +7,7 @@ import os
 import unicodedata
 from collections import Counter
 from collections import defaultdict
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +43,9 @@ SPEAKERS = ("actor", "speaker", "speaker_id")  # columns, in any case
 # What `datasets` raises on data that cannot be read.
 UNREADABLE = (OSError, ValueError, ImportError, RuntimeError, pa.ArrowException, DatasetsError)
 FILES = ("file", "file_name", "path")  # of metadata.csv
+# What splits are called that a dataset or folder brings.
+ROLES = dict.fromkeys(("train", "training"), "train") | dict.fromkeys(("test", "testing"), "test")
+ROLES |= dict.fromkeys(("dev", "development", "val", "valid", "validation"), "dev")
 # What the corpora say of their clips; a dataset that has such a column, of the same type, keeps it.
 KNOWN = {
     name: feature
@@ -59,6 +63,8 @@ def load_labelled_audio(
     cache_dir: str | None = None,
 ) -> datasets.Dataset:
     """All splits of a dataset as one, in the columns audio (undecoded), label, clip, duration and, if known, speaker.
+
+    Where the data is divided into train and test (or dev) splits or folders, the column split says which a clip is of.
 
     Labels keep the names and the order that the data gives them (sorted, where they are plain text), unless they are
     spellings of the six of CREMA-D, which then get their usual names and order. Where all files have official CREMA-D
@@ -99,6 +105,8 @@ def load_labelled_audio(
         raise ValueError(f"expected clips of at least two labels in {name}; got {names}; add clips of another label")
     logger.info("labels: %s", ", ".join(names))
     columns = _metadata(clips, stems)
+    if "split" in clips.column_names and (roles := roles_of({*clips["split"]})):
+        columns["split"] = [roles[split] for split in clips["split"]]
     if official:
         columns |= {key: [row[key] for row in parsed if row] for key in ("actor", "sentence", "level")}
         columns["clip"] = stems
@@ -153,7 +161,7 @@ def read_dataset(name: str, config: str | None, **options: Any) -> Any:
 
 
 def _load(name: str, config: str | None, label_column: str, cache_dir: str | None) -> datasets.Dataset:
-    """All splits as one, from wherever they are."""
+    """All splits as one, from wherever they are, with a column split where there are several."""
     folder = Path(name)
     if folder.is_dir() and not saved_to_disk(folder):
         tables = sorted(path for path in folder.rglob("metadata.*") if path.is_file())
@@ -162,10 +170,43 @@ def _load(name: str, config: str | None, label_column: str, cache_dir: str | Non
             raise ValueError(f"{unread[0]} in {name!r} is not read; write metadata.csv (columns file, label, speaker)")
         rows = [row for path in tables for row in read_metadata(path, label_column)]
         _refuse_outside(rows, folder)
-        loaded = _on_disk(_once(rows, label_column) if tables else _read_subfolders(folder, label_column), cache_dir)
-    else:
-        loaded = read_dataset(name, config, cache_dir=cache_dir)
-    return datasets.concatenate_datasets(list(loaded.values())) if isinstance(loaded, dict) else loaded
+        rows = _once(rows, label_column) if tables else _read_subfolders(folder, label_column)
+        if roles_of(subfolders(folder)):
+            rows = [row | {"split": _first_folder(row["audio"], folder)} for row in rows]
+        return _on_disk(rows, cache_dir)
+    loaded = read_dataset(name, config, cache_dir=cache_dir)
+    if not isinstance(loaded, dict):
+        return loaded
+    if len(loaded) > 1 and not roles_of(loaded):
+        logger.warning("the splits %s are joined and divided anew", ", ".join(loaded))
+    marked = [
+        clips.remove_columns([*{"split"} & {*clips.column_names}]).add_column("split", [name] * len(clips))
+        for name, clips in loaded.items()
+    ]
+    return datasets.concatenate_datasets(marked)
+
+
+def roles_of(splits: Iterable[str]) -> dict[str, str]:
+    """Which of train, dev and test each split is; empty unless there are train and another, and no other names.
+
+    Example:
+        >>> roles_of(["train", "validation"]), roles_of(["train", "extra"])
+        ({'train': 'train', 'validation': 'test'}, {})
+    """
+    roles = {name: ROLES.get(str(name).strip().lower(), "") for name in splits}
+    found = {*roles.values()}
+    if len(roles) != len(found) or not {"train"} < found <= {"train", "dev", "test"}:
+        return {}
+    return roles if "test" in found else {name: role.replace("dev", "test") for name, role in roles.items()}
+
+
+def subfolders(folder: Path) -> set[str]:
+    """Names of the folders in a folder, but for hidden ones."""
+    return {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}
+
+
+def _first_folder(path: str | None, folder: Path) -> str | None:
+    return os.path.relpath(path, folder).split(os.sep)[0] if path else None
 
 
 def _on_disk(rows: list[dict], cache_dir: str | None) -> datasets.Dataset:
@@ -183,22 +224,22 @@ def _on_disk(rows: list[dict], cache_dir: str | None) -> datasets.Dataset:
 
 
 def _read_subfolders(folder: Path, label_column: str) -> list[dict]:
-    """A row for each clip, its label being the name of the folder it lies in."""
+    """A row for each clip, its label being the name of the folder it lies in, perhaps within one for each split."""
     paths = audio_files(folder)
     if not paths:
         raise ValueError(
             f"expected audio files in subfolders of {str(folder)!r} named after their labels, or a metadata.csv with "
             "the columns file and label; found none"
         )
-    misplaced = [path for path in (path.relative_to(folder) for path in paths) if len(path.parts) != 2]
+    depth = 3 if roles_of(subfolders(folder)) else 2
+    misplaced = [path for path in (path.relative_to(folder) for path in paths) if len(path.parts) != depth]
     if misplaced:  # deeper, either of two folders could be the label, and the other one the speaker
         raise ValueError(
             f"expected every clip in a subfolder named after its label, and no deeper; {str(misplaced[0])!r} is not: "
             "move it, or write a metadata.csv with the columns file, label and, if known, speaker"
         )
-    labels = {path.parent.name for path in paths}
-    without = {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")} - labels
-    if without:
+    parents = [folder / split for split in subfolders(folder)] if depth == 3 else [folder]
+    if without := {name for parent in parents for name in subfolders(parent)} - {path.parent.name for path in paths}:
         logger.warning("passed over folders without audio files: %s", some(without))
     return [{"audio": str(path), label_column: path.parent.name} for path in paths]
 
@@ -361,5 +402,7 @@ __all__ = [
     "load_labelled_audio",
     "read_dataset",
     "read_metadata",
+    "roles_of",
     "saved_to_disk",
+    "subfolders",
 ]

@@ -14,10 +14,11 @@ from sklearn.model_selection import train_test_split
 from ser.corpora.crema_d import SENTENCES
 from ser.corpora.folder_corpus import NAMELESS
 
-PROTOCOLS = ("tfds", "actor-5fold", "new-sentences", "loso", "speakers", "random", "random-70-30", "leaky")
+PROTOCOLS = ("tfds", "actor-5fold", "new-sentences", "loso", "given", "speakers", "random", "random-70-30", "leaky")
 PER_CORPUS = "per-corpus"  # each of several corpora by its own protocol
 LEAVE_ONE_CORPUS_OUT = "leave-one-corpus-out"
 ACROSS_CORPORA = (PER_CORPUS, LEAVE_ONE_CORPUS_OUT)  # see `several_corpora`
+ORDER = ("train", "dev", "test")
 FOLDED = ("actor-5fold", "new-sentences", "loso")
 SPEAKER_COLUMNS = ("actor", "speaker")
 TFDS_TEST = "1010 1013 1022 1026 1037 1038 1040 1045 1047 1048 1059 1065 1066 1068 1071 1073 1084 1086 1088".split()
@@ -45,13 +46,15 @@ def split(
             - "loso": leave one speaker out, the next speaker is dev;
             - "speakers": about 80/10/10, each speaker in one split only; where speakers are unknown, each clip counts
               as a speaker, and training warns of it;
+            - "given": the splits that the data brings (column split); dev is drawn from train if it brings none, by
+              speaker where three or more are known;
             - "random": 80/10/10 stratified by label, with the same speakers in all splits, as most class projects do;
             - "random-70-30": the same with 30 % for test and 5 % of the rest for dev;
             - "leaky": rows of `with_copies` drawn at random, 30 % for test, with test used as dev, too, as in several
               published notebooks. Its scores are invalid; it shows how such scores come about.
         fold: For "actor-5fold" (1 to 5), "new-sentences" (1 to 3) and "loso" (1 to the number of speakers); None for
             the others.
-        split_seed: For "speakers" and the random ones.
+        split_seed: For "speakers", the random ones, and a dev split that is drawn for "given".
 
     Raises:
         ValueError: The protocol is unknown, the fold is out of range, there are no speakers, or a split has no clips.
@@ -66,6 +69,8 @@ def split(
         splits = _random(clips, split_seed, test=0.3, dev=0.0)
     elif protocol == "speakers":
         splits = _by_any_speaker(clips, split_seed)
+    elif protocol == "given":
+        splits = _given(clips, split_seed)
     elif protocol == "tfds":
         keep = [index for index, clip in enumerate(_column(clips, "clip")) if clip not in TFDS_LEFT_OUT]
         splits = _by_speaker(clips.select(keep), dev=TFDS_DEV, test=TFDS_TEST)
@@ -102,6 +107,8 @@ def drawn_from(clips: datasets.Dataset, protocol: str) -> str | None:
         return None
     speakers = speakers_of(clips)
     facts = sorted(set(speakers or ())) if protocol == "loso" else [clips["clip"][:], clips["label"][:], speakers]
+    if protocol == "given":
+        facts.append(clips["split"][:] if "split" in clips.column_names else None)
     if protocol == "speakers":
         facts.append("blocks in any order")  # older reports are of other splits
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
@@ -200,6 +207,21 @@ def _by_any_speaker(clips: datasets.Dataset, split_seed: int) -> datasets.Datase
     np.random.default_rng(split_seed).shuffle(blocks)  # the largest speakers are always in the first of them
     splits = {"train": sorted(sum(blocks[2:], [])), "dev": blocks[1], "test": blocks[0]}
     return datasets.DatasetDict({name: clips.select(chosen) for name, chosen in splits.items()})
+
+
+def _given(clips: datasets.Dataset, split_seed: int) -> datasets.DatasetDict:
+    """The splits of the column `split`; a tenth of train is dev where the data brings none."""
+    if "split" not in clips.column_names:
+        raise ValueError("the data brings no splits (train and test) of its own; use --protocol speakers")
+    given = clips["split"][:]
+    train, dev, test = (clips.select([i for i, role in enumerate(given) if role == name]) for name in ORDER)
+    if not len(dev):
+        speakers = speakers_of(train)
+        by_speaker = speakers is None or len(set(speakers)) > 2
+        drawn = _by_any_speaker(train, split_seed) if by_speaker else _random(train, split_seed, test=0.1, dev=0.0)
+        dev = drawn["dev"]
+        train = datasets.concatenate_datasets([drawn["train"], drawn["test"]]) if by_speaker else drawn["train"]
+    return datasets.DatasetDict(train=train, dev=dev, test=test)
 
 
 def _random(clips: datasets.Dataset, split_seed: int, *, test: float, dev: float) -> datasets.DatasetDict:

@@ -32,6 +32,7 @@ PROTOCOL_NOTES = {
     "actor-5fold": "Unseen actors: each actor is tested in one of five folds.",
     "new-sentences": "Unseen actors who speak unseen sentences.",
     "loso": "Unseen speakers: each fold tests one speaker (leave one speaker out).",
+    "given": "The splits that the data brings.",
     "speakers": "Unseen speakers.",
     "random": "Known speakers: clips drawn at random, 80 % for training, 10 % for the test.",
     "random-70-30": "Known speakers: clips drawn at random, 66.5 % for training, 30 % for the test. "

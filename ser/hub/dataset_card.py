@@ -15,6 +15,7 @@ MEANINGS = {
     "clip": "its name in the corpus",
     "duration": "seconds",
     "problem": "why the clip is unfit for use: silent, undecodable, or a copy with another label; empty if fit",
+    "split": "the split of the data that it is from",
     "label": "the intended emotion",
     "actor": "who speaks",
     "speaker": "who speaks",

@@ -31,6 +31,7 @@ PROTOCOLS = {
     "actor-5fold": f"a block of actors {UNSEEN}",
     "new-sentences": f"{{actors}} actors {UNSEEN}, with sentences that are in neither",
     "loso": "one speaker who is in neither the training nor the dev split",
+    "given": "the test split that the data brings, {speakers}",
     "speakers": f"speakers {UNSEEN}",
     "per-corpus": f"speakers of each corpus {UNSEEN}",
     "leave-one-corpus-out": "all clips of {tested}, a corpus that was not trained on",
@@ -52,6 +53,17 @@ def card_of(folder: Path) -> str:
     return render_card(
         load_report(folder), **{what: measured(folder, what) for what in ("conditions", "corpora", "strangers")}
     )
+
+
+def speakers_of_given(leakage: dict[str, dict[str, int | None]]) -> str:
+    """What is known of the speakers of a test split that the data brings."""
+    shared = [counts.get("speakers") for pair, counts in leakage.items() if pair.endswith("and test")]
+    known = [count for count in shared if count is not None]
+    if not known:
+        return "of unknown speakers: not a score for unseen speakers"
+    if any(known):
+        return f"{max(known)} of whose speakers are in another split: not a score for unseen speakers"
+    return f"of speakers {UNSEEN}"
 
 
 def record(folder: Path, what: str, scores: dict[str, dict]) -> Path:
@@ -81,7 +93,9 @@ def render_card(
     sources = sources_of(results)
     corpus = in_common(sources)
     protocol = PROTOCOLS[results["protocol"].removesuffix("-70-30")].format(
-        actors=results["test_actors"], tested=in_markdown(tested)
+        actors=results["test_actors"],
+        tested=in_markdown(tested),
+        speakers=speakers_of_given(results["leakage"]),
     )
     if results["protocol"] in ("speakers", "loso") and results["test_actors"] is None:
         protocol = UNKNOWN_SPEAKERS

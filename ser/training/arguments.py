@@ -19,6 +19,7 @@ from transformers.trainer_utils import SaveStrategy
 from ser.corpora import CORPORA
 from ser.corpora import title_of
 from ser.corpora.crema_d import CremaD
+from ser.corpora.given_splits import brings_splits
 from ser.corpora.several_corpora import training_corpora
 from ser.corpora.splits import ACROSS_CORPORA
 from ser.corpora.splits import LEAVE_ONE_CORPUS_OUT
@@ -87,12 +88,15 @@ class DataArguments:
     label_column: str = field(default="label", metadata={"help": "The dataset's column with labels."})
     protocol: str = field(
         default="tfds",
-        metadata={"help": f"How to split: {', '.join(PROTOCOLS)}. For a dataset, the default is speakers."},
+        metadata={
+            "help": f"How to split: {', '.join(PROTOCOLS)}. For a dataset, the default is given where it has "
+            "splits, else speakers."
+        },
     )
     fold: int | None = field(
         default=None, metadata={"help": "With --protocol actor-5fold (1 to 5), new-sentences (1 to 3) or loso."}
     )
-    split_seed: int = field(default=0, metadata={"help": "With speakers and the random protocols."})
+    split_seed: int = field(default=0, metadata={"help": "With given, speakers and the random protocols."})
     refit: bool = field(
         default=False,
         metadata={
@@ -233,7 +237,7 @@ class Arguments:
         if corpus_title(data) != CremaD.TITLE:
             protocol = f"{corpus_title(data).lower().replace(' ', '')}-{protocol}"
         prefix = f"fold-{data.fold}-" if data.fold else f"test-{data.test_corpus}-" if data.test_corpus else ""
-        if data.protocol.startswith(("random", "leaky", "speakers", *ACROSS_CORPORA)):
+        if data.protocol.startswith(("random", "leaky", "speakers", "given", *ACROSS_CORPORA)):
             prefix += f"split-{data.split_seed}-"
         if data.variant:
             prefix += f"{data.variant}-"
@@ -275,9 +279,7 @@ def parse_arguments(arguments: list[str] | None = None, *, description: str | No
     peeked = _peek(arguments)
     if peeked.recipe in recipe_names():
         recipe = load_recipe(peeked.recipe, peeked.variant)
-        own_data = {"protocol": "speakers"} if peeked.dataset_name or peeked.dataset_dir else {}
-        if protocol := _protocol_across(peeked.corpora, peeked.test_corpus):
-            own_data = {"protocol": protocol}
+        own_data = _own_protocol(peeked)
         parser.set_defaults(**recipe.data | own_data, **recipe.augmentation, **recipe.training)
     if peeked.help or peeked.help_all:
         groups, epilog = option_groups(), "--help_all also lists the other options of transformers.TrainingArguments."
@@ -307,7 +309,7 @@ def _peek(arguments: list[str] | None) -> argparse.Namespace:
     """The options that decide about the defaults of the others."""
     peek = OptionParser()
     peek.add_argument("--recipe", default=DEFAULT_RECIPE)
-    for name in ("--variant", "--dataset_name", "--dataset_dir", "--test_corpus"):
+    for name in ("--variant", "--dataset_name", "--dataset_config", "--dataset_dir", "--protocol", "--test_corpus"):
         peek.add_argument(name, name.replace("_", "-"))
     peek.add_argument("--corpora", nargs="+", default=[])
     peek.add_argument("-h", "--help", action="store_true")
@@ -315,11 +317,15 @@ def _peek(arguments: list[str] | None) -> argparse.Namespace:
     return peek.parse_known_args(arguments)[0]
 
 
-def _protocol_across(corpora: list[str], test_corpus: str | None) -> str | None:
-    """The protocol of a run on several corpora; None for other runs."""
-    if not corpora:
-        return None
-    return LEAVE_ONE_CORPUS_OUT if test_corpus else PER_CORPUS
+def _own_protocol(peeked: argparse.Namespace) -> dict[str, str]:
+    """How clips are split that are not of one corpus here, where the command does not say."""
+    if peeked.corpora:
+        return {"protocol": LEAVE_ONE_CORPUS_OUT if peeked.test_corpus else PER_CORPUS}
+    name = peeked.dataset_name or peeked.dataset_dir
+    if not name:
+        return {}
+    looked_at = not (peeked.protocol or peeked.help or peeked.help_all)
+    return {"protocol": "given" if looked_at and brings_splits(name, peeked.dataset_config) else "speakers"}
 
 
 def option_groups() -> dict[str, list[str]]:

@@ -18,6 +18,7 @@ from ser.corpora.clip_dataset import ClipDataset
 from ser.corpora.clip_dataset import with_features
 from ser.corpora.several_corpora import load_several
 from ser.corpora.several_corpora import split_each
+from ser.corpora.splits import check_leakage
 from ser.corpora.splits import fixed_share
 from ser.corpora.splits import join_dev
 from ser.corpora.splits import speakers_of
@@ -149,8 +150,18 @@ def split_clips(data: DataArguments, clips: datasets.Dataset) -> datasets.Datase
 
 def warn_about_splits(splits: datasets.DatasetDict, protocol: str) -> None:
     """Warn of what the scores on these splits do not show."""
-    if protocol == "speakers" and speakers_of(splits["train"]) is None:
-        logger.warning("speakers are unknown: splits are drawn by clip, so the scores are not for unseen speakers")
+    if protocol in ("given", "speakers") and speakers_of(splits["train"]) is None:
+        drawn = "splits are drawn by clip, so" if protocol == "speakers" else "the given splits may share some:"
+        logger.warning("speakers are unknown: %s the scores are not for unseen speakers", drawn)
+    if protocol == "given":
+        for pair, shared in check_leakage(splits).items():
+            for what in ("speakers", "clips"):
+                if shared.get(what):
+                    logger.warning(
+                        "%s, as the data brings them, share %d %s: scores are too high", pair, shared[what], what
+                    )
+    elif "split" in splits["train"].column_names:
+        logger.warning("the data brings splits of its own; --protocol given keeps them")
     for name, clips in splits.items():
         labels = clips.features["label"]
         if absent := set(range(labels.num_classes)) - set(clips["label"]):

@@ -6,6 +6,7 @@ import logging
 import shutil
 from types import SimpleNamespace
 
+import datasets
 import pytest
 import soundfile
 import torch
@@ -366,6 +367,56 @@ def test_a_clip_that_is_there_twice_is_in_one_split_only(tmp_path, caplog):
     table.write_text(text + "0/take-0-0.wav,cross,\n")
     with pytest.raises(ValueError, match="take-0-0.wav' has two labels or speakers; keep one of its rows"):
         load_labelled_audio(str(tmp_path / "clips"))
+
+
+@pytest.mark.parametrize("dev", ["validation", None])
+def test_splits_that_a_dataset_brings_are_kept_and_checked(tmp_path, caplog, dev):
+    write_metadata(tmp_path / "all", speakers=8)
+    clips = load_labelled_audio(str(tmp_path / "all"))
+    clips = clips.remove_columns("label").add_column("label", [f"mood {label}" for label in clips["label"]])
+    names = ["train"] * 6 + [dev or "train", "test"]
+    rows = {name: [i for i, speaker in enumerate(clips["speaker"]) if names[int(speaker[1])] == name] for name in names}
+    brought = datasets.DatasetDict({name: clips.select(chosen) for name, chosen in rows.items()})
+    brought.save_to_disk(tmp_path / "clips")
+    run = prepare(arguments_for(tmp_path))
+    assert run.data.protocol == "given"
+    assert set(run.splits["test"]["clip"]) == set(brought["test"]["clip"])
+    assert len(run.splits["dev"]) == 6 and len(run.splits["train"]) == 36
+    speakers = [set(speakers_of(part)) for part in run.splits.values()]
+    assert sum(map(len, speakers)) == len(set.union(*speakers)) == 8
+    drawn = prepare(arguments_for(tmp_path, "--protocol", "speakers", "--output_dir", str(tmp_path / "drawn")))
+    assert drawn.data.protocol == "speakers"
+    assert "the data brings splits of its own; --protocol given keeps them" in caplog.text
+    known = brought["test"].map(lambda row: {"speaker": "s0"})
+    datasets.DatasetDict(brought | {"test": known}).save_to_disk(tmp_path / "shared/clips")
+    prepare(arguments_for(tmp_path / "shared"))
+    assert "train and test, as the data brings them, share 1 speakers: scores are too high" in caplog.text
+
+
+def test_folders_for_train_and_test_are_kept_and_the_one_for_validation_is_tested_if_there_is_no_test(tmp_path):
+    for split_name in ("Train", "val"):
+        for label in ("calm", "cross"):
+            write_corpus(tmp_path / "clips" / split_name / label, [f"{split_name}-{label}-{n}" for n in range(10)])
+    run = prepare(arguments_for(tmp_path))
+    assert run.data.protocol == "given" and run.splits["test"].features["label"].names == ["calm", "cross"]
+    assert {clip.split("-")[0] for clip in run.splits["test"]["clip"]} == {"val"}
+    assert {name: len(part) for name, part in run.splits.items()} == {"train": 18, "dev": 2, "test": 20}
+    results = train(run)
+    assert results["protocol"] == "given" and results["leakage"]["train and test"]["clips"] == 0
+    assert "of unknown speakers: not a score for unseen speakers" in (tmp_path / "run/model/README.md").read_text()
+
+
+def test_splits_of_other_names_are_joined_and_said_to_be(tmp_path, caplog):
+    write_metadata(tmp_path / "all")
+    clips = load_labelled_audio(str(tmp_path / "all"))
+    clips = clips.remove_columns("label").add_column("label", [f"mood {label}" for label in clips["label"]])
+    datasets.DatasetDict({"clean": clips.select(range(30)), "other": clips.select(range(30, 60))}).save_to_disk(
+        tmp_path / "clips"
+    )
+    assert prepare(arguments_for(tmp_path)).data.protocol == "speakers"
+    assert "the splits clean, other are joined and divided anew" in caplog.text
+    with pytest.raises(ValueError, match="the data brings no splits .* of its own; use --protocol speakers"):
+        prepare(arguments_for(tmp_path, "--protocol", "given"))
 
 
 def test_repeated_rows_count_once_and_contradictions_are_refused(tmp_path, caplog):

@@ -194,7 +194,7 @@ def test_speakers_are_drawn_by_the_seed_however_unlike_they_are(clips):
         (
             "leave-one-out",
             None,
-            "expected a protocol out of tfds, actor-5fold, new-sentences, loso, speakers, .*; got 'leave-one-out'",
+            "expected a protocol out of tfds, actor-5fold, .* given, speakers, .*; got 'leave-one-out'",
         ),
         ("actor-5fold", None, "expected --fold between 1 and 5 with actor-5fold; got None"),
         ("actor-5fold", 6, "got 6"),

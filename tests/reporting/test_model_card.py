@@ -22,7 +22,7 @@ def test_every_protocol_is_named_for_what_it_is(protocol):
     card = render_card(changed(protocol=protocol))
     assert ("not a score for unseen speakers" in card) == protocol.startswith("random")
     assert ("in neither the training nor the dev split" in card) == (
-        protocol in ("tfds", "actor-5fold", "new-sentences", "loso", "speakers")
+        protocol in ("tfds", "actor-5fold", "new-sentences", "loso", "given", "speakers")
     )
     assert ("The scores of this model are invalid" in card) == (protocol == "leaky")
 
@@ -34,6 +34,13 @@ def test_the_comparison_with_listeners_says_what_the_model_was_trained_on():
     assert "trained on other actors with the same sentences in the same room" in render_card(shared())
     assert "trained on other actors in the same room" in render_card(shared(sentences=0))
     assert "trained on the same actors with the same sentences" in render_card(shared(speakers=91))
+
+
+def test_a_given_test_split_is_called_what_its_speakers_make_it():
+    for shared, words in (({"speakers": 2}, "2 of whose speakers are in another split"), ({}, "of unknown speakers")):
+        leakage = dict.fromkeys(("train and dev", "train and test", "dev and test"), shared | {"sentences": 1})
+        card = render_card(changed(protocol="given", leakage=leakage))
+        assert f"the test split that the data brings, {words}: not a score for unseen speakers" in card
 
 
 def test_unknown_speakers_are_not_called_unseen():

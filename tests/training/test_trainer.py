@@ -1,6 +1,5 @@
 """Averaged weights, and that an interrupted training ends where an undisturbed one does."""
 
-
 import numpy as np
 import pytest
 import torch
