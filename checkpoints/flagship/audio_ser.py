@@ -87,7 +87,7 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
         source = to_numpy(source)
     if isinstance(source, np.ndarray):
         waveform, rate = source, sampling_rate if source_rate is None else source_rate
-    elif isinstance(source, (str, os.PathLike, bytes, bytearray, io.IOBase)):
+    elif isinstance(source, (str, os.PathLike, bytes, bytearray)) or hasattr(source, "read"):
         waveform, rate = _decode(source)
     else:
         raise ValueError(f"expected {ACCEPTED}; got {type(source).__name__}")
@@ -119,13 +119,13 @@ def _load_dict(source: dict, sampling_rate: int) -> np.ndarray:
     return load_audio(encoded, sampling_rate=sampling_rate)
 
 
-def _decode(source: str | os.PathLike | bytes | bytearray | io.IOBase) -> tuple[np.ndarray, int]:
+def _decode(source: Any) -> tuple[np.ndarray, int]:
     """Read a file, its bytes or an open file into float32, shape `(samples,)`, and its rate in Hz."""
     if soundfile is None:
         raise ImportError("reading audio files needs the package soundfile: pip install soundfile; or pass an array")
     if isinstance(source, (bytes, bytearray)):
         name, source = "the given bytes", _Bytes(source)
-    elif isinstance(source, io.IOBase):
+    elif hasattr(source, "read"):  # also of tempfile, whose files are no io.IOBase
         name, source = "the given file", _Bytes(_content(source))
     else:
         name, source = f"{os.fspath(source)!r}", Path(source)
@@ -142,10 +142,15 @@ def _decode(source: str | os.PathLike | bytes | bytearray | io.IOBase) -> tuple[
         ) from error
 
 
-def _content(file: io.IOBase) -> bytes:
+def _content(file: Any) -> bytes:
     content = file.read()
+    if content == b"" and file.seekable():  # just written
+        file.seek(0)
+        content = file.read()
     if not isinstance(content, bytes):
-        raise ValueError("the given file is open as text; open it with mode 'rb'")
+        raise ValueError(
+            f"expected a file open with mode 'rb'; reading it gave {type(content).__name__}; pass its bytes"
+        )
     return content
 
 

@@ -317,10 +317,17 @@ def _peek(arguments: list[str] | None) -> argparse.Namespace:
     return peek.parse_known_args(arguments)[0]
 
 
+def _protocol_across(corpora: list[str], test_corpus: str | None) -> str | None:
+    """The protocol of a run on several corpora; None for other runs."""
+    if not corpora:
+        return None
+    return LEAVE_ONE_CORPUS_OUT if test_corpus else PER_CORPUS
+
+
 def _own_protocol(peeked: argparse.Namespace) -> dict[str, str]:
     """How clips are split that are not of one corpus here, where the command does not say."""
-    if peeked.corpora:
-        return {"protocol": LEAVE_ONE_CORPUS_OUT if peeked.test_corpus else PER_CORPUS}
+    if protocol := _protocol_across(peeked.corpora, peeked.test_corpus):
+        return {"protocol": protocol}
     name = peeked.dataset_name or peeked.dataset_dir
     if not name:
         return {}

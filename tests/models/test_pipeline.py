@@ -1,10 +1,13 @@
 """`pipeline("audio-classification", model=FOLDER)` in fresh processes, with and without the package."""
 
 import functools
+import socket
+import tempfile
 import threading
 from http.server import SimpleHTTPRequestHandler
 from http.server import ThreadingHTTPServer
 
+import datasets
 import numpy as np
 import pytest
 import soundfile
@@ -20,6 +23,7 @@ from transformers import Wav2Vec2Config
 from transformers import Wav2Vec2FeatureExtractor
 from transformers import Wav2Vec2ForSequenceClassification
 from transformers import pipeline
+from transformers.pipelines.pt_utils import KeyDataset
 
 import ser
 
@@ -28,6 +32,7 @@ WITH_THE_PACKAGE = """
 import json, sys
 import ser
 from transformers import pipeline
+from transformers.pipelines.pt_utils import KeyDataset
 for options in ({}, {"trust_remote_code": True}):
     classifier = pipeline("audio-classification", model=sys.argv[1], **options)
     print(json.dumps(classifier(sys.argv[2])))
@@ -88,6 +93,44 @@ def test_what_is_too_short_for_an_answer_gets_a_sentence(model_folder):
     for clip in (voice(0.05), {"array": np.full(1, 0.5), "sampling_rate": 44100}):
         with pytest.raises(ValueError, match=r"which is too short: speak for at least 0.2 s"):
             classifier(clip)
+
+
+def test_the_rate_of_an_array_counts_and_options_that_mean_nothing_are_refused(model_folder, tmp_path):
+    classifier = pipeline("audio-classification", model=str(model_folder))
+    clip = voice(rate=44100)
+    assert classifier(clip, sampling_rate=44100) == classifier({"array": clip, "sampling_rate": 44100})
+    assert classifier(clip, sampling_rate=44100) != classifier(clip)
+    soundfile.write(tmp_path / "clip.wav", clip, 44100)
+    with pytest.raises(ValueError, match="sampling_rate=8000 is for arrays; a file or dict has its own: leave it out"):
+        classifier(str(tmp_path / "clip.wav"), sampling_rate=8000)
+    with pytest.raises(ValueError, match="expected options out of top_k, .*; got topk"):
+        classifier(clip, topk=2)
+    for stack in (torch.zeros(4, RATE), np.zeros((RATE, 4))):
+        with pytest.raises(ValueError, match="pass a batch as a list of clips"):
+            classifier(stack)
+
+
+def test_objects_that_people_pass_are_classified(model_folder, tmp_path):
+    soundfile.write(tmp_path / "clip.wav", voice(), RATE)
+    classifier = pipeline("audio-classification", model=str(model_folder))
+    answer = classifier(str(tmp_path / "clip.wav"))
+    with tempfile.NamedTemporaryFile() as file:
+        file.write((tmp_path / "clip.wav").read_bytes())
+        assert classifier(file) == answer
+    clips = datasets.Dataset.from_dict({"sound": [str(tmp_path / "clip.wav")] * 2})
+    clips = clips.cast_column("sound", datasets.Audio())
+    assert list(classifier(KeyDataset(clips, "sound"))) == [answer, answer]
+    model = AutoModelForAudioClassification.from_pretrained(model_folder)
+    objects = pipeline("audio-classification", model=model, feature_extractor=classifier.feature_extractor)
+    assert objects(np.stack(2 * [voice()])) == classifier(np.stack(2 * [voice()]))
+
+
+def test_an_address_that_does_not_answer_is_given_up(model_folder):
+    classifier = pipeline("audio-classification", model=str(model_folder))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/clip.wav"
+        with pytest.raises(TimeoutError, match="did not answer for 0.2 s; try again, or set timeout="):
+            classifier(address, timeout=0.2)
 
 
 def test_fewer_labels_and_raw_logits_on_request(model_folder):
