@@ -26,12 +26,12 @@ def describe(path: str, rows: list[dict], model: OfferedModel) -> dict[str, Any]
         model: Which classified them.
     """
     labels, speech = sorted(rows[0]["probabilities"]), [row["speech"] for row in rows]
-    raw = np.array([[row["probabilities"][label] for label in labels] for row in rows])  # (windows, labels)
+    raw, relative = _table(rows, labels), _table(timeline.relative_to_recording(rows), labels)
     least = trust.threshold(model)
     views = {
         "raw": _named(raw, labels, speech, 0.0),
         "smoothed": _named(smooth(raw, speech), labels, speech, least),
-        "relative": _named(relative(raw, speech), labels, speech, 0.0),
+        "relative": _named(relative, labels, speech, 0.0),
     }
     looks = [*labels, "unclear", "none"]
     return {
@@ -54,13 +54,9 @@ def smooth(probabilities: np.ndarray, speech: list[bool]) -> np.ndarray:
     return np.stack(sums, axis=1) / np.maximum(counts, 1)[:, None]
 
 
-def relative(probabilities: np.ndarray, speech: list[bool]) -> np.ndarray:
-    """Without what all windows have in common: the mean logarithm of each label is subtracted."""
-    logs = np.log(np.maximum(probabilities, 1e-9))
-    if any(speech):
-        logs = logs - logs[speech].mean(0)
-    odds = np.exp(logs - logs.max(1, keepdims=True))
-    return odds / odds.sum(1, keepdims=True)
+def _table(rows: list[dict], labels: list[str]) -> np.ndarray:
+    """Probabilities of shape `(windows, labels)`."""
+    return np.array([[row["probabilities"][label] for label in labels] for row in rows])
 
 
 def _named(probabilities: np.ndarray, labels: list[str], speech: list[bool], least: float) -> list[tuple[str, str]]:
@@ -87,4 +83,4 @@ def peaks(path: str, seconds: float) -> list[float]:
     return np.sqrt(found / max(float(found.max()), 1e-9)).round(2).tolist()
 
 
-__all__ = ["describe", "peaks", "relative", "smooth"]
+__all__ = ["describe", "peaks", "smooth"]

@@ -19,21 +19,15 @@ def test_smoothing_is_the_mean_of_the_neighbours_in_which_somebody_speaks(window
         assert smoothed[index] == pytest.approx(np.mean(near, axis=0) if near else np.zeros(6))
 
 
-def test_relative_to_the_recording_a_constant_lean_is_gone():
-    generator = np.random.default_rng(0)
-    raw = generator.dirichlet(np.ones(6), 40)
-    leaning = raw * [20, 1, 1, 1, 1, 1]
-    leaning /= leaning.sum(1, keepdims=True)
-    speech = [True] * 40
-    assert over_time.relative(leaning, speech) == pytest.approx(over_time.relative(raw, speech))
-    assert over_time.relative(raw, [False] * 40).sum(1) == pytest.approx(np.ones(40))
-
-
 def test_the_browser_gets_windows_words_and_an_outline():
     model, path = offered_models.load()["cnn2d"], str(EXAMPLES / "two-voices.ogg")
     rows = timeline.analyse(path, model.classifier)
     drawn = over_time.describe(path, rows, model)
     assert len(drawn["peaks"]) == int(50 * rows[-1]["end"]) and max(drawn["peaks"]) == 1
+    relative = timeline.relative_to_recording(rows)
+    assert [shown["relative"][0] for shown in drawn["rows"]] == [
+        f"e-{row['emotion']}" if row["speech"] else "e-none" for row in relative
+    ]
     for row, shown in zip(rows, drawn["rows"], strict=True):
         tone, words = shown["raw"]
         if row["speech"]:
