@@ -162,8 +162,9 @@ def main() -> None:
     """Serve the page; without a model it ends in one sentence."""
     torch.set_num_threads(1)  # requests share the cores: more threads for each would only wait for one another
     for name in ("SIGTERM", "SIGHUP"):  # recordings are deleted when a service or its terminal ends, too
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, signal.default_int_handler)
     try:
         recordings.choose_folder()
         page = build()

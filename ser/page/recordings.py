@@ -10,6 +10,7 @@ from pathlib import Path
 from gradio.utils import get_upload_folder
 
 FOLDER = "GRADIO_TEMP_DIR"  # environment variable of Gradio
+USER = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
 OLDEST = 3600.0  # seconds
 
 
@@ -17,11 +18,14 @@ def choose_folder() -> None:
     """A folder of this user's own, unless `GRADIO_TEMP_DIR` names one: Gradio's belongs to who was there first.
 
     Raises:
-        ValueError: It cannot be written to.
+        ValueError: It is another user's, or cannot be written to.
     """
-    folder = Path(os.environ.setdefault(FOLDER, str(Path(tempfile.gettempdir()) / f"ser-page-{getpass.getuser()}")))
+    own = Path(tempfile.gettempdir()) / f"ser-page-{USER}"
+    folder = Path(os.environ.setdefault(FOLDER, str(own)))
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder == own and hasattr(os, "getuid") and folder.stat().st_uid != USER:
+            raise PermissionError(f"{folder} is another user's")
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

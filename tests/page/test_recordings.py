@@ -30,6 +30,10 @@ def test_the_folder_is_this_users_own(tmp_path, monkeypatch):
     recordings.choose_folder()
     folder = Path(os.environ["GRADIO_TEMP_DIR"])
     assert folder.parent == tmp_path and folder.stat().st_mode & 0o777 == 0o700
+    monkeypatch.delenv("GRADIO_TEMP_DIR")
+    monkeypatch.setattr(recordings, "USER", -1)  # whose the folder that is there is not
+    with pytest.raises(ValueError, match="recordings cannot be kept in"):
+        recordings.choose_folder()
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "file"))
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ValueError, match="recordings cannot be kept in .*: name another folder in GRADIO_TEMP_DIR"):
