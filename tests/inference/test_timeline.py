@@ -68,6 +68,19 @@ def test_windows_relative_to_their_recording_by_hand():
     assert timeline.relative_to_recording(rows[:2]) == rows[:2] and timeline.relative_to_recording([]) == []
 
 
+def test_relative_to_the_recording_a_constant_lean_is_gone():
+    raw = np.random.default_rng(0).dirichlet(np.ones(3), 40)
+    leaning = raw * [20, 1, 1] / (raw * [20, 1, 1]).sum(1, keepdims=True)
+    found, expected = (
+        timeline.relative_to_recording(
+            [window(True, sad=sad, fear=fear, calm=calm) for sad, fear, calm in rows.tolist()]
+        )
+        for rows in (leaning, raw)
+    )
+    for row, other in zip(found, expected, strict=True):
+        assert row["probabilities"] == pytest.approx(other["probabilities"])
+
+
 def test_a_recording_relative_to_itself_keeps_its_form(recording, classifier):
     rows = timeline.analyse(recording, classifier)
     relative = timeline.relative_to_recording(rows)
