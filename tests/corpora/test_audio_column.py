@@ -32,7 +32,7 @@ def test_a_folder_of_files_is_read_and_datasets_left_alone(tmp_path, streaming):
     clips = open_dataset(str(tmp_path), split=None, streaming=streaming, audio_column="audio")
     assert unchanged()
     rows, _ = share(clips, 0, 1, done=1)
-    assert str(next(rows)["path"]).endswith("b.wav")
+    assert str(next(rows)[0]["path"]).endswith("b.wav")
     assert unchanged()  # between two rows too
-    assert [str(row["path"])[-5:] for row in rows] == ["c.wav"]
+    assert [str(audio["path"])[-5:] for audio, _ in rows] == ["c.wav"]
     assert unchanged()
