@@ -67,7 +67,7 @@ def build() -> gr.Blocks:
         components.live(live.classify_live, elem_id="live")
         gr.HTML(f"<h2>How accurate is it?</h2>{accuracy.models_html()}")
         about = gr.HTML(accuracy.describe(names[0]), elem_id="about")
-        model, other, compared = advanced_part(names)
+        model, comparison, compared = advanced_part(names)
 
         place = gr.State(None)
         parts = {"card": card, "attempt": attempts, "place": place} | over_time
@@ -87,9 +87,10 @@ def build() -> gr.Blocks:
         # One handler for each event: Gradio runs all of an event again when one had to wait, so two would never end.
         for each in answered:
             each.then(handlers.explain, [recorder, model, place], reasons, **QUIET)
-            each.then(handlers.compare, [recorder, model, other], compared, **QUIET)
+            each.then(handlers.compare, [recorder, model, *comparison], compared, **QUIET)
         answered[1].then(accuracy.describe, model, about, **QUIET)
-        other.input(handlers.compare, [recorder, model, other], compared, **QUIET)
+        for chosen in comparison:
+            chosen.change(handlers.compare, [recorder, model, *comparison], compared, **QUIET)
         over_time["over_time"].place(handlers.explain_place, [recorder, model], [reasons, place], **QUIET)
         recorder.several(handlers.classify_several, [recorder, model], [several, several_csv], **QUIET)
         challenge_recorder.one(challenge.play, [challenge_recorder, model, game], [task, game], **QUIET)
@@ -140,9 +141,10 @@ def challenge_part(first: str) -> tuple[gr.HTML, gr.HTML, gr.State, gr.Button]:
     return recorder, task, game, gr.Button("Start a new game")
 
 
-def advanced_part(names: list[str]) -> tuple[gr.Radio, gr.Radio, gr.HTML]:
-    """Choice and comparison of models, and the endpoint that programs call."""
-    with gr.Accordion("Advanced: models and API", open=False, elem_id="advanced"):
+def advanced_part(names: list[str]) -> tuple[gr.Radio, tuple[gr.Radio, gr.State], gr.HTML]:
+    """Choice and comparison of models, made only while this is open, and the endpoint that programs call."""
+    opened = gr.State(False)
+    with gr.Accordion("Advanced: models and API", open=False, elem_id="advanced") as advanced:
         model = gr.Radio(names, value=names[0], label="Model", elem_id="model")
         other = gr.Radio(names, value=names[-1], label="Compared with", elem_id="other")
         compared = gr.HTML(elem_id="compared")
@@ -155,7 +157,9 @@ def advanced_part(names: list[str]) -> tuple[gr.Radio, gr.Radio, gr.HTML]:
         path = gr.Audio(type="filepath", label="path")
         said = gr.Markdown(label="words"), gr.Label(label="bars"), gr.JSON(label="windows")
         gr.Button().click(handlers.classify, [path, model], said, api_name="classify", concurrency_limit=AT_ONCE)
-    return model, other, compared
+    advanced.expand(lambda: True, None, opened, **QUIET)
+    advanced.collapse(lambda: False, None, opened, **QUIET)
+    return model, (other, opened), compared
 
 
 def main() -> None:

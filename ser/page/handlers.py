@@ -192,8 +192,10 @@ def table_html(rows: list[list[str]], count: int) -> str:
     )
 
 
-def compare(files: list[dict], model: str, other: str, progress: gr.Progress = PROGRESS) -> str:
-    """What two models say of the same recording, side by side."""
+def compare(files: list[dict], model: str, other: str, opened: bool, progress: gr.Progress = PROGRESS) -> str:
+    """What two models say of the same recording, side by side; nothing unless that part of the page is open."""
+    if not opened:
+        return ""
     if not (paths := paths_of(files)):
         return "<p>Record or choose something first.</p>"
     try:

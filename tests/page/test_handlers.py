@@ -264,7 +264,7 @@ def test_a_bad_file_gets_a_card_that_says_why(tmp_path):
     assert "it is damaged or not audio" in shown.card and shown.over_time is None
     assert "was deleted in the meantime" in handlers.respond(files(tmp_path / "gone.wav"), "cnn1d").card
     assert handlers.explain(files(tmp_path / "gone.wav"), "cnn1d", None) == ""
-    assert "damaged" in handlers.compare(files(tmp_path / "notes.wav"), "cnn1d", "cnn2d")
+    assert "damaged" in handlers.compare(files(tmp_path / "notes.wav"), "cnn1d", "cnn2d", True)
 
 
 def test_what_bears_no_mark_of_an_upload_is_refused():
@@ -282,11 +282,12 @@ def test_several_files_get_a_row_each_errors_too(tmp_path):
 
 
 def test_two_models_answer_in_bars_of_one_order():
-    html = handlers.compare(files(CLIP), "cnn1d", "cnn2d")
+    html = handlers.compare(files(CLIP), "cnn1d", "cnn2d", True)
     order = re.findall(r'class="bar (e-\w+)"', html)
     assert order == [f"e-{label}" for label in sorted(LABELS)] * 2
     assert "cnn1d: " in html and "cnn2d: " in html
-    assert handlers.compare(files(CLIP), "cnn1d", "cnn1d").count("<h3>") == 1  # not with itself
+    assert handlers.compare(files(CLIP), "cnn1d", "cnn1d", True).count("<h3>") == 1  # not with itself
+    assert handlers.compare(files(CLIP), "cnn1d", "cnn2d", False) == ""
 
 
 def test_a_game_has_five_rounds_and_a_score(monkeypatch):
