@@ -2,7 +2,7 @@
 
 python -m ser calibrate checkpoints/flagship-distilled --corpora emodb=DIR nemo=DIR urdu=DIR ased=DIR \\
     --fit_only emospeech=DIR --ordinary_speech speechocean762=DIR --data_dir data/crema-d
-writes a temperature, a bias for each label and the threshold of plain statements into the model's config.json, and what
+writes a temperature, a bias for each label and the threshold of certain answers into the model's config.json, and what
 they do to strangers' speech into strangers.json and the model card. Each of --corpora is judged by a fit on the others,
 ordinary speech, all of it neutral, by a fit on other speakers. The weights stay as they are.
 """
@@ -51,21 +51,21 @@ PICTURE = "strangers.png"
 STOPPED = "run the same command again"
 MOST_CLIPS = 200  # of one speaker: some corpora call many people by one name
 MOST_ORDINARY = 4  # clips of one speaker of ordinary speech
-RIGHT = 0.70  # of plain statements, at least
-PLAIN_WRONG = 0.08  # of ordinary speech that is plainly called another emotion, at most
+RIGHT = 0.70  # of certain answers, at least
+PLAIN_WRONG = 0.08  # of ordinary speech that is called another emotion with certainty, at most
 THRESHOLDS = np.arange(30, 96) / 100
 NEVER = 1.0  # the threshold of a model that keeps these promises at none of them
 OTHERS = 5  # clips of the same speaker, for a score of centring with few of them
-THRESHOLD_BEFORE = 0.5  # of plain statements, where a model has none of its own
+THRESHOLD_BEFORE = 0.5  # of certain answers, where a model has none of its own
 
 
 def is_plain(log: np.ndarray, threshold: float) -> np.ndarray:
-    """Whether each clip gets a plain statement; log-probabilities `(clips, num_labels)` to `(clips,)`."""
+    """Whether each clip gets a certain answer; log-probabilities `(clips, num_labels)` to `(clips,)`."""
     return np.exp(log.max(1)) >= threshold
 
 
 def curve(judged: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[dict[str, float]]:
-    """Risk and coverage: by threshold, the share of plain statements, and the share of these that is right.
+    """Risk and coverage: by threshold, the share of certain answers, and the share of these that is right.
 
     Args:
         judged: Log-probabilities and labels of each corpus, all of which weigh the same.
@@ -100,12 +100,12 @@ def choose_threshold(points: Iterable[dict[str, float]], ordinary: Speech, log: 
 
 
 def plain_wrong(speech: Speech, log: np.ndarray, threshold: float) -> float:
-    """The share of clips that are plainly called another emotion than they are."""
+    """The share of clips that are called another emotion than they are, with certainty."""
     return float(((log.argmax(1) != speech.labels) & is_plain(log, threshold)).mean())
 
 
 def measure(speech: Speech, log: np.ndarray, threshold: float, names: Sequence[str]) -> dict:
-    """Scores, the recall of each label, what was claimed on average, and plain statements.
+    """Scores, the recall of each label, what was claimed on average, and certain answers.
 
     Args:
         speech: The clips.
@@ -311,10 +311,10 @@ def in_words(scores: dict) -> str:
     """What `judge` found, in lines."""
     lines = [
         f"{title}: accuracy {each['accuracy']:.3f} ({each['before']['accuracy']:.3f} before), claimed "
-        f"{each['confidence']:.3f} ({each['before']['confidence']:.3f}), {each['plain']:.0%} plain statements"
+        f"{each['confidence']:.3f} ({each['before']['confidence']:.3f}), {each['plain']:.0%} certain answers"
         for title, each in (scores["own"] | scores["corpora"] | {scores["ordinary_title"]: scores["ordinary"]}).items()
     ]
-    return "\n".join([*lines, f"threshold of plain statements: {scores['certain_threshold']}"])
+    return "\n".join([*lines, f"threshold of certain answers: {scores['certain_threshold']}"])
 
 
 __all__ = ["STOPPED", "add_arguments", "judge", "run"]

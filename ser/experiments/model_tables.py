@@ -1,5 +1,7 @@
 """Markdown tables of the bundled models: unseen actors, robustness, other corpora."""
 
+from statistics import fmean
+
 from ser.experiments.tables import markdown_table
 from ser.experiments.tables import with_interval
 from ser.reporting.report_file import CLEAN
@@ -36,6 +38,25 @@ def bundled_table(
         for name, mean in sorted(changed.items(), key=lambda item: -(item[1] or 0.0))
     ]
     return markdown_table((*BUNDLED_COLUMNS, *titles, "parameters"), rows)
+
+
+def calibrated_sentences(strangers: dict[str, dict]) -> str:
+    """What the calibration for strangers' voices changes: one sentence for each model that has it.
+
+    Args:
+        strangers: Content of `strangers.json`, by model.
+    """
+    return "".join(
+        f"\nAs calibrated on strangers' voices, `{name}` has an accuracy of {_mean(each['corpora'])} on "
+        f"{len(each['corpora'])} other corpora on average ({_mean(each['corpora'], 'before')} before), and of "
+        f"{_mean(each['own'])} on CREMA-D ({_mean(each['own'], 'before')} before)."
+        for name, each in strangers.items()
+    )
+
+
+def _mean(scores: dict[str, dict], when: str | None = None) -> str:
+    """Mean accuracy over corpora."""
+    return f"{fmean((each[when] if when else each)['accuracy'] for each in scores.values()):.3f}"
 
 
 def robustness_table(models: dict[str, dict[str, dict]]) -> str:
@@ -105,6 +126,7 @@ def _with_change(scores: dict) -> str:
 
 
 __all__ = [
+    "calibrated_sentences",
     "BUNDLED_COLUMNS",
     "bundled_table",
     "centred_table",

@@ -12,6 +12,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from ser.experiments.model_tables import bundled_table
+from ser.experiments.model_tables import calibrated_sentences
 from ser.experiments.model_tables import centred_table
 from ser.experiments.model_tables import corpora_table
 from ser.experiments.model_tables import robustness_table
@@ -80,8 +81,10 @@ def results_page(root: Path) -> str:
 def bundled_block(root: Path) -> str:
     """The table of the bundled models."""
     reports = {folder.name: load_report(folder) for folder in bundled_models(root)}
-    conditions, corpora = (read_measured(root / "checkpoints", what) for what in ("conditions", "corpora"))
-    return bundled_table(reports, conditions, corpora)
+    conditions, corpora, strangers = (
+        read_measured(root / "checkpoints", what) for what in ("conditions", "corpora", "strangers")
+    )
+    return bundled_table(reports, conditions, corpora) + calibrated_sentences(strangers)
 
 
 def replace_block(text: str, name: str, block: str) -> str:

@@ -37,7 +37,7 @@ PAGE = (*PUBLIC, ".ogg", ".css", ".js")  # what the Space needs of its folders
 LOCAL = ("trainer_state.json", "live_weights.safetensors")  # of a checkpoint
 PICTURES = ("curves.png", "reliability.png", "confusion.png", "confusion_normalized.png", "listeners.png")
 OF_THE_WEIGHTS = {REPORT, *MEASURED.values(), *PICTURES}  # of other weights they would be wrong
-SPACE = ("app.py", "README.md", "model_card.md", "results/page.png", "results/noise_floor.png")
+SPACE = ("app.py", "README.md", "model_card.md", "results/page.png", "results/page-phone.png")
 SPACE_FOLDERS = ("ser", "checkpoints")
 # What of requirements.txt the page needs: a Space that installs no more starts sooner.
 SPACE_PACKAGES = {

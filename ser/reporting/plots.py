@@ -81,7 +81,7 @@ def plot_reliability(calibration: dict[str, Reliability], title: str) -> Figure:
 
 
 def plot_risk_coverage(curve: list[dict[str, float]], threshold: float, title: str) -> Figure:
-    """How many plain statements are right, by how many there are (see `ser.evaluation.strangers`); dot: threshold."""
+    """How many certain answers are right, by how many there are (see `ser.evaluation.strangers`); dot: threshold."""
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.plot([each["plain"] for each in curve], [each["right"] for each in curve], color=TRAINING)
@@ -89,7 +89,7 @@ def plot_risk_coverage(curve: list[dict[str, float]], threshold: float, title: s
         axes.plot(point["plain"], point["right"], color=DEV, marker="o")
         text = f"from a probability of {threshold:.2f} on"
         axes.annotate(text, (point["plain"], point["right"]), textcoords="offset points", xytext=(6, 4))
-    axes.set(xlabel="share of clips with a plain statement", ylabel="of these, right", xlim=(0, 1), ylim=(0, 1))
+    axes.set(xlabel="share of clips with a certain answer", ylabel="of these, right", xlim=(0, 1), ylim=(0, 1))
     axes.grid(alpha=0.3)
     axes.set_title(_plain(title), fontfamily=_fonts(), wrap=True)
     return figure

@@ -1,13 +1,14 @@
 """Rows for cards and docs: what a model makes of strangers' speech, as `ser calibrate` measured it."""
 
-COLUMNS = ("speech", "clips", "accuracy", "claimed", "UAR", "plain statements", "of them right", "plain and wrong")
+COLUMNS = ("speech", "clips", "accuracy", "claimed", "UAR", "certain", "of them right", "certain and wrong")
 SCORES = ("accuracy", "confidence", "uar", "plain", "plain_right", "plain_wrong")
 LEGEND = (
-    "Left of the arrow with the temperature of the model's own corpus and plain statements from a probability of 0.5, "
-    "right of it as the model is. Claimed: mean probability of the likeliest label. Ordinary speech counts as neutral."
+    "Left of the arrow with the temperature of the model's own corpus and certain answers from a probability of 0.5, "
+    "right of it as the model is. Claimed: mean probability of the likeliest label. Certain: share of clips with a "
+    "certain answer. Ordinary speech counts as neutral."
 )
 
-CENTRED_COLUMNS = ("speech", "clips", "speakers", "prevailing", "accuracy", "UAR", "plain statements", "of them right")
+CENTRED_COLUMNS = ("speech", "clips", "speakers", "prevailing", "accuracy", "UAR", "certain", "of them right")
 CENTRED_SCORES = ("accuracy", "uar", "plain", "plain_right")
 CENTRED_LEGEND = (
     "As the model is → relative to the clip itself and at most five others of the same speaker, drawn at random → "

@@ -165,7 +165,7 @@ def test_the_command_writes_what_forward_applies_and_the_card_tells(model, tmp_p
     after = {each["label"]: each["score"] for each in pipeline("audio-classification", model=str(model))(str(clip))}
     assert [after[label] for label in before] == pytest.approx(expected, abs=1e-4)
     assert "| nEMO | 22 |" in (model / "README.md").read_text()
-    assert "threshold of plain statements" in capsys.readouterr().out
+    assert "threshold of certain answers" in capsys.readouterr().out
     strangers = (model / "strangers.json").read_text()
     main(command)  # starts from the report, and so comes to the same
     again = json.loads((model / "strangers.json").read_text())["strangers"]
