@@ -55,12 +55,13 @@ FEW = settings(max_examples=15)  # where a network runs, or a file is written
 RATES = st.sampled_from([8000, 11025, 16000, 22050, 24000, 44100, 48000, 96000])
 SAMPLES = st.floats(-1, 1, width=32)
 LENGTHS = st.one_of(st.integers(1, 40), st.integers(41, 3 * RATE))
+LEAST = int(SHORTEST * RATE)  # samples of the shortest clip
 
 
 @st.composite
-def waveforms(draw) -> np.ndarray:
+def waveforms(draw, least: int = 1) -> np.ndarray:
     """Noise, tones, steps, clicks or silence at any level within full scale, float32 of shape `(samples,)`."""
-    length, level = draw(LENGTHS), 10.0 ** draw(st.integers(-12, 0))
+    length, level = max(least, draw(LENGTHS)), 10.0 ** draw(st.integers(-12, 0))
     generator, time = np.random.default_rng(draw(st.integers(0, 2**32))), np.arange(length)
     kind = draw(st.sampled_from(["noise", "tone", "constant", "click", "steps", "silence"]))
     samples = {
@@ -123,7 +124,7 @@ def test_any_array_is_sound_or_refused_in_a_sentence(array, rate):
 @given(st.sampled_from([torch.bfloat16, torch.float16, torch.float64, torch.int16, torch.uint8, torch.bool]), LENGTHS)
 def test_any_tensor_is_sound_or_refused_in_a_sentence(dtype, length):
     waveform = heard(torch.zeros(length).to(dtype))
-    assert (waveform is not None) == (dtype not in (torch.uint8, torch.bool))
+    assert (waveform is not None) == (dtype not in (torch.uint8, torch.bool) and length >= LEAST)
 
 
 @given(st.sampled_from([b"", b"RIFF\xff\xff\xff\xffWAVEfmt ", b"fLaC", b"OggS", b"ID3"]), st.binary(max_size=300))
@@ -157,24 +158,24 @@ def test_a_file_lasts_as_long_as_what_was_written(waveform, rate, container):
     soundfile.write(file, waveform, rate, format=container)
     loaded = heard(file.getvalue())
     if container != "MP3":  # it pads
-        assert len(loaded if loaded is not None else []) == pytest.approx(len(waveform) * RATE / rate, abs=1)
+        assert (loaded is None) == (len(waveform) / rate < SHORTEST)
+        assert loaded is None or len(loaded) == pytest.approx(len(waveform) * RATE / rate, abs=1)
 
 
 # Invariances
 
 
-@given(arrays(np.float32, st.tuples(st.integers(50, 300), st.integers(2, 6)), elements=SAMPLES), st.randoms())
+@given(arrays(np.float32, st.tuples(st.integers(200, 300), st.integers(2, 6)), elements=SAMPLES), st.randoms())
 def test_the_order_of_channels_makes_no_difference(array, random):
     order = random.sample(range(array.shape[1]), array.shape[1])
     for other in (array[:, order], array.T, array[:, order].T, torch.from_numpy(array)):
-        np.testing.assert_allclose(heard(other), heard(array), atol=1e-6)
+        np.testing.assert_allclose(heard(other, source_rate=1000), heard(array, source_rate=1000), atol=1e-6)
 
 
-@given(waveforms(), st.integers(1, 4))
+@given(waveforms(LEAST), st.integers(1, 4))
 def test_copies_in_several_channels_sound_like_one(waveform, channels):
     stacked = np.stack([waveform] * channels, axis=1)
-    if len(waveform) >= channels:
-        np.testing.assert_allclose(heard(stacked), waveform, atol=1e-6)
+    np.testing.assert_allclose(heard(stacked), waveform, atol=1e-6)
 
 
 @given(st.sampled_from(["cnn1d", "cnn2d"]), st.sampled_from([22050, 32000, 44100, 48000, 96000]), st.integers(0, 3))
@@ -188,7 +189,7 @@ def test_resampling_there_and_back_keeps_the_probabilities(classifiers, name, ra
     assert np.abs(expected - got).max() < 0.15
 
 
-@given(st.sampled_from(["cnn1d", "cnn2d"]), st.lists(waveforms(), min_size=1, max_size=5))
+@given(st.sampled_from(["cnn1d", "cnn2d"]), st.lists(waveforms(LEAST), min_size=1, max_size=5))
 @FEW
 def test_probabilities_sum_to_one_and_batches_equal_singles(classifiers, name, clips):
     together = [scores(answer) for answer in classifiers[name](clips)]
