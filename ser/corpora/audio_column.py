@@ -1,5 +1,6 @@
 """Audio files of a dataset as they are, without torchcodec: this project decodes them by itself."""
 
+import io
 from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
+import soundfile
 from huggingface_hub import HfFileSystem
 
 UNDECODED = datasets.Audio(decode=False)
+CELL = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
 ON_THE_HUB = "hf://"
 
 
@@ -37,6 +41,41 @@ def without_torchcodec() -> Iterator[None]:
         datasets.Audio.encode_example = encode
 
 
+def undecoded(clips: Any, column: str) -> Any:
+    """A `Dataset` or `IterableDataset` whose column of audio is a file in each row; samples with a rate become one.
+
+    Raises:
+        ValueError: The column holds neither.
+    """
+    feature = (clips.features or {}).get(column)
+    kind = getattr(feature, "dtype", None)  # of a Value
+    if isinstance(feature, dict) and {"array", "sampling_rate"} <= feature.keys():
+        clips = clips.map(
+            lambda row: {column: as_file(row[column])}, features=datasets.Features(clips.features | {column: CELL})
+        )
+    elif not (
+        feature is None
+        or isinstance(feature, datasets.Audio)
+        or (isinstance(feature, dict) and feature.keys() & CELL.keys())
+        or kind in ("string", "large_string", "binary", "large_binary")
+    ):
+        raise ValueError(
+            f"expected column {column!r} to hold audio files (datasets.Audio, paths or bytes), or dicts of array and "
+            f"sampling_rate; got {kind or type(feature).__name__}: samples alone do not say their rate"
+        )
+    return clips.cast_column(column, UNDECODED)
+
+
+def as_file(samples: dict | None) -> dict | None:
+    """`{"array", "sampling_rate"}` as a cell of audio with a WAV file of floats."""
+    if samples is None or samples["array"] is None:
+        return None
+    file, waveform = io.BytesIO(), np.asarray(samples["array"], dtype=np.float32)
+    channels_last = waveform if waveform.ndim == 1 or waveform.shape[0] > waveform.shape[1] else waveform.T
+    soundfile.write(file, channels_last, int(samples["sampling_rate"] or 0), format="WAV", subtype="FLOAT")
+    return {"bytes": file.getvalue(), "path": None}
+
+
 def streamed(rows: Iterable[dict]) -> Iterator[dict]:
     """The rows of a stream, each read without torchcodec."""
     remaining = iter(rows)
@@ -59,4 +98,4 @@ def fetched(audio: dict | None) -> dict | None:
     return audio
 
 
-__all__ = ["UNDECODED", "fetched", "streamed", "without_torchcodec"]
+__all__ = ["UNDECODED", "fetched", "streamed", "undecoded", "without_torchcodec"]

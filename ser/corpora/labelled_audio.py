@@ -18,7 +18,7 @@ import datasets
 import pyarrow as pa
 from datasets.exceptions import DatasetsError
 
-from ser.corpora.audio_column import UNDECODED
+from ser.corpora.audio_column import undecoded
 from ser.corpora.audio_column import without_torchcodec
 from ser.corpora.crema_d import EMOTION_OF_CODE
 from ser.corpora.crema_d import EMOTIONS
@@ -87,7 +87,7 @@ def load_labelled_audio(
     for option, column in (("audio_column", audio_column), ("label_column", label_column)):
         if column not in clips.column_names:
             raise ValueError(f"{name} has no column {column!r}; set --{option} to one of {clips.column_names}")
-    clips = clips.cast_column(audio_column, UNDECODED)
+    clips = undecoded(clips, audio_column)
     given, names = _labels(clips, label_column)
     complete = [i for i, audio in enumerate(clips[audio_column]) if audio is not None and given[i] is not None]
     if len(complete) < len(clips):
@@ -268,7 +268,7 @@ def read_metadata(path: Path, label_column: str | None) -> list[dict]:
     kept = [name for name in (label_column, *speakers) if name]
     return [
         {"audio": str(path.parent / row[file_column]) if row[file_column] else None}
-        | {name: row[name] or None for name in kept}
+        | {name if name == label_column else name.lower(): row[name] or None for name in kept}
         for row in rows
     ]
 

@@ -11,6 +11,7 @@ import datasets
 from ser.corpora.audio_column import UNDECODED
 from ser.corpora.audio_column import fetched
 from ser.corpora.audio_column import streamed
+from ser.corpora.audio_column import undecoded
 from ser.corpora.folder_corpus import audio_files
 from ser.corpora.folder_corpus import check_names
 from ser.corpora.labelled_audio import SPEAKERS
@@ -119,7 +120,7 @@ def open_dataset(
         if isinstance(loaded, datasets.IterableDataset):
             loaded = loaded.decode(False)  # before all else: a column of files on the Hub would be decoded on its way
         clips = loaded.select_columns([audio_column, *([speaker] if speakers else [])])
-        clips = (clips.rename_column(speaker, GROUP) if speakers else clips).cast_column(audio_column, UNDECODED)
+        clips = undecoded(clips.rename_column(speaker, GROUP) if speakers else clips, audio_column)
         next(streamed(clips), None)  # so that audio in a form that is never readable is refused here
     except UNREADABLE as error:
         raise ValueError(f"dataset {name!r} cannot be read: {error.__cause__ or error}") from error

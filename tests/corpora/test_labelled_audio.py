@@ -94,6 +94,17 @@ def test_labels_that_are_several_or_spelt_in_two_ways_are_refused(tmp_path, colu
         load_labelled_audio(save(tmp_path, **columns), audio_column="sound")
 
 
+def test_samples_are_trained_on_with_their_rate_and_refused_without(tmp_path):
+    rows = [{"array": voice(0.5, seed=seed).tolist(), "sampling_rate": RATE} for seed in range(2)]
+    columns = {"label": ["calm", "cross"], "clip": ["a", "b"]}
+    datasets.Dataset.from_dict({"audio": rows} | columns).save_to_disk(tmp_path / "samples")
+    clips = load_labelled_audio(str(tmp_path / "samples"))
+    np.testing.assert_allclose(load_audio(clips[1]["audio"], sampling_rate=RATE), voice(0.5, seed=1), atol=1e-6)
+    datasets.Dataset.from_dict({"audio": [row["array"] for row in rows]} | columns).save_to_disk(tmp_path / "lists")
+    with pytest.raises(ValueError, match="expected column 'audio' to hold audio files .* samples alone do not say"):
+        load_labelled_audio(str(tmp_path / "lists"))
+
+
 def test_a_missing_column_is_answered_with_those_there_are(tmp_path):
     name = save(tmp_path, mood=["anger", "happy", "sad"])
     with pytest.raises(ValueError, match=r"no column 'audio'; set --audio_column to one of \['sound', 'mood'\]"):

@@ -182,6 +182,20 @@ def test_every_audio_or_video_file_is_a_row_and_what_is_hidden_is_none(tmp_path,
     assert "g.rm' could not be decoded" in rows[6]["error"]
 
 
+def test_a_dataset_of_samples_is_read_with_their_rate_and_refused_without(tmp_path):
+    samples = [voice(0.5, rate=8000).tolist(), np.stack(2 * [voice(0.5, rate=8000)], 1).tolist()]
+    answers = []
+    for number, array in enumerate(samples):
+        rows = {"audio": [{"array": array, "sampling_rate": 8000}]}
+        datasets.Dataset.from_dict(rows).save_to_disk(tmp_path / f"{number}")
+        answers += table(tmp_path / f"{number}", output=tmp_path / f"{number}.parquet")
+    assert [row["duration"] for row in answers] == [0.5, 0.5] and answers[0]["error"] is None
+    assert answers[0]["score"] == pytest.approx(answers[1]["score"], abs=1e-4)
+    datasets.Dataset.from_dict({"audio": samples[:1]}).save_to_disk(tmp_path / "lists")
+    said = refusal(tmp_path / "lists", "--model", MODEL, "--output", tmp_path / "preds.csv")
+    assert "or dicts of array and sampling_rate; got List: samples alone do not say their rate" in said
+
+
 def test_a_file_that_is_gone_is_a_row_with_an_error(clips, tmp_path):
     paths = [str(clips / "clip0.wav"), str(tmp_path / "gone.wav")]
     datasets.Dataset.from_dict({"audio": paths}).save_to_disk(tmp_path / "saved")
