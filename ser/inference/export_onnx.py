@@ -38,6 +38,7 @@ from ser.inference.loading import labels_of
 from ser.inference.loading import load_trained
 from ser.inference.onnx_spectrum import PowerSpectrum
 from ser.models.acoustic_features_ser import SILENCE
+from ser.models.audio_ser import SHORTEST
 from ser.models.audio_ser import load_audio
 from ser.models.feature_extraction_ser import SERFeatureExtractor
 from ser.models.modeling_ser import CNNForAudioClassification
@@ -111,7 +112,9 @@ class WaveformClassifier(torch.nn.Module):
         return torch.where(positions < stop - start, moved, 0.0), stop - start
 
     def forward(self, waveform: torch.Tensor) -> torch.Tensor:
-        """`(samples,)` to `(num_labels,)`."""
+        """`(samples,)` to `(num_labels,)`; NaN where `load_audio` would refuse: NaN or infinite samples, or too few."""
+        shortest = math.ceil(SHORTEST * self.settings.sampling_rate)
+        usable = torch.isfinite(waveform).all() & torch.full((), waveform.shape[0]).ge(shortest)
         kept = torch.full((), waveform.shape[0])
         if self.settings.trim_db is not None:
             waveform, kept = self.trim(waveform, self.settings.trim_db)
@@ -127,7 +130,8 @@ class WaveformClassifier(torch.nn.Module):
         if self.settings.band_top_db is not None:
             decibels = torch.maximum(decibels, decibels.amax(1, keepdim=True) - self.settings.band_top_db)
         features = (decibels - self.mean) / self.std * mask[:, None]
-        return self.model(input_features=features, attention_mask=mask[None].long()).logits[0].softmax(0)
+        logits = self.model(input_features=features, attention_mask=mask[None].long()).logits[0]
+        return torch.where(usable, logits.softmax(0), torch.nan)
 
 
 @contextmanager

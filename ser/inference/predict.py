@@ -121,6 +121,15 @@ def part_schema(labels: list[str]) -> pa.Schema:
     return table_schema(labels).append(pa.field(GROUP, pa.string()))
 
 
+def check_labels(labels: list[str]) -> None:
+    """Raise `ValueError` for a label whose column would be another one of the table."""
+    if taken := sorted({*labels} & {*part_schema([]).names}):
+        raise ValueError(
+            f"the model has a label named {taken[0]!r}, as is another column of the table: give the label another name "
+            "in id2label and label2id of its config.json"
+        )
+
+
 def certain_threshold(model: PreTrainedModel) -> float | None:
     """From which probability on an answer is certain; None where a model has no such threshold."""
     return getattr(model.config, "certain_threshold", None)
@@ -256,6 +265,7 @@ def run(options: argparse.Namespace) -> None:
     check_output(output)
     clips = open_clips(options)
     model, extractor = load_trained(options.model, options.revision)
+    check_labels(labels_of(model))
     parts = open_parts(output, describe_job(options, clips, model))
     try:
         predict(clips, model.to(state.device), extractor, parts)

@@ -58,7 +58,7 @@ def small(**frames: int) -> tuple[CNN2DForAudioClassification, SERFeatureExtract
     return model, SERFeatureExtractor(n_mels=20, normalization="corpus", **statistics, **frames)
 
 
-@pytest.mark.parametrize("samples", [1, 700, RATE, 3 * RATE + 77])
+@pytest.mark.parametrize("samples", [3200, RATE, 3 * RATE + 77])
 def test_any_length_gets_the_probabilities_of_the_model(exported, samples):
     waveform = np.resize(0.3 * voice(1.0), samples).astype(np.float32)
     session = onnxruntime.InferenceSession(exported / "model.onnx")
@@ -106,10 +106,19 @@ def test_frames_of_other_sizes_are_cut_alike(tmp_path, n_fft, hop_length):
     model, extractor = small(n_fft=n_fft, hop_length=hop_length)
     onnx.save(export(model, extractor), tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
-    for samples in (n_fft // 3, RATE, RATE + 251):
+    for samples in (RATE // 5, RATE, RATE + 251):
         waveform = np.resize(0.3 * voice(1.0), samples).astype(np.float32)
         (got,) = session.run(None, {"waveform": waveform})
         np.testing.assert_allclose(got, probabilities_of(model, extractor, waveform), atol=1e-4)
+
+
+def test_what_is_no_clip_gets_no_probabilities_from_either_file(exported):
+    for name in ("model.onnx", "model.int8.onnx"):
+        session = onnxruntime.InferenceSession(exported / name)
+        one_nan = np.where(np.arange(RATE) == 77, np.nan, voice(1.0)).astype(np.float32)
+        for clip in (np.zeros(0, np.float32), voice(0.19), np.full(RATE, np.inf, np.float32), one_nan):
+            assert np.isnan(session.run(None, {"waveform": clip})[0]).all()
+        assert session.run(None, {"waveform": voice(0.2)})[0].sum() == pytest.approx(1, abs=1e-3)
 
 
 def test_silence_is_no_trouble(exported):

@@ -373,6 +373,15 @@ def test_other_models_are_served_and_untrained_ones_refused(tmp_path):
     assert "does not choose one label out of several" in refusal(tmp_path, *options)
 
 
+@pytest.mark.parametrize("name", ["file", "error", "score", "label"])
+def test_a_label_with_the_name_of_a_column_is_refused(clips, tmp_path, name):
+    model = shutil.copytree(MODEL, tmp_path / "model")
+    config = (model / "config.json").read_text().replace('"anger"', f'"{name}"')
+    (model / "config.json").write_text(config)
+    said = refusal(clips, "--model", model, "--output", tmp_path / "preds.csv")
+    assert f"the model has a label named '{name}', as is another column of the table: give the label another" in said
+
+
 def test_code_beside_a_model_is_not_run(clips, tmp_path):
     (tmp_path / "code.py").write_text(f"open({str(tmp_path / 'trace')!r}, 'w')")
     config = {"model_type": "unheard", "auto_map": dict.fromkeys(("AutoConfig", "AutoFeatureExtractor"), "code.Code")}
