@@ -292,7 +292,7 @@ def parse_arguments(arguments: list[str] | None = None, *, description: str | No
     if known.lr_scheduler_type != parser.get_default("lr_scheduler_type"):
         parser.set_defaults(lr_scheduler_kwargs=None)  # those of the recipe are for its own
     output_dir = Path("runs") / Arguments(known, known, known, known).name
-    parser.set_defaults(bf16=has_bf16(known.use_cpu), output_dir=str(output_dir))
+    parser.set_defaults(bf16=has_bf16(known.use_cpu) and not known.fp16, output_dir=str(output_dir))
     data, options, augmentation, training = parser.parse_all(arguments)
     given, recipe_alone = (vars(parser.parse_known_args(a)[0]) for a in (arguments, ["--recipe", peeked.recipe]))
     changed = {name: value for name, value in given.items() if value != recipe_alone[name]}

@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 from transformers import SchedulerType
+from transformers import Trainer
 from transformers.integrations.integration_utils import get_available_reporting_integrations
 
 from ser.evaluation.scores import score
@@ -41,6 +42,9 @@ def check_arguments(arguments: Arguments) -> None:
         check_kept(arguments.model_dir)
     if training.label_smoothing_factor:
         raise ValueError("--label_smoothing_factor is not used here; set --label_smoothing, which is")
+    check_optimizer(training)
+    if training.gradient_checkpointing:
+        raise ValueError("--gradient_checkpointing is not for these networks, which are small; leave it out")
     if data.variant == FINE_TUNING and not options.model_name_or_path:
         raise ValueError(f"--variant {FINE_TUNING} goes on from a trained model: name one with --model_name_or_path")
     if training.push_to_hub:
@@ -58,6 +62,14 @@ def check_selection(training: SERTrainingArguments, *, refit: bool) -> None:
         )
     if training.eval_strategy == "no" and training.early_stopping_patience:
         raise ValueError("--eval_strategy no leaves nothing to stop early by; add --early_stopping_patience 0")
+
+
+def check_optimizer(training: SERTrainingArguments) -> None:
+    """Refuse an optimizer whose package is missing here."""
+    try:
+        Trainer.get_optimizer_cls_and_kwargs(training)
+    except ImportError as error:
+        raise ValueError(f"--optim: {error}; or leave it out") from error
 
 
 def check_reporting(names: Sequence[str]) -> None:
@@ -114,6 +126,7 @@ __all__ = [
     "check_arguments",
     "check_images",
     "check_kept",
+    "check_optimizer",
     "check_reporting",
     "check_selection",
     "find_checkpoint",

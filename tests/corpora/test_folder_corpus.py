@@ -266,6 +266,8 @@ def test_what_a_model_without_a_report_was_trained_on_is_not_known(tmp_path, cap
         (("--label_column", "mood"), "expected the columns file, mood and, if known, speaker (commas between) in"),
         (("--data_dir", "x"), "expected only one of --data_dir"),
         (("--recipe", "flagship-distilled", "--variant", "fine-tuning"), "name one with --model_name_or_path"),
+        (("--gradient_checkpointing", "True"), "--gradient_checkpointing is not for these networks"),
+        (("--optim", "adamw_bnb_8bit"), "--optim: You need to install `bitsandbytes`"),
         (("--vote_share", "0.2"), "--vote_share needs clips with listeners' votes"),
     ],
 )
