@@ -265,6 +265,9 @@ def read_metadata(path: Path, label_column: str | None) -> list[dict]:
     speakers = _speaker_columns(columns)
     if file_column is None or not (label_column in columns if label_column else speakers):
         raise ValueError(f"{expected}; got {columns}")
+    for name in (row[file_column] for row in rows if "\\" in row[file_column]):
+        if not os.path.isfile(path.parent / name):
+            raise ValueError(f"{str(path)!r} names {name!r}, which is not there; write / between folders, not \\")
     kept = [name for name in (label_column, *speakers) if name]
     return [
         {"audio": str(path.parent / row[file_column]) if row[file_column] else None}

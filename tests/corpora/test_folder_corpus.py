@@ -421,6 +421,14 @@ def test_splits_of_other_names_are_joined_and_said_to_be(tmp_path, caplog):
         prepare(arguments_for(tmp_path, "--protocol", "given"))
 
 
+def test_backslashes_in_a_table_are_answered_with_what_to_write(tmp_path):
+    write_metadata(tmp_path / "clips", speakers=3)
+    table = tmp_path / "clips/metadata.csv"
+    table.write_text(table.read_text().replace("0/take", "0\\take"))
+    with pytest.raises(ValueError, match=r"which is not there; write / between folders, not \\"):
+        load_labelled_audio(str(tmp_path / "clips"))
+
+
 def test_repeated_rows_count_once_and_contradictions_are_refused(tmp_path, caplog):
     write_metadata(tmp_path / "clips", speakers=3)
     table = tmp_path / "clips/metadata.csv"
