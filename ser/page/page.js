@@ -107,7 +107,7 @@ window.ser = (() => {
     };
   }
 
-  // Starts and stops the microphone at a button; `on` hears of samples, of the end, and gives the button's two words.
+  // A button that starts and stops the microphone; words are its two labels.
   function recordButton(element, words, {started = () => {}, samples, ended, longest = Infinity}) {
     const button = by(element, "record"), hint = by(element, "hint"), time = by(element, "time");
     const show = meter(by(element, "meter"));

@@ -52,7 +52,7 @@ def test_where_nobody_speaks_there_is_no_emotion(model):
     assert '<div class="bar' not in answers.card_html(said, None)
 
 
-def test_without_a_calibration_the_scores_on_other_corpora_are_told(model):
+def test_without_a_calibration_the_scores_on_other_corpora_are_stated(model):
     assert "not tested" in answers.decide(SURE, model()).details[-1]
     assert (
         "right in 58%"

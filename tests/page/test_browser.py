@@ -1,4 +1,4 @@
-"""The page in a real browser that hears a real voice, on a desk and on a phone; screenshots are left in runs/page/."""
+"""The page in a real browser with a real voice at its microphone, on a desk and on a phone; screenshots are left in runs/page/."""
 
 import re
 
@@ -182,7 +182,7 @@ def test_a_microphone_that_is_denied_or_absent_gets_a_sentence(visit, name, sent
 
 
 @pytest.mark.slow
-def test_a_silent_microphone_is_told_while_one_speaks(visit):
+def test_a_silent_microphone_is_reported_while_one_speaks(visit):
     silence = """navigator.mediaDevices.getUserMedia = async () => {
         const context = new AudioContext(), end = context.createMediaStreamDestination();
         const source = context.createConstantSource(); source.offset.value = 0; source.connect(end); source.start();
