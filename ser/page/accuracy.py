@@ -9,7 +9,6 @@ from ser.page import trust
 from ser.page.emotions import adjective
 from ser.page.emotions import face
 from ser.page.offered_models import load
-from ser.reporting.provenance import training_splits
 from ser.reporting.report_file import Report
 from ser.reporting.report_file import means_when_changed
 from ser.reporting.report_file import measured
@@ -65,7 +64,7 @@ def tested(name: str, report: Report) -> str:
     if report["protocol"] == "leaky":
         return f"The scores of {name} are invalid: it was trained on some of its test clips."
     low, high = report["interval_95"]["accuracy"]
-    known = training_splits(report) is not None  # unknown for models that were fine-tuned from one without a report
+    known = report["heard_before"] is not None  # it is None for models fine-tuned from one without a report
     unseen = known and report["test_actors"] and not report["protocol"].startswith("random")
     who = f" of {report['test_actors']} actors it was not trained on" if unseen else ""
     return (

@@ -1,4 +1,4 @@
-"""The page in a real browser with a real voice at its microphone, on a desk and on a phone; screenshots are left in runs/page/."""
+"""The page in a browser with a voice at its microphone, on a desk and on a phone; leaves screenshots in runs/page/."""
 
 import re
 
