@@ -47,9 +47,9 @@ def calibrated_sentences(strangers: dict[str, dict]) -> str:
         strangers: Content of `strangers.json`, by model.
     """
     return "".join(
-        f"\nAs calibrated on strangers' voices, `{name}` has an accuracy of {_mean(each['corpora'])} on "
+        f"\nAs calibrated on strangers' voices, `{name}` has an accuracy\nof {_mean(each['corpora'])} on "
         f"{len(each['corpora'])} other corpora on average ({_mean(each['corpora'], 'before')} before), and of "
-        f"{_mean(each['own'])} on CREMA-D ({_mean(each['own'], 'before')} before)."
+        f"{_mean(each['own'])} on CREMA-D ({_mean(each['own'], 'before')} before).\n"
         for name, each in strangers.items()
     )
 
