@@ -138,7 +138,7 @@ def challenge_part(first: str) -> tuple[gr.HTML, gr.HTML, gr.State, gr.Button]:
     game = gr.State(start)
     task = components.answer_card(value=challenge.game_html(start), elem_id="task")
     recorder = components.recorder(files=False, elem_id="challenge")
-    return recorder, task, game, gr.Button("Start a new game")
+    return recorder, task, game, gr.Button("Start a new game", elem_id="again")
 
 
 def advanced_part(names: list[str]) -> tuple[gr.Radio, tuple[gr.Radio, gr.State], gr.HTML]:

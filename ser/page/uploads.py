@@ -9,10 +9,11 @@ from pathlib import Path
 import soundfile
 from gradio.data_classes import ListFiles
 
+from ser.models.audio_ser import SHORTEST
 from ser.models.audio_ser import container_of
 from ser.models.audio_ser import to_wav
 
-SHORTEST, LONGEST = 0.2, 30 * 60.0  # seconds
+LONGEST = 30 * 60.0  # seconds
 HIGHEST_RATE = 768_000  # Hz
 MOST_VALUES = 1_500_000_000  # samples of all channels: half an hour in stereo at 384 kHz
 UNKNOWN = 2**62  # samples; libsndfile gives at least this many where it does not know
