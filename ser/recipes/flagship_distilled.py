@@ -4,7 +4,8 @@ The teachers' probabilities are soft, so labels are not smoothed. Strong augment
 more epochs than in `flagship`, of larger batches. Background noise leaks loudness (`ser noise-floor`), so each band is
 clipped 25 dB below its peak, and most training clips get another noise floor (`acoustic_channel`). The trimmed length
 would leak it, too, so training clips are not trimmed; the finished model trims silence, but for a margin.
-For another split, give `--teachers` that were trained on it; `--teacher_share 0` trains without teachers.
+For another split, give `--teachers` that were trained on it; `--teacher_share 0` trains without teachers. Of several
+corpora, the teachers classify the clips of CREMA-D; what else is trained on has its labels alone.
 """
 
 from dataclasses import replace
@@ -25,6 +26,8 @@ VARIANTS: dict[str, dict[str, dict]] = {
     "no-mixup": {"augmentation": {"mixup_beta": 0.0}},
     "voices-behind": {"augmentation": VOICES_BEHIND},
     "labels-alone-voices-behind": {"training": NO_TEACHERS, "augmentation": SMOOTHED | VOICES_BEHIND},
+    # With --corpora: more clips an epoch, so fewer epochs make as many steps.
+    "several-corpora": {"training": {"num_train_epochs": 50}},
     # From a trained model, with --model_name_or_path: dev splits of some fifty clips are too small to choose an epoch.
     FINE_TUNING: {
         "training": NO_TEACHERS

@@ -122,6 +122,7 @@ def split_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
 
 __all__ = [
     "SPLIT",
+    "by_corpus",
     "check_unseen",
     "corpora_of",
     "git_commit",

@@ -31,20 +31,40 @@ def clips(tmp_path_factory):
     return with_features(load_crema_d(folder, cache_dir=folder / "cache"), build_extractor(load_recipe("cnn1d"), {}))
 
 
-def one_who_always_says(label: int) -> Teacher:
+def one_who_always_says(label: int, corpus: str = "CREMA-D") -> Teacher:
     recipe = load_recipe("class-2d")
     extractor = build_extractor(recipe, {"normalization": "clip", "max_duration": 0.4})
     model = build_model(recipe, {}, extractor, LABELS)
     with torch.no_grad():
         model.classifier.weight.zero_()
         model.classifier.bias.copy_(20.0 * torch.eye(len(LABELS))[label])
-    return Teacher(model, extractor)
+    return Teacher(model, extractor, frozenset({corpus}))
 
 
-def test_the_mean_of_the_teachers_is_learned(clips):
+def test_all_teachers_are_learned_from(clips):
     teachers = [one_who_always_says(0), one_who_always_says(5)]
-    expected = (np.eye(6)[0] + np.eye(6)[5]) / 2
+    expected = np.eye(6)[0] + np.eye(6)[5]
     assert teacher_probabilities(teachers, clips, CPU) == pytest.approx(np.tile(expected, (12, 1)), abs=1e-6)
+
+
+def test_a_teacher_classifies_the_corpora_that_it_was_trained_on(clips):
+    mixed = clips.add_column("corpus", ["CREMA-D", "nEMO"] * 6)
+    answers = teacher_probabilities([one_who_always_says(0), one_who_always_says(5, "nEMO")], mixed, CPU)
+    assert answers == pytest.approx(np.tile(np.eye(6)[[0, 5]], (6, 1)), abs=1e-6)
+
+
+def test_teachers_of_one_corpus_serve_a_run_on_several(tmp_path):
+    model, extractor, _ = one_who_always_says(0)
+    model.save_pretrained(tmp_path)
+    extractor.save_pretrained(tmp_path)
+    report = json.loads((ROOT / "checkpoints/cnn1d/results.json").read_text()) | {"refit": False}
+    (tmp_path / REPORT).write_text(json.dumps(report))
+    several = {"corpus": "CREMA-D + EmoDB", "contains": ["CREMA-D", "EmoDB"], "protocol": "per-corpus"}
+    split = RunIdentity.from_report(report | several).split
+    assert load_teacher(str(tmp_path), split, LABELS).corpora == {"CREMA-D"}
+    without = RunIdentity.from_report(report | several | {"contains": ["EmoDB", "nEMO"]}).split
+    with pytest.raises(ValueError, match="was trained with corpus CREMA-D, this run has CREMA-D . EmoDB"):
+        load_teacher(str(tmp_path), without, LABELS)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +76,7 @@ def test_the_mean_of_the_teachers_is_learned(clips):
     ],
 )
 def test_a_teacher_has_trained_on_no_clip_that_its_student_chooses_on(tmp_path, of_teacher, of_student, refused):
-    model, extractor = one_who_always_says(0)
+    model, extractor, _ = one_who_always_says(0)
     model.save_pretrained(tmp_path)
     extractor.save_pretrained(tmp_path)
     report = json.loads((ROOT / "checkpoints/cnn1d/results.json").read_text()) | {"refit": False}
