@@ -1,59 +1,6 @@
-"""Train a speech emotion recogniser, evaluate it once on the test split, and write a model folder and a report.
+"""Train a speech emotion recogniser: see `python train.py --help`, and `ser.training.command`, which this runs."""
 
-python train.py                                          # the default recipe; CREMA-D is downloaded where it is missing
-python train.py --push_to_hub                            # the same, published as YOUR_NAME/ser-RECIPE
-python train.py --recipe cnn2d --protocol actor-5fold --fold 1
-python train.py --recipe cnn1d --dataset_dir my-clips    # your own clips and labels
-python train.py --resume_from_checkpoint last            # continue after an interruption
-torchrun --nproc_per_node 2 train.py                     # two GPUs
-"""
-
-import logging
-import os
-import sys
-
-from ser.training.arguments import parse_arguments
-from ser.training.run import push
-from ser.training.run import train
-from ser.training.setup import prepare
-from ser.training.trainer import last_checkpoint
-
-
-def main() -> None:
-    """Parse, check, train; bad arguments and bad data end in one sentence."""
-    first = os.environ.get("RANK", "0") == "0"  # of several processes, only one logs
-    logging.basicConfig(level=logging.INFO if first else logging.ERROR, format="%(levelname)s: %(message)s")
-    try:
-        run = prepare(parse_arguments(description=__doc__))
-    except (ValueError, OSError) as error:
-        sys.exit(f"train.py: {error}")
-    except KeyboardInterrupt:
-        sys.exit("train.py: stopped before the training began; the same command starts anew")
-    try:
-        results = train(run)
-    except OSError as error:
-        sys.exit(f"train.py: {error}; to continue, checkpoints are in {run.training.output_dir}")
-    except FloatingPointError as error:
-        sys.exit(f"train.py: {error}")
-    except KeyboardInterrupt:
-        if last_checkpoint(run.training) is None:
-            sys.exit("train.py: stopped before a checkpoint was written; the same command starts anew")
-        sys.exit("train.py: stopped; the same command with --resume_from_checkpoint last goes on after the last epoch")
-    if results is None:  # the first of several processes reports
-        return
-    low, high = results["interval_95"]["accuracy"]
-    narrow = ", too narrow to be trusted" if results["interval_too_narrow"] else ""
-    print(
-        f"{run.name}: {results['accuracy']:.1%} of {results['test_clips']} test clips "
-        f"(95 % interval over {results['interval_over']} {low:.1%} to {high:.1%}{narrow}), UAR {results['uar']:.1%}\n"
-        f"model: {run.model_dir}\nreport: {run.results_dir}"
-    )
-    if run.training.push_to_hub:
-        try:
-            print(f"pushed: {push(run)}")
-        except (ValueError, OSError) as error:
-            sys.exit(f"train.py: {error}")
-
+from ser.training.command import main
 
 if __name__ == "__main__":
     main()

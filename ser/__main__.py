@@ -1,5 +1,6 @@
 """Commands of this project; `python -m ser COMMAND --help` describes each.
 
+python -m ser train --dataset_dir my-clips                  # train a model; in a clone also python train.py
 python -m ser predict clips --output predictions.parquet    # classify many clips into one table
 python -m ser export-onnx MODEL onnx                        # a trained model as an ONNX file
 python -m ser robustness MODEL --data_dir data/crema-d      # accuracy in noise, rooms and codecs
@@ -21,6 +22,7 @@ from typing import NoReturn
 from ser.nearest_name import nearest
 
 COMMANDS = {
+    "train": "ser.training.command",
     "predict": "ser.inference.predict",
     "export-onnx": "ser.inference.export_onnx",
     "robustness": "ser.evaluation.robustness",
@@ -72,6 +74,8 @@ def main(arguments: list[str] | None = None) -> None:
         command = importlib.import_module(COMMANDS[name])
     except ImportError as error:  # a package that only this command needs
         sys.exit(f"ser {name}: {error}")
+    if name == "train":  # whose hundreds of options have a parser of their own
+        return command.main(words, program="ser train")
     try:
         parser = _Parser(f"python -m ser {name}", command.__doc__)
         command.add_arguments(parser)

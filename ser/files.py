@@ -34,6 +34,12 @@ def atomic_folder(folder: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def check_clone() -> None:
+    """Raise `ValueError` where the package is installed alone, without the rest of the project beside it."""
+    if not (PROJECT / "app.py").is_file():
+        raise ValueError("expected app.py beside the package; run this command in a clone of the project")
+
+
 def check_writable(folder: str | Path) -> None:
     """Refuse a folder, perhaps one still to be made, in which nothing could be written in the end.
 
@@ -79,4 +85,4 @@ def write_text(path: str | Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-__all__ = ["PROJECT", "atomic_folder", "check_replaceable", "check_writable", "read_json", "write_text"]
+__all__ = ["PROJECT", "atomic_folder", "check_clone", "check_replaceable", "check_writable", "read_json", "write_text"]

@@ -41,7 +41,7 @@ def test_a_mistake_in_the_code_keeps_its_traceback(monkeypatch):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["evaluate"], "ser: there is no command 'evaluate'; expected predict, "),
+        (["evaluate"], "ser: there is no command 'evaluate'; expected train, predict, "),
         (["predct"], "ser: there is no command 'predct'; did you mean predict?"),
         (["predict", "clips", "--otput", "x.csv"], "ser predict: there is no option --otput; did you mean --output?"),
         (

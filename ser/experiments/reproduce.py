@@ -18,6 +18,7 @@ import torch
 from ser.experiments.aggregate import FOLDS
 from ser.experiments.write_results import write_all
 from ser.files import PROJECT
+from ser.files import check_clone
 from ser.files import write_text
 from ser.recipes import load_recipe
 from ser.recipes import recipe_names
@@ -148,6 +149,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train the missing runs, each in its own process, and write the tables anew after each."""
+    check_clone()
     if not (options.crema_d or options.emodb):
         raise ValueError("expected --crema_d or --emodb (or both): a folder with that corpus")
     corpora = {"crema-d": options.crema_d, "emodb": options.emodb}

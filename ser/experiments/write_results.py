@@ -30,6 +30,7 @@ from ser.experiments.tables import protocol_tables
 from ser.experiments.tables import refit_table
 from ser.experiments.tables import variant_table
 from ser.files import PROJECT
+from ser.files import check_clone
 from ser.files import read_json
 from ser.files import write_text
 from ser.reporting.model_card import card_of
@@ -130,6 +131,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write every text, then draw what is missing."""
+    check_clone()
     write_all()
     draw_missing(PROJECT / "results")
 

@@ -22,6 +22,7 @@ from ser.corpora import CORPORA
 from ser.corpora import load_labelled_audio
 from ser.corpora.folder_corpus import some
 from ser.files import PROJECT
+from ser.files import check_clone
 from ser.hub.access import check_card
 from ser.hub.access import check_token
 from ser.hub.access import claim_repository
@@ -37,7 +38,7 @@ PAGE = (*PUBLIC, ".ogg", ".css", ".js")  # what the Space needs of its folders
 LOCAL = ("trainer_state.json", "live_weights.safetensors")  # of a checkpoint
 PICTURES = ("curves.png", "reliability.png", "confusion.png", "confusion_normalized.png", "listeners.png")
 OF_THE_WEIGHTS = {REPORT, *MEASURED.values(), *PICTURES}  # of other weights they would be wrong
-SPACE = ("app.py", "README.md", "model_card.md", "results/page.png", "results/page-phone.png")
+SPACE = ("app.py", "README.md", "results/page.png", "results/page-phone.png")
 SPACE_FOLDERS = ("ser", "checkpoints")
 # What of requirements.txt the page needs: a Space that installs no more starts sooner.
 SPACE_PACKAGES = {
@@ -167,8 +168,7 @@ def push_space(repo_id: str, *, models: list[str] | None = None, token: str | No
     paths = [PROJECT / name for name in SPACE]
     folders = [PROJECT / name for name in SPACE_FOLDERS]
     paths += [path for folder in folders for path in folder.rglob("*") if path.suffix in PAGE]
-    if not (PROJECT / "app.py").is_file():
-        raise ValueError("expected app.py beside the package; run this command in a clone of the project")
+    check_clone()
     api = HfApi(token=token)
     with explained("looking for the models"):
         absent = [name for name in models or () if not api.file_exists(name, REPORT)]

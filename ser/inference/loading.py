@@ -3,6 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import httpx2
+from huggingface_hub import HfApi
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.errors import RevisionNotFoundError
 from transformers import AutoFeatureExtractor
 from transformers import AutoModelForAudioClassification
 
@@ -15,6 +21,10 @@ from ser.reporting.report_file import REPORT
 from ser.reporting.report_file import Report
 from ser.reporting.report_file import report_of
 
+BUNDLED = PROJECT / "checkpoints/flagship-distilled"
+PUBLISHED = "ser-project/ser-flagship-distilled"  # on the Hub, for a package that is installed without its clone
+MODEL = str(BUNDLED) if BUNDLED.is_dir() else PUBLISHED
+PATIENCE = 10.0  # seconds to wait for the Hub's answer
 NOT_CALIBRATED = {"calibration_temperature": 1.0, "calibration_bias": None, "certain_threshold": None}
 STRANGE = "model_type in its config.json or feature_extractor_type in its preprocessor_config.json is not known here"
 
@@ -29,8 +39,9 @@ def load_trained(name: str, revision: str | None = None) -> tuple[Any, Any]:
     Raises:
         ValueError: There is none, it is damaged, or its classifier was never trained; one sentence says why.
     """
-    options = {"revision": revision, "trust_remote_code": False}
+    options: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
     try:
+        options["local_files_only"] = not is_reachable(name, revision)
         check_settings(Path(name))
         extractor = AutoFeatureExtractor.from_pretrained(name, **options)
         model, found = AutoModelForAudioClassification.from_pretrained(
@@ -46,6 +57,33 @@ def load_trained(name: str, revision: str | None = None) -> tuple[Any, Any]:
     if found["missing_keys"]:
         raise ValueError(f"model {name!r} was never trained: it lacks {', '.join(sorted(found['missing_keys']))}")
     return model, extractor
+
+
+def is_reachable(name: str, revision: str | None) -> bool:
+    """Whether a model can be fetched from the Hub; False where it is here already. transformers asks a dozen times.
+
+    Raises:
+        ValueError: There is no such model.
+    """
+    if Path(name).is_dir():
+        return False
+    try:
+        HfApi().model_info(name, revision=revision, timeout=PATIENCE)
+    except HFValidationError as error:
+        raise ValueError("there is no such folder") from error
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        what = "no such revision of it" if isinstance(error, RevisionNotFoundError) else "no such model"
+        raise ValueError(
+            f"there is no such folder, and {what} on the Hub (one that is private needs `hf auth login`)"
+        ) from error
+    except (httpx2.TransportError, ConnectionError) as error:  # the latter in offline mode
+        if not isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str):
+            raise ValueError(
+                "there is no such folder, the Hub cannot be reached, and no copy is in its cache; name a model folder, "
+                "or run this once while online"
+            ) from error
+        return False
+    return True
 
 
 def check_own(model: Any, extractor: Any, name: str) -> None:
@@ -95,9 +133,6 @@ def check_settings(folder: Path) -> None:
             whole = False
         if not whole:
             raise ValueError(f"{path.name} is no JSON object; take the whole file as it was saved")
-
-
-MODEL = PROJECT / "checkpoints/flagship-distilled"
 
 
 __all__ = ["MODEL", "NOT_CALIBRATED", "check_own", "labels_of", "load_reported", "load_trained"]

@@ -204,7 +204,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--audio_column", default="audio", help="of the dataset (default: audio)")
     parser.add_argument("--streaming", action="store_true", help="read the dataset without downloading it whole first")
     parser.add_argument(
-        "--model", default=str(MODEL), help="model folder or Hub id (default: checkpoints/flagship-distilled)"
+        "--model", default=MODEL, help="model folder or Hub id (default: flagship-distilled, of the clone or the Hub)"
     )
     parser.add_argument("--revision", help="commit, tag or branch of a model on the Hub")
     parser.add_argument(

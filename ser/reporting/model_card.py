@@ -14,7 +14,6 @@ from huggingface_hub import ModelCardData
 from ser.corpora import with_title
 from ser.corpora.folder_corpus import Corpus
 from ser.corpora.splits import ACROSS_CORPORA
-from ser.files import PROJECT
 from ser.files import write_text
 from ser.recipes import load_recipe
 from ser.reporting.provenance import training_splits
@@ -24,7 +23,7 @@ from ser.reporting.report_file import load_report
 from ser.reporting.report_file import measured
 from ser.reporting.strangers_table import for_card
 
-TEMPLATE = PROJECT / "model_card.md"
+TEMPLATE = Path(__file__).with_name("model_card.md")
 UNSEEN = "who are in neither the training nor the dev split"
 PROTOCOLS = {
     "tfds": f"{{actors}} actors {UNSEEN} (TensorFlow Datasets' split, which lacks one clip of the corpus)",

@@ -26,6 +26,8 @@ SPLIT = tuple(Split.__annotations__)
 
 def git_commit() -> str | None:
     """Commit of the code, with "-dirty" if the code was changed since; None outside a clone."""
+    if not (PROJECT / ".git").exists():  # installed in an environment that lies in a clone of something else
+        return None
     try:
         head = _git(PROJECT, "rev-parse", "HEAD")
         changed = _git(PROJECT, "status", "--porcelain", "--", "ser", "train.py", "requirements.txt")

@@ -45,6 +45,11 @@ def check_arguments(arguments: Arguments) -> None:
     check_optimizer(training)
     if training.gradient_checkpointing:
         raise ValueError("--gradient_checkpointing is not for these networks, which are small; leave it out")
+    for folder in training.teachers if training.teacher_share else []:
+        if not Path(folder).is_dir():
+            raise ValueError(
+                f"--teachers: there is no model folder at {folder!r}; name another, or train without: --teacher_share 0"
+            )
     if data.variant == FINE_TUNING and not options.model_name_or_path:
         raise ValueError(f"--variant {FINE_TUNING} goes on from a trained model: name one with --model_name_or_path")
     if training.push_to_hub:
