@@ -112,7 +112,7 @@ def test_what_needs_the_clone_says_so(words, tmp_path, monkeypatch):
 
 
 def test_teachers_that_are_not_there_are_noticed_before_a_corpus_is_fetched():
-    with pytest.raises(SystemExit, match="ser train: --teachers: there is no model folder at 'gone'"):
+    with pytest.raises(SystemExit, match="ser train: --teachers: expected a model folder .* got 'gone'"):
         ser.__main__.main(["train", "--teachers", "gone"])
 
 
