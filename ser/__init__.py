@@ -5,6 +5,7 @@ from typing import Any
 from transformers import AudioClassificationPipeline
 from transformers import AutoConfig
 from transformers import AutoFeatureExtractor
+from transformers import AutoModel
 from transformers import AutoModelForAudioClassification
 from transformers import PreTrainedModel
 from transformers.pipelines import PIPELINE_REGISTRY
@@ -16,8 +17,11 @@ from ser.models.configuration_ser import CRNNConfig
 from ser.models.configuration_ser import SERConfig
 from ser.models.feature_extraction_ser import SERFeatureExtractor
 from ser.models.modeling_ser import CNN1DForAudioClassification
+from ser.models.modeling_ser import CNN1DModel
 from ser.models.modeling_ser import CNN2DForAudioClassification
+from ser.models.modeling_ser import CNN2DModel
 from ser.models.modeling_ser import CRNNForAudioClassification
+from ser.models.modeling_ser import CRNNModel
 from ser.models.pipeline_ser import SERPipeline
 
 __version__ = "0.2.0"
@@ -32,15 +36,17 @@ class _RegisteredPipeline(SERPipeline):
 
 
 def _register() -> None:
-    for config_class, model_class in (
-        (CNN1DConfig, CNN1DForAudioClassification),
-        (CNN2DConfig, CNN2DForAudioClassification),
-        (CRNNConfig, CRNNForAudioClassification),
+    for config_class, encoder_class, model_class in (
+        (CNN1DConfig, CNN1DModel, CNN1DForAudioClassification),
+        (CNN2DConfig, CNN2DModel, CNN2DForAudioClassification),
+        (CRNNConfig, CRNNModel, CRNNForAudioClassification),
     ):
         AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
         AutoFeatureExtractor.register(config_class, SERFeatureExtractor, exist_ok=True)
         AutoModelForAudioClassification.register(config_class, model_class, exist_ok=True)
+        AutoModel.register(config_class, encoder_class, exist_ok=True)
         config_class.register_for_auto_class()
+        encoder_class.register_for_auto_class()
         model_class.register_for_auto_class("AutoModelForAudioClassification")
     SERFeatureExtractor.register_for_auto_class("AutoFeatureExtractor")
     # The installed classes serve these models, so the copy of the pipeline that a model folder brings stays unread.
@@ -53,10 +59,13 @@ _register()
 __all__ = [
     "CNN1DConfig",
     "CNN1DForAudioClassification",
+    "CNN1DModel",
     "CNN2DConfig",
     "CNN2DForAudioClassification",
+    "CNN2DModel",
     "CRNNConfig",
     "CRNNForAudioClassification",
+    "CRNNModel",
     "SERConfig",
     "SERFeatureExtractor",
     "SERPipeline",

@@ -2,6 +2,7 @@
 
 python -m ser train --dataset_dir my-clips                  # train a model; in a clone also python train.py
 python -m ser predict clips --output predictions.parquet    # classify many clips into one table
+python -m ser embed clips --output embeddings.parquet       # one vector a clip, to search and classify by yourself
 python -m ser export-onnx MODEL onnx                        # a trained model as an ONNX file
 python -m ser robustness MODEL --data_dir data/crema-d      # accuracy in noise, rooms and codecs
 python -m ser cross-corpus MODEL --dataset_dir my-clips     # accuracy on another corpus, or on your clips
@@ -24,6 +25,7 @@ from ser.nearest_name import nearest
 COMMANDS = {
     "train": "ser.training.command",
     "predict": "ser.inference.predict",
+    "embed": "ser.inference.embed",
     "export-onnx": "ser.inference.export_onnx",
     "robustness": "ser.evaluation.robustness",
     "cross-corpus": "ser.evaluation.cross_corpus",

@@ -186,8 +186,12 @@ class SERConfig(PreTrainedConfig):
         return list(value) if isinstance(value, (list, tuple)) else [value] * len(self.channels)
 
     def to_dict(self) -> dict:
-        """As the base class, plus the reference to the pipeline that travels with the model."""
-        return super().to_dict() | {"custom_pipelines": CUSTOM_PIPELINES}
+        """As the base class, plus references to the pipeline and the encoder that travel with the model."""
+        settings = super().to_dict() | {"custom_pipelines": CUSTOM_PIPELINES}
+        if code := settings.get("auto_map"):
+            encoder = f"modeling_ser.{type(self).__name__.removesuffix('Config')}Model"
+            settings["auto_map"] = {"AutoModel": encoder} | code
+        return settings
 
 
 def own_fields(config_class: type[SERConfig]) -> list[str]:

@@ -197,6 +197,17 @@ def centre(part: pa.Table, labels: list[str], means: GroupMeans, threshold: floa
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
+    add_inputs(parser)
+    parser.add_argument(
+        "--center_by",
+        choices=("speaker", "folder"),
+        help="predict relative to all clips of the same speaker or folder, which are assumed to hold several emotions",
+    )
+    parser.add_argument("--output", required=True, help="new file: .parquet or .csv")
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Clips and a model."""
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="file, folder, pattern, or folder of save_to_disk")
     parser.add_argument("--dataset", help="in place of INPUT: id on the Hub, or folder that load_dataset reads")
     parser.add_argument("--dataset_config", help="configuration of the dataset; needed if it has several")
@@ -207,12 +218,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", default=MODEL, help="model folder or Hub id (default: flagship-distilled, of the clone or the Hub)"
     )
     parser.add_argument("--revision", help="commit, tag or branch of a model on the Hub")
-    parser.add_argument(
-        "--center_by",
-        choices=("speaker", "folder"),
-        help="predict relative to all clips of the same speaker or folder, which are assumed to hold several emotions",
-    )
-    parser.add_argument("--output", required=True, help="new file: .parquet or .csv")
 
 
 def open_clips(options: argparse.Namespace) -> Clips:
@@ -278,4 +283,16 @@ def run(options: argparse.Namespace) -> None:
     state.destroy_process_group()
 
 
-__all__ = ["STOPPED", "add_arguments", "predict", "predict_chunk", "read_chunk", "run", "table_schema"]
+__all__ = [
+    "STOPPED",
+    "add_arguments",
+    "add_inputs",
+    "batches",
+    "describe_job",
+    "open_clips",
+    "predict",
+    "predict_chunk",
+    "read_chunk",
+    "run",
+    "table_schema",
+]

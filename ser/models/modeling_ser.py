@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers import initialization as init
+from transformers.modeling_outputs import BaseModelOutputWithPoolingAndNoAttention
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from .configuration_ser import CNN1DConfig
@@ -276,8 +277,12 @@ class SERPreTrainedModel(PreTrainedModel):
             init.zeros_(bias)
 
 
-class CNNForAudioClassification(SERPreTrainedModel):
-    """Blocks, pooling over time and dense layers; the subclasses say how features enter the blocks."""
+class CNNModel(SERPreTrainedModel):
+    """Blocks and pooling over time: clips to embeddings; the subclasses say how features enter the blocks."""
+
+    _keys_to_ignore_on_load_unexpected: list[str] | None = [
+        r"^(hidden|hidden_norms|classifier)\."
+    ]  # of a model with a head
 
     def __init__(self, config: SERConfig):
         super().__init__(config)
@@ -288,14 +293,11 @@ class CNNForAudioClassification(SERPreTrainedModel):
             self.blocks.append(block(config, in_channels, index))
             in_channels = channels
         self.pooling = self.build_pooling(config)
-        sizes = [self.pooling.output_size, *config.hidden_sizes]
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
-        self.hidden_norms = nn.ModuleList(
-            nn.BatchNorm1d(size) if config.hidden_batch_norm else nn.Identity() for size in config.hidden_sizes
-        )
-        self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(sizes[-1], cast(int, config.num_labels))  # two, where none are named
+        self.build_head(config)
         self.post_init()
+
+    def build_head(self, config: SERConfig) -> None:
+        """Layers behind the pooling."""
 
     def input_channels(self, config: SERConfig) -> int:
         """Channels of the tensor that `to_image` returns."""
@@ -331,11 +333,14 @@ class CNNForAudioClassification(SERPreTrainedModel):
         return maps
 
     def feature_maps(
-        self, input_features: torch.Tensor, attention_mask: torch.Tensor | None = None
+        self,
+        input_features: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        hidden_states: list[torch.Tensor] | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """What the last block makes of clips: `(batch, channels, frames[, bands])`, and their lengths in such frames.
 
-        Args and errors as of `forward`.
+        Args and errors as of `forward`; what each block makes is added to `hidden_states`.
         """
         if input_features.ndim != 3 or input_features.shape[2] != self.config.n_features:
             raise ValueError(
@@ -344,51 +349,63 @@ class CNNForAudioClassification(SERPreTrainedModel):
             )
         if attention_mask is None:
             attention_mask = input_features.new_ones(input_features.shape[:2])
-        return self.run_blocks(*self.fit(input_features * attention_mask[..., None], attention_mask.sum(1).long()))
+        fitted = self.fit(input_features * attention_mask[..., None], attention_mask.sum(1).long())
+        return self.run_blocks(*fitted, hidden_states)
 
-    def run_blocks(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def run_blocks(
+        self, x: torch.Tensor, lengths: torch.Tensor, hidden_states: list[torch.Tensor] | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """`(batch, frames, n_features)` through all blocks, and lengths likewise."""
         x = self.to_image(x)
         for block in self.blocks:
             x, lengths = block(x, lengths)
+            if hidden_states is not None:
+                hidden_states.append(x)
         return x, lengths
 
-    def classify(self, maps: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Logits of shape `(batch, num_labels)` from what `feature_maps` returns."""
-        x = self.pooling(self.columns(maps), lengths)
-        for layer, norm in zip(self.hidden, self.hidden_norms, strict=True):
-            x = F.relu(norm(layer(x)))
-        logits = self.classifier(self.dropout(x)).float() / self.config.calibration_temperature
-        bias = self.config.calibration_bias
-        return logits if bias is None else logits + logits.new_tensor(bias)
+    def pooled(self, maps: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Embeddings of shape `(batch, size)` from what `feature_maps` returns."""
+        return self.pooling(self.columns(maps), lengths)
+
+    def kept(self, output_hidden_states: bool | None) -> list[torch.Tensor] | None:
+        """Where `feature_maps` puts what each block makes; None if that is not asked for."""
+        wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        return [] if wanted else None
 
     def forward(
         self,
         input_features: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
+        *,
+        output_hidden_states: bool | None = None,
         **kwargs: Any,
-    ) -> SequenceClassifierOutput:
-        """Classify clips.
+    ) -> Any:
+        """Embed clips.
 
         Args:
             input_features: Shape `(batch, frames, n_features)`.
             attention_mask: Shape `(batch, frames)`, 1 for real frames, which come first; None if none is padded.
-            labels: Class indices of shape `(batch,)` or class probabilities of shape `(batch, num_labels)`.
+            output_hidden_states: Whether `hidden_states` are returned, too; default: as the configuration says.
             **kwargs: Accepted for compatibility with `transformers` callers and ignored.
 
         Returns:
-            `logits` of shape `(batch, num_labels)` and, with labels, the mean cross-entropy as `loss`.
+            `pooler_output` of shape `(batch, size)`, one embedding a clip; `last_hidden_state` of shape
+            `(batch, channels, frames[, bands])`, which is pooled; and as `hidden_states` what each block makes, of
+            such shapes. Frames get fewer from block to block; those beyond the end of a clip are zero.
 
         Raises:
             ValueError: `input_features` is not of shape `(batch, frames, n_features)`.
         """
-        logits = self.classify(*self.feature_maps(input_features, attention_mask))
-        loss = None if labels is None else F.cross_entropy(logits, labels)
-        return SequenceClassifierOutput(loss=loss, logits=logits)
+        hidden_states = self.kept(output_hidden_states)
+        maps, lengths = self.feature_maps(input_features, attention_mask, hidden_states)
+        return BaseModelOutputWithPoolingAndNoAttention(
+            last_hidden_state=maps,
+            pooler_output=self.pooled(maps, lengths),
+            hidden_states=None if hidden_states is None else tuple(hidden_states),
+        )
 
 
-class CNN1DForAudioClassification(CNNForAudioClassification):
+class CNN1DModel(CNNModel):
     """1D CNN over time. Each feature column is an input channel."""
 
     config_class = CNN1DConfig
@@ -402,7 +419,7 @@ class CNN1DForAudioClassification(CNNForAudioClassification):
         return input_features.transpose(1, 2)
 
 
-class CNN2DForAudioClassification(CNNForAudioClassification):
+class CNN2DModel(CNNModel):
     """2D CNN over the image of frames and mel bands."""
 
     config_class = CNN2DConfig
@@ -438,7 +455,7 @@ def resize(images: torch.Tensor, lengths: torch.Tensor, size: tuple[int, int]) -
     return torch.stack(stretched).to(images.dtype), torch.full_like(lengths, size[0])
 
 
-class CRNNForAudioClassification(CNN2DForAudioClassification):
+class CRNNModel(CNN2DModel):
     """2D CNN whose columns of channels and bands are read, frame by frame, by a bidirectional LSTM."""
 
     config_class = CRNNConfig
@@ -449,4 +466,86 @@ class CRNNForAudioClassification(CNN2DForAudioClassification):
         return LSTMPooling(channels, self.config.lstm_size)
 
 
-__all__ = ["CNN1DForAudioClassification", "CNN2DForAudioClassification", "CRNNForAudioClassification"]
+class CNNForAudioClassification(CNNModel):
+    """The head: dense layers behind the pooling, and the output layer."""
+
+    _keys_to_ignore_on_load_unexpected = None
+
+    def build_head(self, config: SERConfig) -> None:
+        """Dense layers and the output layer."""
+        sizes = [self.pooling.output_size, *config.hidden_sizes]
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.hidden_norms = nn.ModuleList(
+            nn.BatchNorm1d(size) if config.hidden_batch_norm else nn.Identity() for size in config.hidden_sizes
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = nn.Linear(sizes[-1], cast(int, config.num_labels))  # two, where none are named
+
+    def classify(self, maps: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Logits of shape `(batch, num_labels)` from what `feature_maps` returns."""
+        x = self.pooled(maps, lengths)
+        for layer, norm in zip(self.hidden, self.hidden_norms, strict=True):
+            x = F.relu(norm(layer(x)))
+        logits = self.classifier(self.dropout(x)).float() / self.config.calibration_temperature
+        bias = self.config.calibration_bias
+        return logits if bias is None else logits + logits.new_tensor(bias)
+
+    def forward(
+        self,
+        input_features: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        *,
+        output_hidden_states: bool | None = None,
+        **kwargs: Any,
+    ) -> SequenceClassifierOutput:
+        """Classify clips.
+
+        Args:
+            input_features: Shape `(batch, frames, n_features)`.
+            attention_mask: Shape `(batch, frames)`, 1 for real frames, which come first; None if none is padded.
+            labels: Class indices of shape `(batch,)` or class probabilities of shape `(batch, num_labels)`.
+            output_hidden_states: Whether `hidden_states` are returned, too; default: as the configuration says.
+            **kwargs: Accepted for compatibility with `transformers` callers and ignored.
+
+        Returns:
+            `logits` of shape `(batch, num_labels)`; with labels, the mean cross-entropy as `loss`; and as
+            `hidden_states` what each block makes, `(batch, channels, frames[, bands])`. One embedding a clip is what
+            `AutoModel` gives.
+
+        Raises:
+            ValueError: `input_features` is not of shape `(batch, frames, n_features)`.
+        """
+        hidden_states = self.kept(output_hidden_states)
+        logits = self.classify(*self.feature_maps(input_features, attention_mask, hidden_states))
+        loss = None if labels is None else F.cross_entropy(logits, labels)
+        states = None if hidden_states is None else tuple(hidden_states)
+        return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=states)
+
+
+class CNN1DForAudioClassification(CNNForAudioClassification, CNN1DModel):
+    """1D CNN over time with a head."""
+
+    config_class = CNN1DConfig
+
+
+class CNN2DForAudioClassification(CNNForAudioClassification, CNN2DModel):
+    """2D CNN over the image of frames and mel bands, with a head."""
+
+    config_class = CNN2DConfig
+
+
+class CRNNForAudioClassification(CNNForAudioClassification, CRNNModel):
+    """2D CNN and bidirectional LSTM with a head."""
+
+    config_class = CRNNConfig
+
+
+__all__ = [
+    "CNN1DForAudioClassification",
+    "CNN1DModel",
+    "CNN2DForAudioClassification",
+    "CNN2DModel",
+    "CRNNForAudioClassification",
+    "CRNNModel",
+]
