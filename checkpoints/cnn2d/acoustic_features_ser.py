@@ -9,6 +9,7 @@ All frames are centred: frame `t` covers the samples around `t * hop_length`, th
 """
 
 from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -16,6 +17,12 @@ from torch.nn import functional as F
 
 ROLLOFF_SHARE = 0.85
 SILENCE = 1e-10  # librosa's floor for powers (amin) and for the amplitudes that count as a zero crossing
+
+
+@lru_cache
+def hann_window(size: int) -> torch.Tensor:
+    """Periodic, shape `(size,)`."""
+    return torch.hann_window(size)
 
 
 class Frames:
@@ -65,7 +72,7 @@ class Frames:
             torch.from_numpy(self.waveform),
             n_fft=self.n_fft,
             hop_length=self.hop_length,
-            window=torch.hann_window(self.n_fft),
+            window=hann_window(self.n_fft),
             center=True,
             pad_mode="constant",
             return_complex=True,

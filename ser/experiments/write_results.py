@@ -54,8 +54,8 @@ def generated(root: Path) -> dict[Path, str]:
     texts[readme] = replace_block(readme.read_text(encoding="utf-8"), "bundled", bundled_block(root))
     for folder in bundled_models(root):
         texts[folder / "README.md"] = card_of(folder)
-        for code in folder.glob("*_ser.py"):
-            texts[code] = (root / "ser/models" / code.name).read_text(encoding="utf-8")
+        for code in (root / "ser/models").glob("*_ser.py"):
+            texts[folder / code.name] = code.read_text(encoding="utf-8")
     return texts
 
 

@@ -22,6 +22,7 @@ from .configuration_ser import CNN1DConfig
 from .configuration_ser import CNN2DConfig
 from .configuration_ser import CRNNConfig
 from .configuration_ser import SERConfig
+from .folding_ser import FoldedBlocks
 
 if TYPE_CHECKING:  # names the pipeline's file as one to copy beside this one when a model is saved
     from .pipeline_ser import SERPipeline  # noqa: F401
@@ -40,10 +41,25 @@ def _same_padding(kernel: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(size // 2 for size in kernel)
 
 
-def frame_mask(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """1 for real frames, 0 for padding: `(batch, 1, frames)` or `(batch, 1, frames, 1)`, to multiply `x` with."""
+def frame_mask(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor | None:
+    """1 for real frames, 0 for padding: `(batch, 1, frames)` or `(batch, 1, frames, 1)`, to multiply `x` with.
+
+    None where nothing is padded, if that can be seen at once: not on a GPU, and not for a graph that takes any clip.
+    """
+    if x.device.type == "cpu" and not becomes_a_graph() and int(lengths.min()) >= x.shape[2]:
+        return None
     mask = torch.arange(x.shape[2], device=x.device) < lengths[:, None]  # (batch, frames)
     return mask.view(lengths.shape[0], 1, -1, *[1] * (x.ndim - 3)).to(x.dtype)
+
+
+def becomes_a_graph() -> bool:
+    """Whether torch records what is computed, as for ONNX: then it must not depend on the clip at hand."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
+
+
+def masked(x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Zeros where there is padding."""
+    return x if mask is None else x * mask
 
 
 class MaskedMaxPool(nn.Module):
@@ -59,7 +75,7 @@ class MaskedMaxPool(nn.Module):
         """Pool non-negative `x` that is zero beyond `lengths`."""
         x = self.pool(x)
         windows = self.windows(lengths)
-        return x * frame_mask(x, windows), windows
+        return masked(x, frame_mask(x, windows)), windows
 
     def windows(self, lengths: torch.Tensor) -> torch.Tensor:
         """Frames that are left of `lengths` frames, as torch counts in ceil mode."""
@@ -86,7 +102,7 @@ class PlainBlock(nn.Module):
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """`(batch, in_channels, frames[, bands])` to `(batch, channels, fewer frames[, fewer bands])`."""
         x = self.norm(self.conv(x))
-        x = x * frame_mask(x, lengths)
+        x = masked(x, frame_mask(x, lengths))
         if self.pool is not None:
             x, lengths = self.pool(x, lengths)
         return self.dropout(F.relu(x)), lengths
@@ -100,11 +116,11 @@ class SqueezeExcitation(nn.Module):
         self.squeeze = nn.Linear(channels, channels // reduction)
         self.excite = nn.Linear(channels // reduction, channels)
 
-    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Same shape in and out: `(batch, channels, frames[, bands])`."""
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Same shape in and out: `(batch, channels, frames[, bands])`; with what `frame_mask` gives."""
         bands = x.shape[3] if x.ndim == 4 else 1
         wide = torch.float32 if x.dtype == torch.float16 else None  # float16 ends at 65,504
-        total = (x * frame_mask(x, lengths)).flatten(2).sum(2, dtype=wide)  # (batch, channels)
+        total = masked(x, mask).flatten(2).sum(2, dtype=wide)  # (batch, channels)
         mean = (total / (lengths * bands)[:, None]).to(x.dtype)
         gate = torch.sigmoid(self.excite(F.relu(self.squeeze(mean))))
         return x * gate.view(*gate.shape, *[1] * (x.ndim - 2)).to(x.dtype)
@@ -139,10 +155,10 @@ class ResidualBlock(nn.Module):
         x = F.relu(self.norm1(self.conv1(x)))
         lengths = (lengths - 1) // self.time_stride + 1
         mask = frame_mask(x, lengths)
-        x = self.norm2(self.conv2(x * mask))
+        x = self.norm2(self.conv2(masked(x, mask)))
         if self.gate is not None:
-            x = self.gate(x, lengths)
-        return self.dropout(F.relu(x + shortcut) * mask), lengths
+            x = self.gate(x, lengths, mask)
+        return self.dropout(masked(F.relu(x + shortcut), mask)), lengths
 
 
 class MeanPooling(nn.Module):
@@ -180,7 +196,9 @@ class AttentiveStatisticsPooling(nn.Module):
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Frames beyond `lengths` get no weight."""
         scores = self.score(torch.tanh(self.hidden(x))).float()
-        weights = scores.masked_fill(frame_mask(x, lengths) == 0, float("-inf")).softmax(2)
+        if (mask := frame_mask(x, lengths)) is not None:
+            scores = scores.masked_fill(mask == 0, float("-inf"))
+        weights = scores.softmax(2)
         mean = (x * weights).sum(2)
         variance = (x.float().square() * weights).sum(2) - mean.square()
         return torch.cat([mean, variance.clamp(min=1e-6).sqrt()], dim=1).to(self.score.weight.dtype)
@@ -286,6 +304,7 @@ class CNNModel(SERPreTrainedModel):
 
     def __init__(self, config: SERConfig):
         super().__init__(config)
+        self._folded: FoldedBlocks | None = None
         in_channels = self.input_channels(config)
         self.blocks = nn.ModuleList()
         for index, channels in enumerate(config.channels):
@@ -357,7 +376,7 @@ class CNNModel(SERPreTrainedModel):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """`(batch, frames, n_features)` through all blocks, and lengths likewise."""
         x = self.to_image(x)
-        for block in self.blocks:
+        for block in self.blocks_for(x):
             x, lengths = block(x, lengths)
             if hidden_states is not None:
                 hidden_states.append(x)
@@ -371,6 +390,30 @@ class CNNModel(SERPreTrainedModel):
         """Where `feature_maps` puts what each block makes; None if that is not asked for."""
         wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         return [] if wanted else None
+
+    def blocks_for(self, x: torch.Tensor) -> nn.ModuleList:
+        """The blocks, or their folded copy where only answers are wanted: no gradients, no export, no autocast."""
+        if (
+            self.training
+            or torch.is_grad_enabled()
+            or torch.is_autocast_enabled(x.device.type)
+            or becomes_a_graph()
+            or next(self.parameters()).is_inference()
+        ):
+            return self.blocks
+        if self._folded is None or not self._folded.valid():
+            self._folded = FoldedBlocks(self.blocks)
+        return self._folded.blocks
+
+    def train(self, mode: bool = True) -> Any:
+        """As the base class."""
+        self._folded = None
+        return super().train(mode)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Any:
+        """As the base class: weights change their type or place."""
+        self._folded = None
+        return super()._apply(*args, **kwargs)
 
     def forward(
         self,

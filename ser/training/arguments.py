@@ -25,6 +25,7 @@ from ser.corpora.splits import ACROSS_CORPORA
 from ser.corpora.splits import LEAVE_ONE_CORPUS_OUT
 from ser.corpora.splits import PER_CORPUS
 from ser.corpora.splits import PROTOCOLS
+from ser.models.folding_ser import has_bfloat16
 from ser.nearest_name import nearest
 from ser.recipes import DEFAULT_RECIPE
 from ser.recipes import load_recipe
@@ -353,8 +354,7 @@ def has_bf16(use_cpu: bool) -> bool:
     """Whether bf16 arithmetic is fast here: on a CUDA device that has it, or on a CPU with AVX-512 BF16 or AMX."""
     if not use_cpu:
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return has_bfloat16()
 
 
 def corpus_title(data: DataArguments) -> str:

@@ -52,6 +52,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 LOGITS = """
 import json, sys
 import numpy as np
+import torch
 if sys.argv[1] == "with the package":
     import ser
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, pipeline
@@ -65,7 +66,8 @@ for name in sys.argv[2:]:
     scores = [[entry["score"] for entry in classifier(clip, function_to_apply="none")] for clip in clips]
     model = AutoModelForAudioClassification.from_pretrained(name, **options)
     extractor = AutoFeatureExtractor.from_pretrained(name, **options)
-    logits = model(**extractor(clips[0], sampling_rate=16000, return_tensors="pt")).logits.detach().numpy()
+    with torch.no_grad():
+        logits = model(**extractor(clips[0], sampling_rate=16000, return_tensors="pt")).logits.numpy()
     print(json.dumps([scores, sorted(logits[0].tolist(), reverse=True)]))
 remote = [name for name in sys.modules if name.startswith("transformers_modules")]
 assert bool(remote) == (sys.argv[1] != "with the package"), remote

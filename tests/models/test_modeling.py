@@ -1,5 +1,7 @@
 """The networks: their size, their indifference to padding, and that a saved one is the same one."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from ser import CNN1DForAudioClassification
 from ser import CNN2DConfig
 from ser import CNN2DForAudioClassification
 from ser import CRNNConfig
+from ser.models.folding_ser import BATCH_NORMS
 from ser.models.modeling_ser import POOLING
 from ser.models.modeling_ser import SqueezeExcitation
 from ser.models.modeling_ser import resize
@@ -274,3 +277,40 @@ def test_a_shortcut_skips_positions_without_a_strided_convolution(config_class, 
     strided = (torch.conv1d if len(shape) == 3 else torch.conv2d)(x, conv.weight, stride=stride)
     torch.testing.assert_close(conv(x[block.read]), strided)
     assert block(x, torch.tensor([31, 31]))[0].shape == strided.shape
+
+
+def answers(model: nn.Module, features: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    with torch.no_grad():
+        return model(features, mask).logits
+
+
+@pytest.mark.parametrize("name", MINIATURES)
+def test_batch_norms_are_folded_for_answers_alone(name):
+    model, features = build(MINIATURES[name]), torch.randn(3, 60, MINIATURES[name].n_features)
+    mask = (torch.arange(60) < torch.tensor([60, 41, 30])[:, None]).long()
+    weights = {key: value.clone() for key, value in model.state_dict().items()}
+    torch.testing.assert_close(answers(model, features, mask), model(features, mask).logits, rtol=1e-5, atol=1e-5)
+    assert not [norm for norm in model._folded.blocks.modules() if isinstance(norm, BATCH_NORMS)]
+    assert list(model.state_dict()) == list(weights)
+    assert all(torch.equal(value, weights[key]) for key, value in model.state_dict().items())
+
+
+CHANGES = {
+    "in place": lambda model: model.blocks[0].conv.weight.mul_(2),
+    "statistics": lambda model: model.blocks[0].norm.running_mean.add_(1),
+    "other weights": lambda model: model.load_state_dict({k: 1.5 * v for k, v in model.state_dict().items()}),
+    "precision": lambda model: model.bfloat16(),
+    "training": lambda model: model.train().blocks[0].conv.weight.data.mul_(2),
+    "a copy": lambda model: model.load_state_dict(copy.deepcopy(model).train().state_dict()),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_folded_blocks_follow_every_change(change):
+    model = build(MINIATURES["2d-residual"])
+    answers(model, torch.randn(1, 30, 20))
+    with torch.no_grad():
+        change(model)
+    features = torch.randn(2, 30, 20, dtype=model.dtype)
+    tolerance = 0.05 if model.dtype == torch.bfloat16 else 1e-5
+    torch.testing.assert_close(answers(model.eval(), features), model(features).logits, rtol=1e-4, atol=tolerance)
