@@ -90,6 +90,8 @@ def test_a_run_leaves_a_complete_report(finished):
     for picture in report.glob("*.png"):
         assert picture.read_bytes().startswith(b"\x89PNG")
     assert "of 82 test clips (95 % interval over clips" in done.stdout
+    assert "macro F1" in done.stdout and "precision  recall     F1  clips" in done.stdout
+    assert "most confused: " in done.stdout and str(Path("results/cnn1d/tfds/seed-3")) in done.stdout
 
 
 def test_predictions_and_scores_agree(finished):
