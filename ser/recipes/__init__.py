@@ -23,14 +23,12 @@ class Source:
         train_accuracy: Likewise.
         val_accuracy: Likewise.
         confused: The pair of emotions that they name as confused most, if they do.
-        protocol: By which its clips are split.
         chosen_here: What the source leaves open, and what the recipe takes.
         deviations: What the recipe does otherwise than the source, and why.
         explained: Why the score here is lower than the printed one, where a run shows it.
     """
 
     project: str
-    protocol: str = "random-70-30"
     accuracy: float | None = None
     f1: float | None = None
     train_accuracy: float | None = None

@@ -31,7 +31,6 @@ RECIPE = Recipe(
     data={"corpus": "emodb", "protocol": "loso"},
     source=Source(
         project="D",
-        protocol="random",
         chosen_here=(
             "dB relative to the clip's maximum, no other normalization",
             "the epoch with the lowest loss on dev",
