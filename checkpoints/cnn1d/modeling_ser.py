@@ -273,10 +273,9 @@ class SERPreTrainedModel(PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         """As the configuration says for convolutions; the base class would draw all of them from N(0, 0.02)."""
-        convolution = isinstance(module, (nn.Conv1d, nn.Conv2d))
-        if convolution and self.config.initialization == "he":
+        if isinstance(module, (nn.Conv1d, nn.Conv2d)) and self.config.initialization == "he":
             init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
-        elif convolution or isinstance(module, nn.Linear):
+        elif isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear)):
             init.xavier_uniform_(module.weight)
         elif isinstance(module, nn.LSTM):
             for name, weight in module.named_parameters():

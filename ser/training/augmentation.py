@@ -5,6 +5,7 @@ Random numbers come from numpy's global generator, which `Trainer` seeds, stores
 
 import inspect
 import math
+from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
@@ -112,10 +113,10 @@ class OneChange:
     """Noise, a shift, another pitch or another tempo: one of the four, at equal odds."""
 
     def __init__(self, sampling_rate: int):
-        self.sampling_rate = sampling_rate
         pitch = audiomentations.PitchShift(min_semitones=4.0, max_semitones=4.0, p=1.0)
         tempo = audiomentations.TimeStretch(min_rate=0.8, max_rate=1.2, leave_length_unchanged=False, p=1.0)
-        self.changes = (self.noise, self.shift, *(partial(each, sample_rate=sampling_rate) for each in (pitch, tempo)))
+        self.changes: list[Callable[[np.ndarray], np.ndarray]] = [self.noise, self.shift]
+        self.changes += [partial(each, sample_rate=sampling_rate) for each in (pitch, tempo)]
 
     @property
     def fingerprint(self) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,7 +189,7 @@ def extract_features(
     clips: datasets.Dataset, data: DataArguments, augmentation: AugmentationArguments, extractor: SERFeatureExtractor
 ) -> datasets.Dataset:
     """The clips with their features; for `leaky`, each with an augmented copy beside it."""
-    augment_copy = None
+    augment_copy: Callable | None = None
     if data.protocol == "leaky":
         clips, augment_copy = with_copies(clips), augment_waveform(augmentation, extractor)
         if augmentation.changed_copies:
