@@ -53,9 +53,9 @@ together, and the share is that of what a {size} x {size} matrix multiplication 
 
 {shares}"""
 # Of reports from before the recipe did as the class project does.
-CHANGED_ANEW = """When this was measured, the recipe `zcr-energy-1d` changed each clip anew in each epoch, where the class
-project does it once, before training, as the recipe does by now; "not augmented" leaves that out, so that later epochs
-do the same work. """
+CHANGED_ANEW = """When this was measured, the recipe `zcr-energy-1d` changed each clip anew in each epoch, where the
+class project does it once, before training, as the recipe does by now; "not augmented" leaves that out, so that later
+epochs do the same work. """
 MEMORY = """
 ### Memory
 
