@@ -44,6 +44,9 @@ RECIPE = Recipe(
             "kernels of 3",
             "weights averaged (decay 0.99 a step)",
         ),
-        deviations=("157 frames, which hold the longest clip, where the source pads to 400",),
+        deviations=(
+            "157 frames, which hold the longest clip, where the source pads to 400",
+            "clips are padded before they are cut into frames, so that the last frames of a clip end in silence",
+        ),
     ),
 )
