@@ -37,12 +37,6 @@ SIZES = {
 }
 OURS = {"ours, fp32": ("--bf16", "False"), "ours, bf16": ("--bf16", "True")}
 EVERYWHERE = ("--load_best_model_at_end", "False", "--disable_tqdm", "True", "--report_to", "none")
-# What the recipe does to each clip in each epoch, the class project does once: without it, the two do the same work.
-WITHOUT_AUGMENTATION = {
-    f"{name}, not augmented": (*arguments, "--waveform_probability", "0", "--dataloader_num_workers", "0")
-    for name, arguments in OURS.items()
-}
-SIDES = {"mel-2d": OURS, "zcr-energy-1d": OURS | WITHOUT_AUGMENTATION}
 KERAS, MATMUL = "Keras", 2048
 
 
@@ -79,7 +73,7 @@ def run(recipe: str, corpus: Path, peers: Path, sizes: dict[str, int]) -> dict:
         common = ("--recipe", recipe, "--data_dir", str(clips), "--num_train_epochs", str(sizes["epochs"]), *EVERYWHERE)
         keras = ("benchmarks.training_keras", recipe, str(folder / "splits.json"))
         commands = {KERAS: functools.partial(Side, *keras, python=str(peers))}
-        for number, (side, arguments) in enumerate(SIDES[recipe].items()):
+        for number, (side, arguments) in enumerate(OURS.items()):
             folders = ("--cache_dir", str(folder / f"cache-{number}"), "--output_dir", str(folder / f"run-{number}"))
             commands[side] = functools.partial(Side, "benchmarks.training_ours", *common, *arguments, *folders)
         turns, figures = {}, {}
@@ -91,7 +85,7 @@ def run(recipe: str, corpus: Path, peers: Path, sizes: dict[str, int]) -> dict:
     return {
         "sizes": sizes,
         "sides": figures,
-        "ratios": {side: ratios(turns[KERAS], turns[side]) for side in SIDES[recipe]},
+        "ratios": {side: ratios(turns[KERAS], turns[side]) for side in OURS},
     }
 
 

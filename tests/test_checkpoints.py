@@ -163,7 +163,7 @@ def test_the_picture_of_two_networks_is_drawn_where_it_is_missing(tmp_path):
     assert drawn.read_text() == "kept"
 
 
-@pytest.mark.parametrize("run", ["cnn2d/tfds/seed-0", "class-1d/tfds/seed-0"])  # the second is without calibration
+@pytest.mark.parametrize("run", ["cnn2d/tfds/seed-0", "class-2d/tfds/seed-0"])  # the second is without calibration
 def test_missing_pictures_of_a_run_are_drawn(run, tmp_path):
     folder = tmp_path / run
     folder.mkdir(parents=True)

@@ -58,9 +58,10 @@ def folded(blocks: nn.ModuleList) -> nn.ModuleList:
     """A copy in which each batch norm behind a convolution is part of it."""
     blocks = copy.deepcopy(blocks).eval()
     for module in list(blocks.modules()):
+        norm_is_next = getattr(module, "norm_after", "convolution") == "convolution"
         for (name, conv), (other, norm) in pairwise([*module.named_children(), ("", None)]):
             if isinstance(conv, CONVOLUTIONS):
-                if isinstance(norm, BATCH_NORMS):
+                if norm_is_next and isinstance(norm, BATCH_NORMS):
                     conv = fuse_conv_bn_eval(conv, norm)
                     setattr(module, other, nn.Identity())
                 setattr(module, name, laid_out(conv))

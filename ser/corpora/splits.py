@@ -50,8 +50,8 @@ def split(
               speaker where three or more are known;
             - "random": 80/10/10 stratified by label, with the same speakers in all splits, as most class projects do;
             - "random-70-30": the same with 30 % for test and 5 % of the rest for dev;
-            - "leaky": rows of `with_copies` drawn at random, 30 % for test, with test used as dev, too, as in several
-              published notebooks. Its scores are invalid; it shows how such scores come about.
+            - "leaky": rows of `with_copies` drawn at random, 30 % for test, with test used as dev, too.
+              Its scores are invalid; it shows how far such a leak raises them.
         fold: For "actor-5fold" (1 to 5), "new-sentences" (1 to 3) and "loso" (1 to the number of speakers); None for
             the others.
         split_seed: For "speakers", the random ones, and a dev split that is drawn for "given".

@@ -39,8 +39,7 @@ PROTOCOL_NOTES = {
     "The test clips and the number of training clips differ from those of `tfds`, so do not compare single scores.",
     "per-corpus": "Unseen speakers of each corpus, all test clips together.",
     "leave-one-corpus-out": "A corpus that was not trained on.",
-    LEAKY: "**Invalid scores**, as in several published notebooks: every clip twice before a random split, and the "
-    "epoch chosen on the test split.",
+    LEAKY: "**Invalid scores**: every clip twice before a random split, and the epoch chosen on the test split.",
 }
 RUN_COLUMNS = (
     "recipe",
@@ -91,17 +90,24 @@ def _run_row(name: str, protocol: str, summary: dict) -> list[str]:
     return [
         f"`{name}`",
         "; ".join(filter(None, [summary["runs"], summary["reduced"], summary["changed"]])),
-        ("invalid: {:.3f}" if protocol == LEAKY else "**{:.3f}**").format(summary["accuracy"]),
+        _accuracy(protocol, summary),
         f"{low:.3f} to {high:.3f}",
         f"{summary['uar']:.3f}",
         f"{summary['macro_f1']:.3f}",
-        f"{recipe.printed_accuracy:.3f}" if recipe.printed_accuracy else "",
+        f"{recipe.source.accuracy:.3f}" if recipe.source and recipe.source.accuracy else "",
         "" if summary["listeners"] is None else f"{summary['listeners']:.3f}",
         f"{summary['parameters']:,}",
         f"{summary['peak_memory']:.1f} GiB" if summary["peak_memory"] else "",
         summary["training"],
         f"{pair['label']} as {pair['heard_as']}" if pair else "none",
     ]
+
+
+def _accuracy(protocol: str, summary: dict) -> str:
+    """In bold, unless it is invalid or of a reduced run."""
+    if protocol == LEAKY:
+        return f"invalid: {summary['accuracy']:.3f}"
+    return f"{summary['accuracy']:.3f}" if summary["reduced"] else f"**{summary['accuracy']:.3f}**"
 
 
 def leaky_table(runs: dict[str, Predictions]) -> str:

@@ -1,4 +1,4 @@
-"""Write everything that is generated from reports: docs/results.md, a table of the README, model cards, pictures.
+"""Write what is generated from reports: docs/results.md, docs/projects.md, a table of the README, cards, pictures.
 
 python -m ser results    # or: make results
 The code files beside the bundled models are copied anew as well. Pictures are drawn where they are missing or older
@@ -19,6 +19,8 @@ from ser.experiments.model_tables import robustness_table
 from ser.experiments.model_tables import strangers_table
 from ser.experiments.noise_floor import FILE as NOISE_FLOOR
 from ser.experiments.noise_floor import in_words
+from ser.experiments.projects import deviations_table
+from ser.experiments.projects import projects_table
 from ser.experiments.runs import bundled_models
 from ser.experiments.runs import read_measured
 from ser.experiments.runs import read_predictions
@@ -50,7 +52,7 @@ SIDE_BY_SIDE = ("zcr-energy-1d", "mel-2d")
 def generated(root: Path) -> dict[Path, str]:
     """Every generated text, by its path."""
     readme = root / "README.md"
-    texts = {root / "docs/results.md": results_page(root)}
+    texts = {root / "docs/results.md": results_page(root), root / "docs/projects.md": projects_page(root)}
     texts[readme] = replace_block(readme.read_text(encoding="utf-8"), "bundled", bundled_block(root))
     for folder in bundled_models(root):
         texts[folder / "README.md"] = card_of(folder)
@@ -77,6 +79,12 @@ def results_page(root: Path) -> str:
         variants=variant_table(runs),
         refits=refit_table(read_refits(results)),
     )
+
+
+def projects_page(root: Path) -> str:
+    """The text of docs/projects.md."""
+    template = TEMPLATE.with_name("projects.md").read_text(encoding="utf-8")
+    return template.format(scores=projects_table(read_runs(root / "results")), deviations=deviations_table())
 
 
 def bundled_block(root: Path) -> str:

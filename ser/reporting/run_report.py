@@ -21,6 +21,23 @@ from ser.reporting.report_file import REPORT
 from ser.reporting.report_file import Report
 
 
+def classification_report(results: Report) -> str:
+    """The classification report of the test split, and the labels that are confused most, as lines of text."""
+    width = max(len("weighted avg"), *map(len, results["labels"]))
+    lines = [f"{'':{width}}  precision  recall     F1  clips"]
+    for name, scores in results["per_class"].items():
+        if name != "accuracy":
+            lines.append(
+                f"{name:{width}}  {scores['precision']:9.3f}  {scores['recall']:6.3f}  {scores['f1-score']:5.3f}  "
+                f"{scores['support']:5.0f}"
+            )
+    pairs = [
+        f"{pair['label']} as {pair['heard_as']} ({pair['clips']} clips, {pair['share']:.0%})"
+        for pair in results["most_confused"]
+    ]
+    return "\n".join([*lines, f"most confused: {', '.join(pairs) or 'none'}"])
+
+
 def draw(results: Report, name: str) -> dict[str, Figure]:
     """The pictures of a report, by the names of their files.
 
@@ -101,4 +118,4 @@ def write_predictions(clips: datasets.Dataset, logits: np.ndarray, path: Path) -
             writer.writerow([clip, names[label], *(f"{value:.4f}" for value in row)])
 
 
-__all__ = ["draw", "save", "write_report"]
+__all__ = ["classification_report", "draw", "save", "write_report"]

@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 
+from ser.reporting.run_report import classification_report
 from ser.training.arguments import parse_arguments
 from ser.training.run import push
 from ser.training.run import train
@@ -52,8 +53,10 @@ def main(arguments: list[str] | None = None, *, program: str = "train.py") -> No
     narrow = ", too narrow to be trusted" if results["interval_too_narrow"] else ""
     print(
         f"{run.name}: {results['accuracy']:.1%} of {results['test_clips']} test clips "
-        f"(95 % interval over {results['interval_over']} {low:.1%} to {high:.1%}{narrow}), UAR {results['uar']:.1%}\n"
-        f"model: {run.model_dir}\nreport: {run.results_dir}"
+        f"(95 % interval over {results['interval_over']} {low:.1%} to {high:.1%}{narrow}), UAR {results['uar']:.1%}, "
+        f"macro F1 {results['macro_f1']:.3f}, weighted F1 {results['weighted_f1']:.3f}\n\n"
+        f"{classification_report(results)}\n\nmodel: {run.model_dir}\n"
+        f"report, with curves.png, confusion.png and other pictures: {run.results_dir}"
     )
     if run.training.push_to_hub:
         try:

@@ -109,7 +109,7 @@ def test_leaving_one_speaker_out_selects_on_another(clips):
     }
 
 
-def test_leaky_is_as_leaky_as_the_notebooks(clips):
+def test_leaky_shares_most_test_clips_with_the_training_split(clips):
     splits = split(with_copies(clips), "leaky")
     assert splits["dev"]["clip"][:] == splits["test"]["clip"][:]
     assert sum(map(len, (splits["train"], splits["test"]))) == 2 * len(clips)

@@ -15,6 +15,8 @@ from ser.experiments.model_tables import corpora_table
 from ser.experiments.model_tables import robustness_table
 from ser.experiments.model_tables import strangers_table
 from ser.experiments.noise_floor import in_words
+from ser.experiments.projects import deviations_table
+from ser.experiments.projects import projects_table
 from ser.experiments.runs import Predictions
 from ser.experiments.runs import read_predictions
 from ser.experiments.runs import read_refits
@@ -50,6 +52,28 @@ def test_seeds_of_one_recipe_and_protocol_share_a_row():
     assert summarize(splits)["accuracy"] == pytest.approx(0.65)
     slower = changed(seed=1, device="another", wall_time_seconds=10**6)
     assert summarize([runs[0], slower])["training"] == summarize(runs[:1])["training"]
+
+
+def test_printed_scores_stand_beside_ours():
+    split = {"recipe": "class-1d", "protocol": "random-70-30"}
+    runs = [changed(**split, seed=0, accuracy=0.5), changed(**split, seed=1, accuracy=0.54)]
+    unseen = changed(recipe="class-1d", accuracy=0.51)
+    random, strangers = (row for row in rows(projects_table([*runs, unseen])) if row[0] == "`class-1d`")
+    assert random[1:4] == ["random 70/30", "2 seeds", "0.579"] and random[4].startswith("0.520 (")
+    assert (random[5], random[6], random[10]) == ("-0.059", "0.580", "0.670")
+    assert strangers[1] == "unseen speakers" and strangers[3] == strangers[5] == ""  # the source has no such split
+    low = changed(**split, accuracy=0.5, interval_95={"accuracy": [0.48, 0.52]})
+    assert [row[-1] for row in rows(projects_table([low])) if row[0] == "`class-1d`"] == ["not explained"]
+    reduced = changed(**split, share_of_clips=0.2, interval_95={"accuracy": [0.48, 0.52]})
+    assert [row[-1] for row in rows(projects_table([reduced])) if row[0] == "`class-1d`"] == ["reduced"]
+    assert "**" not in rows(protocol_tables([reduced]))[0][2]
+
+
+def test_every_recipe_of_a_class_project_says_what_it_chooses():
+    table = rows(deviations_table())
+    assert {row[0] for row in table} >= {"`class-1d`", "`mel-2d`", "`crnn-emodb`", "`exponet`"}
+    assert all(row[2] and row[3] != "nothing" for row in table)
+    assert [row[1] for row in table] == sorted(row[1] for row in table)
 
 
 def test_each_corpus_and_protocol_has_its_section():

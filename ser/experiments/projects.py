@@ -1,0 +1,102 @@
+"""docs/projects.md: what the class projects print, beside what their recipes reach here."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ser.experiments.aggregate import LEAKY
+from ser.experiments.aggregate import grouped
+from ser.experiments.aggregate import summarize
+from ser.experiments.runs import Run
+from ser.experiments.tables import markdown_table
+from ser.recipes import Source
+from ser.recipes import load_recipe
+from ser.recipes import recipe_names
+
+COLUMNS = (
+    "recipe",
+    "split",
+    "runs",
+    "printed",
+    "ours (95 % interval)",
+    "difference",
+    "F1, printed",
+    "F1, ours",
+    "validation, printed",
+    "dev, ours",
+    "training, printed",
+    "training, ours",
+    "epoch chosen by",
+    "if lower, why",
+)
+CLEAN = ("random-70-30", "random")  # the splits of the sources, without their leak
+UNSEEN = ("tfds", "loso")
+WORDS = {"random-70-30": "random 70/30", "random": "random 80/10/10", "tfds": "unseen speakers"}
+WORDS |= {"loso": "unseen speakers, one at a time", LEAKY: "leaky: invalid"}
+
+
+def sources() -> dict[str, Source]:
+    """The source of each recipe that follows a class project, project by project."""
+    found = {name: load_recipe(name).source for name in recipe_names()}
+    return dict(sorted(((name, each) for name, each in found.items() if each), key=lambda item: item[1].project))
+
+
+def projects_table(results: Sequence[Run]) -> str:
+    """One row for each recipe that follows a class project and each split."""
+    groups = {(system.name, system.protocol): runs for system, runs in grouped(results).items() if not system.changed}
+    rows = []
+    for name, source in sources().items():
+        found = [protocol for protocol in (*CLEAN, LEAKY, *UNSEEN) if (name, protocol) in groups]
+        rows += [_row(name, source, protocol, groups[name, protocol]) for protocol in found]
+        if not found:
+            rows.append([f"`{name}`", "", "none yet", _number(source.accuracy), *[""] * (len(COLUMNS) - 4)])
+    return markdown_table(COLUMNS, rows)
+
+
+def _row(name: str, source: Source, protocol: str, runs: list[Run]) -> list[str]:
+    summary, (low, high) = summarize(runs), summarize(runs)["interval"]
+    compared = source.accuracy is not None and protocol not in UNSEEN
+    difference = summary["accuracy"] - (source.accuracy or 0)
+    lower = compared and (source.accuracy or 0) > high
+    printed = source if compared else Source(project=source.project)
+    return [
+        f"`{name}`",
+        WORDS[protocol],
+        "; ".join(filter(None, [summary["runs"], summary["reduced"]])),
+        _number(printed.accuracy),
+        f"{summary['accuracy']:.3f} ({low:.3f} to {high:.3f})",
+        f"{difference:+.3f}" if compared else "",
+        _number(printed.f1),
+        f"{summary['macro_f1']:.3f}",
+        _number(printed.val_accuracy),
+        "" if protocol == LEAKY else f"{_mean(runs, 'dev'):.3f}",
+        _number(printed.train_accuracy),
+        f"{_mean(runs, 'train'):.3f}",
+        ", ".join(sorted({run["selected_by"] or "uar" for run in runs})),
+        (summary["reduced"] and "reduced" or source.explained or "not explained") if lower else "",
+    ]
+
+
+def _mean(runs: Sequence[Run], part: str) -> float:
+    return float(np.mean([run["parts"][part]["accuracy"] for run in runs]))
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def deviations_table() -> str:
+    """What each recipe does otherwise than its source, and what it had to choose."""
+    rows = [
+        [
+            f"`{name}`",
+            source.project,
+            "; ".join(source.deviations) or "none",
+            "; ".join(source.chosen_here) or "nothing",
+        ]
+        for name, source in sources().items()
+    ]
+    return markdown_table(("recipe", "project", "otherwise than the source", "chosen here"), rows)
+
+
+__all__ = ["deviations_table", "projects_table"]
