@@ -25,8 +25,10 @@ RECIPE = Recipe(
         "per_device_train_batch_size": 64,
         "learning_rate": 1e-4,
         "weight_decay": 0.01,
+        "max_grad_norm": 1.0,
         "lr_scheduler_type": "reduce_lr_on_plateau",
         "lr_scheduler_kwargs": {"factor": 0.5, "patience": 3},
+        "metric_for_best_model": "uar",
         "early_stopping_patience": 8,
     },
     source=Source(

@@ -25,8 +25,10 @@ RECIPE = Recipe(
         "per_device_train_batch_size": 32,
         "learning_rate": 1e-3,
         "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
         "lr_scheduler_type": "reduce_lr_on_plateau",
         "lr_scheduler_kwargs": {"factor": 0.5, "patience": 3},
+        "metric_for_best_model": "uar",
         "early_stopping_patience": 8,
         "ema_decay": 0.99,
         "train_sampling_strategy": "group_by_length",  # a batch of clips of one length computes on no padding
