@@ -1,8 +1,9 @@
 """The audio-classification pipeline that travels with a model: any file, rate or channel count, and all the labels."""
 
 import dataclasses
+from http.client import HTTPException
 from typing import Any
-from urllib.error import URLError
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import numpy as np
@@ -66,14 +67,19 @@ class SERPipeline(AudioClassificationPipeline):
 
 
 def fetch(address: str, timeout: float) -> bytes:
-    """What lies at an http(s) address; raises `OSError` where it is not found or does not answer in time."""
+    """What lies at an http(s) address.
+
+    Raises:
+        OSError: It is not found, or does not answer in time; says which address.
+    """
     try:
         with urlopen(address, timeout=timeout) as response:  # noqa: S310 - http(s) alone; raises on 4xx and 5xx
             return response.read()
-    except (TimeoutError, URLError) as error:
-        if not isinstance(getattr(error, "reason", error), TimeoutError):
-            raise
-        raise TimeoutError(f"{address!r} did not answer for {timeout:g} s; try again, or set timeout=") from error
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: no address can be written so
+        reason = error if isinstance(error, HTTPError) else getattr(error, "reason", error)
+        if isinstance(reason, TimeoutError):
+            raise TimeoutError(f"{address!r} did not answer for {timeout:g} s; try again, or set timeout=") from error
+        raise OSError(f"{address!r} cannot be fetched ({reason}); check it, or download the file first") from error
 
 
 def check_one_clip(inputs: Any, sampling_rate: int | None) -> None:

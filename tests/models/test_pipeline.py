@@ -38,6 +38,21 @@ for options in ({}, {"trust_remote_code": True}):
     print(json.dumps(classifier(sys.argv[2])))
 assert not [name for name in sys.modules if name.startswith("transformers_modules")]
 """
+OBJECTS_OF_A_STRANGER = """
+import json, sys
+import numpy as np
+from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, pipeline
+kinds = AutoModelForAudioClassification, AutoFeatureExtractor
+model, extractor = (kind.from_pretrained(sys.argv[1], trust_remote_code=True) for kind in kinds)
+classifier = pipeline("audio-classification", model=model, feature_extractor=extractor)
+array = np.load(sys.argv[2])
+print(json.dumps(classifier(array)))
+for clip in (sys.argv[3], np.stack([array, array])):
+    try:
+        classifier(clip)
+    except ValueError as error:
+        print(json.dumps([str(error)]))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +94,20 @@ def test_importing_the_package_is_as_good_and_runs_no_remote_code(model_folder, 
     assert len(answers) == 2
     assert answers[0] == answers[1]
     assert set(scores(answers[0])) == set(LABELS)
+
+
+@pytest.mark.slow
+def test_a_pipeline_of_loaded_objects_without_the_package_is_transformers_own_with_the_same_scores(
+    model_folder, tmp_path
+):
+    np.save(tmp_path / "clip.npy", voice())
+    soundfile.write(tmp_path / "clip.wav", voice(), RATE)
+    answer, *sentences = run_python(
+        OBJECTS_OF_A_STRANGER, model_folder, tmp_path / "clip.npy", tmp_path / "clip.wav", cwd=tmp_path
+    )
+    local = scores(pipeline("audio-classification", model=str(model_folder))(voice()))
+    assert scores(answer) == pytest.approx({entry["label"]: local[entry["label"]] for entry in answer}, rel=1e-4)
+    assert "ffmpeg was not found" in sentences[0][0] and "single channel" in sentences[1][0]
 
 
 def test_batches_and_single_clips_agree(model_folder):
@@ -152,9 +181,12 @@ def test_an_address_is_fetched_and_heard(model_folder, tmp_path):
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
         assert classifier(f"{address}/clip.wav") == classifier(str(tmp_path / "clip.wav"))
-        with pytest.raises(OSError, match="404"):
+        with pytest.raises(OSError, match=f"{address}/gone.wav' cannot be fetched \\(HTTP Error 404: File not found"):
             classifier(f"{address}/gone.wav")
         server.shutdown()
+    for nowhere in (f"{address}/clip.wav", "http://nowhere.invalid/a.wav", "http://", "http://[a", "https://a b/c.wav"):
+        with pytest.raises(OSError, match=r"^'http.*' cannot be fetched \(.+\); check it, or download the file first$"):
+            classifier(nowhere)
     with pytest.raises(FileNotFoundError, match="expected an audio file at 'file:///"):
         classifier((tmp_path / "clip.wav").as_uri())  # an address that leads to this machine is none
 
