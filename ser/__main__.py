@@ -20,6 +20,7 @@ import sys
 from collections.abc import Iterator
 from typing import NoReturn
 
+from ser.files import sentence_of
 from ser.nearest_name import nearest
 
 COMMANDS = {
@@ -84,7 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.check_names(words)
         command.run(parser.parse_args(words))
     except (ValueError, OSError) as error:
-        sys.exit(f"ser {name}: {error}")
+        sys.exit(f"ser {name}: {sentence_of(error)}")
     except KeyboardInterrupt:
         sys.exit(f"ser {name}: stopped; {command.STOPPED}")
 

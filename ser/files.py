@@ -1,5 +1,6 @@
 """Nothing half-written is ever read: files and folders are written under a temporary name and then renamed."""
 
+import errno
 import json
 import os
 import shutil
@@ -8,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from huggingface_hub.constants import HF_HOME
 
 PROJECT = Path(__file__).parent.parent  # the clone, with app.py, checkpoints and results
 
@@ -71,6 +74,19 @@ def check_replaceable(folder: str | Path, *, holding: str, beside: Collection[st
         raise ValueError(f"{str(folder)!r} would be replaced and holds other files; choose a new folder")
 
 
+def sentence_of(error: BaseException) -> str:
+    """What an error says, and what to do where it is that the cache of Hugging Face cannot be written."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__
+    if cause is None or cause.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        return str(error)
+    path, home = Path(str(cause.filename)), Path(HF_HOME)
+    if not (path.is_relative_to(home) or home.is_relative_to(path)):
+        return str(error)
+    return f"{error}: the cache cannot be written; set HF_HOME to a folder that can be"
+
+
 def read_json(path: str | Path) -> Any:
     """The content of a JSON file."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
@@ -85,4 +101,13 @@ def write_text(path: str | Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-__all__ = ["PROJECT", "atomic_folder", "check_clone", "check_replaceable", "check_writable", "read_json", "write_text"]
+__all__ = [
+    "PROJECT",
+    "atomic_folder",
+    "check_clone",
+    "check_replaceable",
+    "check_writable",
+    "read_json",
+    "sentence_of",
+    "write_text",
+]

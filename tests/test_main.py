@@ -1,9 +1,13 @@
 """`python -m ser`: a command ends in one sentence, and only what it needs is imported."""
 
+import os
+import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
+from conftest import ROOT
+from conftest import write_corpus
 
 import ser.__main__ as program
 
@@ -65,3 +69,36 @@ def test_without_a_command_the_commands_are_listed(capsys):
     program.main([])
     said = capsys.readouterr().out
     assert all(name in said for name in program.COMMANDS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("predict", "clips", "--output", "table.csv"), ""),
+        (
+            ("predict", "--dataset", "clips", "--split", "train", "--output", "table.csv"),
+            "ser predict: dataset 'clips'",
+        ),
+        (("train", "--dataset_dir", "clips", "--recipe", "cnn1d"), "ser train: "),
+    ],
+    ids=["files", "dataset", "training"],
+)
+def test_a_home_that_cannot_be_written_does_not_matter_or_is_answered_in_one_sentence(words, sentence, tmp_path):
+    for label in ("calm", "cross"):
+        write_corpus(tmp_path / "clips" / label, ["a", "b"])
+    (tmp_path / "home").write_text("a file, in which even root can make no folder")
+    environment = os.environ | {
+        "HF_HOME": str(tmp_path / "home/hf"),
+        "HOME": str(tmp_path / "home"),
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-m", "ser", *words]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    if not sentence:
+        assert done.returncode == 0 and "4 clips, 0 with errors" in done.stdout, done.stderr
+        return
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and last.startswith(sentence)
+    assert last.endswith("the cache cannot be written; set HF_HOME to a folder that can be")

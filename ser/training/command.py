@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 
+from ser.files import sentence_of
 from ser.reporting.run_report import classification_report
 from ser.training.arguments import parse_arguments
 from ser.training.run import push
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None, *, program: str = "train.py") -> No
     try:
         run = prepare(parse_arguments(arguments, description=__doc__))
     except (ValueError, OSError) as error:
-        sys.exit(f"{program}: {error}")
+        sys.exit(f"{program}: {sentence_of(error)}")
     except KeyboardInterrupt:
         sys.exit(f"{program}: stopped before the training began; the same command starts anew")
     try:
