@@ -262,7 +262,7 @@ def read_metadata(path: Path, label_column: str | None) -> list[dict]:
         raise ValueError(f"{expected}; it cannot be read ({error}): save it as CSV in UTF-8") from error
     columns = list(rows[0]) if rows else []
     file_column = next((name for name in FILES if name in columns), None)
-    speakers = _speaker_columns(columns)
+    speakers = speaker_columns(columns)
     if file_column is None or not (label_column in columns if label_column else speakers):
         raise ValueError(f"{expected}; got {columns}")
     for name in (row[file_column] for row in rows if "\\" in row[file_column]):
@@ -367,7 +367,7 @@ def _tidy(values: Sequence, what: str) -> list[str | None]:
     return [text or None for text in texts]
 
 
-def _speaker_columns(columns: Sequence[str]) -> list[str]:
+def speaker_columns(columns: Sequence[str]) -> list[str]:
     """Those that say who speaks, the one to be believed first."""
     return [column for name in SPEAKERS for column in columns if column.strip().lower() == name]
 
@@ -388,7 +388,7 @@ def _metadata(clips: datasets.Dataset, stems: list[str]) -> dict:
     columns["clip"] = [
         stem if stem and counts[stem] == 1 else f"{stem}-{number}".lstrip("-") for number, stem in enumerate(stems)
     ]
-    for name in _speaker_columns(clips.column_names)[:1]:
+    for name in speaker_columns(clips.column_names)[:1]:
         speakers = _tidy(clips[name], "speakers")
         unknown = speakers.count(None)
         if 0 < unknown < len(speakers):
@@ -407,5 +407,6 @@ __all__ = [
     "read_metadata",
     "roles_of",
     "saved_to_disk",
+    "speaker_columns",
     "subfolders",
 ]

@@ -18,6 +18,7 @@ from ser.corpora.labelled_audio import SPEAKERS
 from ser.corpora.labelled_audio import UNREADABLE
 from ser.corpora.labelled_audio import read_dataset
 from ser.corpora.labelled_audio import read_metadata
+from ser.corpora.labelled_audio import speaker_columns
 
 Clips: TypeAlias = datasets.Dataset | datasets.IterableDataset
 METADATA = "metadata.csv"
@@ -112,7 +113,7 @@ def open_dataset(
             loaded = loaded[split]
         if audio_column not in loaded.column_names:
             raise ValueError(f"expected --audio_column to be one of {', '.join(loaded.column_names)}")
-        speaker = next((column for column in SPEAKERS if column in loaded.column_names), None)
+        speaker = next(iter(speaker_columns(loaded.column_names)), None)
         if speakers and not speaker:
             raise ValueError(f"expected a column speaker that says who speaks; got {', '.join(loaded.column_names)}")
         if isinstance(loaded, datasets.Dataset) and len(loaded) == 0:
@@ -148,7 +149,8 @@ def share(
 
 def _clip(row: dict) -> tuple[dict | None, str | None]:
     (audio,) = (value for name, value in row.items() if name != GROUP)
-    return fetched(audio), None if row.get(GROUP) in (None, "") else str(row[GROUP])
+    group = row.get(GROUP)
+    return fetched(audio), None if group is None else " ".join(str(group).split()) or None
 
 
 __all__ = ["Clips", "by_folder", "by_speaker", "find_clips", "open_dataset", "share"]

@@ -122,7 +122,8 @@ def test_speakers_of_a_dataset_also_as_a_stream_and_as_numbers(clips, model, tmp
     paths = [str(path) for path in sorted(clips.rglob("clip*.wav"))]
     plain = table(*paths, "--model", model, output=tmp_path / "plain.parquet")
     numbers = [speaker and ord(speaker[0]) for speaker in SPEAKERS]
-    for column, speakers in (("speaker", SPEAKERS), ("speaker_id", numbers)):
+    blanks = [speaker and f"{speaker} " for speaker in SPEAKERS]
+    for column, speakers in (("speaker", SPEAKERS), ("speaker_id", numbers), ("Speaker", blanks)):
         folder = tmp_path / column
         rows = datasets.Dataset.from_dict({column: speakers, "audio": paths})
         rows.save_to_disk(folder / "saved")
