@@ -1,6 +1,5 @@
 """Uploaded recordings: what cannot be classified is refused in one sentence, before it is decoded."""
 
-import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +8,7 @@ from pathlib import Path
 import soundfile
 from gradio.data_classes import ListFiles
 
-from ser.models.audio_ser import SHORTEST
+from ser.models.audio_ser import check_duration
 from ser.models.audio_ser import container_of
 from ser.models.audio_ser import to_wav
 
@@ -39,9 +38,10 @@ def readable(path: str | Path) -> Iterator[tuple[str, float]]:
     """
     if not Path(path).is_file():
         raise ValueError("The recording was deleted in the meantime: record or upload it again.")
+    kind = container_of(path)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            if container_of(path):
+            if kind:
                 to_wav(path, f"{folder}/sound.wav", longest=LONGEST + 1)
                 path = f"{folder}/sound.wav"
             with Path(path).open("rb") as file:  # by its content alone, see `open_sound`
@@ -49,7 +49,7 @@ def readable(path: str | Path) -> Iterator[tuple[str, float]]:
             check_size(info)
             yield str(path), info.duration
         except (ValueError, TypeError, soundfile.LibsndfileError) as error:  # TypeError: a name that ends in .raw
-            raise ValueError(_sentence(error)) from error
+            raise ValueError(_sentence(error, kind[1] if kind else "")) from error
 
 
 def check_size(info: soundfile._SoundFileInfo) -> None:
@@ -64,21 +64,24 @@ def check_size(info: soundfile._SoundFileInfo) -> None:
         raise ValueError("its header does not say how long it is")
     if info.samplerate > HIGHEST_RATE:
         raise ValueError(f"it claims {info.samplerate:,} samples a second, which no recording has")
-    if info.duration < SHORTEST:
-        seconds = math.floor(100 * info.duration) / 100
-        raise ValueError(f"The clip lasts {seconds:.2f} s, which is too short: speak for at least {SHORTEST} s.")
+    check_duration(info.duration)
     if info.duration > LONGEST:
-        raise ValueError(f"The recording lasts more than {LONGEST / 60:.0f} minutes: choose a shorter one.")
+        raise ValueError(f"the recording lasts more than {LONGEST / 60:.0f} minutes: choose a shorter one")
     if info.frames * info.channels > MOST_VALUES:
         raise ValueError(f"{info.channels} channels at {info.samplerate:,} Hz are too much: export it in stereo")
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: Exception, kind: str) -> str:
     """What is wrong with a file, without its name on the server."""
     reason = str(error)
+    if kind and "ffmpeg" in reason:
+        what = "holds no sound that can be read" if "no sound" in reason else "cannot be read here"
+        return f"This {kind} file {what}: convert it to WAV or MP3, for example with Audacity, and upload that."
+    if " lasts " in reason:
+        return f"{reason[0].upper()}{reason[1:]}."
     if not isinstance(error, ValueError) or "could not be decoded" in reason:
         reason = "it is damaged or not audio"
-    return reason if reason.endswith(".") else UNREADABLE.format(reason.split(";")[0])
+    return UNREADABLE.format(reason.split(";")[0])
 
 
 __all__ = ["LONGEST", "paths_of", "readable"]
