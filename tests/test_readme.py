@@ -22,7 +22,7 @@ from ser.training.arguments import parse_arguments
 NOT_HERE = {  # how a block begins, and why it is not run here
     "pip install": "installs from PyPI; the server that it starts is asked in test_handlers.py",
     "FILE=$(curl": "run in test_handlers.py",
-    "import json, onnxruntime": "run without torch in test_export_onnx.py",
+    "import json, math, onnxruntime": "run without torch in test_export_onnx.py",
     "@": "a reference, not a command",
 }
 TEXTS = [ROOT / name for name in ("README.md", "docs/results.md", "docs/benchmarks.md")]
