@@ -67,3 +67,12 @@ def test_the_command_line_overrides_the_recipe():
     training = changed.training
     assert (changed.augmentation.mixup_beta, training.num_train_epochs, training.bf16) == (0, 7, False)
     assert training.output_dir == "runs/cnn2d/tfds/seed-0"
+
+
+def test_half_precision_that_is_asked_for_takes_the_place_of_the_default_one(monkeypatch):
+    monkeypatch.setattr("ser.training.arguments.has_bf16", lambda use_cpu: True)
+    plain = parse_arguments(["--recipe", "cnn2d"]).training
+    assert (plain.bf16, plain.fp16) == (True, False)
+    for words in (["--fp16", "True"], ["--fp16"], ["--fp16=true"]):
+        training = parse_arguments(["--recipe", "cnn2d", *words]).training
+        assert (training.bf16, training.fp16) == (False, True)
