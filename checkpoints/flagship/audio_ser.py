@@ -67,7 +67,7 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
             WAV, FLAC, Ogg Vorbis, Ogg Opus, MP3, AIFF, AU, CAF and W64 files are read, and those of `KINDS` with the
             ffmpeg program.
         sampling_rate: Wanted rate in Hz.
-        source_rate: Rate in Hz of an array, `sampling_rate` if not given; files know their own.
+        source_rate: Rate in Hz of an array, `sampling_rate` if not given; refused beside a file, which knows its own.
 
     Returns:
         Float32 waveform of shape `(samples,)`, the channels as `mix_down` joins them, at `sampling_rate`.
@@ -78,6 +78,8 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
         FileNotFoundError: The path does not exist.
         ImportError: A file was given and soundfile is missing, or the rates differ and soxr is missing.
     """
+    if source_rate is not None and not isinstance(source, (np.ndarray, torch.Tensor)):
+        raise ValueError(f"source_rate={source_rate} is for arrays; a file or dict has its own: leave it out")
     if isinstance(source, dict):
         return _load_dict(source, sampling_rate)
     if hasattr(source, "get_all_samples"):
@@ -221,6 +223,21 @@ def to_wav(path: str | Path, wav: str | Path, *, longest: float | None = None) -
         raise ValueError(f"ffmpeg finds no sound in this {title} file; convert it to WAV") from error
 
 
+@contextmanager
+def as_sound(path: str | Path) -> Iterator[str | Path]:
+    """A file that libsndfile reads: the given one, or for one of `KINDS` its sound as WAV, as long as this lasts.
+
+    Raises:
+        ValueError: As `to_wav`.
+    """
+    if container_of(path) is None:
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        to_wav(path, wav := Path(folder, "sound.wav"), longest=LONGEST)
+        yield wav
+
+
 def _decode_with_ffmpeg(source: Path | io.IOBase) -> tuple[np.ndarray, int]:
     with tempfile.TemporaryDirectory() as folder:
         path, wav = Path(folder, "source"), Path(folder, "sound.wav")
@@ -299,7 +316,9 @@ def _resample(waveform: np.ndarray, source_rate: int, sampling_rate: int) -> np.
 
 
 __all__ = [
+    "LOUDEST",
     "SHORTEST",
+    "as_sound",
     "check_duration",
     "check_samples",
     "container_of",

@@ -170,6 +170,8 @@ def _load(name: str, config: str | None, label_column: str, cache_dir: str | Non
             raise ValueError(f"{unread[0]} in {name!r} is not read; write metadata.csv (columns file, label, speaker)")
         rows = [row for path in tables for row in read_metadata(path, label_column)]
         _refuse_outside(rows, folder)
+        if tables:
+            _name_unlisted(rows, folder)
         rows = _once(rows, label_column) if tables else _read_subfolders(folder, label_column)
         if roles_of(subfolders(folder)):
             rows = [row | {"split": _first_folder(row["audio"], folder)} for row in rows]
@@ -287,6 +289,13 @@ def _refuse_outside(rows: list[dict], folder: Path) -> None:
             raise ValueError(
                 f"expected clips inside {str(folder)!r}; its metadata.csv names {name!r}; copy the clip into the folder"
             )
+
+
+def _name_unlisted(rows: list[dict], folder: Path) -> None:
+    """Warn of clips in a folder that its tables do not name."""
+    named = {os.path.abspath(row["audio"]) for row in rows if row["audio"]}
+    if unlisted := [path.name for path in audio_files(folder) if os.path.abspath(path) not in named]:
+        logger.warning("left out %d clips that metadata.csv does not name (%s)", len(unlisted), some(unlisted))
 
 
 def _once(rows: list[dict], label_column: str) -> list[dict]:

@@ -38,6 +38,7 @@ from ser.inference.loading import labels_of
 from ser.inference.loading import load_trained
 from ser.inference.onnx_spectrum import PowerSpectrum
 from ser.models.acoustic_features_ser import SILENCE
+from ser.models.audio_ser import LOUDEST
 from ser.models.audio_ser import SHORTEST
 from ser.models.audio_ser import load_audio
 from ser.models.feature_extraction_ser import SERFeatureExtractor
@@ -112,9 +113,9 @@ class WaveformClassifier(torch.nn.Module):
         return torch.where(positions < stop - start, moved, 0.0), stop - start
 
     def forward(self, waveform: torch.Tensor) -> torch.Tensor:
-        """`(samples,)` to `(num_labels,)`; NaN where `load_audio` would refuse: NaN or infinite samples, or too few."""
+        """`(samples,)` to `(num_labels,)`; NaN where `load_audio` would refuse them: no sound, or too short."""
         shortest = math.ceil(SHORTEST * self.settings.sampling_rate)
-        usable = torch.isfinite(waveform).all() & torch.full((), waveform.shape[0]).ge(shortest)
+        usable = (waveform.abs() <= LOUDEST).all() & torch.full((), waveform.shape[0]).ge(shortest)
         kept = torch.full((), waveform.shape[0])
         if self.settings.trim_db is not None:
             waveform, kept = self.trim(waveform, self.settings.trim_db)

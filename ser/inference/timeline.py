@@ -17,6 +17,7 @@ import soxr
 from ser.inference.centering import centred
 from ser.inference.centering import log_probabilities
 from ser.inference.voice_activity import has_speech
+from ser.models.audio_ser import as_sound
 from ser.models.audio_ser import check_samples
 from ser.models.audio_ser import mix_down
 from ser.models.audio_ser import open_sound
@@ -40,7 +41,7 @@ def read_blocks(
         ValueError: It does not decode, or `check_samples` refuses what it holds.
     """
     try:
-        with open_sound(path) as file:
+        with as_sound(path) as sound, open_sound(sound) as file:
             stream = soxr.ResampleStream(file.samplerate, sampling_rate, 1, dtype="float32")
             size = max(1, min(round(BLOCK * file.samplerate), MOST_VALUES // file.channels))
             file.seek(round(start * file.samplerate))
@@ -73,7 +74,7 @@ def analyse(path: str | Path, classifier: SERPipeline, progress: Callable[[float
     """Classify each window of a recording.
 
     Args:
-        path: WAV, FLAC, Ogg or MP3, of any length.
+        path: WAV, FLAC, Ogg or MP3, of any length; with ffmpeg also M4A, WebM and the like, up to three hours.
         classifier: A pipeline of one of our models.
         progress: Called with the seconds done so far.
 

@@ -116,7 +116,7 @@ def test_what_is_no_clip_gets_no_probabilities_from_either_file(exported):
     for name in ("model.onnx", "model.int8.onnx"):
         session = onnxruntime.InferenceSession(exported / name)
         one_nan = np.where(np.arange(RATE) == 77, np.nan, voice(1.0)).astype(np.float32)
-        for clip in (np.zeros(0, np.float32), voice(0.19), np.full(RATE, np.inf, np.float32), one_nan):
+        for clip in (np.zeros(0, np.float32), voice(0.19), np.full(RATE, np.inf, np.float32), one_nan, 1000 * voice()):
             assert np.isnan(session.run(None, {"waveform": clip})[0]).all()
         assert session.run(None, {"waveform": voice(0.2)})[0].sum() == pytest.approx(1, abs=1e-3)
 
