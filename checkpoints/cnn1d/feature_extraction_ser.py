@@ -320,9 +320,10 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         self,
         processed_features: Mapping[str, Sequence] | Sequence[Mapping[str, Any]],
         return_tensors: str | None = None,
+        pad_to_multiple_of: int | None = None,
         **kwargs: Any,
     ) -> BatchFeature:
-        """Collate items with `input_features` of shape `(frames, n_features)` to the longest of them.
+        """Collate items with `input_features` of shape `(frames, n_features)` to the longest, or the next multiple.
 
         Items with an `attention_mask` of shape `(frames,)` were padded before and are cut to it; other keys (labels)
         are stacked. A mapping of one list for each key, as a batch is, will do for the items. Unlike the base class
@@ -334,7 +335,8 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         arrays = [_real_frames(item) for item in processed_features]
         if not arrays:
             raise ValueError("expected at least one waveform; got an empty list")
-        shape = (len(arrays), max(map(len, arrays)))
+        multiple = pad_to_multiple_of or 1
+        shape = (len(arrays), -(-max(map(len, arrays)) // multiple) * multiple)
         batch: dict[str, np.ndarray] = {
             "input_features": np.full((*shape, self.feature_size), self.padding_value, dtype=np.float32),
             "attention_mask": np.zeros(shape, dtype=np.int64),

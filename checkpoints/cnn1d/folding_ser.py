@@ -20,13 +20,18 @@ LAY_OUT: Any = getattr(torch.ops.mkldnn, "_reorder_convolution_weight", None)
 
 
 class FoldedBlocks:
-    """The folded copy of some blocks, valid as long as their weights are what they were."""
+    """The folded copy of some blocks, valid as long as their weights are what they were.
 
-    def __init__(self, blocks: nn.ModuleList):
+    Args:
+        blocks: Stay as they are.
+        compute_type: In which the 2D convolutions compute, but the first, whose rounding would matter most.
+    """
+
+    def __init__(self, blocks: nn.ModuleList, compute_type: torch.dtype | None = None):
         self.weights = [*blocks.parameters(), *blocks.buffers()]
         self.versions = self._versions()
         with torch.inference_mode(False), torch.no_grad():
-            self.blocks = folded(blocks)
+            self.blocks = folded(blocks, compute_type)
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         """A copy of the model, also one sent to another process, starts with none."""
@@ -43,18 +48,19 @@ class FoldedBlocks:
 class LaidOutConvolution(nn.Module):
     """A 2D convolution on the CPU whose weights are laid out as oneDNN reads them."""
 
-    def __init__(self, conv: nn.Conv2d, padding: list[int]):
+    def __init__(self, conv: nn.Conv2d, padding: list[int], dtype: torch.dtype):
         super().__init__()
         self.geometry = (padding, conv.stride, conv.dilation, conv.groups)
-        self.weight = LAY_OUT(conv.weight.detach(), *self.geometry)
-        self.bias = None if conv.bias is None else conv.bias.detach()
+        self.dtype = dtype
+        self.weight = LAY_OUT(conv.weight.detach().to(dtype), *self.geometry)
+        self.bias = None if conv.bias is None else conv.bias.detach().to(dtype)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """As the convolution that it was made of."""
-        return CONVOLVE(x, self.weight, self.bias, *self.geometry, "none", [], "")
+        """As the convolution that it was made of, in the type of `x`."""
+        return CONVOLVE(x.to(self.dtype), self.weight, self.bias, *self.geometry, "none", [], "").to(x.dtype)
 
 
-def folded(blocks: nn.ModuleList) -> nn.ModuleList:
+def folded(blocks: nn.ModuleList, compute_type: torch.dtype | None = None) -> nn.ModuleList:
     """A copy in which each batch norm behind a convolution is part of it."""
     blocks = copy.deepcopy(blocks).eval()
     for module in list(blocks.modules()):
@@ -64,18 +70,20 @@ def folded(blocks: nn.ModuleList) -> nn.ModuleList:
                 if norm_is_next and isinstance(norm, BATCH_NORMS):
                     conv = fuse_conv_bn_eval(conv, norm)
                     setattr(module, other, nn.Identity())
-                setattr(module, name, laid_out(conv))
+                setattr(module, name, laid_out(conv, compute_type))
     return blocks
 
 
-def laid_out(conv: nn.Module) -> nn.Module:
+def laid_out(conv: nn.Module, compute_type: torch.dtype | None) -> nn.Module:
     """The convolution in oneDNN's layout where that is possible and pays: one of a single cell is a matrix product."""
     if not (isinstance(conv, nn.Conv2d) and conv.weight.device.type == "cpu" and computes_in(conv.weight.dtype)):
         return conv
     before, after = (conv._reversed_padding_repeated_twice[side::-2] for side in (-2, -1))  # of frames and of bands
     if CONVOLVE is None or LAY_OUT is None or before != after or conv.kernel_size == (1, 1):
         return conv
-    return LaidOutConvolution(conv, before)
+    own = conv.weight.dtype
+    reduced = compute_type if compute_type and conv.in_channels > 1 and computes_in(compute_type) else own
+    return LaidOutConvolution(conv, before, reduced)
 
 
 def computes_in(dtype: torch.dtype) -> bool:

@@ -137,14 +137,22 @@ def share(
 
     The shares are contiguous and in order. A stream is shared by its files, so that some of more processes get none.
     """
-    rows: Iterable[dict]
     if isinstance(clips, datasets.Dataset):
-        start, stop = (len(clips) * number // processes for number in (rank, rank + 1))
-        rows, total = (clips[index] for index in range(start + done, stop)), stop - start
-    else:
-        processes = min(processes, clips.num_shards)
-        rows, total = streamed(clips.shard(processes, rank).skip(done)) if rank < processes else (), None
-    return map(_clip, rows), total
+        numbers = share_of(clips, rank, processes)
+        return clips_at(clips, numbers[done:]), len(numbers)
+    processes = min(processes, clips.num_shards)
+    rows = streamed(clips.shard(processes, rank).skip(done)) if rank < processes else ()
+    return map(_clip, rows), None
+
+
+def share_of(clips: datasets.Dataset, rank: int, processes: int) -> range:
+    """Numbers of the clips of one process."""
+    return range(*(len(clips) * number // processes for number in (rank, rank + 1)))
+
+
+def clips_at(clips: datasets.Dataset, numbers: Iterable[int]) -> Iterator[tuple[dict | None, str | None]]:
+    """The clips with these numbers, as `share` gives them."""
+    return map(_clip, (clips[number] for number in numbers))
 
 
 def _clip(row: dict) -> tuple[dict | None, str | None]:
@@ -153,4 +161,4 @@ def _clip(row: dict) -> tuple[dict | None, str | None]:
     return fetched(audio), None if group is None else " ".join(str(group).split()) or None
 
 
-__all__ = ["Clips", "by_folder", "by_speaker", "find_clips", "open_dataset", "share"]
+__all__ = ["Clips", "by_folder", "by_speaker", "clips_at", "find_clips", "open_dataset", "share", "share_of"]

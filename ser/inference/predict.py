@@ -18,14 +18,18 @@ stays as it is. For the windows of one long recording, see `ser.inference.timeli
 import argparse
 import errno
 import os
+from collections.abc import Callable
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import datasets
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from accelerate import PartialState
 from tqdm.auto import tqdm
@@ -36,9 +40,11 @@ from ser.corpora.unlabelled_audio import GROUP
 from ser.corpora.unlabelled_audio import Clips
 from ser.corpora.unlabelled_audio import by_folder
 from ser.corpora.unlabelled_audio import by_speaker
+from ser.corpora.unlabelled_audio import clips_at
 from ser.corpora.unlabelled_audio import find_clips
 from ser.corpora.unlabelled_audio import open_dataset
 from ser.corpora.unlabelled_audio import share
+from ser.corpora.unlabelled_audio import share_of
 from ser.inference.centering import GroupMeans
 from ser.inference.centering import log_probabilities
 from ser.inference.loading import MODEL
@@ -53,10 +59,16 @@ from ser.inference.resumable_table import write_part
 from ser.inference.voice_activity import SILENCE
 from ser.models.audio_ser import load_audio
 from ser.models.feature_extraction_ser import SERFeatureExtractor
+from ser.models.folding_ser import has_bfloat16
+from ser.models.modeling_ser import CNNForAudioClassification
 
 STOPPED = "what is done is kept: run the same command again to continue"
 CHUNK_CLIPS, CHUNK_SECONDS = 512, 1800.0  # of one part of the table, which is held in memory
 BATCH_SECONDS = 30.0  # of one batch, padding included; larger ones are slower on a CPU
+MULTIPLE = 16  # frames: as batches come in few sizes, memory that one leaves serves the next
+CLOSE = 0.01  # probability; bfloat16 changes one by less than half of it
+SLICE = 64  # clips that a worker takes at a time
+MANY = 128  # clips for which it pays to start processes
 LONGEST = 600.0  # seconds of one clip; the network takes 130 MB a minute
 LONGEST_WAIT = timedelta(days=30)  # for the other processes
 
@@ -142,31 +154,147 @@ def predicted(scores: dict[str, float], threshold: float | None) -> dict:
     return scores | {"label": label, "score": scores[label], "certain": certain}
 
 
+def classify(
+    clips: dict[int, tuple[dict, dict]], model: PreTrainedModel, extractor: SERFeatureExtractor
+) -> dict[int, list[float]]:
+    """Probabilities of the labels, by the keys of the clips."""
+    answers: dict[int, list[float]] = {}
+    padding = {"pad_to_multiple_of": MULTIPLE} if isinstance(extractor, SERFeatureExtractor) else {}
+    for batch in batches({key: row["duration"] for key, (row, _) in clips.items()}):
+        inputs = extractor.pad([clips[key][1] for key in batch], return_tensors="pt", **padding).to(model.device)
+        probabilities = model(**inputs).logits.float().softmax(1)  # (batch, num_labels)
+        answers |= zip(batch, probabilities.tolist(), strict=True)
+    return answers
+
+
+def is_close(probabilities: list[float], threshold: float | None) -> bool:
+    """Whether a little rounding could change the label, or whether it is certain."""
+    *_, second, first = sorted(probabilities)
+    return first - second < CLOSE or abs(first - (threshold or 0.0)) < CLOSE
+
+
 @torch.inference_mode()
 def predict_chunk(
     chunk: list[tuple[dict, dict | None]], model: PreTrainedModel, extractor: SERFeatureExtractor
 ) -> pa.Table:
-    """One row for each clip that `read_chunk` gave, in its order."""
+    """One row for each clip that `read_chunk` gave, in its order.
+
+    Our networks compute in bfloat16 where the processor does; close calls are then decided in float32.
+    """
     labels, threshold = labels_of(model), certain_threshold(model)
-    durations = {index: row["duration"] for index, (row, features) in enumerate(chunk) if features}
-    for batch in batches(durations):
-        clips = [features for index in batch if (features := chunk[index][1])]
-        inputs = extractor.pad(clips, return_tensors="pt").to(model.device)
-        probabilities = model(**inputs).logits.float().softmax(1)  # (batch, num_labels)
-        for index, values in zip(batch, probabilities.tolist(), strict=True):
-            chunk[index][0].update(predicted(dict(zip(labels, values, strict=True)), threshold))
+    clips = {index: (row, features) for index, (row, features) in enumerate(chunk) if features}
+    if isinstance(model, CNNForAudioClassification) and model.device.type == "cpu" and has_bfloat16():
+        model.compute_in(torch.bfloat16)
+        answers = classify(clips, model, extractor)
+        model.compute_in(None)
+        clips = {index: clips[index] for index, answer in answers.items() if is_close(answer, threshold)}
+        answers |= classify(clips, model, extractor)
+    else:
+        answers = classify(clips, model, extractor)
+    for index, answer in answers.items():
+        chunk[index][0].update(predicted(dict(zip(labels, answer, strict=True)), threshold))
     return pa.Table.from_pylist([row for row, _ in chunk], part_schema(labels))
+
+
+class Slices(torch.utils.data.Dataset):
+    """Slices of a share of the clips, for worker processes to read.
+
+    Args:
+        clips: All clips.
+        numbers: Those of the share that remain.
+        size: Clips in a slice.
+        work: What a worker makes of the clips of a slice.
+    """
+
+    def __init__(self, clips: datasets.Dataset, numbers: range, size: int, work: Callable[[Iterator], Any]):
+        self.clips, self.numbers, self.size, self.work = clips, numbers, size, work
+
+    def __len__(self) -> int:
+        return -(-len(self.numbers) // self.size)
+
+    def __getitem__(self, index: int) -> Any:
+        try:
+            return self.work(clips_at(self.clips, self.numbers[index * self.size : (index + 1) * self.size]))
+        except OSError as error:  # for the main process to raise, without the worker's traceback
+            return error
+
+
+def read_all(clips: Iterator, extractor: SERFeatureExtractor) -> Iterator[list[tuple[dict, dict | None]]]:
+    """Chunk by chunk."""
+    return iter(lambda: read_chunk(clips, extractor), [])
+
+
+def predict_all(clips: Iterator, model: PreTrainedModel, extractor: SERFeatureExtractor) -> pa.Table:
+    """One row for each clip, in their order."""
+    return pa.concat_tables(predict_chunk(chunk, model, extractor) for chunk in read_all(clips, extractor))
+
+
+def list_all(clips: Iterator, extractor: SERFeatureExtractor) -> list[list[tuple[dict, dict | None]]]:
+    """The chunks, to be handed to the process that runs the network."""
+    return list(read_all(clips, extractor))
+
+
+def as_is(value: Any) -> Any:
+    """What a worker made."""
+    return value
+
+
+def workers_for(clips: int) -> int:
+    """How many processes share so many clips: as many as there are cores, none for few clips or a single core."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of torchrun
+    return workers if clips >= MANY and workers > 1 else 0
+
+
+def predicted_tables(
+    clips: Clips, model: PreTrainedModel, extractor: SERFeatureExtractor, done: int
+) -> Iterator[pa.Table]:
+    """The rows of this process's share without the first `done`, in their order.
+
+    Workers read many clips at a time. Without a GPU they also run the network, each on one core, which keeps all cores
+    busy: of batches this small, several threads gain little.
+    """
+    state = PartialState()
+    if isinstance(clips, datasets.Dataset):
+        numbers = share_of(clips, state.process_index, state.num_processes)[done:]
+    else:
+        numbers = range(0)  # a stream is read in one process
+    if not (workers := workers_for(len(numbers))):
+        remaining, _ = share(clips, state.process_index, state.num_processes, done=done)
+        yield from (predict_chunk(chunk, model, extractor) for chunk in read_all(remaining, extractor))
+        return
+    on_cpu = model.device.type == "cpu"
+    work = partial(predict_all, model=model, extractor=extractor) if on_cpu else partial(list_all, extractor=extractor)
+    slices = Slices(clips, numbers, min(SLICE, -(-len(numbers) // (4 * workers))), work)
+    loader = torch.utils.data.DataLoader(slices, batch_size=None, num_workers=workers, collate_fn=as_is)
+    for made in loader:
+        if isinstance(made, OSError):
+            raise made
+        yield made if on_cpu else pa.concat_tables(predict_chunk(chunk, model, extractor) for chunk in made)
+
+
+def gathered(tables: Iterator[pa.Table], progress: Callable[[int], Any]) -> Iterator[pa.Table]:
+    """Tables joined to some of about `CHUNK_CLIPS` rows or `CHUNK_SECONDS`, so that few parts are written."""
+    rows, seconds, joined = 0, 0.0, []
+    for table in tables:
+        joined.append(table)
+        rows, seconds = rows + len(table), seconds + (pc.sum(table["duration"]).as_py() or 0.0)
+        progress(len(table))
+        if rows >= CHUNK_CLIPS or seconds > CHUNK_SECONDS:
+            yield pa.concat_tables(joined)
+            rows, seconds, joined = 0, 0.0, []
+    if joined:
+        yield pa.concat_tables(joined)
 
 
 def predict(clips: Clips, model: PreTrainedModel, extractor: SERFeatureExtractor, parts: Path) -> None:
     """Write the parts of this process that are not there yet."""
     state = PartialState()
     done = rows_done(parts, state.process_index)
-    remaining, total = share(clips, state.process_index, state.num_processes, done=done)
+    _, total = share(clips, state.process_index, state.num_processes)
     with tqdm(desc="Predicting", unit="clip", total=total, initial=done, disable=not state.is_main_process) as bar:
-        while chunk := read_chunk(remaining, extractor):
-            write_part(parts, state.process_index, predict_chunk(chunk, model, extractor))
-            bar.update(len(chunk))
+        for table in gathered(predicted_tables(clips, model, extractor, done), bar.update):
+            write_part(parts, state.process_index, table)
 
 
 def readable(part: list[dict], labels: list[str]) -> tuple[list[dict], np.ndarray, list[str | None]]:

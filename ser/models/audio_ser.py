@@ -277,6 +277,8 @@ def mix_down(channels: np.ndarray) -> np.ndarray:
     Returns:
         Float32, shape `(samples,)`.
     """
+    if channels.shape[1] == 1:
+        return np.ascontiguousarray(channels[:, 0], dtype=np.float32)
     mean = channels.mean(axis=1, dtype=np.float32)
     energy = np.einsum("sc,sc->c", channels, channels, dtype=np.float64)
     cancelled = np.einsum("s,s->", mean, mean, dtype=np.float64) < CANCELLED * energy.mean()

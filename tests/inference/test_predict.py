@@ -34,6 +34,7 @@ from ser.inference.loading import load_trained
 from ser.inference.resumable_table import merge_parts
 from ser.inference.resumable_table import rows_done
 from ser.inference.resumable_table import write_part
+from ser.models.audio_ser import load_audio
 
 MODEL = str(ROOT / "checkpoints/cnn1d")
 LABELS = ["anger", "disgust", "fear", "happy", "neutral", "sad"]
@@ -446,3 +447,47 @@ def test_bad_commands_end_in_one_sentence(clips, tmp_path, monkeypatch, argument
 def test_input_and_dataset_exclude_each_other(arguments):
     with pytest.raises(SystemExit, match="expected either INPUT or --dataset"):
         main(["predict", *arguments, "--output", "preds.csv"])
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory) -> Path:
+    """Clips of CREMA-D in all lengths from a second on, and one that is none."""
+    folder = tmp_path_factory.mktemp("examples")
+    speech = [load_audio(path, sampling_rate=RATE) for path in sorted((ROOT / "ser/examples/crema-d").glob("*.ogg"))]
+    for number in range(24):
+        clip = speech[number % 6][400 * number :][: RATE + 2000 * number]
+        soundfile.write(folder / f"clip{number:02}.wav", clip, RATE)
+    (folder / "clip07b.wav").touch()
+    return folder
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_labels_are_those_of_float32_and_probabilities_nearly(examples, tmp_path, monkeypatch, workers):
+    model = str(ROOT / "checkpoints/flagship-distilled")
+    monkeypatch.setattr(predict, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(predict, "workers_for", lambda clips: 0)
+    exact = table(examples, output=tmp_path / "exact.parquet", model=model)
+    monkeypatch.undo()
+    monkeypatch.setattr(predict, "workers_for", lambda clips: workers)
+    monkeypatch.setattr(predict, "SLICE", 5)
+    rows = table(examples, output=tmp_path / "preds.parquet", model=model)
+    assert len(rows) == 25 and "could not be decoded" in rows[8]["error"]
+    for row, expected in zip(rows, exact, strict=True):
+        assert all(row[name] == expected[name] for name in ("file", "duration", "label", "certain", "error"))
+        assert figures([row])[0] == pytest.approx(figures([expected])[0], abs=0.005)
+
+
+def test_what_stops_a_worker_is_said_in_one_sentence(dataset, tmp_path, monkeypatch):
+    def unreachable(*_):
+        raise OSError("the Hub cannot be reached")
+
+    dataset.save_to_disk(tmp_path / "saved")
+    monkeypatch.setattr(predict, "workers_for", lambda clips: 2)
+    monkeypatch.setattr(predict, "read_chunk", unreachable)
+    output = ("--audio_column", "sound", "--output", tmp_path / "preds.csv")
+    said = "ser predict: the Hub cannot be reached; what is done is kept: run the same command again"
+    assert refusal(tmp_path / "saved", "--model", MODEL, *output) == said
+
+
+def test_few_clips_need_no_workers():
+    assert predict.workers_for(predict.MANY - 1) == 0
