@@ -1,60 +1,86 @@
-"""Emotion recognition in speech: importing this package registers its models, so that no remote code is needed."""
+"""Emotion recognition in speech: after `import ser`, transformers knows its models, and no remote code is needed.
 
+The import itself is cheap: torch and transformers are imported with the first name that needs them, and the models are
+registered as soon as transformers is imported, by whomever.
+"""
+
+import sys
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import TYPE_CHECKING
 from typing import Any
 
-from transformers import AudioClassificationPipeline
-from transformers import AutoConfig
-from transformers import AutoFeatureExtractor
-from transformers import AutoModel
-from transformers import AutoModelForAudioClassification
-from transformers import PreTrainedModel
-from transformers.pipelines import PIPELINE_REGISTRY
-
-from ser.models.audio_ser import load_audio
-from ser.models.configuration_ser import CNN1DConfig
-from ser.models.configuration_ser import CNN2DConfig
-from ser.models.configuration_ser import CRNNConfig
-from ser.models.configuration_ser import SERConfig
-from ser.models.feature_extraction_ser import SERFeatureExtractor
-from ser.models.modeling_ser import CNN1DForAudioClassification
-from ser.models.modeling_ser import CNN1DModel
-from ser.models.modeling_ser import CNN2DForAudioClassification
-from ser.models.modeling_ser import CNN2DModel
-from ser.models.modeling_ser import CRNNForAudioClassification
-from ser.models.modeling_ser import CRNNModel
-from ser.models.pipeline_ser import SERPipeline
+if TYPE_CHECKING:
+    from ser.models.audio_ser import load_audio as load_audio
+    from ser.models.configuration_ser import CNN1DConfig as CNN1DConfig
+    from ser.models.configuration_ser import CNN2DConfig as CNN2DConfig
+    from ser.models.configuration_ser import CRNNConfig as CRNNConfig
+    from ser.models.configuration_ser import SERConfig as SERConfig
+    from ser.models.feature_extraction_ser import SERFeatureExtractor as SERFeatureExtractor
+    from ser.models.modeling_ser import CNN1DForAudioClassification as CNN1DForAudioClassification
+    from ser.models.modeling_ser import CNN1DModel as CNN1DModel
+    from ser.models.modeling_ser import CNN2DForAudioClassification as CNN2DForAudioClassification
+    from ser.models.modeling_ser import CNN2DModel as CNN2DModel
+    from ser.models.modeling_ser import CRNNForAudioClassification as CRNNForAudioClassification
+    from ser.models.modeling_ser import CRNNModel as CRNNModel
+    from ser.models.pipeline_ser import SERPipeline as SERPipeline
 
 __version__ = "0.2.0"
 
-
-class _RegisteredPipeline(SERPipeline):
-    """`pipeline("audio-classification")` in a process that imported `ser`: ours for our models, else the stock one."""
-
-    def __new__(cls, *args: Any, model: PreTrainedModel, **kwargs: Any) -> Any:
-        pipeline_class = SERPipeline if isinstance(model.config, SERConfig) else AudioClassificationPipeline
-        return pipeline_class(*args, model=model, **kwargs)
-
-
-def _register() -> None:
-    for config_class, encoder_class, model_class in (
-        (CNN1DConfig, CNN1DModel, CNN1DForAudioClassification),
-        (CNN2DConfig, CNN2DModel, CNN2DForAudioClassification),
-        (CRNNConfig, CRNNModel, CRNNForAudioClassification),
-    ):
-        AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
-        AutoFeatureExtractor.register(config_class, SERFeatureExtractor, exist_ok=True)
-        AutoModelForAudioClassification.register(config_class, model_class, exist_ok=True)
-        AutoModel.register(config_class, encoder_class, exist_ok=True)
-        config_class.register_for_auto_class()
-        encoder_class.register_for_auto_class()
-        model_class.register_for_auto_class("AutoModelForAudioClassification")
-    SERFeatureExtractor.register_for_auto_class("AutoFeatureExtractor")
-    # The installed classes serve these models, so the copy of the pipeline that a model folder brings stays unread.
-    SERConfig.custom_pipelines = property(lambda self: {}, lambda self, value: None)  # type: ignore[attr-defined]
-    PIPELINE_REGISTRY.supported_tasks["audio-classification"]["impl"] = _RegisteredPipeline
+_HOMES = {
+    "CNN1DConfig": "ser.models.configuration_ser",
+    "CNN1DForAudioClassification": "ser.models.modeling_ser",
+    "CNN1DModel": "ser.models.modeling_ser",
+    "CNN2DConfig": "ser.models.configuration_ser",
+    "CNN2DForAudioClassification": "ser.models.modeling_ser",
+    "CNN2DModel": "ser.models.modeling_ser",
+    "CRNNConfig": "ser.models.configuration_ser",
+    "CRNNForAudioClassification": "ser.models.modeling_ser",
+    "CRNNModel": "ser.models.modeling_ser",
+    "SERConfig": "ser.models.configuration_ser",
+    "SERFeatureExtractor": "ser.models.feature_extraction_ser",
+    "SERPipeline": "ser.models.pipeline_ser",
+    "load_audio": "ser.models.audio_ser",
+}
+# Whoever imports one of these first finds the models registered.
+_REGISTERING = {"transformers", *(home for name, home in _HOMES.items() if name != "load_audio")}
 
 
-_register()
+class _Imported:
+    """Gives a module that was imported while its import was being prepared."""
+
+    def __init__(self, module: ModuleType):
+        self.module, self.spec = module, module.__spec__
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return self.module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self.spec
+
+
+class _Registration:
+    """Registers the models when transformers, or a module that needs it, is about to be imported."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if name not in _REGISTERING or self not in sys.meta_path:
+            return None
+        sys.meta_path.remove(self)
+        import_module("ser.registration")
+        return ModuleSpec(name, _Imported(sys.modules[name]))  # type: ignore[arg-type]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ser' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+if "transformers" in sys.modules:
+    import_module("ser.registration")
+else:
+    sys.meta_path.insert(0, _Registration())  # type: ignore[arg-type]
 
 __all__ = [
     "CNN1DConfig",

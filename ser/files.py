@@ -12,7 +12,13 @@ from typing import Any
 
 from huggingface_hub.constants import HF_HOME
 
-PROJECT = Path(__file__).parent.parent  # the clone, with app.py, checkpoints and results
+PACKAGE = Path(__file__).parent
+PROJECT = PACKAGE.parent  # the clone, with app.py, checkpoints and results
+
+# The default model.
+BUNDLED = PROJECT / "checkpoints/flagship-distilled"
+PUBLISHED = "ser-project/ser-flagship-distilled"  # on the Hub, for a package that is installed without its clone
+MODEL = str(BUNDLED) if BUNDLED.is_dir() else PUBLISHED
 
 
 @contextmanager
@@ -102,7 +108,10 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 __all__ = [
+    "MODEL",
+    "PACKAGE",
     "PROJECT",
+    "PUBLISHED",
     "atomic_folder",
     "check_clone",
     "check_replaceable",

@@ -16,7 +16,7 @@ from hub_server import Repository
 from hub_server import serve
 
 import ser.__main__
-from ser.inference.loading import PUBLISHED
+from ser.files import PUBLISHED
 from ser.reporting.report_file import load_report
 
 TINY = ("--recipe", "cnn1d", "--model", '{"channels": [4, 8]}', "--num_train_epochs", "1", "--disable_tqdm", "True")

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
+from conftest import run_python
 from conftest import write_corpus
 
 import ser.__main__ as program
@@ -34,6 +35,34 @@ def test_what_a_user_can_mend_is_one_sentence(error, sentence, monkeypatch):
     with pytest.raises(SystemExit) as ended:
         program.main(["results"])
     assert ended.value.code == sentence
+
+
+IMPORTS = """
+import sys
+import ser.__main__
+assert not {"torch", "transformers", "datasets", "numpy"} & set(sys.modules)
+import ser
+ser.load_audio
+assert not {"torch", "transformers", "datasets"} & set(sys.modules)
+"""
+REGISTERED = """
+from transformers import AutoConfig, AutoModel, AutoModelForAudioClassification, pipeline
+from ser.models.modeling_ser import CNN1DForAudioClassification
+import ser
+assert ser.CNN1DForAudioClassification is CNN1DForAudioClassification
+config = AutoConfig.from_pretrained(sys.argv[1])
+assert type(AutoModelForAudioClassification.from_config(config)) is CNN1DForAudioClassification
+assert type(pipeline("audio-classification", model=sys.argv[1])) is ser.SERPipeline
+"""
+
+
+def test_the_package_is_imported_without_torch(tmp_path):
+    run_python(IMPORTS, cwd=tmp_path, path=ROOT)
+
+
+@pytest.mark.parametrize("first", ["ser", "transformers", "ser.models.modeling_ser", "ser.inference.loading"])
+def test_the_models_are_registered_whatever_is_imported_first(first, tmp_path):
+    run_python(f"import sys, {first}, ser\n" + REGISTERED, ROOT / "checkpoints/cnn1d", cwd=tmp_path, path=ROOT)
 
 
 def test_a_mistake_in_the_code_keeps_its_traceback(monkeypatch):

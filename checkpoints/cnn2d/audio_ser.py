@@ -12,10 +12,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from typing import Any
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:  # a process that reads audio alone starts without it
+    import torch
 
 try:
     import soundfile
@@ -85,7 +88,7 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
     if hasattr(source, "get_all_samples"):
         decoded = source.get_all_samples()
         source, source_rate = decoded.data, decoded.sample_rate
-    if isinstance(source, torch.Tensor):
+    if is_tensor(source):
         source = to_numpy(source)
     if isinstance(source, np.ndarray):
         waveform, rate = source, sampling_rate if source_rate is None else source_rate
@@ -99,10 +102,15 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
     return _resample(waveform, rate, sampling_rate)
 
 
-def to_numpy(tensor: torch.Tensor) -> np.ndarray:
+def is_tensor(source: Any) -> bool:
+    """Whether it is a tensor of torch."""
+    return hasattr(source, "detach")
+
+
+def to_numpy(tensor: "torch.Tensor") -> np.ndarray:
     """The values of a tensor; numpy has no bfloat16."""
     tensor = tensor.detach().cpu()
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
 
 
 def _load_dict(source: dict, sampling_rate: int) -> np.ndarray:
@@ -113,7 +121,7 @@ def _load_dict(source: dict, sampling_rate: int) -> np.ndarray:
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             got = f"{source.get('sampling_rate')!r:.50}"
             raise ValueError(f"expected a 'sampling_rate' in Hz beside the array; got {got}; add it") from error
-        array = array if isinstance(array, torch.Tensor) else np.asarray(array)
+        array = array if is_tensor(array) else np.asarray(array)
         return load_audio(array, sampling_rate=sampling_rate, source_rate=rate)
     encoded = source.get("bytes") or source.get("path")
     if not encoded:

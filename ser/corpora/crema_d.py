@@ -14,6 +14,7 @@ from typing import cast
 
 import datasets
 
+from ser.audio_files import audio_files
 from ser.corpora.crema_d_download import TABLES
 from ser.corpora.crema_d_download import download_crema_d
 from ser.corpora.crema_d_download import is_fetched
@@ -21,7 +22,6 @@ from ser.corpora.crema_d_download import was_interrupted
 from ser.corpora.folder_corpus import COLUMNS
 from ser.corpora.folder_corpus import Corpus
 from ser.corpora.folder_corpus import FolderCorpus
-from ser.corpora.folder_corpus import audio_files
 
 logger = logging.getLogger(__name__)
 

@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 from datasets.exceptions import DatasetGenerationError
 
+from ser.audio_files import SUFFIXES
+from ser.audio_files import audio_files
 from ser.models.audio_ser import SHORTEST
 from ser.models.audio_ser import load_audio
 
@@ -21,12 +23,6 @@ logger = logging.getLogger(__name__)
 
 
 SAMPLING_RATE = 16000  # Hz, of every corpus here
-# Audio and video by name, in order of preference where a clip is there twice; what cannot be read is named.
-SUFFIXES: tuple[str, ...] = (".wav", ".flac", ".aiff", ".aif", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".webm")
-SUFFIXES += (".wave", ".w64", ".rf64", ".au", ".snd", ".caf", ".aifc", ".voc", ".sph", ".nist", ".mp1", ".mp2", ".spx")
-SUFFIXES += (".amr", ".awb", ".aac", ".3gp", ".3g2", ".3gpp", ".wma", ".wmv", ".asf", ".mov", ".m4b", ".m4v", ".qt")
-SUFFIXES += (".mkv", ".mka", ".weba", ".avi", ".flv", ".mpg", ".mpeg", ".ac3", ".ape", ".wv", ".tta", ".ra", ".rm")
-SUFFIXES += (".gsm", ".vox", ".pcm", ".raw", ".dss", ".ds2")
 NAMELESS = "unknown-"  # and a number: a speaker who is not known, where others are
 # Problems of clips that are counted together, by a part of the message about one of them.
 ALIKE = {"could not be decoded": "undecodable", "which is too short": f"shorter than {SHORTEST} s"}
@@ -48,34 +44,6 @@ def some(names: Iterable[str], shown: int = 3) -> str:
     """
     names = sorted(names)
     return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
-
-
-def audio_files(folder: Path) -> list[Path]:
-    """Files below `folder` that are audio or video by their names, sorted by path.
-
-    Hidden folders (`.ipynb_checkpoints`) and the `._clip.wav` of macOS are left out; links to folders are not followed.
-
-    Raises:
-        ValueError: A name is not UTF-8, which tables cannot hold.
-    """
-    named = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not _hidden(path, folder))
-    found = sorted(path for path in named if path.is_file())
-    check_names(found)
-    return found
-
-
-def _hidden(path: Path, folder: Path) -> bool:
-    *folders, name = path.relative_to(folder).parts
-    return name.startswith("._") or any(each.startswith(".") for each in folders)
-
-
-def check_names(paths: Iterable[Path]) -> None:
-    """Raise `ValueError` if a name is not UTF-8, which tables cannot hold."""
-    for path in paths:
-        try:
-            str(path).encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(f"expected file names in UTF-8; got {ascii(str(path))}; rename the file") from error
 
 
 def inspect_clip(source: str | Path | dict) -> tuple[float | None, str | None]:
@@ -275,9 +243,6 @@ __all__ = [
     "Corpus",
     "FolderCorpus",
     "NAMELESS",
-    "SUFFIXES",
-    "audio_files",
-    "check_names",
     "inspect_clip",
     "some",
     "without_problems",

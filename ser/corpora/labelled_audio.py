@@ -18,6 +18,7 @@ import datasets
 import pyarrow as pa
 from datasets.exceptions import DatasetsError
 
+from ser.audio_files import audio_files
 from ser.corpora.audio_column import undecoded
 from ser.corpora.audio_column import without_torchcodec
 from ser.corpora.crema_d import EMOTION_OF_CODE
@@ -26,7 +27,6 @@ from ser.corpora.crema_d import CremaD
 from ser.corpora.crema_d import parse_name
 from ser.corpora.emodb import EmoDB
 from ser.corpora.folder_corpus import NAMELESS
-from ser.corpora.folder_corpus import audio_files
 from ser.corpora.folder_corpus import inspect_clip
 from ser.corpora.folder_corpus import some
 from ser.corpora.folder_corpus import without_problems

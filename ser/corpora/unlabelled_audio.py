@@ -1,5 +1,6 @@
 """Clips to predict: files, folders, patterns or a dataset, as one column of undecoded audio, and one of groups."""
 
+import argparse
 import os
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -8,49 +9,26 @@ from typing import TypeAlias
 
 import datasets
 
+from ser.audio_files import GROUP
+from ser.audio_files import find_files
 from ser.corpora.audio_column import UNDECODED
 from ser.corpora.audio_column import fetched
 from ser.corpora.audio_column import streamed
 from ser.corpora.audio_column import undecoded
-from ser.corpora.folder_corpus import audio_files
-from ser.corpora.folder_corpus import check_names
 from ser.corpora.labelled_audio import SPEAKERS
 from ser.corpora.labelled_audio import UNREADABLE
 from ser.corpora.labelled_audio import read_dataset
 from ser.corpora.labelled_audio import read_metadata
+from ser.corpora.labelled_audio import saved_to_disk
 from ser.corpora.labelled_audio import speaker_columns
 
 Clips: TypeAlias = datasets.Dataset | datasets.IterableDataset
 METADATA = "metadata.csv"
-GROUP = "group"  # column with the name of the speaker or folder of a clip
 
 
 def find_clips(inputs: list[str]) -> datasets.Dataset:
-    """The files that files, folders and patterns stand for, in their order, each once.
-
-    Raises:
-        ValueError: One of the inputs stands for none, or the name of a file is not UTF-8, as a table has to be.
-    """
-    found: list[str] = []
-    for name in inputs:
-        matches = [Path(name)] if os.path.exists(name) else _matches(name)
-        paths = [path for match in matches for path in (audio_files(match) if match.is_dir() else [match])]
-        if not paths:
-            kinds = ".wav, .flac, .ogg, .mp3 or another kind"
-            what = f"no audio file ({kinds}) below" if matches else "no file, folder or match of"
-            raise ValueError(f"there is {what} {name!r}; check the path")
-        check_names(matches)  # files below a folder are checked by audio_files
-        found += map(str, paths)
-    return datasets.Dataset.from_dict({"audio": list(dict.fromkeys(found))}).cast_column("audio", UNDECODED)
-
-
-def _matches(pattern: str) -> list[Path]:
-    """What a pattern stands for; unlike `glob.glob`, it does not go round in circles where links do."""
-    anchor = Path(pattern).anchor
-    try:
-        return sorted(Path(anchor).glob(pattern.removeprefix(anchor)))
-    except (OSError, ValueError):  # no file can have such a name
-        return []
+    """What `find_files` finds, each once; raises as it does."""
+    return datasets.Dataset.from_dict({"audio": find_files(inputs)}).cast_column("audio", UNDECODED)
 
 
 def by_folder(files: datasets.Dataset) -> datasets.Dataset:
@@ -128,6 +106,26 @@ def open_dataset(
     return clips
 
 
+def open_clips(options: argparse.Namespace) -> Clips:
+    """What the command line names; raises `ValueError` as `find_clips` and `open_dataset` do."""
+    if not options.dataset and len(options.inputs) == 1 and saved_to_disk(options.inputs[0]):
+        options.dataset = options.inputs.pop()
+    if bool(options.inputs) == bool(options.dataset):
+        raise ValueError("expected either INPUT or --dataset")
+    if not options.dataset:
+        group = {"speaker": by_speaker, "folder": by_folder, None: lambda files: files}[options.center_by]
+        return group(find_clips(options.inputs))
+    if options.center_by == "folder":
+        raise ValueError("expected files and folders with --center_by folder; a dataset has --center_by speaker")
+    names = ("split", "streaming", "audio_column")
+    return open_dataset(
+        options.dataset,
+        config=options.dataset_config,
+        speakers=options.center_by == "speaker",
+        **{name: getattr(options, name) for name in names},
+    )
+
+
 def share(
     clips: Clips, rank: int, processes: int, *, done: int = 0
 ) -> tuple[Iterator[tuple[dict | None, str | None]], int | None]:
@@ -161,4 +159,14 @@ def _clip(row: dict) -> tuple[dict | None, str | None]:
     return fetched(audio), None if group is None else " ".join(str(group).split()) or None
 
 
-__all__ = ["Clips", "by_folder", "by_speaker", "clips_at", "find_clips", "open_dataset", "share", "share_of"]
+__all__ = [
+    "Clips",
+    "by_folder",
+    "by_speaker",
+    "clips_at",
+    "find_clips",
+    "open_clips",
+    "open_dataset",
+    "share",
+    "share_of",
+]

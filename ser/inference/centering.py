@@ -9,7 +9,6 @@ from collections.abc import Hashable
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import log_softmax
 
 SMALLEST = 1e-6  # probability, so that one clip of probability 0 does not decide a mean
 
@@ -40,7 +39,8 @@ class GroupMeans:
         """Log-probabilities relative to their group, normalised again; a clip without others stays as it is."""
         nothing = np.zeros(log.shape[1])
         means = [self._sums[group] / self._clips[group] if self.has(group) else nothing for group in groups]
-        return log_softmax(log - np.reshape(means, log.shape), axis=1)
+        relative = log - np.reshape(means, log.shape)
+        return relative - np.logaddexp.reduce(relative, axis=1, keepdims=True)
 
 
 def centred(log: np.ndarray, groups: Sequence[Hashable] | np.ndarray) -> np.ndarray:

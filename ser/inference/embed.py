@@ -15,14 +15,14 @@ import torch
 from tqdm.auto import tqdm
 
 from ser.corpora.unlabelled_audio import Clips
+from ser.corpora.unlabelled_audio import open_clips
 from ser.corpora.unlabelled_audio import share
 from ser.inference.loading import check_own
 from ser.inference.loading import load_trained
-from ser.inference.predict import add_inputs
 from ser.inference.predict import batches
 from ser.inference.predict import describe_job
-from ser.inference.predict import open_clips
 from ser.inference.predict import read_chunk
+from ser.inference.prediction_table import add_inputs
 from ser.inference.resumable_table import check_output
 from ser.inference.resumable_table import merge_parts
 from ser.inference.resumable_table import open_parts

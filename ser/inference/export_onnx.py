@@ -9,26 +9,20 @@ import argparse
 import json
 import logging
 import math
+import os
 import warnings
 from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 from typing import cast
 
 import numpy as np
+import onnxruntime
 import torch
 import torch.nn.functional as F
-
-try:
-    import onnx
-    import onnxruntime
-    import onnxscript  # noqa: F401  # torch's exporter needs it
-    from onnxruntime.quantization import CalibrationDataReader
-    from onnxruntime.quantization import QuantType
-    from onnxruntime.quantization import quantize_static
-except ImportError as error:
-    raise ImportError(f"{error}; it needs the extra: pip install -e '.[onnx]'") from error
 
 from ser.corpora.unlabelled_audio import find_clips
 from ser.files import atomic_folder
@@ -43,6 +37,9 @@ from ser.models.audio_ser import SHORTEST
 from ser.models.audio_ser import load_audio
 from ser.models.feature_extraction_ser import SERFeatureExtractor
 from ser.models.modeling_ser import CNNForAudioClassification
+
+if TYPE_CHECKING:  # with onnxscript, which torch's exporter needs, in the extra `onnx`
+    import onnx
 
 STOPPED = "nothing was written"
 INPUT, OUTPUT = "waveform", "probabilities"
@@ -148,8 +145,16 @@ def quietly() -> Iterator[None]:
         logging.disable(before)
 
 
-def export(model: CNNForAudioClassification, extractor: SERFeatureExtractor) -> onnx.ModelProto:
-    """The graph, with `labels` (a JSON list) and `sampling_rate` (Hz) in its metadata."""
+def check_packages() -> None:
+    """Raise `ValueError` without the packages that exporting needs."""
+    if missing := [name for name in ("onnx", "onnxscript") if find_spec(name) is None]:
+        raise ValueError(f"there is no package {missing[0]}, which this needs: pip install onnx onnxscript")
+
+
+def export(model: CNNForAudioClassification, extractor: SERFeatureExtractor) -> "onnx.ModelProto":
+    """The graph; its metadata are `labels`, `sampling_rate` (Hz) and `certain_threshold`, in JSON."""
+    import onnx
+
     second = torch.zeros(extractor.sampling_rate)
     with quietly():
         program = torch.onnx.export(
@@ -162,22 +167,30 @@ def export(model: CNNForAudioClassification, extractor: SERFeatureExtractor) -> 
             dynamic_shapes={INPUT: {0: torch.export.Dim("samples", min=1)}},
         )
     graph = cast(torch.onnx.ONNXProgram, program).model_proto
-    metadata = {"labels": json.dumps(labels_of(model)), "sampling_rate": str(extractor.sampling_rate)}
+    metadata = {
+        "labels": json.dumps(labels_of(model)),
+        "sampling_rate": str(extractor.sampling_rate),
+        "certain_threshold": json.dumps(model.config.certain_threshold),
+    }
     onnx.helper.set_model_props(graph, metadata)
     return graph
 
 
-class _Clips(CalibrationDataReader):
-    def __init__(self, waveforms: Iterable[np.ndarray]):
-        self.waveforms = iter(waveforms)
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        waveform = next(self.waveforms, None)
-        return None if waveform is None else {INPUT: waveform}
-
-
-def quantize(graph: onnx.ModelProto, waveforms: Iterable[np.ndarray], path: Path) -> None:
+def quantize(graph: "onnx.ModelProto", waveforms: Iterable[np.ndarray], path: Path) -> None:
     """Write the graph with convolutions and dense layers in 8 bits, their ranges read off clips of `(samples,)`."""
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader
+    from onnxruntime.quantization import QuantType
+    from onnxruntime.quantization import quantize_static
+
+    class Clips(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.waveforms = iter(waveforms)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            waveform = next(self.waveforms, None)
+            return None if waveform is None else {INPUT: waveform}
+
     bare = onnx.ModelProto()
     bare.CopyFrom(graph)
     del bare.graph.value_info[:]  # the exporter's shapes, which the quantizer cannot follow
@@ -185,7 +198,7 @@ def quantize(graph: onnx.ModelProto, waveforms: Iterable[np.ndarray], path: Path
         quantize_static(
             bare,
             str(path),
-            _Clips(waveforms),
+            Clips(),
             op_types_to_quantize=QUANTIZED,
             per_channel=True,
             activation_type=QuantType.QUInt8,
@@ -213,6 +226,8 @@ def write(source: str, folder: str | Path, calibration: list[str]) -> list[Path]
     Raises:
         ValueError: The model cannot be read or exported, a clip not be read, or the folder not be replaced.
     """
+    import onnx
+
     check_replaceable(folder, holding="model.onnx", beside=["model.int8.onnx"])
     model, extractor = load_trained(source)
     check_own(model, extractor, source)
@@ -228,6 +243,22 @@ def write(source: str, folder: str | Path, calibration: list[str]) -> list[Path]
     return sorted(Path(folder).glob("*.onnx"))
 
 
+def write_graph(source: str, path: Path, revision: str | None = None) -> None:
+    """Write the graph of a model folder or Hub id as one file, under a temporary name first.
+
+    Raises:
+        ValueError: The model cannot be read or exported, or packages are missing.
+    """
+    check_packages()
+    model, extractor = load_trained(source, revision)
+    check_own(model, extractor, source)
+    graph = export(model, extractor).SerializeToString()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(graph)
+    os.replace(temporary, path)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     parser.add_argument("model", help="model folder or Hub id")
@@ -239,6 +270,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Export."""
+    check_packages()
     files = write(options.model, options.folder, options.calibration)
     print("\n".join(f"{file}: {file.stat().st_size / 1e6:.1f} MB" for file in files))
 
@@ -253,4 +285,5 @@ __all__ = [
     "export",
     "quantize",
     "write",
+    "write_graph",
 ]

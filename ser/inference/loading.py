@@ -12,7 +12,6 @@ from huggingface_hub.errors import RevisionNotFoundError
 from transformers import AutoFeatureExtractor
 from transformers import AutoModelForAudioClassification
 
-from ser.files import PROJECT
 from ser.files import read_json
 from ser.models.configuration_ser import SERConfig
 from ser.models.feature_extraction_ser import SERFeatureExtractor
@@ -21,9 +20,6 @@ from ser.reporting.report_file import REPORT
 from ser.reporting.report_file import Report
 from ser.reporting.report_file import report_of
 
-BUNDLED = PROJECT / "checkpoints/flagship-distilled"
-PUBLISHED = "ser-project/ser-flagship-distilled"  # on the Hub, for a package that is installed without its clone
-MODEL = str(BUNDLED) if BUNDLED.is_dir() else PUBLISHED
 PATIENCE = 10.0  # seconds to wait for the Hub's answer
 NOT_CALIBRATED = {"calibration_temperature": 1.0, "calibration_bias": None, "certain_threshold": None}
 STRANGE = "model_type in its config.json or feature_extractor_type in its preprocessor_config.json is not known here"
@@ -135,4 +131,4 @@ def check_settings(folder: Path) -> None:
             raise ValueError(f"{path.name} is no JSON object; take the whole file as it was saved")
 
 
-__all__ = ["MODEL", "NOT_CALIBRATED", "check_own", "labels_of", "load_reported", "load_trained"]
+__all__ = ["NOT_CALIBRATED", "check_own", "labels_of", "load_reported", "load_trained"]

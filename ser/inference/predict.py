@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
@@ -35,59 +34,46 @@ from accelerate import PartialState
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
-from ser.corpora.labelled_audio import saved_to_disk
-from ser.corpora.unlabelled_audio import GROUP
+from ser.audio_files import GROUP
 from ser.corpora.unlabelled_audio import Clips
-from ser.corpora.unlabelled_audio import by_folder
-from ser.corpora.unlabelled_audio import by_speaker
 from ser.corpora.unlabelled_audio import clips_at
-from ser.corpora.unlabelled_audio import find_clips
-from ser.corpora.unlabelled_audio import open_dataset
+from ser.corpora.unlabelled_audio import open_clips
 from ser.corpora.unlabelled_audio import share
 from ser.corpora.unlabelled_audio import share_of
-from ser.inference.centering import GroupMeans
-from ser.inference.centering import log_probabilities
-from ser.inference.loading import MODEL
 from ser.inference.loading import labels_of
 from ser.inference.loading import load_trained
+from ser.inference.prediction_table import STOPPED
+from ser.inference.prediction_table import add_arguments
+from ser.inference.prediction_table import check_labels
+from ser.inference.prediction_table import part_schema
+from ser.inference.prediction_table import predicted
+from ser.inference.prediction_table import put_together
+from ser.inference.prediction_table import read_waveform
 from ser.inference.resumable_table import check_output
-from ser.inference.resumable_table import merge_parts
 from ser.inference.resumable_table import open_parts
-from ser.inference.resumable_table import read_parts
 from ser.inference.resumable_table import rows_done
 from ser.inference.resumable_table import write_part
-from ser.inference.voice_activity import SILENCE
-from ser.models.audio_ser import load_audio
 from ser.models.feature_extraction_ser import SERFeatureExtractor
 from ser.models.folding_ser import has_bfloat16
 from ser.models.modeling_ser import CNNForAudioClassification
 
-STOPPED = "what is done is kept: run the same command again to continue"
 CHUNK_CLIPS, CHUNK_SECONDS = 512, 1800.0  # of one part of the table, which is held in memory
 BATCH_SECONDS = 30.0  # of one batch, padding included; larger ones are slower on a CPU
 MULTIPLE = 16  # frames: as batches come in few sizes, memory that one leaves serves the next
 CLOSE = 0.01  # probability; bfloat16 changes one by less than half of it
 SLICE = 64  # clips that a worker takes at a time
 MANY = 128  # clips for which it pays to start processes
-LONGEST = 600.0  # seconds of one clip; the network takes 130 MB a minute
 LONGEST_WAIT = timedelta(days=30)  # for the other processes
 
 
 def read_clip(audio: dict | None, extractor: SERFeatureExtractor) -> tuple[dict, dict | None]:
     """Name and duration of a clip, and its features; or its name and the error, and None."""
-    row = {"file": audio and audio["path"]}
+    row, waveform = read_waveform(audio, extractor.sampling_rate)
+    if waveform is None:
+        return row, None
     try:
-        waveform = load_audio(audio, sampling_rate=extractor.sampling_rate)
-        row["duration"] = duration = len(waveform) / extractor.sampling_rate
-        if duration > LONGEST:
-            raise ValueError(
-                f"the clip lasts {duration:,.0f} s, longer than {LONGEST:.0f} s: cut it into utterances, or "
-                "classify it window by window with ser.inference.timeline.analyse"
-            )
-        if np.abs(waveform).max() < SILENCE:
-            raise ValueError("the clip is silent")
         features = extractor(waveform, sampling_rate=extractor.sampling_rate)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         return row | {"error": str(error)}, None
     return row, {name: values[0] for name, values in features.items()}
 
@@ -118,40 +104,9 @@ def batches(durations: dict[int, float]) -> Iterator[list[int]]:
         yield batch
 
 
-def table_schema(labels: list[str]) -> pa.Schema:
-    """Columns of the table; durations are in seconds, and each label has a column with its probability.
-
-    `certain` says whether the score reaches the model's `certain_threshold`; it is null where the model has none.
-    """
-    columns = {"file": pa.string(), "duration": pa.float32(), "label": pa.string(), "score": pa.float32()}
-    columns |= {"certain": pa.bool_()}
-    return pa.schema(columns | dict.fromkeys(labels, pa.float32()) | {"error": pa.string()})
-
-
-def part_schema(labels: list[str]) -> pa.Schema:
-    """As `table_schema`, with the group of each clip."""
-    return table_schema(labels).append(pa.field(GROUP, pa.string()))
-
-
-def check_labels(labels: list[str]) -> None:
-    """Raise `ValueError` for a label whose column would be another one of the table."""
-    if taken := sorted({*labels} & {*part_schema([]).names}):
-        raise ValueError(
-            f"the model has a label named {taken[0]!r}, as is another column of the table: give the label another name "
-            "in id2label and label2id of its config.json"
-        )
-
-
 def certain_threshold(model: PreTrainedModel) -> float | None:
     """From which probability on an answer is certain; None where a model has no such threshold."""
     return getattr(model.config, "certain_threshold", None)
-
-
-def predicted(scores: dict[str, float], threshold: float | None) -> dict:
-    """What a row says of a clip with these probabilities."""
-    label = max(scores, key=scores.__getitem__)
-    certain = None if threshold is None else scores[label] >= threshold
-    return scores | {"label": label, "score": scores[label], "certain": certain}
 
 
 def classify(
@@ -175,15 +130,23 @@ def is_close(probabilities: list[float], threshold: float | None) -> bool:
 
 @torch.inference_mode()
 def predict_chunk(
-    chunk: list[tuple[dict, dict | None]], model: PreTrainedModel, extractor: SERFeatureExtractor
+    chunk: list[tuple[dict, dict | None]],
+    model: Any,
+    extractor: SERFeatureExtractor,
+    *,
+    reduced: bool = False,
 ) -> pa.Table:
     """One row for each clip that `read_chunk` gave, in its order.
 
-    Our networks compute in bfloat16 where the processor does; close calls are then decided in float32.
+    Args:
+        chunk: What `read_chunk` gave.
+        model: A `PreTrainedModel`, of ours where it is to be reduced.
+        extractor: Pads the features.
+        reduced: Whether convolutions compute in bfloat16; close calls are then decided in float32.
     """
     labels, threshold = labels_of(model), certain_threshold(model)
     clips = {index: (row, features) for index, (row, features) in enumerate(chunk) if features}
-    if isinstance(model, CNNForAudioClassification) and model.device.type == "cpu" and has_bfloat16():
+    if reduced:
         model.compute_in(torch.bfloat16)
         answers = classify(clips, model, extractor)
         model.compute_in(None)
@@ -224,9 +187,9 @@ def read_all(clips: Iterator, extractor: SERFeatureExtractor) -> Iterator[list[t
     return iter(lambda: read_chunk(clips, extractor), [])
 
 
-def predict_all(clips: Iterator, model: PreTrainedModel, extractor: SERFeatureExtractor) -> pa.Table:
+def predict_all(clips: Iterator, predict_one: Callable[..., pa.Table], extractor: SERFeatureExtractor) -> pa.Table:
     """One row for each clip, in their order."""
-    return pa.concat_tables(predict_chunk(chunk, model, extractor) for chunk in read_all(clips, extractor))
+    return pa.concat_tables(map(predict_one, read_all(clips, extractor)))
 
 
 def list_all(clips: Iterator, extractor: SERFeatureExtractor) -> list[list[tuple[dict, dict | None]]]:
@@ -259,18 +222,21 @@ def predicted_tables(
         numbers = share_of(clips, state.process_index, state.num_processes)[done:]
     else:
         numbers = range(0)  # a stream is read in one process
+    on_cpu = model.device.type == "cpu"
+    reduced = len(numbers) >= MANY and on_cpu and isinstance(model, CNNForAudioClassification) and has_bfloat16()
+    predict_one = partial(predict_chunk, model=model, extractor=extractor, reduced=reduced)
     if not (workers := workers_for(len(numbers))):
         remaining, _ = share(clips, state.process_index, state.num_processes, done=done)
-        yield from (predict_chunk(chunk, model, extractor) for chunk in read_all(remaining, extractor))
+        yield from map(predict_one, read_all(remaining, extractor))
         return
-    on_cpu = model.device.type == "cpu"
-    work = partial(predict_all, model=model, extractor=extractor) if on_cpu else partial(list_all, extractor=extractor)
-    slices = Slices(clips, numbers, min(SLICE, -(-len(numbers) // (4 * workers))), work)
+    work = partial(predict_all, predict_one=predict_one) if on_cpu else list_all
+    size = min(SLICE, -(-len(numbers) // (4 * workers)))
+    slices = Slices(clips, numbers, size, partial(work, extractor=extractor))
     loader = torch.utils.data.DataLoader(slices, batch_size=None, num_workers=workers, collate_fn=as_is)
     for made in loader:
         if isinstance(made, OSError):
             raise made
-        yield made if on_cpu else pa.concat_tables(predict_chunk(chunk, model, extractor) for chunk in made)
+        yield made if on_cpu else pa.concat_tables(map(predict_one, made))
 
 
 def gathered(tables: Iterator[pa.Table], progress: Callable[[int], Any]) -> Iterator[pa.Table]:
@@ -297,77 +263,6 @@ def predict(clips: Clips, model: PreTrainedModel, extractor: SERFeatureExtractor
             write_part(parts, state.process_index, table)
 
 
-def readable(part: list[dict], labels: list[str]) -> tuple[list[dict], np.ndarray, list[str | None]]:
-    """The rows without an error, their log-probabilities of shape `(rows, num_labels)` and their groups."""
-    rows = [row for row in part if row["error"] is None]
-    values = np.array([[row[label] for label in labels] for row in rows], dtype=float).reshape(-1, len(labels))
-    return rows, log_probabilities(values), [row[GROUP] for row in rows]
-
-
-def mean_by_group(parts: Path, labels: list[str]) -> GroupMeans:
-    """Means over all rows; one part is in memory at a time."""
-    means = GroupMeans()
-    for part in read_parts(parts):
-        _, log, groups = readable(part.to_pylist(), labels)
-        means.add(log, groups)
-    return means
-
-
-def centre(part: pa.Table, labels: list[str], means: GroupMeans, threshold: float | None) -> pa.Table:
-    """A part with its rows relative to their groups."""
-    all_rows = part.to_pylist()
-    rows, log, groups = readable(all_rows, labels)
-    for row, group, values in zip(rows, groups, np.exp(means.centre(log, groups)).tolist(), strict=True):
-        if means.has(group):  # the others stay as they are, to the last digit
-            row.update(predicted(dict(zip(labels, values, strict=True)), threshold))
-    return pa.Table.from_pylist(all_rows, part.schema)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command line."""
-    add_inputs(parser)
-    parser.add_argument(
-        "--center_by",
-        choices=("speaker", "folder"),
-        help="predict relative to all clips of the same speaker or folder, which are assumed to hold several emotions",
-    )
-    parser.add_argument("--output", required=True, help="new file: .parquet or .csv")
-
-
-def add_inputs(parser: argparse.ArgumentParser) -> None:
-    """Clips and a model."""
-    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="file, folder, pattern, or folder of save_to_disk")
-    parser.add_argument("--dataset", help="in place of INPUT: id on the Hub, or folder that load_dataset reads")
-    parser.add_argument("--dataset_config", help="configuration of the dataset; needed if it has several")
-    parser.add_argument("--split", help="of the dataset; needed if it has several")
-    parser.add_argument("--audio_column", default="audio", help="of the dataset (default: audio)")
-    parser.add_argument("--streaming", action="store_true", help="read the dataset without downloading it whole first")
-    parser.add_argument(
-        "--model", default=MODEL, help="model folder or Hub id (default: flagship-distilled, of the clone or the Hub)"
-    )
-    parser.add_argument("--revision", help="commit, tag or branch of a model on the Hub")
-
-
-def open_clips(options: argparse.Namespace) -> Clips:
-    """What the command line names; raises `ValueError` as `find_clips` and `open_dataset` do."""
-    if not options.dataset and len(options.inputs) == 1 and saved_to_disk(options.inputs[0]):
-        options.dataset = options.inputs.pop()
-    if bool(options.inputs) == bool(options.dataset):
-        raise ValueError("expected either INPUT or --dataset")
-    if not options.dataset:
-        group = {"speaker": by_speaker, "folder": by_folder, None: lambda files: files}[options.center_by]
-        return group(find_clips(options.inputs))
-    if options.center_by == "folder":
-        raise ValueError("expected files and folders with --center_by folder; a dataset has --center_by speaker")
-    names = ("split", "streaming", "audio_column")
-    return open_dataset(
-        options.dataset,
-        config=options.dataset_config,
-        speakers=options.center_by == "speaker",
-        **{name: getattr(options, name) for name in names},
-    )
-
-
 def describe_job(options: argparse.Namespace, clips: Clips, model: PreTrainedModel) -> dict:
     """What decides the rows of each part: parts of different jobs must not be merged."""
     files = [*Path(options.model).glob("*.safetensors"), *Path(options.model).glob("config.json")]
@@ -380,17 +275,6 @@ def describe_job(options: argparse.Namespace, clips: Clips, model: PreTrainedMod
     }
 
 
-def put_together(parts: Path, output: Path, model: PreTrainedModel, center_by: str | None) -> str:
-    """Write the table of all parts, centred if wanted; returns what it holds, in words."""
-    labels, change, alone = labels_of(model), None, ""
-    if center_by:
-        means = mean_by_group(parts, labels)
-        change = partial(centre, labels=labels, means=means, threshold=certain_threshold(model))
-        alone = f", {means.alone:,} left as they are for want of others of the same {center_by}"
-    rows, errors = merge_parts(parts, output, table_schema(labels), change)
-    return f"{rows:,} clips, {errors:,} with errors{alone}: {output}"
-
-
 def run(options: argparse.Namespace) -> None:
     """Check everything, predict this process's share, put all shares together."""
     output = Path(options.output)
@@ -398,29 +282,17 @@ def run(options: argparse.Namespace) -> None:
     check_output(output)
     clips = open_clips(options)
     model, extractor = load_trained(options.model, options.revision)
-    check_labels(labels_of(model))
+    check_labels(labels := labels_of(model))
     parts = open_parts(output, describe_job(options, clips, model))
     try:
         predict(clips, model.to(state.device), extractor, parts)
         state.wait_for_everyone()
         if state.is_main_process:
-            print(put_together(parts, output, model, options.center_by))
+            print(put_together(parts, output, labels, certain_threshold(model), options.center_by))
     except OSError as error:
         remedy = "make room, and " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         raise OSError(f"{error}; what is done is kept: {remedy}run the same command again") from error
     state.destroy_process_group()
 
 
-__all__ = [
-    "STOPPED",
-    "add_arguments",
-    "add_inputs",
-    "batches",
-    "describe_job",
-    "open_clips",
-    "predict",
-    "predict_chunk",
-    "read_chunk",
-    "run",
-    "table_schema",
-]
+__all__ = ["STOPPED", "add_arguments", "batches", "describe_job", "predict", "predict_chunk", "read_chunk", "run"]

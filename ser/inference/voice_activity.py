@@ -7,10 +7,11 @@ import numpy as np
 import soxr
 from silero_vad import load_silero_vad
 
+from ser.audio_files import SILENCE
+
 RATE = 16000  # Hz, of the detector
 SPEECH = 0.3  # probability from which a frame counts as speech
 FRAMES = 8  # of 32 ms, that must count as speech: music and hum often have one or two; 99.6 % of CREMA-D has eight
-SILENCE = 1e-3  # peak amplitude below which a recording is silent
 
 
 @cache

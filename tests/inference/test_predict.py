@@ -30,6 +30,7 @@ from ser.__main__ import main
 from ser.corpora.unlabelled_audio import open_dataset
 from ser.corpora.unlabelled_audio import share
 from ser.inference import predict
+from ser.inference import prediction_table
 from ser.inference.loading import load_trained
 from ser.inference.resumable_table import merge_parts
 from ser.inference.resumable_table import rows_done
@@ -95,11 +96,11 @@ def stop_after(monkeypatch, chunks: int) -> None:
     monkeypatch.setattr(predict, "CHUNK_CLIPS", 3)
     whole, calls = predict.predict_chunk, []
 
-    def stops(*arguments):
+    def stops(*arguments, **options):
         calls.append(arguments)
         if len(calls) > chunks:
             raise KeyboardInterrupt
-        return whole(*arguments)
+        return whole(*arguments, **options)
 
     monkeypatch.setattr(predict, "predict_chunk", stops)
 
@@ -128,7 +129,7 @@ def test_a_row_is_certain_from_the_threshold_of_the_model_on(clips, tmp_path, th
 
 
 def test_a_recording_that_is_no_clip_is_a_row_that_says_so(clips, tmp_path, monkeypatch):
-    monkeypatch.setattr(predict, "LONGEST", 1.8)
+    monkeypatch.setattr(prediction_table, "LONGEST", 1.8)
     rows = {Path(row["file"]).stem: row for row in table(clips, output=tmp_path / "preds.parquet")}
     assert rows["clip1"]["error"].startswith("the clip lasts 2 s, longer than 2 s: cut it")
     assert rows["clip1"]["label"] is None
@@ -257,10 +258,13 @@ def test_what_was_stopped_goes_on_and_repeats_nothing(clips, tmp_path, monkeypat
             table(clips, output=output)
     assert not output.exists()
     with monkeypatch.context() as patch:
-        load_audio = predict.load_audio
-        patch.setattr(
-            predict, "load_audio", lambda audio, **rate: read.append(audio["path"]) or load_audio(audio, **rate)
-        )
+        load_audio = prediction_table.load_audio
+
+        def noted(audio, **rate):
+            read.append(audio["path"])
+            return load_audio(audio, **rate)
+
+        patch.setattr(prediction_table, "load_audio", noted)
         rows = table(clips, output=output)
     assert read == [row["file"] for row in whole[3:]]
     assert [row["file"] for row in rows] == [row["file"] for row in whole]
@@ -302,7 +306,7 @@ def test_parts_of_other_clips_of_another_folder_or_of_more_processes_are_of_anot
 
 
 def test_many_parts_are_put_together_in_their_order_and_rows_without_a_name_are_numbered(tmp_path):
-    schema = predict.table_schema([])
+    schema = prediction_table.table_schema([])
     for rank, number in [(1, 0), *((0, number) for number in range(12))]:
         rows = [{"duration": 100 * rank + number}, {"file": "a.wav", "error": "silent"}]
         write_part(tmp_path, rank, pa.Table.from_pylist(rows, schema))
@@ -401,7 +405,7 @@ def test_silence_has_no_emotion(tmp_path):
 
 
 def test_a_stop_by_hand_says_how_to_go_on(clips, tmp_path, monkeypatch):
-    def stopped(*_):
+    def stopped(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(predict, "predict_chunk", stopped)
@@ -464,10 +468,8 @@ def examples(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_labels_are_those_of_float32_and_probabilities_nearly(examples, tmp_path, monkeypatch, workers):
     model = str(ROOT / "checkpoints/flagship-distilled")
-    monkeypatch.setattr(predict, "has_bfloat16", lambda: False)
-    monkeypatch.setattr(predict, "workers_for", lambda clips: 0)
     exact = table(examples, output=tmp_path / "exact.parquet", model=model)
-    monkeypatch.undo()
+    monkeypatch.setattr(predict, "MANY", 1)
     monkeypatch.setattr(predict, "workers_for", lambda clips: workers)
     monkeypatch.setattr(predict, "SLICE", 5)
     rows = table(examples, output=tmp_path / "preds.parquet", model=model)

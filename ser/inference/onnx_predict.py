@@ -1,0 +1,152 @@
+"""Classify clips without importing torch or transformers, which is over before these would be imported.
+
+python -m ser predict clip.wav --backend onnx --output preds.csv
+The table is the same. The first time, the model is turned into an ONNX file, which needs torch and the extra `onnx`;
+that file is kept in ~/.cache/ser.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pyarrow as pa
+from tqdm import tqdm
+
+from ser.audio_files import GROUP
+from ser.audio_files import find_files
+from ser.files import MODEL
+from ser.files import PACKAGE
+from ser.inference.prediction_table import STOPPED
+from ser.inference.prediction_table import add_arguments
+from ser.inference.prediction_table import check_labels
+from ser.inference.prediction_table import part_schema
+from ser.inference.prediction_table import predicted
+from ser.inference.prediction_table import put_together
+from ser.inference.prediction_table import read_waveform
+from ser.inference.resumable_table import check_output
+from ser.inference.resumable_table import open_parts
+from ser.inference.resumable_table import rows_done
+from ser.inference.resumable_table import write_part
+from ser.models.audio_ser import load_audio
+
+MADE_OF = ("config.json", "preprocessor_config.json", "model.safetensors")
+CODE = ("models/*_ser.py", "inference/export_onnx.py", "inference/onnx_spectrum.py")  # that shapes the graph
+CHUNK_CLIPS = 256
+
+
+class OnnxClassifier:
+    """A trained model in onnxruntime, its front end included, on one core.
+
+    Args:
+        model: Model folder, or an id on the Hub.
+        revision: Commit, tag or branch there.
+
+    Raises:
+        ValueError: There is no such model, or it has no ONNX form.
+
+    Attributes:
+        labels: In the order of the probabilities.
+        sampling_rate: In Hz.
+        certain_threshold: As in the configuration of the model.
+    """
+
+    def __init__(self, model: str = MODEL, revision: str | None = None):
+        self.graph = graph_of(model, revision)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(self.graph, options, providers=["CPUExecutionProvider"])
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.labels: list[str] = json.loads(metadata["labels"])
+        self.sampling_rate = int(metadata["sampling_rate"])
+        self.certain_threshold: float | None = json.loads(metadata["certain_threshold"])
+
+    def __call__(self, source: Any, source_rate: int | None = None) -> dict[str, float]:
+        """Probability of each label for whatever `load_audio` takes; raises as that does."""
+        return self.classify(load_audio(source, sampling_rate=self.sampling_rate, source_rate=source_rate))
+
+    def classify(self, waveform: np.ndarray) -> dict[str, float]:
+        """The same for a waveform of shape `(samples,)` at the rate of the model."""
+        (probabilities,) = self._session.run(None, {"waveform": waveform})
+        return dict(zip(self.labels, probabilities.tolist(), strict=True))
+
+
+def graph_of(model: str, revision: str | None = None) -> Path:
+    """The ONNX file of a model, made where there is none yet of these very weights, settings and code."""
+    folder = folder_of(model, revision)
+    sources = [folder / name for name in MADE_OF]
+    sources += [path for pattern in CODE for path in sorted(PACKAGE.glob(pattern))]
+    content = hashlib.sha256(b"".join(path.read_bytes() for path in sources if path.exists()))
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "ser")
+    graph = cache / f"{content.hexdigest()[:16]}.onnx"
+    if not graph.exists():
+        from ser.inference.export_onnx import write_graph  # imports torch
+
+        write_graph(model, graph, revision)
+    return graph
+
+
+def folder_of(model: str, revision: str | None) -> Path:
+    """A model folder, also of a model that was fetched from the Hub earlier, or now."""
+    if Path(model).is_dir():
+        return Path(model)
+    from huggingface_hub import try_to_load_from_cache
+
+    def cached() -> str | None:
+        try:
+            found = try_to_load_from_cache(model, MADE_OF[0], revision=revision)
+        except ValueError:  # it could not be an id
+            return None
+        return found if isinstance(found, str) else None
+
+    if not cached():
+        from ser.inference.loading import load_trained  # imports torch
+
+        load_trained(model, revision)
+    return Path(cached() or model).parent
+
+
+def open_share(options: argparse.Namespace, done: int) -> tuple[Iterator[tuple[dict | None, str | None]], int | None]:
+    """Clips without the first `done`, and their number; what is more than files takes a moment longer to import."""
+    if not options.dataset and not options.center_by and not any(Path(name).is_dir() for name in options.inputs):
+        files = find_files(options.inputs)
+        return (({"path": path, "bytes": None}, None) for path in files[done:]), len(files)
+    from ser.corpora.unlabelled_audio import open_clips
+    from ser.corpora.unlabelled_audio import share
+
+    return share(open_clips(options), 0, 1, done=done)
+
+
+def row_of(clip: tuple[dict | None, str | None], classifier: OnnxClassifier) -> dict:
+    """The row of a clip."""
+    row, waveform = read_waveform(clip[0], classifier.sampling_rate)
+    answer = {} if waveform is None else predicted(classifier.classify(waveform), classifier.certain_threshold)
+    return row | answer | {GROUP: clip[1]}
+
+
+def run(options: argparse.Namespace) -> None:
+    """Classify all clips, one to each core."""
+    output = Path(options.output)
+    check_output(output)
+    open_share(options, 0)  # refuses what is not there
+    classifier = OnnxClassifier(options.model, options.revision)
+    check_labels(classifier.labels)
+    parts = open_parts(output, vars(options) | {"folder": os.getcwd(), "graph": classifier.graph.stem})
+    done = rows_done(parts, 0)
+    clips, total = open_share(options, done)
+    with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(total=total, initial=done, unit="clip") as bar:
+        while several := list(islice(clips, CHUNK_CLIPS)):
+            rows = list(pool.map(lambda clip: row_of(clip, classifier), several))
+            write_part(parts, 0, pa.Table.from_pylist(rows, part_schema(classifier.labels)))
+            bar.update(len(rows))
+    print(put_together(parts, output, classifier.labels, classifier.certain_threshold, options.center_by))
+
+
+__all__ = ["STOPPED", "OnnxClassifier", "add_arguments", "run"]

@@ -1,0 +1,151 @@
+"""The table that `ser predict` writes, and what the ways to fill it share; none of it imports torch."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from ser.audio_files import GROUP
+from ser.audio_files import SILENCE
+from ser.files import MODEL
+from ser.inference.centering import GroupMeans
+from ser.inference.centering import log_probabilities
+from ser.inference.resumable_table import merge_parts
+from ser.inference.resumable_table import read_parts
+from ser.models.audio_ser import load_audio
+
+STOPPED = "what is done is kept: run the same command again to continue"
+LONGEST = 600.0  # seconds of one clip; the network takes 130 MB a minute
+
+
+def read_waveform(audio: dict | None, sampling_rate: int) -> tuple[dict, np.ndarray | None]:
+    """Name and duration of a clip, and its samples; or its name and the error, and None."""
+    row = {"file": audio and audio["path"]}
+    try:
+        waveform = load_audio(audio, sampling_rate=sampling_rate)
+        row["duration"] = duration = len(waveform) / sampling_rate
+        if duration > LONGEST:
+            raise ValueError(
+                f"the clip lasts {duration:,.0f} s, longer than {LONGEST:.0f} s: cut it into utterances, or "
+                "classify it window by window with ser.inference.timeline.analyse"
+            )
+        if np.abs(waveform).max() < SILENCE:
+            raise ValueError("the clip is silent")
+    except (ValueError, OSError) as error:
+        return row | {"error": str(error)}, None
+    return row, waveform
+
+
+def table_schema(labels: list[str]) -> pa.Schema:
+    """Columns of the table; durations are in seconds, and each label has a column with its probability.
+
+    `certain` says whether the score reaches the model's `certain_threshold`; it is null where the model has none.
+    """
+    columns = {"file": pa.string(), "duration": pa.float32(), "label": pa.string(), "score": pa.float32()}
+    columns |= {"certain": pa.bool_()}
+    return pa.schema(columns | dict.fromkeys(labels, pa.float32()) | {"error": pa.string()})
+
+
+def part_schema(labels: list[str]) -> pa.Schema:
+    """As `table_schema`, with the group of each clip."""
+    return table_schema(labels).append(pa.field(GROUP, pa.string()))
+
+
+def check_labels(labels: list[str]) -> None:
+    """Raise `ValueError` for a label whose column would be another one of the table."""
+    if taken := sorted({*labels} & {*part_schema([]).names}):
+        raise ValueError(
+            f"the model has a label named {taken[0]!r}, as is another column of the table: give the label another name "
+            "in id2label and label2id of its config.json"
+        )
+
+
+def predicted(scores: dict[str, float], threshold: float | None) -> dict:
+    """What a row says of a clip with these probabilities."""
+    label = max(scores, key=scores.__getitem__)
+    certain = None if threshold is None else scores[label] >= threshold
+    return scores | {"label": label, "score": scores[label], "certain": certain}
+
+
+def readable(part: list[dict], labels: list[str]) -> tuple[list[dict], np.ndarray, list[str | None]]:
+    """The rows without an error, their log-probabilities of shape `(rows, num_labels)` and their groups."""
+    rows = [row for row in part if row["error"] is None]
+    values = np.array([[row[label] for label in labels] for row in rows], dtype=float).reshape(-1, len(labels))
+    return rows, log_probabilities(values), [row[GROUP] for row in rows]
+
+
+def mean_by_group(parts: Path, labels: list[str]) -> GroupMeans:
+    """Means over all rows; one part is in memory at a time."""
+    means = GroupMeans()
+    for part in read_parts(parts):
+        _, log, groups = readable(part.to_pylist(), labels)
+        means.add(log, groups)
+    return means
+
+
+def centre(part: pa.Table, labels: list[str], means: GroupMeans, threshold: float | None) -> pa.Table:
+    """A part with its rows relative to their groups."""
+    all_rows = part.to_pylist()
+    rows, log, groups = readable(all_rows, labels)
+    for row, group, values in zip(rows, groups, np.exp(means.centre(log, groups)).tolist(), strict=True):
+        if means.has(group):  # the others stay as they are, to the last digit
+            row.update(predicted(dict(zip(labels, values, strict=True)), threshold))
+    return pa.Table.from_pylist(all_rows, part.schema)
+
+
+def put_together(parts: Path, output: Path, labels: list[str], threshold: float | None, center_by: str | None) -> str:
+    """Write the table of all parts, centred if wanted; returns what it holds, in words."""
+    change, alone = None, ""
+    if center_by:
+        means = mean_by_group(parts, labels)
+        change = partial(centre, labels=labels, means=means, threshold=threshold)
+        alone = f", {means.alone:,} left as they are for want of others of the same {center_by}"
+    rows, errors = merge_parts(parts, output, table_schema(labels), change)
+    return f"{rows:,} clips, {errors:,} with errors{alone}: {output}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
+    add_inputs(parser)
+    parser.add_argument(
+        "--center_by",
+        choices=("speaker", "folder"),
+        help="predict relative to all clips of the same speaker or folder, which are assumed to hold several emotions",
+    )
+    parser.add_argument("--output", required=True, help="new file: .parquet or .csv")
+    parser.add_argument(
+        "--backend",
+        choices=("torch", "onnx"),
+        default="torch",
+        help="torch for many clips (default); onnx starts without torch, for a few at once",
+    )
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Clips and a model."""
+    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="file, folder, pattern, or folder of save_to_disk")
+    parser.add_argument("--dataset", help="in place of INPUT: id on the Hub, or folder that load_dataset reads")
+    parser.add_argument("--dataset_config", help="configuration of the dataset; needed if it has several")
+    parser.add_argument("--split", help="of the dataset; needed if it has several")
+    parser.add_argument("--audio_column", default="audio", help="of the dataset (default: audio)")
+    parser.add_argument("--streaming", action="store_true", help="read the dataset without downloading it whole first")
+    parser.add_argument(
+        "--model", default=MODEL, help="model folder or Hub id (default: flagship-distilled, of the clone or the Hub)"
+    )
+    parser.add_argument("--revision", help="commit, tag or branch of a model on the Hub")
+
+
+__all__ = [
+    "LONGEST",
+    "STOPPED",
+    "add_arguments",
+    "add_inputs",
+    "check_labels",
+    "part_schema",
+    "predicted",
+    "put_together",
+    "read_waveform",
+    "table_schema",
+]
