@@ -5,6 +5,7 @@ beyond the end of a clip that is alone, so a batch gives the logits of its clips
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 from typing import Any
 from typing import cast
@@ -39,6 +40,11 @@ def _same_padding(kernel: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(size // 2 for size in kernel)
 
 
+def batch_norm(config: SERConfig, rank: int, channels: int) -> nn.Module:
+    """Batch norm with the constants of a configuration."""
+    return BATCH_NORM[rank](channels, eps=config.batch_norm_epsilon, momentum=config.batch_norm_momentum)
+
+
 def frame_mask(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """1 for real frames, 0 for padding: `(batch, 1, frames)` or `(batch, 1, frames, 1)`, to multiply `x` with."""
     mask = torch.arange(x.shape[2], device=x.device) < lengths[:, None]  # (batch, frames)
@@ -55,7 +61,7 @@ class MaskedMaxPool(nn.Module):
         self.pool = MAX_POOL[len(size)](size, stride, padding, ceil_mode=True)
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pool non-negative `x` that is zero beyond `lengths`."""
+        """Pool `x`, in which frames beyond `lengths` are never the largest."""
         x = self.pool(x)
         windows = self.windows(lengths)
         return x * frame_mask(x, windows), windows
@@ -68,7 +74,7 @@ class MaskedMaxPool(nn.Module):
 
 
 class PlainBlock(nn.Module):
-    """Convolution, batch norm, ReLU, max pool, dropout."""
+    """Convolution, ReLU, max pool and dropout, with batch norm after one of the first three."""
 
     def __init__(self, config: SERConfig, in_channels: int, index: int):
         super().__init__()
@@ -78,17 +84,28 @@ class PlainBlock(nn.Module):
         stride = _tuple(config.per_block("pool_strides")[index] or pool, rank)
         channels = config.channels[index]
         self.conv = CONVOLUTION[rank](in_channels, channels, kernel, padding="same")
-        self.norm = BATCH_NORM[rank](channels) if config.batch_norm else nn.Identity()
+        self.norm = batch_norm(config, rank, channels) if config.batch_norm else nn.Identity()
+        self.norm_after = config.batch_norm_after
         self.pool = MaskedMaxPool(pool, stride) if max(pool) > 1 else None
         self.dropout = nn.Dropout(config.block_dropout)
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """`(batch, in_channels, frames[, bands])` to `(batch, channels, fewer frames[, fewer bands])`."""
-        x = self.norm(self.conv(x))
-        x = x * frame_mask(x, lengths)
+        x = self.conv(x)
+        if self.norm_after == "relu":
+            x = self.norm(F.relu(x))
+            x = x.masked_fill(frame_mask(x, lengths) == 0, torch.finfo(x.dtype).min if self.pool else 0)
+        else:
+            x = self.norm(x) if self.norm_after == "convolution" else x
+            x = x * frame_mask(x, lengths)
         if self.pool is not None:
             x, lengths = self.pool(x, lengths)
-        return self.dropout(F.relu(x)), lengths
+        if self.norm_after != "relu":
+            x = F.relu(x)  # after the pool, which changes nothing but leaves it less to do
+        if self.norm_after == "pool":
+            x = self.norm(x)
+            x = x * frame_mask(x, lengths)
+        return self.dropout(x), lengths
 
 
 class SqueezeExcitation(nn.Module):
@@ -118,7 +135,7 @@ class ResidualBlock(nn.Module):
         kernel = _tuple(config.per_block("kernel_sizes")[index], rank)
         stride = _tuple(config.per_block("pool_sizes")[index], rank)
         channels = config.channels[index]
-        conv, norm, padding = CONVOLUTION[rank], BATCH_NORM[rank], _same_padding(kernel)
+        conv, norm, padding = CONVOLUTION[rank], partial(batch_norm, config, rank), _same_padding(kernel)
         self.time_stride = stride[0]
         self.conv1 = conv(in_channels, channels, kernel, stride=stride, padding=padding, bias=False)
         self.norm1 = norm(channels)
@@ -160,8 +177,8 @@ class MaxPooling(MeanPooling):
     """Maximum over the real frames: `(batch, channels, frames)` to `(batch, channels)`."""
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Expects `x` to be non-negative and zero beyond `lengths`."""
-        return x.amax(2)
+        """Frames beyond `lengths` do not count."""
+        return x.masked_fill(frame_mask(x, lengths) == 0, torch.finfo(x.dtype).min).amax(2)
 
 
 class AttentiveStatisticsPooling(nn.Module):
@@ -255,10 +272,11 @@ class SERPreTrainedModel(PreTrainedModel):
         return (model, info) if output_loading_info else model
 
     def _init_weights(self, module: nn.Module) -> None:
-        """He initialisation for convolutions; the base class would draw all of them from N(0, 0.02)."""
-        if isinstance(module, (nn.Conv1d, nn.Conv2d)):
+        """As the configuration says for convolutions; the base class would draw all of them from N(0, 0.02)."""
+        convolution = isinstance(module, (nn.Conv1d, nn.Conv2d))
+        if convolution and self.config.initialization == "he":
             init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
-        elif isinstance(module, nn.Linear):
+        elif convolution or isinstance(module, nn.Linear):
             init.xavier_uniform_(module.weight)
         elif isinstance(module, nn.LSTM):
             for name, weight in module.named_parameters():
@@ -291,7 +309,7 @@ class CNNForAudioClassification(SERPreTrainedModel):
         sizes = [self.pooling.output_size, *config.hidden_sizes]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
         self.hidden_norms = nn.ModuleList(
-            nn.BatchNorm1d(size) if config.hidden_batch_norm else nn.Identity() for size in config.hidden_sizes
+            batch_norm(config, 1, size) if config.hidden_batch_norm else nn.Identity() for size in config.hidden_sizes
         )
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(sizes[-1], cast(int, config.num_labels))  # two, where none are named
@@ -303,8 +321,8 @@ class CNNForAudioClassification(SERPreTrainedModel):
 
     def build_pooling(self, config: SERConfig) -> nn.Module:
         """The layer between blocks and dense layers."""
-        if config.pooling == "flatten" and config.input_length:  # never one without the other
-            return Flatten(*self.encoded_size(config.input_length))
+        if config.pooling == "flatten":
+            return Flatten(*self.encoded_size(config.input_length or 1))  # 1: where images are resized
         return POOLING[config.pooling](config.channels[-1])
 
     def encoded_size(self, frames: int) -> tuple[int, int]:

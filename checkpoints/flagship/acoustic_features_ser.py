@@ -1,6 +1,7 @@
 """Log-mel spectrogram and hand-made frame features, by librosa's definitions, from one shared spectrogram.
 
-All frames are centred: frame `t` covers the samples around `t * hop_length`, the clip being padded on both sides.
+Frames are centred, but for those of `mean_energy`: frame `t` covers the samples around `t * hop_length`, the clip being
+padded on both sides.
 
     samples      |----------------------------|
     frame 0   [---+---]
@@ -149,6 +150,17 @@ def energy(frames: Frames) -> np.ndarray:
     return frames.frame_energy
 
 
+def mean_energy(frames: Frames) -> np.ndarray:
+    """Mean squared sample of each frame, shape `(frames,)`; these frames begin, not centre, at `t * hop_length`.
+
+    The last ones are shorter, and are averaged over the samples that they have.
+    """
+    ends = np.minimum(frames.starts + frames.n_fft, len(frames.waveform))
+    cumulative = F.pad(frames.samples.square(), (1, 0)).cumsum(0).numpy()
+    total = np.maximum(cumulative[ends] - cumulative[frames.starts], 0.0)
+    return total / np.maximum(ends - frames.starts, 1)
+
+
 def rms(frames: Frames) -> np.ndarray:
     """Root of the mean squared sample of each frame, shape `(frames,)`."""
     return np.sqrt(frames.frame_energy / frames.n_fft)
@@ -189,6 +201,7 @@ FEATURES = {
         zero_crossing_rate,
         rms,
         energy,
+        mean_energy,
         frame_mean,
         frame_std,
         spectral_centroid,

@@ -13,11 +13,16 @@ from transformers import PreTrainedConfig
 
 BLOCKS = ("plain", "residual")
 POOLINGS = ("mean", "max", "attentive_statistics", "flatten")
+NORMED = ("convolution", "relu", "pool")  # what a batch norm may stand behind
+INITIALIZATIONS = ("he", "glorot")
+CHOICES = {"block": BLOCKS, "batch_norm_after": NORMED, "initialization": INITIALIZATIONS}
 PER_BLOCK = ("kernel_sizes", "pool_sizes", "pool_strides")
 SIZES = (*PER_BLOCK, "n_features", "channels", "input_length", "hidden_sizes", "image_size", "lstm_size")
 LARGEST = 2**20  # size, and product of the sides of an image: a damaged number must not fill the memory
 LARGEST_BIAS = 100  # of a logit
-ADDED_LATER = ("calibration_bias", "certain_threshold")  # without them, older models answer as they always did
+# Without these fields, older models answer as they always did.
+ADDED_LATER: tuple[str, ...] = ("calibration_bias", "certain_threshold", "initialization")
+ADDED_LATER += ("batch_norm_after", "batch_norm_momentum", "batch_norm_epsilon")
 NOT_HERE = "is not what these models learn: they choose one label out of several"
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 # Written into every config.json: pipeline(..., trust_remote_code=True) finds the code that travels with the model.
@@ -39,20 +44,25 @@ class SERConfig(PreTrainedConfig):
     Args:
         n_features: Feature columns the network reads, the extractor's `feature_size`.
         channels: Output channels of each block.
-        block: "plain" (convolution, batch norm, ReLU, max pool) or "residual" (two convolutions around a shortcut,
-            the first of them strided instead of a pool; the first block stays plain).
+        block: "plain" (convolution, ReLU, max pool, with batch norm as below) or "residual" (two convolutions around a
+            shortcut, the first of them strided instead of a pool; the first block stays plain).
         kernel_sizes: Kernel per block; for the 2D network also a pair `[time, frequency]`.
         pool_sizes: Down-sampling per block, 1 for none; for the 2D network also a pair.
         pool_strides: Step of the pooling per block, if not its size.
         squeeze_excitation: Channel reduction of the squeeze-excitation gates of residual blocks; 0 for none.
         batch_norm: Whether plain blocks have batch norm.
+        batch_norm_after: What it follows in plain blocks: "convolution", "relu" or "pool".
+        batch_norm_momentum: Share of the new batch in the running statistics, 1 less what Keras calls momentum.
+        batch_norm_epsilon: Added to the variance.
         block_dropout: Dropout after each block.
         pooling: "mean", "max" or "attentive_statistics" over the frames of the clip; "flatten" for none at all, which
-            needs `input_length`; "lstm" for the CRNN.
-        input_length: Frames of every clip, for "flatten"; shorter ones are padded with zeros, longer ones cropped.
+            needs `input_length` or `image_size`; "lstm" for the CRNN.
+        input_length: Frames of every clip, for "flatten" without `image_size`; shorter ones are padded with zeros,
+            longer ones cropped.
         hidden_sizes: Sizes of the dense layers between pooling and output.
         hidden_batch_norm: Whether dense layers have batch norm.
         dropout: Dropout before the output layer.
+        initialization: Of the convolutions of a new network: "he" (normal) or "glorot" (uniform, as Keras has it).
         calibration_temperature: Logits are divided by it; fitted on the dev split after training, 1 before.
         calibration_bias: Added to the logits then, one number for each label; None for none. Fitted together with the
             temperature on speech of other corpora (`python -m ser calibrate`).
@@ -71,12 +81,16 @@ class SERConfig(PreTrainedConfig):
     pool_strides: int | list | tuple | None = None
     squeeze_excitation: int = 0
     batch_norm: bool = True
+    batch_norm_after: str = "convolution"
+    batch_norm_momentum: float | int = 0.1
+    batch_norm_epsilon: float | int = 1e-5
     block_dropout: float | int = 0.0
     pooling: str = "mean"
     input_length: int | None = None
     hidden_sizes: list[int] | tuple[int, ...] = (128,)
     hidden_batch_norm: bool = False
     dropout: float | int = 0.2
+    initialization: str = "he"
     calibration_temperature: float | int = 1.0
     calibration_bias: list[float | int] | tuple[float | int, ...] | None = None
     certain_threshold: float | int | None = None
@@ -129,16 +143,17 @@ class SERConfig(PreTrainedConfig):
         """Raise if a choice is not one the network knows."""
         if self.problem_type not in (None, "single_label_classification"):
             raise ValueError(f"problem_type {self.problem_type!r} {NOT_HERE}")
-        if self.block not in BLOCKS:
-            raise ValueError(f"expected block to be one of {BLOCKS}; got {self.block!r}")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"expected {name} to be one of {choices}; got {getattr(self, name)!r}")
         if self.pooling not in self.poolings:
             raise ValueError(f"expected pooling to be one of {self.poolings}; got {self.pooling!r}")
-        if self.pooling == "flatten" and not self.input_length:
+        if self.pooling == "flatten" and not (self.input_length or getattr(self, "image_size", None)):
             raise ValueError("expected input_length in frames with pooling='flatten'; set it")
 
     def validate_numbers(self) -> None:
         """Raise if a number is out of its range."""
-        for name in ("dropout", "block_dropout"):
+        for name in ("dropout", "block_dropout", "batch_norm_momentum", "batch_norm_epsilon"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"expected {name} between 0 and 1; got {getattr(self, name)}")
         if not 0.001 <= self.calibration_temperature <= 1000:

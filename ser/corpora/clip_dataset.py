@@ -33,20 +33,25 @@ def with_features(
     Args:
         clips: Rows with audio and, perhaps, copy (see `with_copies`).
         extractor: Makes the features.
-        augment_copy: Applied to the copies, each of which has a seed of its own; it has a `fingerprint`.
+        augment_copy: Applied to the copies, of which silence has been trimmed; each has a seed of its own. It has a
+            `fingerprint`.
     """
     settings = {name: value for name, value in extractor.to_dict().items() if name not in NOT_IN_CACHE}
     code = [inspect.getsource(module) for module in (audio_ser, feature_extraction_ser, acoustic_features_ser)]
+    code.append(inspect.getsource(with_features))
     facts = clips._fingerprint, sorted(settings.items()), code, getattr(augment_copy, "fingerprint", None)
     key = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+    whole = SERFeatureExtractor.from_dict(extractor.to_dict() | {"trim_db": None})
 
     def extract(row: dict, index: int) -> dict:
         waveform = load_audio(row["audio"], sampling_rate=extractor.sampling_rate)
         if row.get("copy") and augment_copy:
             random.seed(index)
             np.random.seed(index)
-            waveform = augment_copy(waveform)
-        features = extractor.extract(waveform)
+            features = whole.extract(augment_copy(waveform[extractor.loud_span(waveform)]))
+        else:
+            features = extractor.extract(waveform)
         return {"features": features.ravel(), "frames": len(features)}
 
     features = clips.map(

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
+from functools import partial
 
 import audiomentations
 import numpy as np
@@ -32,6 +33,13 @@ class AugmentationArguments:
     crop_duration: float = field(default=0.0, metadata={"help": "Seconds of a random crop of longer training clips."})
     waveform_probability: float = field(
         default=0.0, metadata={"help": "Probability of each of noise, shift, pitch, stretch and volume changes."}
+    )
+    changed_copies: bool = field(
+        default=False,
+        metadata={
+            "help": "Train on each clip twice: as it is, and a copy with noise, a shift, another pitch or another "
+            "tempo, made once before the training."
+        },
     )
     channel_probability: float = field(
         default=0.0,
@@ -98,6 +106,34 @@ class WaveformAugmentation:
     def __call__(self, waveform: np.ndarray) -> np.ndarray:
         """`(samples,)` to `(samples,)`."""
         return self.transforms(waveform, sample_rate=self.sampling_rate)
+
+
+class OneChange:
+    """Noise, a shift, another pitch or another tempo: one of the four, at equal odds."""
+
+    def __init__(self, sampling_rate: int):
+        self.sampling_rate = sampling_rate
+        pitch = audiomentations.PitchShift(min_semitones=4.0, max_semitones=4.0, p=1.0)
+        tempo = audiomentations.TimeStretch(min_rate=0.8, max_rate=1.2, leave_length_unchanged=False, p=1.0)
+        self.changes = (self.noise, self.shift, *(partial(each, sample_rate=sampling_rate) for each in (pitch, tempo)))
+
+    @property
+    def fingerprint(self) -> str:
+        """What decides how a waveform is changed: this code."""
+        return inspect.getsource(type(self))
+
+    def __call__(self, waveform: np.ndarray) -> np.ndarray:
+        """`(samples,)` to `(samples,)`."""
+        return self.changes[np.random.randint(len(self.changes))](waveform)
+
+    def noise(self, waveform: np.ndarray) -> np.ndarray:
+        """White noise of up to 0.075 of the loudest sample."""
+        level = 0.075 * np.random.uniform() * waveform.max()
+        return waveform + (level * np.random.normal(size=len(waveform))).astype(np.float32)
+
+    def shift(self, waveform: np.ndarray) -> np.ndarray:
+        """By up to 5,000 samples either way; what leaves at one end comes back at the other."""
+        return np.roll(waveform, np.random.randint(-5000, 5001))
 
 
 class FeatureAugmentation:
@@ -216,6 +252,7 @@ __all__ = [
     "AugmentationArguments",
     "FeatureAugmentation",
     "FeatureMasking",
+    "OneChange",
     "WaveformAugmentation",
     "check_range",
     "mixup",

@@ -182,7 +182,11 @@ def training_targets(run: Run) -> np.ndarray:
 
 
 def for_inference(run: Run) -> Run:
-    """The run with the front end and the features of inference; the run itself where nothing is overridden."""
+    """The run with the front end and the features of inference, and without changed copies of training clips."""
+    if "copy" in run.splits["train"].column_names and run.data.protocol != "leaky":
+        train = run.splits["train"]
+        originals = train.select(np.flatnonzero(np.asarray(train["copy"][:]) == 0))
+        run = replace(run, splits=datasets.DatasetDict(run.splits | {"train": originals}))
     if not run.inference_overrides:
         return run
     extractor = SERFeatureExtractor.from_dict(run.extractor.to_dict() | run.inference_overrides)

@@ -39,6 +39,7 @@ from ser.training.arguments import Arguments
 from ser.training.arguments import DataArguments
 from ser.training.arguments import SERTrainingArguments
 from ser.training.augmentation import AugmentationArguments
+from ser.training.augmentation import OneChange
 from ser.training.augmentation import WaveformAugmentation
 from ser.training.checks import check_arguments
 from ser.training.checks import check_images
@@ -115,9 +116,12 @@ def prepare(arguments: Arguments) -> Run:
         if training.push_to_hub and training.process_index == 0:  # before hours of training, not after
             claim(arguments)
         clips = extract_features(clips, data, arguments.augmentation, extractor)
-    splits = split_clips(data, clips)
-    if before and training.max_steps > 0:  # an epoch has more of them now
-        training.max_steps = math.ceil(training.max_steps * len(splits["train"]) / before["parts"]["train"]["clips"])
+        splits = split_clips(data, clips)
+        if before and training.max_steps > 0:  # an epoch has more of them now
+            more = len(splits["train"]) / before["parts"]["train"]["clips"]
+            training.max_steps = math.ceil(training.max_steps * more)
+        if arguments.augmentation.changed_copies and data.protocol != "leaky":  # whose clips have copies already
+            splits["train"] = with_changed_copies(splits["train"], extractor)
     warn_about_splits(splits, data.protocol)
     if not start and extractor.normalization == "corpus":
         train = ClipDataset(splits["train"], extractor)
@@ -187,8 +191,18 @@ def extract_features(
     augment_copy = None
     if data.protocol == "leaky":
         clips, augment_copy = with_copies(clips), augment_waveform(augmentation, extractor)
+        if augmentation.changed_copies:
+            augment_copy = OneChange(extractor.sampling_rate)
         augmentation.waveform_probability = 0.0  # once for each copy, before the split, instead of on the fly
     return with_features(clips, extractor, augment_copy=augment_copy)
+
+
+def with_changed_copies(clips: datasets.Dataset, extractor: SERFeatureExtractor) -> datasets.Dataset:
+    """Clips with their features, and a changed copy of each with its own."""
+    both = with_copies(clips.remove_columns(["features", "frames"]))
+    copies = both.select(range(len(clips), len(both)))
+    copies = with_features(copies, extractor, augment_copy=OneChange(extractor.sampling_rate))
+    return datasets.concatenate_datasets([clips.add_column("copy", [0] * len(clips)), copies])
 
 
 def load_clips(data: DataArguments) -> datasets.Dataset:

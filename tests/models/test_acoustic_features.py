@@ -26,6 +26,10 @@ LIBROSA = {
     "zero_crossing_rate": lambda y: librosa.feature.zero_crossing_rate(y, **FRAME)[0],
     "rms": lambda y: librosa.feature.rms(y=y, **FRAME)[0],
     "energy": lambda y: np.sum(frames(y) ** 2, axis=0),
+    "mean_energy": lambda y: np.array(
+        [np.mean(np.square(y[start : start + N_FFT], dtype=np.float64)) for start in range(0, len(y), HOP)]
+        + [0.0] * (len(y) % HOP == 0)
+    ),
     "frame_mean": lambda y: np.mean(frames(y).astype(np.float64), axis=0),
     "frame_std": lambda y: np.std(frames(y).astype(np.float64), axis=0),
     "spectral_centroid": lambda y: librosa.feature.spectral_centroid(y=y, **SPECTRUM)[0],

@@ -26,6 +26,12 @@ MINIATURES = {
     "2d-residual": CNN2DConfig(n_features=20, block="residual", squeeze_excitation=4, **SMALL),
     "1d-flat": CNN1DConfig(n_features=3, pooling="flatten", input_length=100, hidden_batch_norm=True, **SMALL),
     "2d-flat": CNN2DConfig(n_features=20, pooling="flatten", input_length=100, batch_norm=False, **SMALL),
+    "2d-flat-resized": CNN2DConfig(n_features=20, pooling="flatten", image_size=[32, 16], **SMALL),
+    "2d-norm-after-relu": CNN2DConfig(n_features=20, batch_norm_after="relu", **SMALL),
+    "1d-norm-after-relu": CNN1DConfig(
+        n_features=3, batch_norm_after="relu", pooling="max", pool_sizes=[1, 2, 3], **SMALL
+    ),
+    "2d-norm-after-pool": CNN2DConfig(n_features=20, batch_norm_after="pool", initialization="glorot", **SMALL),
     "2d-resized": CNN2DConfig(n_features=20, image_size=[32, 16], **SMALL),
     "crnn-wide-pools": CRNNConfig(n_features=20, lstm_size=6, pool_sizes=3, pool_strides=2, **SMALL),
     "crnn-resized": CRNNConfig(n_features=20, lstm_size=6, image_size=[32, 16], **SMALL),

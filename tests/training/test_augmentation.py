@@ -12,6 +12,7 @@ from ser.corpora.clip_dataset import ClipDataset
 from ser.training.augmentation import AugmentationArguments
 from ser.training.augmentation import FeatureAugmentation
 from ser.training.augmentation import FeatureMasking
+from ser.training.augmentation import OneChange
 from ser.training.augmentation import WaveformAugmentation
 from ser.training.augmentation import mixup
 from ser.training.augmentation import random_span
@@ -47,6 +48,19 @@ def test_the_waveform_changes_in_sound_and_in_length():
     assert all(waveform.dtype == np.float32 and np.isfinite(waveform).all() for waveform in changed)
     assert len({len(waveform) for waveform in changed}) > 1
     assert all(0.85 * RATE < len(waveform) < 1.15 * RATE for waveform in changed)
+
+
+def test_one_change_of_four_is_made():
+    clip = voice()
+    change = OneChange(RATE)
+    changes = [change(clip) for _ in range(40)]
+    assert all(each.dtype == np.float32 and np.isfinite(each).all() for each in changes)
+    longer_or_shorter = [each for each in changes if len(each) != len(clip)]
+    assert longer_or_shorter and all(len(clip) / 1.25 < len(each) < len(clip) * 1.3 for each in longer_or_shorter)
+    rolled = [each for each in changes if len(each) == len(clip) and (np.sort(each) == np.sort(clip)).all()]
+    assert rolled
+    noise = change.noise(clip) - clip
+    assert 0 < noise.std() < 0.08 * clip.max()
 
 
 def test_each_clip_of_a_batch_gets_another_one_behind_it():

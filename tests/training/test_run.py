@@ -434,7 +434,12 @@ def test_waveform_augmentation_plateau_and_another_dataset(small_corpus, tmp_pat
 
 def changed_copies(run) -> float:
     """The share of the clips whose copy is another sound."""
-    rows = {(row["clip"], row["copy"]): row["features"] for name in ("train", "test") for row in run.splits[name]}
+    return changed_copies_of(row for name in ("train", "test") for row in run.splits[name])
+
+
+def changed_copies_of(clips) -> float:
+    """The same of some rows."""
+    rows = {(row["clip"], row["copy"]): row["features"] for row in clips}
     return np.mean([rows[clip, 0] != rows[clip, 1] for clip, copy in rows if copy])
 
 
@@ -447,14 +452,30 @@ def test_leaky_copies_are_augmented_once_before_the_split_and_called_invalid(sma
         *("--eval_strategy", "steps", "--eval_steps", "1", "--save_strategy", "steps", "--save_steps", "1"),
     ]
     run = prepare(parse_arguments(arguments))
-    assert 0.9 < changed_copies(run) <= 1  # five changes, each with probability a half, rarely leave a clip alone
-    rarely = prepare(parse_arguments([*arguments, "--waveform_probability", "0.01"]))
+    assert changed_copies(run) > 0.9
+    rarely = prepare(parse_arguments([*arguments, "--changed_copies", "False", "--waveform_probability", "0.01"]))
     assert changed_copies(rarely) < 0.2  # and not those of before, out of the cache
-    assert run.augmentation.waveform_probability == 0
+    assert rarely.augmentation.waveform_probability == 0
     results = train_run(run)
     assert results["valid"] is False
     assert results["leakage"]["train and test"]["clips"] > 0
     assert "The scores of this model are invalid" in (run.model_dir / "README.md").read_text()
+
+
+def test_training_clips_have_changed_copies_and_others_have_none(small_corpus, tmp_path):
+    arguments = [
+        *("--recipe", "zcr-energy-1d", "--data_dir", str(small_corpus), "--protocol", "random"),
+        *("--model", '{"channels": [4, 4]}', "--max_steps", "1", "--cache_dir", str(tmp_path / "cache")),
+        *("--output_dir", str(tmp_path / "run"), "--results_dir", str(tmp_path / "results")),
+        *("--eval_strategy", "steps", "--eval_steps", "1", "--save_strategy", "steps", "--save_steps", "1"),
+    ]
+    run = prepare(parse_arguments(arguments))
+    train = run.splits["train"]
+    assert sorted(train["copy"]) == [0] * (len(train) // 2) + [1] * (len(train) // 2)
+    assert changed_copies_of(train) > 0.9
+    assert not {"copy"} & {*run.splits["dev"].column_names, *run.splits["test"].column_names}
+    parts = train_run(run)["parts"]
+    assert parts["train"]["clips"] == len(train) // 2
 
 
 def test_emodb_leaves_one_speaker_out(tmp_path):
