@@ -95,7 +95,7 @@ def _run_row(name: str, protocol: str, summary: dict) -> list[str]:
         f"{low:.3f} to {high:.3f}",
         f"{summary['uar']:.3f}",
         f"{summary['macro_f1']:.3f}",
-        f"{recipe.printed_accuracy:.3f}" if recipe.printed_accuracy else "",
+        f"{recipe.source.accuracy:.3f}" if recipe.source and recipe.source.accuracy else "",
         "" if summary["listeners"] is None else f"{summary['listeners']:.3f}",
         f"{summary['parameters']:,}",
         f"{summary['peak_memory']:.1f} GiB" if summary["peak_memory"] else "",

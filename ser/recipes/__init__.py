@@ -13,6 +13,35 @@ FINE_TUNING = "fine-tuning"  # the variant that needs a trained model
 
 
 @dataclass(frozen=True)
+class Source:
+    """The class project that a recipe follows.
+
+    Args:
+        project: Which one, as `docs/projects.md` calls it.
+        accuracy: On the test clips, as its authors print it, if they do.
+        f1: Likewise.
+        train_accuracy: Likewise.
+        val_accuracy: Likewise.
+        confused: The pair of emotions that they name as confused most, if they do.
+        protocol: By which its clips are split.
+        chosen_here: What the source leaves open, and what the recipe takes.
+        deviations: What the recipe does otherwise than the source, and why.
+        explained: Why the score here is lower than the printed one, where a run shows it.
+    """
+
+    project: str
+    protocol: str = "random-70-30"
+    accuracy: float | None = None
+    f1: float | None = None
+    train_accuracy: float | None = None
+    val_accuracy: float | None = None
+    confused: tuple[str, str] | None = None
+    chosen_here: tuple[str, ...] = ()
+    deviations: tuple[str, ...] = ()
+    explained: str = ""
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A system with a name.
 
@@ -26,8 +55,7 @@ class Recipe:
         data: Fields of `DataArguments`, where the recipe is for another corpus than CREMA-D.
         variants: By name, what one change of the recipe says otherwise: fields of the arguments above, by their names.
         budget_without_gpu: Arguments by which `ser reproduce` cuts a run down that would take days on two CPU cores.
-        printed_accuracy: Test accuracy that the authors of the source print, if they do.
-        printed_confusion: The pair of emotions that the source names as confused most, if it does.
+        source: The class project that it follows, if it does.
         chosen_with: Other corpora, and conditions of `ser robustness`, whose scores were known when the recipe was
             chosen: no untouched tests of it.
     """
@@ -41,8 +69,7 @@ class Recipe:
     data: dict = field(default_factory=dict)
     variants: dict[str, dict[str, dict]] = field(default_factory=dict)
     budget_without_gpu: dict = field(default_factory=dict)
-    printed_accuracy: float | None = None
-    printed_confusion: tuple[str, str] | None = None
+    source: Source | None = None
     chosen_with: tuple[str, ...] = ()
 
     @property
@@ -78,4 +105,4 @@ def load_recipe(name: str, variant: str | None = None) -> Recipe:
     return replace(recipe, **{field_name: getattr(recipe, field_name) | new for field_name, new in changes})
 
 
-__all__ = ["DEFAULT_RECIPE", "FINE_TUNING", "Recipe", "load_recipe", "recipe_names"]
+__all__ = ["DEFAULT_RECIPE", "FINE_TUNING", "Recipe", "Source", "load_recipe", "recipe_names"]

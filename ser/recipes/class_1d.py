@@ -1,14 +1,16 @@
-"""Class project B, 1D: seven frame features summed up over the clip to one vector, which 1D convolutions read.
-
-The source does not name the statistics: mean, standard deviation, minimum and maximum are chosen, 28 numbers a clip.
-"""
+"""Class project B, 1D: five blocks of 1D convolutions over seven features of each frame. Printed: 0.579."""
 
 from ser.models.configuration_ser import CNN1DConfig
 from ser.recipes import Recipe
+from ser.recipes import Source
 
 RECIPE = Recipe(
     config_class=CNN1DConfig,
-    model={"channels": [64, 128, 256], "hidden_sizes": [128], "dropout": 0.2},
+    model={
+        "channels": [128, 256, 512, 512, 1024],
+        "hidden_sizes": [128],
+        "dropout": 0.2,
+    },
     feature_extractor={
         "sampling_rate": 22050,
         "n_fft": 2048,
@@ -22,8 +24,8 @@ RECIPE = Recipe(
             "spectral_bandwidth",
             "spectral_rolloff",
         ],
-        "statistics": ["mean", "std", "min", "max"],
-        "join": True,
+        "max_duration": 3.0,
+        "pad_to_max_duration": True,
         "normalization": "corpus",
     },
     training={
@@ -31,9 +33,25 @@ RECIPE = Recipe(
         "per_device_train_batch_size": 64,
         "learning_rate": 1e-4,
         "weight_decay": 0.01,
+        "max_grad_norm": 0.0,
         "lr_scheduler_type": "reduce_lr_on_plateau",
         "lr_scheduler_kwargs": {"factor": 0.5, "patience": 3},
+        "metric_for_best_model": "loss",
         "early_stopping_patience": 8,
+        "ema_decay": 0.99,
     },
-    printed_accuracy=0.579,
+    source=Source(
+        project="B",
+        accuracy=0.579,
+        f1=0.580,
+        train_accuracy=0.670,
+        val_accuracy=0.566,
+        chosen_here=(
+            "kernels of 3, batch norm, pools of 2, global mean pooling, a dense layer of 128",
+            "clips cut or padded with silence to 3 s",
+            "decoupled weight decay 0.01; plateau, early stopping and the choice of the epoch watch the loss on dev",
+            "weights averaged (decay 0.99 a step), since the loss on dev jumped by 0.1 from epoch to epoch",
+            "no dropout in the blocks, where 0.2 raised the loss on dev from 1.30 to 1.44",
+        ),
+    ),
 )

@@ -1,13 +1,8 @@
-"""Class project B, 2D: conv blocks with growing filters on a mel image resized to one size.
-
-The source gives 128 mel bands, dropout 0.2 and fully connected layers, but neither numbers of filters nor image size:
-32-64-128-256 filters and 128 x 128 are chosen. Dropout stands before the output layer only: after each block, before
-the next batch norm, it shifts that norm's variance (Li et al. 2019, arXiv:1801.05134), which cost a third of the
-accuracy on the dev split.
-"""
+"""Class project B, 2D: conv blocks with growing filters on a mel image resized to one size. Printed: 0.608."""
 
 from ser.models.configuration_ser import CNN2DConfig
 from ser.recipes import Recipe
+from ser.recipes import Source
 
 RECIPE = Recipe(
     config_class=CNN2DConfig,
@@ -34,5 +29,23 @@ RECIPE = Recipe(
         "lr_scheduler_kwargs": {"factor": 0.5, "patience": 3},
         "early_stopping_patience": 8,
     },
-    printed_accuracy=0.608,
+    source=Source(
+        project="B",
+        accuracy=0.608,
+        f1=0.610,
+        train_accuracy=0.884,
+        val_accuracy=0.563,
+        chosen_here=(
+            "filters 32-64-128-256",
+            "images of 128 x 128",
+            "a dense layer of 128",
+            "dropout before the output layer only: after each block, before the next batch norm, it shifts that norm's "
+            "variance (Li et al. 2019, arXiv:1801.05134), which cost a third of the accuracy on dev",
+            "decoupled weight decay 0.01, gradients clipped at 1",
+        ),
+        deviations=(
+            "global pooling where the source flattens into dense layers",
+            "plateau, early stopping and the choice of the epoch watch UAR on dev, not the loss",
+        ),
+    ),
 )

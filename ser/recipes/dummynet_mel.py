@@ -1,4 +1,4 @@
-"""Class project C: the network and training of `dummynet-zcr` on a 40-band mel spectrogram laid end to end.
+"""Class project C: `dummynet-zcr` on a 40-band mel spectrogram laid end to end. Printed: 0.51.
 
 Some 20,000 steps cost ten and more GMACs a clip. `python train.py --recipe dummynet-mel --data_dir DIR` is the full
 run, for a GPU; without one, `ser reproduce` trains on a fifth of the clips and for fewer epochs, and the table says so.
@@ -8,6 +8,7 @@ A batch of 32 would need far more memory: four batches of 8 make one step, which
 from dataclasses import replace
 
 from ser.recipes.dummynet_zcr import RECIPE as ZCR
+from ser.recipes.dummynet_zcr import SOURCE
 
 RECIPE = replace(
     ZCR,
@@ -16,5 +17,5 @@ RECIPE = replace(
     training=ZCR.training
     | {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 4, "per_device_eval_batch_size": 8},
     budget_without_gpu={"share_of_clips": 0.2, "num_train_epochs": 3},
-    printed_accuracy=0.51,
+    source=replace(SOURCE, accuracy=0.51),
 )

@@ -1,11 +1,20 @@
-"""Class project C: three plain 1D convolutions on the zero-crossing rate, flattened.
-
-Window 512, hop 160, clips padded to the longest (5.005 s); learning rate, batch and epochs are not given.
-"""
+"""Class project C: three plain 1D convolutions on the zero-crossing rate, flattened. Printed: 0.41."""
 
 from ser.models.configuration_ser import CNN1DConfig
 from ser.recipes import Recipe
+from ser.recipes import Source
 
+SOURCE = Source(
+    project="C",
+    accuracy=0.41,
+    chosen_here=("Adam 1e-4, batch 32, 20 epochs, early stopping", "clips padded to 5.005 s, the longest"),
+    deviations=(
+        "hop 160, not 128",
+        "no augmentation, where the source has five changes",
+        "the rate falls linearly to 0",
+        "early stopping and the choice of the epoch watch UAR on dev, not the loss",
+    ),
+)
 RECIPE = Recipe(
     config_class=CNN1DConfig,
     model={
@@ -36,5 +45,5 @@ RECIPE = Recipe(
         "weight_decay": 0.0,
         "early_stopping_patience": 5,
     },
-    printed_accuracy=0.41,
+    source=SOURCE,
 )

@@ -1,12 +1,12 @@
-"""Class project C: five 1D convolutions on zero-crossing rate, energy and a 40-band mel spectrogram, all end to end.
+"""Class project C: five 1D convolutions on zero-crossing rate, energy and a mel spectrogram, end to end. Printed: 0.58.
 
-The source gives the first layer's 512 channels only: 512-512-256-256-128 are chosen.
 Some 21,000 steps cost ten and more GMACs a clip. `python train.py --recipe exponet --data_dir DIR` is the full run,
 for a GPU; without one, `ser reproduce` trains on a fifth of the clips and for fewer epochs, and the table says so.
 """
 
 from ser.models.configuration_ser import CNN1DConfig
 from ser.recipes import Recipe
+from ser.recipes import Source
 
 RECIPE = Recipe(
     config_class=CNN1DConfig,
@@ -42,5 +42,19 @@ RECIPE = Recipe(
         "dataloader_num_workers": 2,
     },
     budget_without_gpu={"share_of_clips": 0.2, "num_train_epochs": 3},
-    printed_accuracy=0.58,
+    source=Source(
+        project="C",
+        accuracy=0.58,
+        chosen_here=(
+            "512-512-256-256-128 channels, of which only the first number is given",
+            "gradients clipped at 1, decoupled weight decay",
+            "each of noise, shift, pitch, tempo and volume at a probability of 0.5, anew in each epoch",
+        ),
+        deviations=(
+            "hop 160, not 128",
+            "the rate falls linearly to 0",
+            "the choice of the epoch watches UAR on dev, not the loss",
+            "without a GPU: a fifth of the clips and 3 of 10 epochs",
+        ),
+    ),
 )

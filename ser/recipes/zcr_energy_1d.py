@@ -1,36 +1,48 @@
-"""Class project A, 1D: four plain blocks on zero-crossing rate and energy, laid end to end as one sequence.
-
-The source pads each of the two to 400 frames; 157 hold the longest clip. It augments each clip once before training;
-here noise, shift, pitch, tempo and volume change on the fly. Optimiser, batch and epochs are not given.
-"""
+"""Class project A, 1D: four plain blocks on zero-crossing rate and energy, laid end to end. Printed: 0.5605."""
 
 from ser.models.configuration_ser import CNN1DConfig
 from ser.recipes import Recipe
+from ser.recipes import Source
+
+# What Keras has where its layers are not told otherwise; its momentum of 0.99 is 0.01 here.
+KERAS = {"batch_norm_momentum": 0.01, "batch_norm_epsilon": 1e-3, "initialization": "glorot"}
 
 RECIPE = Recipe(
     config_class=CNN1DConfig,  # its defaults are this network: 587,526 parameters with running statistics
+    model={"batch_norm_after": "relu", **KERAS},
     feature_extractor={
         "sampling_rate": 16000,
         "n_fft": 2048,
         "hop_length": 512,
-        "features": ["zero_crossing_rate", "energy"],
+        "features": ["zero_crossing_rate", "mean_energy"],
         "trim_db": 60.0,
         "max_duration": 5.008,
         "pad_to_max_duration": True,
         "join": True,
         "normalization": "corpus",
     },
-    augmentation={"waveform_probability": 0.5},
+    augmentation={"changed_copies": True},
     training={
         "num_train_epochs": 40,
         "per_device_train_batch_size": 32,
         "learning_rate": 1e-3,
         "weight_decay": 0.0,
+        "max_grad_norm": 0.0,
         "lr_scheduler_type": "reduce_lr_on_plateau",
         "lr_scheduler_kwargs": {"factor": 0.5, "patience": 3},
+        "metric_for_best_model": "loss",
         "early_stopping_patience": 10,
-        "dataloader_num_workers": 2,
     },
-    printed_accuracy=0.5605,
-    printed_confusion=("happy", "anger"),
+    source=Source(
+        project="A",
+        protocol="leaky",
+        accuracy=0.5605,
+        f1=0.5575,
+        confused=("happy", "anger"),
+        chosen_here=(
+            "Adam 1e-3, batch 32, 40 epochs; plateau, early stopping and the choice of the epoch watch the loss on dev",
+            "kernels of 3",
+        ),
+        deviations=("157 frames, which hold the longest clip, where the source pads to 400",),
+    ),
 )
