@@ -81,7 +81,7 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
         FileNotFoundError: The path does not exist.
         ImportError: A file was given and soundfile is missing, or the rates differ and soxr is missing.
     """
-    if source_rate is not None and not isinstance(source, (np.ndarray, torch.Tensor)):
+    if source_rate is not None and not (isinstance(source, np.ndarray) or is_tensor(source)):
         raise ValueError(f"source_rate={source_rate} is for arrays; a file or dict has its own: leave it out")
     if isinstance(source, dict):
         return _load_dict(source, sampling_rate)
@@ -103,8 +103,8 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
 
 
 def is_tensor(source: Any) -> bool:
-    """Whether it is a tensor of torch."""
-    return hasattr(source, "detach")
+    """Whether it is a tensor of torch, which a process that reads audio alone has not imported."""
+    return hasattr(source, "detach") and hasattr(source, "dtype")  # files have a `detach`, too
 
 
 def to_numpy(tensor: "torch.Tensor") -> np.ndarray:
