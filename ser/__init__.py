@@ -5,6 +5,8 @@ registered as soon as transformers is imported, by whomever.
 """
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -43,32 +45,33 @@ _HOMES = {
     "SERPipeline": "ser.models.pipeline_ser",
     "load_audio": "ser.models.audio_ser",
 }
-# Whoever imports one of these first finds the models registered.
+# As soon as one of these is imported, the models are registered.
 _REGISTERING = {"transformers", *(home for name, home in _HOMES.items() if name != "load_audio")}
 
 
-class _Imported:
-    """Gives a module that was imported while its import was being prepared."""
-
-    def __init__(self, module: ModuleType):
-        self.module, self.spec = module, module.__spec__
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return self.module
-
-    def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self.spec
-
-
 class _Registration:
-    """Registers the models when transformers, or a module that needs it, is about to be imported."""
+    """A finder of modules that registers the models when the outermost import of such a module is done."""
+
+    imports = 0  # that are under way
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if name not in _REGISTERING or self not in sys.meta_path:
+        if name not in _REGISTERING:
             return None
-        sys.meta_path.remove(self)
-        import_module("ser.registration")
-        return ModuleSpec(name, _Imported(sys.modules[name]))  # type: ignore[arg-type]
+        others = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not self)
+        spec = next(filter(None, others), None)
+        if spec and spec.loader:
+            spec.loader.exec_module = partial(self.execute, spec.loader.exec_module)  # type: ignore[method-assign]
+        return spec
+
+    def execute(self, execute: Callable[[ModuleType], None], module: ModuleType) -> None:
+        self.imports += 1
+        try:
+            execute(module)
+        finally:
+            self.imports -= 1
+        if not self.imports and self in sys.meta_path:
+            sys.meta_path.remove(self)
+            import_module("ser.registration")
 
 
 def __getattr__(name: str) -> Any:
@@ -80,7 +83,7 @@ def __getattr__(name: str) -> Any:
 if "transformers" in sys.modules:
     import_module("ser.registration")
 else:
-    sys.meta_path.insert(0, _Registration())  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _Registration())
 
 __all__ = [
     "CNN1DConfig",
