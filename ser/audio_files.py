@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-SILENCE = 1e-3  # peak amplitude below which a recording is silent
 GROUP = "group"  # column with the name of the speaker or folder of a clip
 # Audio and video by name, in order of preference where a clip is there twice; what cannot be read is named.
 SUFFIXES: tuple[str, ...] = (".wav", ".flac", ".aiff", ".aif", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".webm")
@@ -70,4 +69,4 @@ def check_names(paths: Iterable[Path]) -> None:
             raise ValueError(f"expected file names in UTF-8; got {ascii(str(path))}; rename the file") from error
 
 
-__all__ = ["GROUP", "SILENCE", "SUFFIXES", "audio_files", "check_names", "find_files"]
+__all__ = ["GROUP", "SUFFIXES", "audio_files", "check_names", "find_files"]

@@ -13,6 +13,7 @@ from transformers import BatchFeature
 from transformers import PreTrainedModel
 from transformers.pipelines.pt_utils import KeyDataset
 
+from .audio_ser import check_audible
 from .audio_ser import load_audio
 from .feature_extraction_ser import SERFeatureExtractor
 
@@ -63,6 +64,7 @@ class SERPipeline(AudioClassificationPipeline):
         check_one_clip(inputs, sampling_rate)
         rate = self.feature_extractor.sampling_rate
         waveform = load_audio(inputs, sampling_rate=rate, source_rate=sampling_rate)
+        check_audible(waveform)
         return self.feature_extractor(waveform, sampling_rate=rate, return_tensors="pt").to(dtype=self.dtype)
 
 

@@ -33,6 +33,7 @@ from ser.inference.loading import load_trained
 from ser.inference.onnx_spectrum import PowerSpectrum
 from ser.models.acoustic_features_ser import SILENCE
 from ser.models.audio_ser import LOUDEST
+from ser.models.audio_ser import QUIETEST
 from ser.models.audio_ser import SHORTEST
 from ser.models.audio_ser import load_audio
 from ser.models.feature_extraction_ser import SERFeatureExtractor
@@ -110,9 +111,12 @@ class WaveformClassifier(torch.nn.Module):
         return torch.where(positions < stop - start, moved, 0.0), stop - start
 
     def forward(self, waveform: torch.Tensor) -> torch.Tensor:
-        """`(samples,)` to `(num_labels,)`; NaN where `load_audio` would refuse them: no sound, or too short."""
+        """`(samples,)` to `(num_labels,)`; NaN where the pipeline refuses them."""
         shortest = math.ceil(SHORTEST * self.settings.sampling_rate)
-        usable = (waveform.abs() <= LOUDEST).all() & torch.full((), waveform.shape[0]).ge(shortest)
+        heights = waveform.abs()
+        usable = (
+            (heights <= LOUDEST).all() & (heights >= QUIETEST).any() & torch.full((), waveform.shape[0]).ge(shortest)
+        )
         kept = torch.full((), waveform.shape[0])
         if self.settings.trim_db is not None:
             waveform, kept = self.trim(waveform, self.settings.trim_db)

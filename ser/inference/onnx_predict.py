@@ -35,6 +35,7 @@ from ser.inference.resumable_table import check_output
 from ser.inference.resumable_table import open_parts
 from ser.inference.resumable_table import rows_done
 from ser.inference.resumable_table import write_part
+from ser.models.audio_ser import check_audible
 from ser.models.audio_ser import load_audio
 
 MADE_OF = ("config.json", "preprocessor_config.json", "model.safetensors")
@@ -69,8 +70,10 @@ class OnnxClassifier:
         self.certain_threshold: float | None = json.loads(metadata["certain_threshold"])
 
     def __call__(self, source: Any, source_rate: int | None = None) -> dict[str, float]:
-        """Probability of each label for whatever `load_audio` takes; raises as that does."""
-        return self.classify(load_audio(source, sampling_rate=self.sampling_rate, source_rate=source_rate))
+        """Probability of each label for whatever `load_audio` takes; raises as that does, and where it is silent."""
+        waveform = load_audio(source, sampling_rate=self.sampling_rate, source_rate=source_rate)
+        check_audible(waveform)
+        return self.classify(waveform)
 
     def classify(self, waveform: np.ndarray) -> dict[str, float]:
         """The same for a waveform of shape `(samples,)` at the rate of the model."""

@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from ser.audio_files import GROUP
-from ser.audio_files import SILENCE
 from ser.files import MODEL
 from ser.inference.centering import GroupMeans
 from ser.inference.centering import log_probabilities
 from ser.inference.resumable_table import merge_parts
 from ser.inference.resumable_table import read_parts
+from ser.models.audio_ser import check_audible
 from ser.models.audio_ser import load_audio
 
 STOPPED = "what is done is kept: run the same command again to continue"
@@ -31,8 +31,7 @@ def read_waveform(audio: dict | None, sampling_rate: int) -> tuple[dict, np.ndar
                 f"the clip lasts {duration:,.0f} s, longer than {LONGEST:.0f} s: cut it into utterances, or "
                 "classify it window by window with ser.inference.timeline.analyse"
             )
-        if np.abs(waveform).max() < SILENCE:
-            raise ValueError("the clip is silent")
+        check_audible(waveform)
     except (ValueError, OSError) as error:
         return row | {"error": str(error)}, None
     return row, waveform

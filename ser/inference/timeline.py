@@ -16,9 +16,12 @@ import soxr
 
 from ser.inference.centering import centred
 from ser.inference.centering import log_probabilities
+from ser.inference.loading import labels_of
 from ser.inference.voice_activity import has_speech
 from ser.models.audio_ser import as_sound
+from ser.models.audio_ser import check_duration
 from ser.models.audio_ser import check_samples
+from ser.models.audio_ser import is_silent
 from ser.models.audio_ser import mix_down
 from ser.models.audio_ser import open_sound
 from ser.models.pipeline_ser import SERPipeline
@@ -80,7 +83,8 @@ def analyse(path: str | Path, classifier: SERPipeline, progress: Callable[[float
 
     Returns:
         For each window "start" and "end" in seconds, "level_db" relative to full scale, "speech" (whether anybody
-        speaks), "emotion" and its "probability", both None where nobody does, and the "probabilities" of all.
+        speaks), "emotion" and its "probability", both None where nobody does, and the "probabilities" of all, which are
+        equal where it is silent.
 
     Raises:
         ValueError: As `read_blocks`, or the file holds too few samples.
@@ -96,15 +100,19 @@ def analyse(path: str | Path, classifier: SERPipeline, progress: Callable[[float
                 progress(rows[-1]["end"])
     if not rows:
         raise ValueError("the audio holds no samples, or too few to classify; record or choose a longer clip")
+    check_duration(rows[-1]["end"])
     return rows
 
 
 def classify_batch(batch: list[tuple[float, np.ndarray]], classifier: SERPipeline) -> list[dict]:
     """A row, as `analyse` returns them, for each window: its start in seconds and its samples."""
     rate, rows = classifier.feature_extractor.sampling_rate, []
-    waveforms: Any = [waveform for _, waveform in batch]  # transformers types the call for one clip only
-    answers: Any = classifier(waveforms, batch_size=BATCH, top_k=classifier.model.config.num_labels)
-    for (start, waveform), answer in zip(batch, answers, strict=True):
+    audible: Any = [waveform for _, waveform in batch if not is_silent(waveform)]  # typed for one clip only
+    labels = labels_of(classifier.model)
+    answers: Any = iter(classifier(audible, batch_size=BATCH, top_k=len(labels)) if audible else ())
+    undecided = [{"label": label, "score": 1 / len(labels)} for label in labels]
+    for start, waveform in batch:
+        answer = undecided if is_silent(waveform) else next(answers)
         level, speech = 10 * np.log10(np.mean(np.square(waveform)) + 1e-10), has_speech(waveform, rate)
         rows.append(
             {

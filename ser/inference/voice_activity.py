@@ -7,7 +7,7 @@ import numpy as np
 import soxr
 from silero_vad import load_silero_vad
 
-from ser.audio_files import SILENCE
+from ser.models.audio_ser import is_silent
 
 RATE = 16000  # Hz, of the detector
 SPEECH = 0.3  # probability from which a frame counts as speech
@@ -22,9 +22,9 @@ def load_detector() -> Any:
 
 def speech_frames(waveform: np.ndarray, sampling_rate: int) -> np.ndarray:
     """The probability of speech in each 32 ms of a waveform of shape `(samples,)`; nothing where it is silent."""
-    peak = float(np.abs(waveform).max(initial=0))
-    if peak < SILENCE:
+    if is_silent(waveform):
         return np.zeros(0, np.float32)
+    peak = float(np.abs(waveform).max())
     if sampling_rate != RATE:
         waveform = soxr.resample(waveform, sampling_rate, RATE)
     return load_detector().audio_forward(waveform * np.float32(0.5 / peak), RATE).ravel()
@@ -39,4 +39,4 @@ def has_speech(waveform: np.ndarray, sampling_rate: int) -> bool:
     return bool(frames.size and np.sum(frames >= SPEECH) >= np.clip(frames.size / 2, 1, FRAMES))  # half of a short clip
 
 
-__all__ = ["SILENCE", "SPEECH", "has_speech", "speech_frames"]
+__all__ = ["SPEECH", "has_speech", "speech_frames"]

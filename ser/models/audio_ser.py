@@ -31,6 +31,7 @@ except ImportError:
     soxr = None
 
 LOUDEST = 100  # times full scale
+QUIETEST = 1e-3  # peak amplitude; below it, a recording is silent
 LOWEST_RATE = 1000  # Hz
 SHORTEST = 0.2  # seconds; of less, no emotion can be told
 LONGEST = 3 * 3600.0  # seconds that ffmpeg writes
@@ -317,6 +318,17 @@ def check_duration(seconds: float) -> None:
         raise ValueError(f"the clip lasts {shown:.2f} s, which is too short: speak for at least {SHORTEST} s")
 
 
+def is_silent(waveform: np.ndarray) -> bool:
+    """Whether a waveform of shape `(samples,)` peaks below `QUIETEST`."""
+    return bool(np.abs(waveform).max(initial=0) < QUIETEST)
+
+
+def check_audible(waveform: np.ndarray) -> None:
+    """Raise `ValueError` for a waveform that is silent."""
+    if is_silent(waveform):
+        raise ValueError("the clip is silent: check the microphone, or choose another clip")
+
+
 def _resample(waveform: np.ndarray, source_rate: int, sampling_rate: int) -> np.ndarray:
     if source_rate == sampling_rate:
         return waveform
@@ -327,11 +339,14 @@ def _resample(waveform: np.ndarray, source_rate: int, sampling_rate: int) -> np.
 
 __all__ = [
     "LOUDEST",
+    "QUIETEST",
     "SHORTEST",
     "as_sound",
+    "check_audible",
     "check_duration",
     "check_samples",
     "container_of",
+    "is_silent",
     "load_audio",
     "mix_down",
     "open_sound",

@@ -14,8 +14,9 @@ from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
 from ser.inference import timeline
-from ser.inference.voice_activity import SILENCE
 from ser.inference.voice_activity import has_speech
+from ser.models.audio_ser import QUIETEST
+from ser.models.audio_ser import is_silent
 from ser.page import answers
 from ser.page import over_time
 from ser.page import why
@@ -27,7 +28,7 @@ from ser.page.uploads import LONGEST
 from ser.page.uploads import paths_of
 from ser.page.uploads import readable
 
-SILENT_DB = 20 * np.log10(SILENCE) - 20  # level of a long recording in which nobody speaks: speech peaks above it
+SILENT_DB = 20 * np.log10(QUIETEST) - 20  # level of a long recording in which nobody speaks: speech peaks above it
 ONE_CLIP = 6.0  # seconds; longer recordings are classified in windows
 AWAY = "away"  # class that hides: what `visible` makes may stay away all the same (gradio-app/gradio#13494)
 SAME: Any = gr.skip()  # leaves a component as it is
@@ -225,7 +226,7 @@ def answer_of(sound: str, seconds: float, model: str, progress: gr.Progress | No
         scores = timeline.overall(rows)
     else:
         waveform = read_clip(sound, model)
-        silent = np.abs(waveform).max() < SILENCE
+        silent = is_silent(waveform)
         scores = classify_clip(waveform, model)
     if silent:
         raise ValueError("The recording is silent: check the microphone and record again.")

@@ -401,7 +401,7 @@ def test_code_beside_a_model_is_not_run(clips, tmp_path):
 def test_silence_has_no_emotion(tmp_path):
     soundfile.write(tmp_path / "silence.wav", np.zeros(RATE), RATE)
     (row,) = table(tmp_path / "silence.wav", output=tmp_path / "preds.parquet")
-    assert (row["label"], row["duration"], row["error"]) == (None, 1.0, "the clip is silent")
+    assert (row["label"], row["duration"]) == (None, 1.0) and row["error"].startswith("the clip is silent: check")
 
 
 def test_a_stop_by_hand_says_how_to_go_on(clips, tmp_path, monkeypatch):

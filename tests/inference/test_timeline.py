@@ -16,6 +16,7 @@ from transformers import pipeline
 
 import ser
 from ser.inference import timeline
+from ser.models.audio_ser import is_silent
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +114,9 @@ def test_each_window_gets_what_the_pipeline_says_of_it_alone(recording, classifi
     whole = ser.load_audio(recording, sampling_rate=classifier.feature_extractor.sampling_rate)
     for row in rows[::3]:
         first, last = (round(row[name] * classifier.feature_extractor.sampling_rate) for name in ("start", "end"))
+        if is_silent(whole[first:last]):
+            assert set(row["probabilities"].values()) == {1 / 6}
+            continue
         alone = {entry["label"]: entry["score"] for entry in classifier(whole[first:last])}
         assert row["probabilities"] == pytest.approx(alone, abs=2e-3)
         likeliest = max(row["probabilities"], key=row["probabilities"].get)

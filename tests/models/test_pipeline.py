@@ -117,10 +117,13 @@ def test_batches_and_single_clips_agree(model_folder):
         assert scores(together) == pytest.approx(scores(alone), abs=1e-5)
 
 
-def test_what_is_too_short_for_an_answer_gets_a_sentence(model_folder):
+def test_what_is_too_short_or_silent_for_an_answer_gets_a_sentence(model_folder):
     classifier = pipeline("audio-classification", model=str(model_folder))
     for clip in (voice(0.05), {"array": np.full(1, 0.5), "sampling_rate": 44100}):
         with pytest.raises(ValueError, match=r"which is too short: speak for at least 0.2 s"):
+            classifier(clip)
+    for clip in (np.zeros(RATE), 1e-3 * voice()):
+        with pytest.raises(ValueError, match="^the clip is silent: check the microphone, or choose another clip$"):
             classifier(clip)
 
 
