@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,8 +105,8 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
 
 
 def is_tensor(source: Any) -> bool:
-    """Whether it is a tensor of torch, which a process that reads audio alone has not imported."""
-    return hasattr(source, "detach") and hasattr(source, "dtype")  # files have a `detach`, too
+    """Whether it is a tensor of torch, which is imported already if it is."""
+    return "torch" in sys.modules and isinstance(source, sys.modules["torch"].Tensor)
 
 
 def to_numpy(tensor: "torch.Tensor") -> np.ndarray:
