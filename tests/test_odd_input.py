@@ -33,7 +33,7 @@ from transformers.pipelines.pt_utils import KeyDataset
 import ser
 import ser.__main__
 from ser.corpora import load_labelled_audio
-from ser.inference import predict
+from ser.inference import prediction_table
 from ser.inference import timeline
 from ser.inference.export_onnx import export
 from ser.inference.loading import load_trained
@@ -239,7 +239,7 @@ def table(columns: list[str], rows: dict[str, list[str]]) -> str:
 
 
 def sound_table(client, folder: Path, monkeypatch) -> str:
-    monkeypatch.setattr(predict, "LONGEST", LONGEST)
+    monkeypatch.setattr(prediction_table, "LONGEST", LONGEST)
     monkeypatch.setattr(uploads, "LONGEST", LONGEST)
     programs = folder / "programs"
     programs.mkdir()
