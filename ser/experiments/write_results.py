@@ -20,6 +20,7 @@ from ser.experiments.model_tables import strangers_table
 from ser.experiments.noise_floor import FILE as NOISE_FLOOR
 from ser.experiments.noise_floor import in_words
 from ser.experiments.projects import deviations_table
+from ser.experiments.projects import lower_list
 from ser.experiments.projects import projects_table
 from ser.experiments.runs import bundled_models
 from ser.experiments.runs import read_measured
@@ -84,7 +85,8 @@ def results_page(root: Path) -> str:
 def projects_page(root: Path) -> str:
     """The text of docs/projects.md."""
     template = TEMPLATE.with_name("projects.md").read_text(encoding="utf-8")
-    return template.format(scores=projects_table(read_runs(root / "results")), deviations=deviations_table())
+    results = read_runs(root / "results")
+    return template.format(scores=projects_table(results), lower=lower_list(results), deviations=deviations_table())
 
 
 def bundled_block(root: Path) -> str:

@@ -42,8 +42,8 @@ RECIPE = Recipe(
             "Adam 1e-3, batch 32, 30 epochs, plateau and early stopping, gradients clipped at 1",
             "weights and statistics averaged (decay 0.99 a step)",
         ),
-        explained="a hypothesis: copies of test clips were trained on, which the source does not say. Under that leak, "
-        "the next row, this recipe scores as printed; `zcr-energy-1d` rises, but not as far as printed",
+        explained="a hypothesis: copies of test clips were trained on, which the source does not say. Under that leak "
+        "(`leaky`), this recipe scores as printed; `zcr-energy-1d` rises, but not as far as printed",
         deviations=(
             "padding is masked, so that only a clip's own frames count, where the source pads to 400 frames (the "
             "longest clip has 157)",
