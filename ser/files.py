@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.constants import HF_HOME
-
 PACKAGE = Path(__file__).parent
 PROJECT = PACKAGE.parent  # the clone, with app.py, checkpoints and results
 
@@ -81,16 +79,17 @@ def check_replaceable(folder: str | Path, *, holding: str, beside: Collection[st
 
 
 def sentence_of(error: BaseException) -> str:
-    """What an error says, and what to do where it is that the cache of Hugging Face cannot be written."""
+    """What an error says, and what to do where it is that a cache cannot be written."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, OSError):
         cause = cause.__cause__
     if cause is None or cause.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
         return str(error)
-    path, home = Path(str(cause.filename)), Path(HF_HOME)
-    if not (path.is_relative_to(home) or home.is_relative_to(path)):
+    path, usual = Path(str(cause.filename)), os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    caches = [Path(usual), Path(os.environ.get("HF_HOME") or usual)]
+    if not any(path.is_relative_to(cache) or cache.is_relative_to(path) for cache in caches):
         return str(error)
-    return f"{error}: the cache cannot be written; set HF_HOME to a folder that can be"
+    return f"{error}: the cache cannot be written; set HF_HOME and XDG_CACHE_HOME to folders that can be"
 
 
 def read_json(path: str | Path) -> Any:

@@ -110,8 +110,9 @@ def test_without_a_command_the_commands_are_listed(capsys):
             "ser predict: dataset 'clips'",
         ),
         (("train", "--dataset_dir", "clips", "--recipe", "cnn1d"), "ser train: "),
+        (("predict", "clips", "--backend", "onnx", "--output", "table.csv"), "ser predict: "),
     ],
-    ids=["files", "dataset", "training"],
+    ids=["files", "dataset", "training", "onnx"],
 )
 def test_a_home_that_cannot_be_written_does_not_matter_or_is_answered_in_one_sentence(words, sentence, tmp_path):
     for label in ("calm", "cross"):
@@ -130,4 +131,4 @@ def test_a_home_that_cannot_be_written_does_not_matter_or_is_answered_in_one_sen
         return
     last = done.stderr.splitlines()[-1]
     assert done.returncode == 1 and last.startswith(sentence)
-    assert last.endswith("the cache cannot be written; set HF_HOME to a folder that can be")
+    assert last.endswith("the cache cannot be written; set HF_HOME and XDG_CACHE_HOME to folders that can be")

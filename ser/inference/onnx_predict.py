@@ -90,6 +90,7 @@ def graph_of(model: str, revision: str | None = None) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "ser")
     graph = cache / f"{content.hexdigest()[:16]}.onnx"
     if not graph.exists():
+        cache.mkdir(parents=True, exist_ok=True)  # fails at once where it cannot be written
         from ser.inference.export_onnx import write_graph  # imports torch
 
         write_graph(model, graph, revision)
