@@ -24,8 +24,9 @@ def hand_over(**report) -> None:
 
 
 def peak_mib() -> int:
-    """Largest resident size of this process so far."""
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
+    """Largest resident size so far of this process, or of one that it started and that has ended."""
+    sizes = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return round(max(sizes) / 2**10)
 
 
 class Side:

@@ -5,6 +5,7 @@ python -m ser predict "clips/*.wav" other.mp3 --model runs/my/model --output pre
 python -m ser predict --dataset user/name --split test --streaming --output preds.parquet
 torchrun --nproc_per_node 2 -m ser predict clips --output preds.parquet
 python -m ser predict clips --center_by speaker --output preds.parquet  # relative to all clips of the speaker
+python -m ser predict clip.wav --backend onnx --output preds.csv         # starts in a second, without torch
 After an interruption, run the same command again: it continues where it stopped. A clip that cannot be read, or
 is silent, becomes a row with the reason. Speech is not detected here, so noise gets an emotion, too (see
 `ser.inference.timeline`).
