@@ -22,6 +22,7 @@ from .acoustic_features_ser import limit_range
 from .acoustic_features_ser import loud_span
 from .acoustic_features_ser import wiener_filter
 from .audio_ser import LOUDEST
+from .audio_ser import peak_of
 from .audio_ser import to_numpy
 from .configuration_ser import refuse_misspelt
 
@@ -372,9 +373,10 @@ def _as_waveform(waveform: np.ndarray | torch.Tensor | list[float]) -> np.ndarra
         raise ValueError("expected a waveform with samples; got an empty one; record or choose another clip")
     if not np.issubdtype(waveform.dtype, np.floating):
         raise ValueError(f"expected float samples within -1..1; got {waveform.dtype}; divide by its full scale")
-    if not np.isfinite(waveform).all():
+    peak = peak_of(waveform)
+    if not math.isfinite(peak):
         raise ValueError("expected finite samples; got NaN or infinity; export the recording again")
-    if np.abs(waveform).max() > LOUDEST:
+    if peak > LOUDEST:
         raise ValueError(f"expected samples within -1..1; got one beyond {LOUDEST}; divide by its full scale")
     return waveform.astype(np.float32, copy=False)
 

@@ -298,15 +298,21 @@ def mix_down(channels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(channels[:, first], dtype=np.float32)
 
 
+def peak_of(waveform: np.ndarray) -> float:
+    """The largest magnitude of its samples; NaN or infinite if one is."""
+    return float(max(waveform.max(initial=0), -waveform.min(initial=0)))
+
+
 def check_samples(waveform: np.ndarray, sampling_rate: int) -> None:
     """Refuse samples that are no sound.
 
     Raises:
         ValueError: They are NaN, infinite or far beyond full scale, or sampled too slowly for speech.
     """
-    if not np.isfinite(waveform).all():
+    peak = peak_of(waveform)
+    if not math.isfinite(peak):
         raise ValueError("the audio holds NaN or infinite samples; export the recording again")
-    if np.abs(waveform).max(initial=0) > LOUDEST:
+    if peak > LOUDEST:
         raise ValueError(f"the audio holds samples beyond {LOUDEST}, where full scale is 1; divide by its full scale")
     if sampling_rate < LOWEST_RATE:
         raise ValueError(f"the audio is sampled at {sampling_rate} Hz, too slowly for speech; record it at 16000 Hz")
@@ -351,6 +357,7 @@ __all__ = [
     "load_audio",
     "mix_down",
     "open_sound",
+    "peak_of",
     "to_numpy",
     "to_wav",
 ]
