@@ -94,7 +94,6 @@ def summarize(runs: Sequence[Run]) -> dict:
         "runs": count(runs),
         "training": f"{np.mean(times) / 60:.0f} min, {first['device']}"
         + (f", {first['threads']} thread{'s' * (first['threads'] > 1)}" if first["device"] == "cpu" else ""),
-        "peak_memory": max((run["peak_memory_gib"] for run in runs if run["peak_memory_gib"]), default=None),
         "reduced": f"reduced: {share:.0%} of the clips, {max(epochs):.0f} epochs" if share < 1 else "",
         "changed": _changed(first),
     }
