@@ -24,6 +24,7 @@ from .configuration_ser import CNN2DConfig
 from .configuration_ser import CRNNConfig
 from .configuration_ser import SERConfig
 from .folding_ser import FoldedBlocks
+from .folding_ser import has_hooks
 
 if TYPE_CHECKING:  # names the pipeline's file as one to copy beside this one when a model is saved
     from .pipeline_ser import SERPipeline  # noqa: F401
@@ -417,17 +418,18 @@ class CNNModel(SERPreTrainedModel):
         return [] if wanted else None
 
     def blocks_for(self, x: torch.Tensor) -> nn.ModuleList:
-        """The blocks, or their folded copy where only answers are wanted: no gradients, no export, no autocast."""
+        """The blocks, or their folded copy where only answers are wanted: no gradients, export, autocast or hooks."""
         if (
             self.training
             or torch.is_grad_enabled()
             or torch.is_autocast_enabled(x.device.type)
             or becomes_a_graph()
             or next(self.parameters()).is_inference()
+            or has_hooks(self.blocks)
         ):
             return self.blocks
         folded = self._folded.get(self._compute_type)
-        if folded is None or not folded.valid():
+        if folded is None or not folded.valid_for(self.blocks):
             folded = self._folded[self._compute_type] = FoldedBlocks(self.blocks, self._compute_type)
         return folded.blocks
 

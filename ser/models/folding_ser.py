@@ -28,8 +28,8 @@ class FoldedBlocks:
     """
 
     def __init__(self, blocks: nn.ModuleList, compute_type: torch.dtype | None = None):
-        self.weights = [*blocks.parameters(), *blocks.buffers()]
-        self.versions = self._versions()
+        self.state = state_of(blocks)
+        self.weights = [weight.detach() for weight in weights_of(blocks)]  # so that no other takes their place in memory
         with torch.inference_mode(False), torch.no_grad():
             self.blocks = folded(blocks, compute_type)
 
@@ -37,12 +37,24 @@ class FoldedBlocks:
         """A copy of the model, also one sent to another process, starts with none."""
         return type(None), ()
 
-    def _versions(self) -> list[int]:
-        return [weight._version for weight in self.weights]  # torch counts changes in place
+    def valid_for(self, blocks: nn.ModuleList) -> bool:
+        """Whether the weights of the blocks are still the same, and none has changed since."""
+        return state_of(blocks) == self.state
 
-    def valid(self) -> bool:
-        """Whether no weight has changed since."""
-        return self._versions() == self.versions
+
+def weights_of(blocks: nn.ModuleList) -> list[torch.Tensor]:
+    """Parameters and statistics."""
+    return [*blocks.parameters(), *blocks.buffers()]
+
+
+def state_of(blocks: nn.ModuleList) -> list[tuple[int, int]]:
+    """Where each weight lies, and how often it was changed in place, which torch counts except through `.data`."""
+    return [(weight.data_ptr(), weight._version) for weight in weights_of(blocks)]
+
+
+def has_hooks(blocks: nn.ModuleList) -> bool:
+    """Whether somebody wants to see or change what goes into a module or comes out of it."""
+    return any(module._forward_hooks or module._forward_pre_hooks for module in blocks.modules())
 
 
 class LaidOutConvolution(nn.Module):
@@ -97,4 +109,4 @@ def has_bfloat16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-__all__ = ["FoldedBlocks", "has_bfloat16"]
+__all__ = ["FoldedBlocks", "has_bfloat16", "has_hooks"]
