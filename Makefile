@@ -1,7 +1,7 @@
 # make demo: the page on http://127.0.0.1:7860; make test: one case of each kind, in five minutes on two cores;
 # make test-all: all tests; make test-slow: those that make test leaves out; make lint;
 # make coverage: all tests, and which branches they take;
-# make bench: about three quarters of an hour, on a machine that does nothing else; make lock: the hash-locked requirements;
+# make bench: half an hour, on a machine that does nothing else; make lock: the hash-locked requirements;
 # make audit: known vulnerabilities in them. Each sets up .venv by itself.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -45,9 +45,7 @@ results: .venv/demo
 bench: .venv/bench .venv-peers/done
 	$(BIN)/python -m benchmarks.features --clips $(CREMA_D) --peers $(PEERS)
 	$(BIN)/python -m benchmarks.training --clips $(CREMA_D) --peers $(PEERS)
-	$(BIN)/python -m benchmarks.memory --clips $(CREMA_D)
-	$(BIN)/python -m benchmarks.inference
-	$(BIN)/python -m benchmarks.one_core --clips $(CREMA_D)
+	$(BIN)/python -m benchmarks.inference --clips $(CREMA_D)
 	$(BIN)/python -m benchmarks.growth --clips $(CREMA_D)
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.load

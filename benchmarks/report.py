@@ -3,6 +3,7 @@
 python -m benchmarks.report
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.turns import ROOT
@@ -11,10 +12,10 @@ from ser.files import read_json
 from ser.files import write_text
 
 REPORT = ROOT / "docs/benchmarks.md"
-NAMES = ("features", "training", "memory", "inference", "one_core", "growth", "page", "load")
+NAMES = ("features", "training", "inference", "growth", "page", "load")
+PEER = "wav2vec2-base"
 OTHERS = ("librosa", "transformers", "openSMILE eGeMAPS")
 SHARES = ("data", "forward", "backward", "optimizer", "evaluation", "checkpoint")
-LATENCY = ["model", "parameters", "times", "p50 (ms)", "p95 (ms)", "ratio to cnn1d", "ratio to cnn2d"]
 TITLE = """# Benchmarks
 
 Written by `make bench` from the reports in [results/benchmarks](../results/benchmarks). Every ratio compares two sides
@@ -56,35 +57,17 @@ together, and the share is that of what a {size} x {size} matrix multiplication 
 CHANGED_ANEW = """When this was measured, the recipe `zcr-energy-1d` changed each clip anew in each epoch, where the
 class project does it once, before training, as the recipe does by now; "not augmented" leaves that out, so that later
 epochs do the same work. """
-MEMORY = """
-### Memory
-
-Largest resident size of a training on the CPU, from raw audio to the report: one epoch over a fixed {share:.0%} of the
-clips of CREMA-D; `flagship-distilled` without its teachers. A full training of a recipe whose clips keep their lengths
-may gather more: the peak memory of each is in the [results](results.md). Workers load and augment the clips of some
-recipes; what they hold alone, not shared with the process, was looked up every half second.
-
-{table}"""
 INFERENCE = """
-## Inference
+## Answers
 
-One clip of {seconds} s through `pipeline`, as often as stated, and throughput in batches of {batch}. The others have
-random weights: their cost is compared. Ratios: how many times longer they take than ours.
+One clip of {seconds} s on one core, features included: by `pipeline`, and by the ONNX file that `ser export-onnx`
+writes. wav2vec2-base has random weights: its cost is compared. The limit is a network's multiplications at the speed of
+a product of large matrices on that core.
 
-{pipeline}
-The networks alone in onnxruntime:
-
-{onnx}
+{clips}
+`ser predict` on {many:,} clips of CREMA-D (Ogg Vorbis), its start left out: {by_cores}.
 From the start of a process to its first answer: {start_up}.
 """
-ONE_CORE = """
-### On one core
-
-One clip of {clip_seconds} s, features included, by `pipeline` and by the ONNX file that `ser export-onnx` writes; the
-ranges of its 8 bits are read off clips of the training split. The last column: what 8 bits change on the test split of
-CREMA-D (`tfds`), with the 95 % interval over its actors.
-
-{table}"""
 GROWTH = """
 ## Growth
 
@@ -164,15 +147,6 @@ def training(report: dict) -> str:
     )
 
 
-def memory(report: dict) -> str:
-    """What each recipe needs."""
-    rows = [
-        [f"`{recipe}`", f"{figures['peak_gib']:.1f}", f"{figures['workers_gib']:.1f}" if figures["workers_gib"] else ""]
-        for recipe, figures in report["recipes"].items()
-    ]
-    return MEMORY.format(share=report["share_of_clips"], table=table(["recipe", "GiB", "workers (GiB)"], rows))
-
-
 def memory_cell(figures: dict) -> str:
     """Peak memory of a process, of its libraries alone, and of the workers that load its data."""
     workers = f" + {figures['workers']} x {figures['worker_peak_mib']:,}" if figures.get("workers") else ""
@@ -187,56 +161,23 @@ def share_cells(figures: dict, side: str, ceilings: dict) -> list[str]:
 
 
 def inference(report: dict) -> str:
-    """Latencies, throughputs and start-up."""
-    first, second = (report["start_up_s"][name] for name in ("cnn2d", "wav2vec2-base"))
-    said = [
-        f"{name} {figure['median']:.1f} s ({figure['min']:.1f} to {figure['max']:.1f})"
-        for name, figure in (("`cnn2d`", first), ("wav2vec2-base", second))
-    ]
+    """Single clips, many clips and starts."""
+    rows = []
+    for name, entry in report["one_core"].items():
+        limit = entry.get("limit_ms", {}).get("median")
+        share = f"{limit / entry['p50_ms']:.0%}" if limit else ""
+        cells = [f"{entry['parameters']:,}" if "parameters" in entry else "", f"{entry['p50_ms']:.2f}"]
+        cells += [f"{entry['p95_ms']:.2f}", ratio(entry["ratio"]), f"{limit:.2f}" if limit else "", share]
+        rows.append([name, *cells, f"{entry['peak_mib']:,}"])
+    columns = ["model", "parameters", "p50 (ms)", "p95 (ms)", f"{PEER} / it", "limit (ms)", "of the limit", "MiB"]
+    rates = report["many_clips_per_second"].items()
     return INFERENCE.format(
         seconds=report["clip_seconds"],
-        batch=report["batch"],
-        pipeline=table(
-            [*LATENCY, "clips/s", "clips", "memory (MiB)"],
-            [
-                [
-                    *latency_cells(name, figures),
-                    f"{figures['clips_per_second']['median']:.1f}",
-                    f"{report['clips_a_round'][name] * report['rounds']:,}",
-                    f"{figures['peak_mib']:,}",
-                ]
-                for name, figures in report["pipeline"].items()
-            ],
-        ),
-        onnx=table(LATENCY, [latency_cells(name, figures) for name, figures in report["onnx"].items()]),
-        start_up=", ".join(said),
+        clips=table(columns, rows),
+        many=report["many"],
+        by_cores=", ".join(f"{rate['median']:,.0f} clips/s on {cores} core(s)" for cores, rate in rates),
+        start_up=", ".join(f"`{name}` {seconds['median']:.1f} s" for name, seconds in report["start_up_s"].items()),
     )
-
-
-def latency_cells(name: str, figures: dict) -> list[str]:
-    """One model."""
-    ratios = figures.get("latency_ratios", {})
-    cells = [
-        name,
-        f"{figures['parameters']:,}",
-        figures["clips"],
-        f"{figures['p50_ms']:.1f}",
-        f"{figures['p95_ms']:.1f}",
-    ]
-    return [*cells, *(ratio(ratios[ours]) if ratios else "" for ours in ("cnn1d", "cnn2d"))]
-
-
-def one_core(report: dict) -> str:
-    """Operations, latencies and sizes of our own models, and what is lost in 8 bits."""
-    columns = ["model", "parameters", "MMACs", "pipeline (ms)", "ONNX (ms)", "8 bits (ms)", "MB", "MB in 8 bits"]
-    rows = []
-    for name, figures in report["models"].items():
-        cells = [name, f"{figures['parameters']:,}", f"{figures['macs'] / 1e6:.0f}"]
-        cells += [f"{times['median']:.1f}" for times in figures["milliseconds"].values()]
-        low, high = figures["accuracy"]["change_interval_95"]
-        change = f"{figures['accuracy']['change']:+.3f} ({low:+.3f} to {high:+.3f})"
-        rows.append([*cells, *figures["megabytes"].values(), change])
-    return ONE_CORE.format(table=table([*columns, "accuracy in 8 bits"], rows), **report)
 
 
 def growth(report: dict) -> str:
@@ -249,6 +190,60 @@ def growth(report: dict) -> str:
         rows.append([task, *(" / ".join(each) for each in (sizes, seconds, memory)), grown["exponent"]])
     columns = ["task", "sizes", "seconds", "peak memory (MiB)", "exponent of time"]
     return GROWTH.format(rounds=report["rounds"], table=table(columns, rows))
+
+
+def in_short(reports: dict[str, dict]) -> str:
+    """One row for each task: ours, the peer, the limit, and how we stand to both."""
+    rows = [*feature_rows(reports["features"]), *training_rows(reports["training"])]
+    rows += [*answer_rows(reports["inference"]), *growth_rows(reports["growth"])]
+    return "\n## In short\n\n" + table(["task", "ours", "peer", "limit", "times the peer", "of the limit"], rows) + "\n"
+
+
+def feature_rows(report: dict) -> Iterator[list[str]]:
+    """Features on one core, beside librosa and the floor of decoding and FFT."""
+    for name, entry in report["threads"]["1"].items():
+        rates, ratios = entry["clips_per_second"], entry["ratios"]
+        cells = [f"{rates['ours']:,} clips/s", f"librosa {rates['librosa']:,}", f"decoding and FFT {rates['floor']:,}"]
+        shares = [f"{ratios['librosa']['median']:.1f}", f"{ratios['floor']['median']:.0%}"]
+        yield [f"features: {name}", *cells, *shares]
+
+
+def training_rows(report: dict) -> Iterator[list[str]]:
+    """A later epoch in the faster precision, beside Keras and the speed of matrix products."""
+    for recipe, run in report["recipes"].items():
+        side = "ours, bf16"
+        entry, ceiling = run["sides"][side], report["matmul_gflops"]["bf16"]["median"]
+        keras = run["sides"]["Keras"]["later_epoch_s"]["median"]
+        cells = [f"{entry['later_epoch_s']['median']:.1f} s", f"Keras {keras:.1f} s", f"{ceiling:.0f} GFLOP/s in bf16"]
+        shares = [f"{run['ratios'][side]['later_epoch']['median']:.1f}", f"{entry['gflops_computing'] / ceiling:.0%}"]
+        yield [f"an epoch of `{recipe}`", *cells, *shares]
+
+
+def answer_rows(report: dict) -> Iterator[list[str]]:
+    """One clip, many clips and the start of the default model."""
+    peer = report["one_core"][f"{PEER} pipeline"]
+    for name, entry in report["one_core"].items():
+        if name.endswith("pipeline") and not name.startswith(PEER):
+            limit = entry["limit_ms"]["median"]
+            cells = [f"{entry['p50_ms']:.1f} ms", f"{PEER} {peer['p50_ms']:.0f} ms", f"{limit:.1f} ms of products"]
+            shares = [f"{entry['ratio']['median']:.0f}", f"{limit / entry['p50_ms']:.0%}"]
+            yield [f"one clip on one core: {name.split()[0]}", *cells, *shares]
+    rates = {int(cores): rate["median"] for cores, rate in report["many_clips_per_second"].items()}
+    slow, most = peer["clips_per_second"]["median"], max(rates)
+    shares = [f"{rates[1] / slow:.0f} on one core", f"{rates[most] / (most * rates[1]):.0%}"]
+    cells = [f"{rates[most]:,.0f} clips/s on {most} cores", f"{PEER} {slow:.1f} on one", f"{most} x {rates[1]:,.0f}"]
+    yield ["many clips", *cells, *shares]
+    starts = {name: seconds["median"] for name, seconds in report["start_up_s"].items()}
+    for name, seconds in starts.items():
+        if name != PEER:
+            cells = [f"{seconds:.1f} s", f"{PEER} {starts[PEER]:.1f} s", "", f"{starts[PEER] / seconds:.1f}", ""]
+            yield [f"first answer of `{name}`", *cells]
+
+
+def growth_rows(report: dict) -> Iterator[list[str]]:
+    """Whether 16 times the size takes 16 times the time, and no more memory."""
+    for task, grown in report["tasks"].items():
+        yield [f"16 x {task}", f"time^{grown['exponent']}, memory x {grown['memory_ratio']}", "", "time^1, x 1", "", ""]
 
 
 def machines(reports: dict[str, dict]) -> str:
@@ -265,18 +260,18 @@ def render(folder: Path) -> str:
     reports = {name: read_json(folder / f"{name}.json") for name in NAMES}
     sections = [write(reports[name]) for name, write in SECTIONS.items()]
     page = PAGE.format(page=reports["page"], load=reports["load"])
-    return TITLE + "".join(sections) + page + machines(reports)
+    return TITLE + in_short(reports) + "".join(sections) + page + machines(reports)
 
 
 SECTIONS = {
     "features": features,
     "training": training,
-    "memory": memory,
     "inference": inference,
-    "one_core": one_core,
     "growth": growth,
 }
 
 
 if __name__ == "__main__":
-    write_text(REPORT, render(ROOT / "results/benchmarks"))
+    page = render(ROOT / "results/benchmarks")
+    write_text(REPORT, page)
+    print(page.partition("\n## Features")[0])
