@@ -144,8 +144,7 @@ class SqueezeExcitation(nn.Module):
         """Same shape in and out: `(batch, channels, frames[, bands])`; with what `frame_mask` gives."""
         bands = x.shape[3] if x.ndim == 4 else 1
         wide = torch.float32 if x.dtype == torch.float16 else None  # float16 ends at 65,504
-        total = x if x.ndim == 3 else x.sum(3, keepdim=True, dtype=wide)
-        total = masked(total, mask).flatten(2).sum(2, dtype=wide)  # (batch, channels)
+        total = masked(x, mask).flatten(2).sum(2, dtype=wide)  # (batch, channels)
         mean = (total / (lengths * bands)[:, None]).to(x.dtype)
         gate = torch.sigmoid(self.excite(F.relu(self.squeeze(mean))))
         return x * gate.view(*gate.shape, *[1] * (x.ndim - 2)).to(x.dtype)
@@ -425,11 +424,13 @@ class CNNModel(SERPreTrainedModel):
             or torch.is_autocast_enabled(x.device.type)
             or becomes_a_graph()
             or next(self.parameters()).is_inference()
-            or has_hooks(self.blocks)
         ):
             return self.blocks
         folded = self._folded.get(self._compute_type)
-        if folded is None or not folded.valid_for(self.blocks):
+        modules = [*self.blocks.modules()] if folded is None or not folded.valid() else folded.modules
+        if has_hooks(modules):
+            return self.blocks
+        if folded is None or modules is not folded.modules:
             folded = self._folded[self._compute_type] = FoldedBlocks(self.blocks, self._compute_type)
         return folded.blocks
 
