@@ -234,10 +234,20 @@ def predicted_tables(
     size = min(SLICE, -(-len(numbers) // (4 * workers)))
     slices = Slices(clips, numbers, size, partial(work, extractor=extractor))
     loader = torch.utils.data.DataLoader(slices, batch_size=None, num_workers=workers, collate_fn=as_is)
-    for made in loader:
+    for made in unless_killed(iter(loader)):
         if isinstance(made, OSError):
             raise made
         yield made if on_cpu else pa.concat_tables(map(predict_one, made))
+
+
+def unless_killed(made: Iterator) -> Iterator:
+    """What the workers make; raises `OSError` when one of them was killed, as for want of memory."""
+    try:
+        yield from made
+    except RuntimeError as error:
+        if "DataLoader worker (pid" not in str(error):
+            raise
+        raise OSError("a worker process was killed, perhaps because memory ran out") from error
 
 
 def gathered(tables: Iterator[pa.Table], progress: Callable[[int], Any]) -> Iterator[pa.Table]:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -489,6 +490,19 @@ def test_what_stops_a_worker_is_said_in_one_sentence(dataset, tmp_path, monkeypa
     output = ("--audio_column", "sound", "--output", tmp_path / "preds.csv")
     said = "ser predict: the Hub cannot be reached; what is done is kept: run the same command again"
     assert refusal(tmp_path / "saved", "--model", MODEL, *output) == said
+
+
+def test_a_killed_worker_is_named_and_the_job_goes_on(clips, tmp_path, monkeypatch):
+    def killed(*_):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(predict, "workers_for", lambda clips: 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(predict, "read_chunk", killed)
+        answer = refusal(clips, "--model", MODEL, "--output", tmp_path / "preds.csv")
+    assert answer.startswith("ser predict: a worker process was killed") and "run the same command again" in answer
+    assert "\n" not in answer
+    main(["predict", str(clips), "--model", MODEL, "--output", str(tmp_path / "preds.csv")])
 
 
 def test_few_clips_need_no_workers():
