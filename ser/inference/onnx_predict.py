@@ -117,15 +117,22 @@ def folder_of(model: str, revision: str | None) -> Path:
     return Path(cached() or model).parent
 
 
-def open_share(options: argparse.Namespace, done: int) -> tuple[Iterator[tuple[dict | None, str | None]], int | None]:
-    """Clips without the first `done`, and their number; what is more than files takes a moment longer to import."""
+def open_share(
+    options: argparse.Namespace, done: int
+) -> tuple[Iterator[tuple[dict | None, str | None]], int | None, str | None]:
+    """Clips without the first `done`, their number, and a fingerprint of which they are, where these are known.
+
+    What is more than files takes a moment longer to import.
+    """
     if not options.dataset and not options.center_by and not any(Path(name).is_dir() for name in options.inputs):
         files = find_files(options.inputs)
-        return (({"path": path, "bytes": None}, None) for path in files[done:]), len(files)
+        clips = (({"path": path, "bytes": None}, None) for path in files[done:])
+        return clips, len(files), hashlib.sha256("\n".join(files).encode()).hexdigest()
     from ser.corpora.unlabelled_audio import open_clips
     from ser.corpora.unlabelled_audio import share
 
-    return share(open_clips(options), 0, 1, done=done)
+    source = open_clips(options)
+    return *share(source, 0, 1, done=done), getattr(source, "_fingerprint", None)
 
 
 def row_of(clip: tuple[dict | None, str | None], classifier: OnnxClassifier) -> dict:
@@ -139,12 +146,13 @@ def run(options: argparse.Namespace) -> None:
     """Classify all clips, one to each core."""
     output = Path(options.output)
     check_output(output)
-    open_share(options, 0)  # refuses what is not there
+    *_, fingerprint = open_share(options, 0)  # refuses what is not there
     classifier = OnnxClassifier(options.model, options.revision)
     check_labels(classifier.labels)
-    parts = open_parts(output, vars(options) | {"folder": os.getcwd(), "graph": classifier.graph.stem})
+    job = {"folder": os.getcwd(), "clips": fingerprint, "graph": classifier.graph.stem}
+    parts = open_parts(output, vars(options) | job)
     done = rows_done(parts, 0)
-    clips, total = open_share(options, done)
+    clips, total, _ = open_share(options, done)
     with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(total=total, initial=done, unit="clip") as bar:
         while several := list(islice(clips, CHUNK_CLIPS)):
             rows = list(pool.map(lambda clip: row_of(clip, classifier), several))

@@ -120,6 +120,10 @@ def test_a_stopped_job_goes_on(clips, cache, tmp_path, monkeypatch):
         patch.setattr(onnx_predict, "write_part", lambda *arguments: rows(*arguments) or stopped())
         with pytest.raises(SystemExit, match="what is done is kept"):
             main(command)
+    late = shutil.copy(clips / "a.wav", clips / "0.wav")
+    with pytest.raises(SystemExit, match="of other clips"):
+        main(command)
+    late.unlink()
     main(command)
     names = [Path(row["file"]).name for row in pq.read_table(tmp_path / "preds.parquet").to_pylist()]
     assert names == sorted(path.name for path in clips.iterdir())
