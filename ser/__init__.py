@@ -80,6 +80,10 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(_HOMES[name]), name)
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
+
+
 if "transformers" in sys.modules:
     import_module("ser.registration")
 else:
