@@ -10,6 +10,7 @@ from conftest import ROOT
 from conftest import run_python
 from conftest import write_corpus
 
+import ser
 import ser.__main__ as program
 
 
