@@ -26,7 +26,7 @@ def download_crema_d(folder: Path, names: list[str], *, audio_url: str = AUDIO_U
     """Put the clips `names` into `folder/AudioWAV` and the official tables into `folder`; what is there stays.
 
     Raises:
-        ConnectionError: Some files could not be fetched; calling again fetches only those.
+        ConnectionError: The server cannot be reached, or some files could not be fetched; calling again fetches those.
     """
     wanted = {folder / table: f"{table_url}/{table}" for table in TABLES.values()}
     wanted |= {folder / f"AudioWAV/{name}.wav": f"{audio_url}/AudioWAV/{name}.wav" for name in names}
@@ -34,6 +34,7 @@ def download_crema_d(folder: Path, names: list[str], *, audio_url: str = AUDIO_U
     folder.mkdir(parents=True, exist_ok=True)
     (folder / UNFINISHED).touch()
     with httpx2.Client(follow_redirects=True, timeout=30) as client, ThreadPoolExecutor(CONNECTIONS) as pool:
+        _check_connection(client, next(iter(missing.values()), None))
         results = pool.map(lambda item: _fetch(client, *item), missing.items())
         progress = tqdm(results, total=len(missing), desc="Downloading CREMA-D", unit="file")
         failures = [problem for problem in progress if problem]
@@ -56,6 +57,18 @@ def is_fetched(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         return file.read(len(LFS_POINTER)) != LFS_POINTER
+
+
+def _check_connection(client: httpx2.Client, url: str | None) -> None:
+    """Raise `ConnectionError` where the server of an address cannot be reached."""
+    try:
+        if url:
+            client.head(url)
+    except httpx2.TransportError as error:
+        raise ConnectionError(
+            f"{url} cannot be reached ({error}): connect to the internet, or name a folder that has the corpus with "
+            "--data_dir"
+        ) from error
 
 
 def _fetch(client: httpx2.Client, path: Path, url: str) -> str | None:

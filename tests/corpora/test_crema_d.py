@@ -176,6 +176,12 @@ def test_clips_and_tables_are_downloaded_once(mirror, tmp_path):
     assert (clips[0]["age"], clips[0]["votes_anger"], clips[0]["votes_happy"]) == (51, 7, 1)
 
 
+def test_without_a_connection_nothing_is_tried_for_long(tmp_path):
+    nowhere = "http://127.0.0.1:9"
+    with pytest.raises(ConnectionError, match=rf"{nowhere}/.* cannot be reached .* with --data_dir$"):
+        download_crema_d(tmp_path, NAMES, audio_url=nowhere, table_url=nowhere)
+
+
 def test_what_git_leaves_in_place_of_a_clip_is_replaced(mirror, tmp_path):
     _, url = mirror
     data = tmp_path / "data"
