@@ -53,7 +53,7 @@ def build() -> gr.Blocks:
         card = components.answer_card(elem_id="answer")
         over_time = over_time_part()
         with gr.Accordion("Why this answer?", open=False, elem_id="why"):
-            reasons = gr.HTML("<p>Record or choose something first.</p>")
+            reasons = gr.HTML("<p>The reasons for the last answer appear here. The first time takes some seconds.</p>")
         gr.HTML("<h2>Or try an actor: guess first</h2>")
         examples(elem_id="examples")
         gr.HTML("<h2>Your attempts</h2>")
