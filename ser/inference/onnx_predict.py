@@ -27,6 +27,7 @@ from ser.files import PACKAGE
 from ser.inference.prediction_table import STOPPED
 from ser.inference.prediction_table import add_arguments
 from ser.inference.prediction_table import check_labels
+from ser.inference.prediction_table import cores
 from ser.inference.prediction_table import part_schema
 from ser.inference.prediction_table import predicted
 from ser.inference.prediction_table import put_together
@@ -153,7 +154,7 @@ def run(options: argparse.Namespace) -> None:
     parts = open_parts(output, vars(options) | job)
     done = rows_done(parts, 0)
     clips, total, _ = open_share(options, done)
-    with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(total=total, initial=done, unit="clip") as bar:
+    with ThreadPoolExecutor(cores()) as pool, tqdm(total=total, initial=done, unit="clip") as bar:
         while several := list(islice(clips, CHUNK_CLIPS)):
             rows = list(pool.map(lambda clip: row_of(clip, classifier), several))
             write_part(parts, 0, pa.Table.from_pylist(rows, part_schema(classifier.labels)))

@@ -46,6 +46,7 @@ from ser.inference.loading import load_trained
 from ser.inference.prediction_table import STOPPED
 from ser.inference.prediction_table import add_arguments
 from ser.inference.prediction_table import check_labels
+from ser.inference.prediction_table import cores
 from ser.inference.prediction_table import part_schema
 from ser.inference.prediction_table import predicted
 from ser.inference.prediction_table import put_together
@@ -205,8 +206,7 @@ def as_is(value: Any) -> Any:
 
 def workers_for(clips: int) -> int:
     """How many processes share so many clips: as many as there are cores, none for few clips or a single core."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of torchrun
+    workers = cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of torchrun
     return workers if clips >= MANY and workers > 1 else 0
 
 

@@ -1,6 +1,7 @@
 """The table that `ser predict` writes, and what the ways to fill it share; none of it imports torch."""
 
 import argparse
+import os
 from functools import partial
 from pathlib import Path
 
@@ -136,12 +137,18 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--revision", help="commit, tag or branch of a model on the Hub")
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 __all__ = [
     "LONGEST",
     "STOPPED",
     "add_arguments",
     "add_inputs",
     "check_labels",
+    "cores",
     "part_schema",
     "predicted",
     "put_together",

@@ -1,6 +1,7 @@
 """A long table is written in parts, so that an interrupted job continues where it stopped.
 
 .preds.parquet.parts/job.json                 what decides the rows
+.preds.parquet.parts/00001.lock               held by the second process
 .preds.parquet.parts/00001-000002.parquet     the third part of the second process
 preds.parquet                                 all of them, once all are there
 """
@@ -16,9 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
+from filelock import FileLock
+from filelock import Timeout
 
 from ser.files import write_text
 
+PATIENCE = 10.0  # seconds that another run gets to end: the workers of a killed one need some to notice
+HELD: dict[Path, FileLock] = {}  # by this process, until it ends or its table is whole
 WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": pq.ParquetWriter}
 
 
@@ -60,7 +65,21 @@ def open_parts(output: Path, job: dict) -> Path:
 
 
 def rows_done(parts: Path, rank: int) -> int:
-    """Number of rows that one process has finished."""
+    """Number of rows that one process has finished; no other run can add to them from here on.
+
+    Raises:
+        ValueError: Another run is writing them.
+    """
+    path = parts / f"{rank:05}.lock"
+    if path not in HELD:
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=PATIENCE)
+        except Timeout as error:
+            raise ValueError(
+                f"another run is writing the table of {str(parts)!r}: wait for it, or choose another --output"
+            ) from error
+        HELD[path] = lock
     return sum(pq.read_metadata(path).num_rows for path in parts.glob(f"{rank:05}-*.parquet"))
 
 
@@ -102,6 +121,8 @@ def merge_parts(
             rows += len(table)
             errors += len(table) - table["error"].null_count
     os.replace(temporary, output)
+    for path in [path for path in HELD if path.parent == parts]:
+        HELD.pop(path).release()
     shutil.rmtree(parts)
     return rows, errors
 
