@@ -47,9 +47,9 @@ def calibrated_sentences(strangers: dict[str, dict]) -> str:
         strangers: Content of `strangers.json`, by model.
     """
     return "".join(
-        f"\nAs calibrated on strangers' voices, `{name}` has an accuracy\nof {_mean(each['corpora'])} on "
-        f"{len(each['corpora'])} other corpora on average ({_mean(each['corpora'], 'before')} before), and of "
-        f"{_mean(each['own'])} on CREMA-D ({_mean(each['own'], 'before')} before).\n"
+        f"\nCalibration on strangers' voices changes the accuracy of `{name}`: on {len(each['corpora'])} other corpora\n"
+        f"from {_mean(each['corpora'], 'before')} to {_mean(each['corpora'])} on average, on CREMA-D from "
+        f"{_mean(each['own'], 'before')} to {_mean(each['own'])}.\n"
         for name, each in strangers.items()
     )
 
