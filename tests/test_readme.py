@@ -68,6 +68,7 @@ def here(tmp_path, monkeypatch) -> Path:
     soundfile.write(tmp_path / "speech.wav", speech(1.0), RATE)
     (tmp_path / "checkpoints").symlink_to(ROOT / "checkpoints")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
     return tmp_path
 
 
@@ -86,7 +87,7 @@ def test_a_block_of_the_readme_runs(language, text, here, url, monkeypatch, caps
             except SystemExit as end:
                 assert not end.code, f"{line}: {end.code}"
     if "ser predict" in text:
-        assert Path("predictions.parquet").is_file()
+        assert Path("predictions.parquet").is_file() and Path("predictions.csv").is_file()
     if "train.py" in text:
         assert list(Path("runs").rglob("model.safetensors"))
 

@@ -47,7 +47,8 @@ def calibrated_sentences(strangers: dict[str, dict]) -> str:
         strangers: Content of `strangers.json`, by model.
     """
     return "".join(
-        f"\nCalibration on strangers' voices changes the accuracy of `{name}`: on {len(each['corpora'])} other corpora\n"
+        f"\nCalibration on strangers' voices changes the accuracy of `{name}`: on "
+        f"{len(each['corpora'])} other corpora\n"
         f"from {_mean(each['corpora'], 'before')} to {_mean(each['corpora'])} on average, on CREMA-D from "
         f"{_mean(each['own'], 'before')} to {_mean(each['own'])}.\n"
         for name, each in strangers.items()

@@ -19,6 +19,7 @@ from scipy.special import softmax
 
 from ser.__main__ import main
 from ser.inference import predict
+from ser.inference import prediction_table
 from ser.inference.centering import GroupMeans
 from ser.inference.centering import centred
 from ser.inference.centering import log_probabilities
@@ -144,7 +145,7 @@ def test_a_job_that_was_stopped_is_centred_over_all_its_clips(clips, model, tmp_
         with pytest.raises(StopIteration):
             table(*command, output=tmp_path / "preds.parquet")
     with monkeypatch.context() as patch:  # and once more while the table is written
-        patch.setattr(predict, "merge_parts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(prediction_table, "merge_parts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(SystemExit, match="stopped; what is done is kept"):
             table(*command, output=tmp_path / "preds.parquet")
     rows = table(*command, output=tmp_path / "preds.parquet")

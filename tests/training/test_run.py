@@ -21,11 +21,11 @@ from transformers import AutoModelForAudioClassification
 from transformers import TrainingArguments
 from transformers import pipeline
 
-import train as script
 from ser.corpora import load_crema_d
 from ser.corpora.splits import fixed_share
 from ser.reporting import provenance
 from ser.reporting.report_file import REPORT
+from ser.training import command as script
 from ser.training.arguments import SERTrainingArguments
 from ser.training.arguments import parse_arguments
 from ser.training.distillation import load_teacher
