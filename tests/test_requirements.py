@@ -15,7 +15,7 @@ from ser.hub import push
 
 CODE = [ROOT / "app.py", ROOT / "train.py", *(ROOT / "ser").rglob("*.py")]
 PACKAGES = {"sklearn": "scikit-learn", "silero_vad": "silero-vad"}  # by the names that they are imported by
-BROUGHT_ALONG = {"scipy", "sklearn", "tqdm", "httpx2"}  # by librosa and huggingface_hub
+BROUGHT_ALONG = {"scipy", "sklearn", "tqdm", "httpx2", "filelock"}  # by librosa and huggingface_hub
 OPTIONAL = {"onnx", "onnxscript"}  # of the extra `onnx`
 NOT_OURS = {"ser", "train", "app"}
 

@@ -237,7 +237,7 @@ def test_a_film_is_decoded_by_the_browser_where_the_server_has_no_ffmpeg(page, m
     expect(card(page)).to_contain_text("No speech")  # a tone: it was decoded
     (tmp_path / "broken.webm").write_bytes(b"\x1aE\xdf\xa3" + bytes(1000))
     choose(page, tmp_path / "broken.webm")
-    expect(card(page)).to_contain_text("need the program ffmpeg")
+    expect(card(page)).to_contain_text("cannot be read here: convert it to WAV or MP3")
 
 
 @pytest.mark.slow
