@@ -51,7 +51,8 @@ def projects_table(results: Sequence[Run]) -> str:
 
 
 def _row(name: str, source: Source, protocol: str, runs: list[Run]) -> list[str]:
-    summary, (low, high) = summarize(runs), summarize(runs)["interval"]
+    summary = summarize(runs)
+    low, high = summary["interval"]
     compared = source.accuracy is not None and protocol not in UNSEEN
     difference = summary["accuracy"] - (source.accuracy or 0)
     printed = source if compared else Source(project=source.project)
@@ -83,9 +84,9 @@ def _pair(printed: float | None, ours: float) -> str:
 
 def lower_list(results: Sequence[Run]) -> str:
     """Where a printed accuracy lies above the 95 % interval of ours on a clean split, and why."""
-    lines = []
+    lines, by_recipe = [], sources()
     for system, runs in grouped(results).items():
-        source = sources().get(system.name)
+        source = by_recipe.get(system.name)
         if source is None or source.accuracy is None or system.changed or system.protocol not in CLEAN:
             continue
         summary = summarize(runs)
