@@ -22,6 +22,7 @@ from ser.inference.loading import load_trained
 from ser.inference.predict import batches
 from ser.inference.predict import describe_job
 from ser.inference.predict import read_chunk
+from ser.inference.prediction_table import STOPPED
 from ser.inference.prediction_table import add_inputs
 from ser.inference.resumable_table import check_output
 from ser.inference.resumable_table import merge_parts
@@ -31,7 +32,6 @@ from ser.inference.resumable_table import write_part
 from ser.models.feature_extraction_ser import SERFeatureExtractor
 from ser.models.modeling_ser import CNNForAudioClassification
 
-STOPPED = "what is done is kept: run the same command again to continue"
 SCHEMA = pa.schema(
     {
         "file": pa.string(),
