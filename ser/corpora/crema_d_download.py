@@ -34,7 +34,8 @@ def download_crema_d(folder: Path, names: list[str], *, audio_url: str = AUDIO_U
     folder.mkdir(parents=True, exist_ok=True)
     (folder / UNFINISHED).touch()
     with httpx2.Client(follow_redirects=True, timeout=30) as client, ThreadPoolExecutor(CONNECTIONS) as pool:
-        _check_connection(client, next(iter(missing.values()), None))
+        if missing:
+            _check_connection(client, next(iter(missing.values())))
         results = pool.map(lambda item: _fetch(client, *item), missing.items())
         progress = tqdm(results, total=len(missing), desc="Downloading CREMA-D", unit="file")
         failures = [problem for problem in progress if problem]
@@ -59,11 +60,10 @@ def is_fetched(path: Path) -> bool:
         return file.read(len(LFS_POINTER)) != LFS_POINTER
 
 
-def _check_connection(client: httpx2.Client, url: str | None) -> None:
+def _check_connection(client: httpx2.Client, url: str) -> None:
     """Raise `ConnectionError` where the server of an address cannot be reached."""
     try:
-        if url:
-            client.head(url)
+        client.head(url)
     except httpx2.TransportError as error:
         raise ConnectionError(
             f"{url} cannot be reached ({error}): connect to the internet, or name a folder that has the corpus with "
