@@ -174,7 +174,13 @@ def main() -> None:
         page = build()
     except ValueError as error:
         sys.exit(f"app.py: {error}")
-    page.launch(**LAUNCH)
+    try:
+        page.launch(**LAUNCH)
+    except KeyboardInterrupt:  # while it started: once it serves, Gradio catches it
+        pass
+    finally:
+        page.close()
+        recordings.delete_of(page)
 
 
 if __name__ == "__main__":

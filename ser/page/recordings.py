@@ -7,6 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import gradio as gr
+from gradio.route_utils import delete_files_created_by_app
 from gradio.utils import get_upload_folder
 
 FOLDER = "GRADIO_TEMP_DIR"  # environment variable of Gradio
@@ -42,10 +44,15 @@ def sweep() -> None:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
+def delete_of(page: gr.Blocks) -> None:
+    """Delete what a page that has ended holds: Gradio does so only where its server stops in time."""
+    delete_files_created_by_app(page, age=None)
+
+
 def newest(path: Path) -> float:
     """When a file, or the newest file of a folder, was written."""
     times = [each.stat().st_mtime for each in (path, *path.rglob("*")) if each.is_file()]
     return max(times, default=path.stat().st_mtime)
 
 
-__all__ = ["choose_folder", "newest", "sweep"]
+__all__ = ["choose_folder", "delete_of", "newest", "sweep"]

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -55,3 +57,35 @@ def test_recordings_are_deleted_when_the_page_is_ended(name, tmp_path):
         process.send_signal(getattr(signal, name))
         process.wait(PATIENCE)
     assert not path.exists()
+
+
+ENDED_WHILE_IT_STARTS = """
+import sys
+from pathlib import Path
+
+import httpx2
+from gradio import networking
+
+import app
+from benchmarks.server import upload
+
+
+def end(url):
+    with httpx2.Client() as client:
+        assert Path(upload(client, url.rstrip("/"), Path("ser/examples/plain.ogg"))).is_file()
+    raise KeyboardInterrupt
+
+
+networking.url_ok = end
+app.main()
+print("ended")
+"""
+
+
+@pytest.mark.slow
+def test_recordings_are_deleted_when_the_page_is_ended_while_it_starts(tmp_path):
+    environment = os.environ | {"GRADIO_TEMP_DIR": str(tmp_path), "GRADIO_ANALYTICS_ENABLED": "False"}
+    command = [sys.executable, "-c", ENDED_WHILE_IT_STARTS]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+    assert "ended" in result.stdout, result.stderr
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
