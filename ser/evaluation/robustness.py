@@ -23,6 +23,7 @@ from ser.corpora import CORPORA
 from ser.corpora import with_title
 from ser.corpora.clip_dataset import ClipDataset
 from ser.corpora.clip_dataset import with_features
+from ser.corpora.crema_d import CremaD
 from ser.corpora.splits import drawn_from
 from ser.corpora.splits import fixed_share
 from ser.corpora.splits import speakers_of
@@ -36,6 +37,7 @@ from ser.inference.loading import labels_of
 from ser.inference.loading import load_reported
 from ser.models.feature_extraction_ser import SERFeatureExtractor
 from ser.reporting.model_card import record
+from ser.reporting.provenance import by_corpus
 from ser.reporting.provenance import git_commit
 from ser.reporting.report_file import CLEAN
 from ser.reporting.report_file import MEASURED
@@ -46,26 +48,36 @@ STOPPED = "what was measured is kept; the same command continues"
 
 
 def own_split(report: Report, data_dir: str, cache_dir: str | None, *, name: str) -> datasets.Dataset:
-    """The test or dev split of a model, by its report.
+    """The test or dev split of a model, by its report; of one trained on several corpora, that of `own_title`.
 
     Raises:
         ValueError: The data is not the data of the report.
     """
-    corpus = with_title(report["corpus"])
+    title = own_title(report)
+    corpus, own = with_title(title), next(each for each in by_corpus(report) if each["corpus"] == title)
     if corpus is None:
         titles = " or ".join(known.TITLE for known in CORPORA.values())
-        raise ValueError(f"expected a model trained on {titles}; this one was trained on {report['corpus']}")
+        raise ValueError(f"expected a model trained on {titles}; this one was trained on {title}")
     if name not in report["parts"]:
         raise ValueError("this model was trained on its dev split: take the model of the run before --refit")
     if not report["valid"]:
         raise ValueError(f"the {report['protocol']} protocol has no separate test split; take another model")
-    clips = fixed_share(corpus.load(data_dir, cache_dir=cache_dir), report["share_of_clips"])
-    if drawn_from(clips, report["protocol"]) != report.get("drawn_from"):
+    clips = fixed_share(corpus.load(data_dir, cache_dir=cache_dir), own["share_of_clips"])
+    if drawn_from(clips, own["protocol"]) != own.get("drawn_from"):
         raise ValueError("its splits were drawn from other clips, or in another order: take the data it was trained on")
-    chosen = split(clips, report["protocol"], fold=report["fold"], split_seed=report["split_seed"])[name]
-    if len(chosen) != (expected := report["parts"][name]["clips"]):
-        raise ValueError(f"its {name} split has {expected:,} clips, here are {len(chosen):,}: take the whole corpus")
+    chosen = split(clips, own["protocol"], fold=own["fold"], split_seed=own["split_seed"])[name]
+    expected = report["by_corpus"][name].get(title) if "by_corpus" in report else report["parts"][name]
+    if expected and len(chosen) != expected["clips"]:
+        raise ValueError(
+            f"its {name} split has {expected['clips']:,} clips, here are {len(chosen):,}: take the whole corpus"
+        )
     return chosen
+
+
+def own_title(report: Report) -> str:
+    """The corpus that a model was trained on; of several, CREMA-D, if it is among them."""
+    titles = [each["corpus"] for each in by_corpus(report)]
+    return CremaD.TITLE if CremaD.TITLE in titles else titles[0]
 
 
 def changed(waveform: np.ndarray, change: Callable, sampling_rate: int) -> np.ndarray:
@@ -131,4 +143,4 @@ def run(options: argparse.Namespace) -> None:
     print(f"measured {', '.join(missing) or 'nothing new'}; {len(known)} conditions in {folder / MEASURED[what]}")
 
 
-__all__ = ["STOPPED", "add_arguments", "run", "measure"]
+__all__ = ["STOPPED", "add_arguments", "measure", "own_split", "own_title", "run"]

@@ -5,6 +5,9 @@ python -m ser calibrate checkpoints/flagship-distilled --corpora emodb=DIR nemo=
 writes a temperature, a bias for each label and the threshold of certain answers into the model's config.json, and what
 they do to strangers' speech into strangers.json and the model card. Each of --corpora is judged by a fit on the others,
 ordinary speech, all of it neutral, by a fit on other speakers. The weights stay as they are.
+
+For a corpus that the model was trained on, a model stands in that was trained in the same way without it:
+python -m ser calibrate checkpoints/flagship-multilingual --stand_ins emodb=MODEL nemo=MODEL urdu=MODEL ...
 """
 
 import argparse
@@ -13,6 +16,7 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from typing import NamedTuple
 
 import datasets
 import numpy as np
@@ -26,6 +30,7 @@ from ser.corpora.splits import speakers_of
 from ser.evaluation.cross_corpus import own_label
 from ser.evaluation.intervals import bootstrap_interval
 from ser.evaluation.robustness import own_split
+from ser.evaluation.robustness import own_title
 from ser.evaluation.scores import predict_logits
 from ser.evaluation.scores import score
 from ser.evaluation.world_calibration import Calibration
@@ -36,6 +41,7 @@ from ser.files import check_writable
 from ser.files import read_json
 from ser.files import write_text
 from ser.inference.centering import centred
+from ser.inference.loading import NOT_CALIBRATED
 from ser.inference.loading import labels_of
 from ser.inference.loading import load_reported
 from ser.models.feature_extraction_ser import SERFeatureExtractor
@@ -218,22 +224,77 @@ def classify(model: PreTrainedModel, extractor: SERFeatureExtractor, clips: data
     return Speech(logits.astype(float), labels[~np.isnan(labels)].astype(int), np.asarray(speakers_of(clips)))
 
 
-def load_corpora(named: Sequence[str], report: Report, cache_dir: str | None) -> dict[str, datasets.Dataset]:
-    """Clips of corpora by their titles, out of texts like `emodb=DIR`.
+class Classifier(NamedTuple):
+    """A model without calibration, and its feature extractor."""
+
+    model: PreTrainedModel
+    extractor: SERFeatureExtractor
+
+
+class Judges:
+    """The model, and for corpora that it was trained on, models that stand in.
+
+    Args:
+        model: Folder of the model.
+        stand_ins: Texts like `emodb=MODEL`: folders of models that were trained without that corpus.
+        cache_dir: Where tables and features are cached.
 
     Raises:
-        ValueError: One is not of that form, not known or not there, or the model was trained on it.
+        ValueError: One is no model, has other labels, or was trained on the corpus that it stands in for.
     """
-    before, found = training_splits(report), {}
-    if before is None:
+
+    def __init__(self, model: str, stand_ins: Sequence[str], cache_dir: str | None):
+        self.cache_dir = cache_dir
+        own, extractor, self.report = load_reported(model)
+        self.names, self.temperature = labels_of(own), own.config.calibration_temperature
+        self.own, self.stand_ins = Classifier(uncalibrated(own), extractor), dict[str, Classifier]()
+        self.trained_on = trained_on(self.report)
+        for name, folder in folders_of(stand_ins).items():
+            other, extractor, report = load_reported(folder)
+            title = CORPORA[name].TITLE
+            if title in trained_on(report):
+                raise ValueError(f"{folder!r} was trained on {title}, too; take a model that was trained without it")
+            if labels_of(other) != self.names:
+                raise ValueError(f"{folder!r} has other labels than the model that it stands in for")
+            self.stand_ins[title] = Classifier(uncalibrated(other), extractor)
+
+    def classify(self, named: Sequence[str], most: int) -> dict[str, Speech]:
+        """What is made of corpora by their titles, out of texts like `emodb=DIR`.
+
+        Args:
+            named: The corpora.
+            most: Clips of one speaker, at most.
+
+        Raises:
+            ValueError: One is not of that form, not known or not there, or trained on.
+        """
+        corpora = {CORPORA[name].TITLE: (CORPORA[name], folder) for name, folder in folders_of(named).items()}
+        if known := self.trained_on & corpora.keys() - self.stand_ins.keys():
+            raise ValueError(f"the model was trained on {min(known)}; leave it out, or see --stand_ins in --help")
+        return {
+            title: classify(
+                *self.stand_ins.get(title, self.own), some_of_each(corpus.load(folder, cache_dir=self.cache_dir), most)
+            )
+            for title, (corpus, folder) in corpora.items()
+        }
+
+
+def uncalibrated(model: PreTrainedModel) -> PreTrainedModel:
+    """The model, which gives plain logits from here on."""
+    model.config.update(NOT_CALIBRATED)
+    return model
+
+
+def trained_on(report: Report) -> set[str]:
+    """Titles of the corpora that a model was trained on.
+
+    Raises:
+        ValueError: That is not known.
+    """
+    splits = training_splits(report)
+    if splits is None:
         raise ValueError("it is not known what this model was trained on before; take another one")
-    trained_on = set[str]().union(*map(corpora_of, before))
-    for name, folder in folders_of(named).items():
-        title = CORPORA[name].TITLE
-        if title in trained_on:
-            raise ValueError(f"the model was trained on {title}; leave it out")
-        found[title] = CORPORA[name].load(folder, cache_dir=cache_dir)
-    return found
+    return set[str]().union(*map(corpora_of, splits))
 
 
 def write_calibration(folder: Path, calibration: Calibration, threshold: float) -> None:
@@ -254,10 +315,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for option, what in (
         ("corpora", f"folders of two or more of {', '.join(CORPORA)}, which it was not trained on"),
         ("fit_only", "more of them, which are fitted on and not judged, like single words"),
+        ("stand_ins", "for corpora that it was trained on: models that were trained in the same way without them"),
         ("ordinary_speech", "one of neutral speech alone"),
     ):
         parser.add_argument(
-            f"--{option}", nargs="+", default=[], required=option != "fit_only", metavar="NAME=DIR", help=what
+            f"--{option}",
+            nargs="+",
+            default=[],
+            required=option in ("corpora", "ordinary_speech"),
+            metavar="NAME=DIR",
+            help=what,
         )
     parser.add_argument("--data_dir", help="folder with the corpus it was trained on, to classify its test split, too")
     parser.add_argument("--cache_dir", help="where tables and features are cached")
@@ -266,39 +333,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Classify, fit, write and say it."""
     folder = Path(options.model)
-    model, extractor, report = load_reported(options.model)
     check_writable(folder)
-    corpora, fit_only, ordinary = (
-        load_corpora(named, report, options.cache_dir)
-        for named in (options.corpora, options.fit_only, options.ordinary_speech)
-    )
-    if len(corpora) < 2 or len(ordinary) != 1:
+    if len(options.corpora) < 2 or len(options.ordinary_speech) != 1:
         raise ValueError(
             "expected --corpora with two or more, as each is judged by a fit on the others, and one of "
             "--ordinary_speech"
         )
-    own = own_split(report, options.data_dir, options.cache_dir, name="test") if options.data_dir else None
-    names = labels_of(model)
-    before = Calibration(model.config.calibration_temperature, np.zeros(len(names)))
-    model.config.calibration_temperature = 1.0
-
-    def speech(clips: datasets.Dataset, most: int = MOST_CLIPS) -> Speech:
-        return classify(model, extractor, some_of_each(clips, most))
-
-    (title,) = ordinary
+    judges = Judges(options.model, options.stand_ins, options.cache_dir)
+    own = own_split(judges.report, options.data_dir, options.cache_dir, name="test") if options.data_dir else None
+    before = Calibration(judges.temperature, np.zeros(len(judges.names)))
+    fit_only = judges.classify(options.fit_only, MOST_CLIPS)
+    ((title, ordinary),) = judges.classify(options.ordinary_speech, MOST_ORDINARY).items()
     calibration, scores = judge(
-        {name: speech(clips) for name, clips in corpora.items()},
-        [speech(clips) for clips in fit_only.values()],
-        speech(ordinary[title], MOST_ORDINARY),
-        before,
-        names,
+        judges.classify(options.corpora, MOST_CLIPS), list(fit_only.values()), ordinary, before, judges.names
     )
     threshold = scores["certain_threshold"]
-    scores |= {"ordinary_title": title, "fit_only": list(fit_only), "own": {}, "git_commit": git_commit()}
+    scores |= {"ordinary_title": title, "fit_only": list(fit_only), "stand_ins": list(judges.stand_ins), "own": {}}
+    scores |= {"git_commit": git_commit()}
     if own:
-        test = classify(model, extractor, own)
+        test = classify(*judges.own, own)
         log = calibration.log_probabilities(test.logits)
-        scores["own"] = {report["corpus"]: compare(test, before, log, threshold, names)}
+        scores["own"] = {own_title(judges.report): compare(test, before, log, threshold, judges.names)}
     write_calibration(folder, calibration, threshold)
     save(
         {PICTURE: plot_risk_coverage(scores["curve"], threshold, f"{folder.name}, corpora left out of the fit")},

@@ -7,6 +7,7 @@ from ser.experiments.tables import with_interval
 from ser.reporting.report_file import CLEAN
 from ser.reporting.report_file import Report
 from ser.reporting.report_file import means_when_changed
+from ser.reporting.report_file import on_crema_d
 from ser.reporting.strangers_table import CENTRED_COLUMNS
 from ser.reporting.strangers_table import COLUMNS
 from ser.reporting.strangers_table import centred_rows
@@ -30,7 +31,7 @@ def bundled_table(
     rows = [
         [
             f"`{name}`",
-            with_interval(reports[name]),
+            with_interval(on_crema_d(reports[name])),
             "" if mean is None else f"{mean:.3f}",
             *(with_interval(scores) if (scores := corpora.get(name, {}).get(title)) else "" for title in titles),
             f"{reports[name]['parameters']:,}",

@@ -49,12 +49,6 @@ def bundled_models(root: Path) -> list[Path]:
     return sorted(path.parent for path in (root / "checkpoints").glob(f"[!.]*/{REPORT}"))
 
 
-def bundled_run(folder: Path) -> str:
-    """The folder below `results/` that holds the report of a bundled model."""
-    report = load_report(folder)
-    return f"{report['recipe']}/{report['protocol']}/{'refit-' if report['refit'] else ''}seed-{report['seed']}"
-
-
 def read_runs(results: Path) -> list[Run]:
     """The report of each run below `results`, with the robustness and cross-corpus scores kept beside it.
 
@@ -104,7 +98,6 @@ __all__ = [
     "Predictions",
     "Run",
     "bundled_models",
-    "bundled_run",
     "read_measured",
     "read_predictions",
     "read_refits",

@@ -12,6 +12,7 @@ from ser.page.offered_models import load
 from ser.reporting.report_file import Report
 from ser.reporting.report_file import means_when_changed
 from ser.reporting.report_file import measured
+from ser.reporting.report_file import on_crema_d
 
 COLUMNS = {
     "unseen actors": "test clips of actors that the model was not trained on",
@@ -30,7 +31,7 @@ def models_html() -> str:
     rows = ""
     for name, model in models.items():
         values = [
-            model.report["accuracy"],
+            on_crema_d(model.report)["accuracy"],
             changed[name],
             trust.right_on_strangers(model),
             trust.ordinary_speech(model),
@@ -118,7 +119,7 @@ def data(name: str, report: Report) -> str:
     )
     licence = f"; licence {html.escape(report['license'] or '')}" if report.get("license") else ""
     return (
-        f"Trained on acted speech: {html.escape(report['corpus'])}{licence}; {card}. It names how a "
+        f"Trained on {html.escape(report['corpus'])}{licence}; {card}. It names how a "
         "voice sounds, not what a person feels. Not for hiring, policing, health, or judging anyone."
     )
 

@@ -137,6 +137,7 @@ def render_card(
         conditions=conditions,
         corpora=in_markdown(corpora or {}),
         strangers=for_card(strangers) if strangers else {},
+        chosen_on_dev=not results["refit"] or results.get("temperature") != 1.0,  # which no fit gives
         chosen_with=load_recipe(results["recipe"]).chosen_with,
         results=in_markdown(results) | {"command": results["command"]},
     )

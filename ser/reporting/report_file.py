@@ -1,5 +1,6 @@
 """`results.json`, the report of a run: its fields, and how it is read."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -202,6 +203,11 @@ def _as_report(content: Any, source: str) -> Report:
     return cast(Report, report)
 
 
+def on_crema_d(report: Report) -> Mapping[str, Any]:
+    """The scores and their intervals on the test clips of CREMA-D, where it is one of several corpora; else of all."""
+    return report.get("by_corpus", {}).get("test", {}).get("CREMA-D", report)
+
+
 def measured(folder: Path, what: str) -> dict[str, dict]:
     """What was measured of a model so far: by `ser robustness` (as "conditions"), `cross-corpus` or `calibrate`."""
     path = folder / MEASURED[what]
@@ -241,6 +247,7 @@ __all__ = [
     "load_report",
     "means_when_changed",
     "measured",
+    "on_crema_d",
     "read_report",
     "report_of",
 ]

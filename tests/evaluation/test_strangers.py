@@ -186,3 +186,25 @@ def test_what_cannot_be_calibrated_on_is_refused_in_one_sentence(model, crema_d)
         assert "\n" not in str(stopped.value)
     assert not (model / "strangers.json").exists()
     assert urdu
+
+
+def test_a_model_stands_in_for_corpora_that_were_trained_on(model, tmp_path):
+    command = ["--corpora", *named("nemo", "urdu"), "--ordinary_speech", *named("speechocean762")]
+    command += ["--cache_dir", str(tmp_path)]
+    without = shutil.copytree(model, tmp_path / "without")
+    main(["calibrate", str(without), *command])
+    report = json.loads((model / "results.json").read_text()) | {"contains": ["nEMO"]}
+    (model / "results.json").write_text(json.dumps(report))
+    shutil.copy(ROOT / "checkpoints/cnn1d/model.safetensors", model)
+    for extra, sentence in (
+        ([], "the model was trained on nEMO; leave it out, or see --stand_ins"),
+        ([f"nemo={model}"], "was trained on nEMO, too; take a model that was trained without it"),
+    ):
+        with pytest.raises(SystemExit, match=sentence):
+            main(["calibrate", str(model), *command, *(["--stand_ins", *extra] if extra else [])])
+    main(["calibrate", str(model), *command, "--stand_ins", f"nemo={without}"])
+    alone, stood_in = (json.loads((each / "strangers.json").read_text())["strangers"] for each in (without, model))
+    assert (alone["stand_ins"], stood_in["stand_ins"]) == ([], ["nEMO"])
+    assert stood_in["corpora"] == alone["corpora"]
+    card = (model / "README.md").read_text()
+    assert "For nEMO, which it was trained on, a model stands in that was trained in the same way without it." in card

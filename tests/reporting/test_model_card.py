@@ -135,7 +135,7 @@ def test_a_card_says_what_strangers_get():
     assert "| talk, ordinary speech | 1,200 | 0.40 → 0.50 | 0.45 → 0.45 |  |" in card
     assert "fitted on URDU, ASED and ordinary speech (talk)" in card
     assert "From a probability of 0.60 on" in card and "75 % of them are right" in card
-    assert "its accuracy on the same clips is 62.0 %" in card
+    assert "its accuracy on the test clips of CREMA-D is 62.0 %" in card
     never = render_card(RESULTS, strangers=strangers | {"certain_threshold": 1.0, "own": {}})
     assert "take none of them for certain" in never and "accuracy on the same clips" not in never
     assert "Strangers" not in render_card(RESULTS)
