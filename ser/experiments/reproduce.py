@@ -2,6 +2,7 @@
 
 python -m ser reproduce --crema_d data/crema-d --emodb data/emodb          # all that are missing
 python -m ser reproduce --crema_d data/crema-d --recipes mel-2d class-2d   # of these recipes
+With --nemo, --urdu and --ased as well, flagship-multilingual is trained, also once without each corpus.
 After an interruption, the same command continues; two of them with different recipes may run at the same time.
 """
 
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from ser.corpora import CORPORA
 from ser.experiments.aggregate import FOLDS
 from ser.experiments.write_results import write_all
 from ser.files import PROJECT
@@ -39,6 +41,13 @@ ON_EMODB = {
     },
 }
 REFIT = ("cnn1d", "flagship", "flagship-distilled")  # on unseen speakers
+MULTILINGUAL: dict = {
+    "recipe": "flagship-multilingual",
+    "model_name_or_path": str(PROJECT / "checkpoints/flagship-distilled"),
+    "refit": True,
+    "license": "cc-by-nc-sa-4.0",
+}
+TRAINED_ON, LEFT_OUT = ["crema-d", "emodb", "nemo", "urdu"], ["emodb", "nemo", "urdu"]
 ON_FOLDS = {
     "cnn1d": {},
     "cnn2d": {},
@@ -65,6 +74,10 @@ def plan(recipe: str) -> Iterator[dict]:
     """Arguments of `train.py` for each run of a recipe, without the folder of the corpus."""
     budget = {} if torch.cuda.is_available() else load_recipe(recipe).budget_without_gpu
     again = ({}, {"refit": True}) if recipe in REFIT else ({},)
+    if recipe == MULTILINGUAL["recipe"]:
+        yield MULTILINGUAL | {"corpora": TRAINED_ON}
+        yield from (MULTILINGUAL | {"corpora": [*TRAINED_ON, "ased"], "test_corpus": name} for name in LEFT_OUT)
+        return
     if load_recipe(recipe).corpus == "emodb":
         yield {"recipe": recipe, "protocol": "random"}
         yield from ({"recipe": recipe} | fold for fold in folds("EmoDB"))
@@ -90,11 +103,15 @@ def plan(recipe: str) -> Iterator[dict]:
 
 
 def planned(run: dict, corpora: dict[str, str | None]) -> tuple[list[str], SERTrainingArguments, Path] | None:
-    """Arguments of `train.py`, training arguments and report folder of a run; None without its corpus."""
-    folder = corpora[run.get("corpus", load_recipe(run["recipe"]).corpus)]
-    if folder is None:
+    """Arguments of `train.py`, training arguments and report folder of a run; None without its corpora."""
+    names = run.get("corpora") or [run.get("corpus", load_recipe(run["recipe"]).corpus)]
+    if any(corpora[name] is None for name in names):
         return None
-    arguments = [f"--{name}={value}" for name, value in (run | {"data_dir": folder}).items()]
+    if "corpora" in run:
+        data = ["--corpora", *(f"{name}={corpora[name]}" for name in names)]
+    else:
+        data = [f"--data_dir={corpora[names[0]]}"]
+    arguments = [f"--{name}={value}" for name, value in run.items() if name != "corpora"] + data
     parsed = parse_arguments(arguments)
     return arguments, parsed.training, PROJECT / "results" / parsed.name
 
@@ -117,7 +134,7 @@ def measure_robustness(run: dict, corpora: dict[str, str | None]) -> bool:
 
     Only runs of the variant table are measured; the scores are kept beside the report.
     """
-    found, compared = planned(run, corpora), not {"fold", "refit", "corpus"} & run.keys()
+    found, compared = planned(run, corpora), not {"fold", "refit", "corpus", "corpora"} & run.keys()
     if found is None or not compared or run.get("protocol", "tfds") != "tfds" or not variants(run["recipe"]):
         return False
     _, training, report = found
@@ -142,17 +159,18 @@ def _python(*command: str) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
-    parser.add_argument("--crema_d", help="folder with CREMA-D; without it, its recipes are skipped")
-    parser.add_argument("--emodb", help="folder with EmoDB; without it, its recipes are skipped")
+    for name in (*TRAINED_ON, "ased"):
+        option, title = f"--{name.replace('-', '_')}", CORPORA[name].TITLE
+        parser.add_argument(option, help=f"folder with {title}; without it, runs that need it are skipped")
     parser.add_argument("--recipes", nargs="+", choices=recipe_names(), default=recipe_names(), metavar="RECIPE")
 
 
 def run(options: argparse.Namespace) -> None:
     """Train the missing runs, each in its own process, and write the tables anew after each."""
     check_clone()
-    if not (options.crema_d or options.emodb):
+    corpora = {name: getattr(options, name.replace("-", "_")) for name in (*TRAINED_ON, "ased")}
+    if not any(corpora.values()):
         raise ValueError("expected --crema_d or --emodb (or both): a folder with that corpus")
-    corpora = {"crema-d": options.crema_d, "emodb": options.emodb}
     for title, folder in corpora.items():
         if folder and not Path(folder).is_dir():
             raise ValueError(f"expected a folder with {title} at {folder!r}; there is none")
