@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPoolingAndNoAttention
 from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.utils.generic import can_return_tuple
 
 from .configuration_ser import CNN1DConfig
 from .configuration_ser import CNN2DConfig
@@ -451,6 +452,7 @@ class CNNModel(SERPreTrainedModel):
         self._folded = {}
         return super()._apply(*args, **kwargs)
 
+    @can_return_tuple
     def forward(
         self,
         input_features: torch.Tensor,
@@ -465,7 +467,7 @@ class CNNModel(SERPreTrainedModel):
             input_features: Shape `(batch, frames, n_features)`.
             attention_mask: Shape `(batch, frames)`, 1 for real frames, which come first; None if none is padded.
             output_hidden_states: Whether `hidden_states` are returned, too; default: as the configuration says.
-            **kwargs: Accepted for compatibility with `transformers` callers and ignored.
+            **kwargs: `return_dict=False` returns a tuple; others, of callers in `transformers`, are ignored.
 
         Returns:
             `pooler_output` of shape `(batch, size)`, one embedding a clip; `last_hidden_state` of shape
@@ -569,6 +571,7 @@ class CNNForAudioClassification(CNNModel):
         bias = self.config.calibration_bias
         return logits if bias is None else logits + logits.new_tensor(bias)
 
+    @can_return_tuple
     def forward(
         self,
         input_features: torch.Tensor,
@@ -585,7 +588,7 @@ class CNNForAudioClassification(CNNModel):
             attention_mask: Shape `(batch, frames)`, 1 for real frames, which come first; None if none is padded.
             labels: Class indices of shape `(batch,)` or class probabilities of shape `(batch, num_labels)`.
             output_hidden_states: Whether `hidden_states` are returned, too; default: as the configuration says.
-            **kwargs: Accepted for compatibility with `transformers` callers and ignored.
+            **kwargs: `return_dict=False` returns a tuple; others, of callers in `transformers`, are ignored.
 
         Returns:
             `logits` of shape `(batch, num_labels)`; with labels, the mean cross-entropy as `loss`; and as

@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import build
 from torch import nn
+from transformers import AutoModel
 from transformers import AutoModelForAudioClassification
 
 from ser import CNN1DConfig
@@ -329,3 +330,17 @@ def test_folded_blocks_follow_every_change(change):
     features = torch.randn(2, 30, 20, dtype=model.dtype)
     tolerance = 0.05 if model.dtype == torch.bfloat16 else 1e-5
     torch.testing.assert_close(answers(model, features), model(features).logits, rtol=1e-4, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", ["1d-residual", "2d-residual", "crnn"])
+def test_a_tuple_is_returned_when_asked_for_by_the_call_or_the_configuration(name):
+    model = build(copy.deepcopy(MINIATURES[name]))
+    clip, label = torch.randn(1, 50, model.config.n_features), torch.tensor([2])
+    outputs = model(clip, labels=label)
+    loss, logits = model(clip, labels=label, return_dict=False)
+    assert torch.equal(loss, outputs.loss) and torch.equal(logits, outputs.logits)
+    encoder = AutoModel.from_config(model.config).eval()
+    maps, embedding = encoder(clip, return_dict=False)
+    assert torch.equal(maps, encoder(clip).last_hidden_state) and len(embedding) == 1
+    model.config.return_dict = False
+    assert isinstance(model(clip), tuple) and model(clip, return_dict=True).logits.shape == (1, 6)
