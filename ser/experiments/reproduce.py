@@ -112,8 +112,9 @@ def planned(run: dict, corpora: dict[str, str | None]) -> tuple[list[str], SERTr
     else:
         data = [f"--data_dir={corpora[names[0]]}"]
     arguments = [f"--{name}={value}" for name, value in run.items() if name != "corpora"] + data
+    arguments.append("--results_dir=results")
     parsed = parse_arguments(arguments)
-    return arguments, parsed.training, PROJECT / "results" / parsed.name
+    return arguments, parsed.training, PROJECT / parsed.results_dir
 
 
 def train(run: dict, corpora: dict[str, str | None]) -> bool:

@@ -153,7 +153,10 @@ class ModelArguments:
     model_dir: str | None = field(
         default=None, metadata={"help": "Model folder, replaced if it exists; default: OUTPUT_DIR/model."}
     )
-    results_dir: str = field(default="results", metadata={"help": "Folder with a report folder for each run."})
+    results_dir: str = field(
+        default="results",
+        metadata={"help": "Folder with a report folder for each run; with --share_of_clips below 1: runs/results."},
+    )
 
 
 @dataclass
@@ -304,6 +307,8 @@ def parse_arguments(arguments: list[str] | None = None, *, description: str | No
         parser.set_defaults(lr_scheduler_kwargs=None)  # those of the recipe are for its own
     output_dir = Path("runs") / Arguments(known, known, known, known).name
     parser.set_defaults(bf16=has_bf16(known.use_cpu) and not known.fp16, output_dir=str(output_dir))
+    if known.share_of_clips < 1:  # a trial, whose report is not to be published
+        parser.set_defaults(results_dir="runs/results")
     data, options, augmentation, training = parser.parse_all(arguments)
     given, recipe_alone = (vars(parser.parse_known_args(a)[0]) for a in (arguments, ["--recipe", peeked.recipe]))
     changed = {name: value for name, value in given.items() if value != recipe_alone[name]}

@@ -60,7 +60,7 @@ def test_a_recipe_for_several_corpora_is_trained_with_and_without_each(project, 
     assert not reproduce.train(runs[1], corpora | {"ased": None})
     assert reproduce.train(runs[1], corpora)
     (command,) = commands
-    assert command[-6:] == ["--corpora", *(f"{name}=clips" for name in names)]
+    assert command[-7:-1] == ["--corpora", *(f"{name}=clips" for name in names)]
     assert "--test_corpus=emodb" in command and not any(word.startswith("--data_dir") for word in command)
     assert not reproduce.measure_robustness(runs[1], corpora)
 
@@ -91,6 +91,7 @@ def commands(monkeypatch):
 def test_what_has_results_is_skipped_and_what_was_started_goes_on(project, commands):
     run, corpora = {"recipe": "class-2d", "protocol": "tfds", "seed": 1}, {"crema-d": "clips", "emodb": None}
     command = [str(project / "train.py"), "--recipe=class-2d", "--protocol=tfds", "--seed=1", "--data_dir=clips"]
+    command += ["--results_dir=results"]
     assert reproduce.train(run, corpora)
     assert commands.pop() == command
     checkpoint = project / "runs/class-2d/tfds/seed-1/checkpoint-10"

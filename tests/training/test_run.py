@@ -602,6 +602,18 @@ def test_a_share_of_the_clips_is_the_same_in_every_run_and_named(tmp_path):
     assert parse_arguments([*arguments, "--seed", "1"]).name == "exponet/tfds/share-0.2-seed-1"
 
 
+@pytest.mark.parametrize(
+    ("options", "folder"),
+    [
+        ([], "results"),
+        (["--share_of_clips", "0.1"], "runs/results"),
+        (["--share_of_clips", "0.1", "--results_dir", "mine"], "mine"),
+    ],
+)
+def test_the_report_of_a_trial_on_few_clips_does_not_go_to_those_in_git(options, folder):
+    assert parse_arguments(["--recipe", "cnn1d", *options]).results_dir.is_relative_to(folder)
+
+
 @pytest.mark.parametrize("share", [0, -0.5, 1.5, float("nan")])
 def test_an_impossible_share_is_refused(share):
     with pytest.raises(ValueError, match="expected --share_of_clips above 0 and at most 1"):
