@@ -95,7 +95,7 @@ def test_names_that_no_clip_can_have_are_missing_clips(folder, name, caplog):
     rows = f"calm/{NAMES[0]},calm\ncross/{NAMES[1]},cross\ncalm/{name},calm\n"
     (folder / "metadata.csv").write_text(f"file,label\n{rows}")
     assert len(load_labelled_audio(str(folder))) == 2
-    assert "left out 1 clips: missing" in caplog.text
+    assert "left out 1 clip: missing" in caplog.text
     with pytest.raises(FileNotFoundError, match="expected an audio file at"):
         ser.load_audio(name, sampling_rate=RATE)
 

@@ -84,12 +84,12 @@ def test_pipes_and_devices_are_no_clips_and_are_not_waited_for(folder):
 def test_a_linked_clip_is_not_published_unasked(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_never_sent")
     (folder / "calm/linked.wav").symlink_to(tmp_path / "private/secret.wav")
-    with pytest.raises(ValueError, match="1 clips lie outside of .*linked.wav.*; copy those that you want to publish"):
+    with pytest.raises(ValueError, match="1 clip outside of .*linked.wav.*; copy those that you want to publish"):
         push_dataset(str(folder), "user/clips")
     soundfile.write(tmp_path / "1001_DFA_ANG_XX.wav", voice(0.4), RATE)
     (tmp_path / "crema-d").mkdir()
     (tmp_path / "crema-d/1001_DFA_ANG_XX.wav").symlink_to(tmp_path / "1001_DFA_ANG_XX.wav")
-    with pytest.raises(ValueError, match="1 clips lie outside of"):
+    with pytest.raises(ValueError, match="1 clip outside of"):
         push_dataset(str(tmp_path / "crema-d"), "user/clips", corpus="crema-d")
 
 
@@ -100,5 +100,5 @@ def test_a_dataset_on_disk_cannot_have_other_files_published(folder, tmp_path, m
     features = datasets.Features({"audio": cells, "label": datasets.Value("string")})
     rows = {"audio": [{"bytes": None, "path": path} for path in paths], "label": ["calm", "cross"]}
     datasets.Dataset.from_dict(rows, features=features).save_to_disk(folder / "saved")
-    with pytest.raises(ValueError, match="2 clips lie outside of"):
+    with pytest.raises(ValueError, match="2 clips outside of"):
         push_dataset(str(folder / "saved"), "user/clips")

@@ -291,7 +291,7 @@ class SERPreTrainedModel(PreTrainedModel):
         model, info = loaded
         for what in ("missing", "unexpected"):
             if names := sorted(info[f"{what}_keys"]):
-                raise ValueError(f"{len(names)} weights are {what}, {names[0]} first; the file is not of this model")
+                raise ValueError(f"weights are {what}, such as {names[0]}; the file is not of this model")
         for name, weight in model.state_dict().items():
             if not weight.isfinite().all() or (name.endswith("running_var") and weight.min() < 0):
                 raise ValueError(f"model.safetensors is damaged ({name} holds no usable numbers); fetch it again")

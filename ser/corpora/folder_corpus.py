@@ -18,6 +18,7 @@ from ser.audio_files import SUFFIXES
 from ser.audio_files import audio_files
 from ser.models.audio_ser import SHORTEST
 from ser.models.audio_ser import load_audio
+from ser.plural import counted
 
 logger = logging.getLogger(__name__)
 
@@ -144,8 +145,8 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
                 unknown.append(path.name)
         if not clips:
             raise ValueError(
-                f"expected {cls.TITLE} clips named like {cls.EXAMPLE} below {str(folder)!r}; found {len(audio)} audio "
-                f"files{f', none of them so named ({some(unknown)})' if audio else ''}; "
+                f"expected {cls.TITLE} clips named like {cls.EXAMPLE} below {str(folder)!r}; found "
+                f"{counted(len(audio), 'audio file')}{f', none of them so named ({some(unknown)})' if audio else ''}; "
                 f"name the folder with the clips or its parent{cls.TO_FETCH}"
             )
         return dict(sorted(clips.items())), unknown
@@ -160,8 +161,8 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
         """All clips, with their problems; what is missing or unknown is logged once, with the first few names."""
         builder = cls(folder=folder, cache_dir=None if cache_dir is None else str(cache_dir))
         if builder.unknown:
-            unknown = builder.unknown
-            logger.warning("passed over %d audio files without an official name (%s)", len(unknown), some(unknown))
+            files = counted(len(builder.unknown), "audio file")
+            logger.warning("passed over %s without an official name (%s)", files, some(builder.unknown))
         if len(builder.clips) < cls.CLIPS:
             missing = cls.missing(builder.clips)
             names = f", missing are {some(missing)}" if missing else ""
@@ -205,11 +206,11 @@ def without_problems(clips: datasets.Dataset) -> datasets.Dataset:
     problems = clips["problem"][:]
     for problem in sorted(set(problems) - {None}):
         names = [name for name, found in zip(clips["clip"][:], problems, strict=True) if found == problem]
-        logger.warning("left out %d clips: %s (%s)", len(names), problem, some(names))
+        logger.warning("left out %s: %s (%s)", counted(len(names), "clip"), problem, some(names))
     usable = [index for index, problem in enumerate(problems) if problem is None]
     if not usable:
         raise ValueError(
-            f"expected clips that decode; none of the {len(clips)} clips found does (the first is {problems[0]}); "
+            f"expected clips that decode; found none among {counted(len(clips), 'clip')} (the first is {problems[0]}); "
             "check their paths, or fetch them again"
         )
     return clips.select(usable).remove_columns("problem")

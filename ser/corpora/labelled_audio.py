@@ -30,6 +30,7 @@ from ser.corpora.folder_corpus import NAMELESS
 from ser.corpora.folder_corpus import inspect_clip
 from ser.corpora.folder_corpus import some
 from ser.corpora.folder_corpus import without_problems
+from ser.plural import counted
 
 logger = logging.getLogger(__name__)
 
@@ -93,8 +94,8 @@ def load_labelled_audio(
     if len(complete) < len(clips):
         without = sorted({*range(len(clips))} - {*complete})
         logger.warning(
-            "left out %d rows without audio or label (row %d first): fill them in, or remove them",
-            *(len(without), without[0] + 1),
+            "left out %s without audio or label (row %d first): fill them in, or remove them",
+            *(counted(len(without), "row"), without[0] + 1),
         )
     clips, labels = clips.select(complete), [label for i in complete if (label := given[i]) is not None]
     stems = _stems(clips, audio_column)
@@ -295,14 +296,15 @@ def _name_unlisted(rows: list[dict], folder: Path) -> None:
     """Warn of clips in a folder that its tables do not name."""
     named = {os.path.abspath(row["audio"]) for row in rows if row["audio"]}
     if unlisted := [path.name for path in audio_files(folder) if os.path.abspath(path) not in named]:
-        logger.warning("left out %d clips that metadata.csv does not name (%s)", len(unlisted), some(unlisted))
+        clips = counted(len(unlisted), "clip")
+        logger.warning("left out %s that metadata.csv does not name (%s)", clips, some(unlisted))
 
 
 def _once(rows: list[dict], label_column: str) -> list[dict]:
     """Rows that are there once; the same clip under two labels is refused."""
     unique = [dict(items) for items in dict.fromkeys(tuple(row.items()) for row in rows)]
     if len(unique) < len(rows):
-        logger.warning("left out %d repeated rows", len(rows) - len(unique))
+        logger.warning("left out %s", counted(len(rows) - len(unique), "repeated row"))
     clips = Counter(row["audio"] for row in unique if row["audio"] and row[label_column])
     if clips and clips.most_common(1)[0][1] > 1:
         raise ValueError(f"{clips.most_common(1)[0][0]!r} has two labels or speakers; keep one of its rows")
@@ -401,7 +403,7 @@ def _metadata(clips: datasets.Dataset, stems: list[str]) -> dict:
         speakers = _tidy(clips[name], "speakers")
         unknown = speakers.count(None)
         if 0 < unknown < len(speakers):
-            logger.warning("%d clips have no speaker: each counts as one of its own", unknown)
+            logger.warning("%s without a speaker: each counts as one of its own", counted(unknown, "clip"))
         if unknown < len(speakers):
             columns["speaker"] = [s or f"{NAMELESS}{number}" for number, s in enumerate(speakers)]
     return columns

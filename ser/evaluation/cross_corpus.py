@@ -32,6 +32,7 @@ from ser.files import check_writable
 from ser.inference.loading import labels_of
 from ser.inference.loading import load_reported
 from ser.models.feature_extraction_ser import SERFeatureExtractor
+from ser.plural import counted
 from ser.reporting.model_card import record
 from ser.reporting.provenance import corpora_of
 from ser.reporting.provenance import git_commit
@@ -141,10 +142,11 @@ def run(options: argparse.Namespace) -> None:
 def in_words(scores: dict) -> str:
     """The scores in a line."""
     low, high = scores["interval_95"]["accuracy"]
-    left_out = f"; {sum(scores['left_out'].values())} clips of other labels left out" if scores["left_out"] else ""
+    left_out = sum(scores["left_out"].values())
+    more = f"; {counted(left_out, 'clip')} of other labels left out" if left_out else ""
     return (
-        f"{scores['accuracy']:.1%} of {scores['clips']} clips (95 % interval {low:.1%} to {high:.1%}), "
-        f"UAR {scores['uar']:.1%}{left_out}"
+        f"{scores['accuracy']:.1%} of {counted(scores['clips'], 'clip')} (95 % interval {low:.1%} to {high:.1%}), "
+        f"UAR {scores['uar']:.1%}{more}"
     )
 
 

@@ -36,6 +36,7 @@ from ser.files import check_writable
 from ser.inference.loading import labels_of
 from ser.inference.loading import load_reported
 from ser.models.feature_extraction_ser import SERFeatureExtractor
+from ser.plural import counted
 from ser.reporting.model_card import record
 from ser.reporting.provenance import by_corpus
 from ser.reporting.provenance import git_commit
@@ -69,7 +70,7 @@ def own_split(report: Report, data_dir: str, cache_dir: str | None, *, name: str
     expected = report["by_corpus"][name].get(title) if "by_corpus" in report else report["parts"][name]
     if expected and len(chosen) != expected["clips"]:
         raise ValueError(
-            f"its {name} split has {expected['clips']:,} clips, here are {len(chosen):,}: take the whole corpus"
+            f"its {name} split has {counted(expected['clips'], 'clip')}, here are {len(chosen):,}: take the whole corpus"
         )
     return chosen
 

@@ -14,6 +14,7 @@ from ser.evaluation.intervals import bootstrap_interval
 from ser.evaluation.scores import most_confused
 from ser.evaluation.scores import score
 from ser.experiments.runs import Run
+from ser.plural import counted
 from ser.recipes import load_recipe
 from ser.reporting.report_file import Report
 from ser.training.run_identity import changes
@@ -93,7 +94,7 @@ def summarize(runs: Sequence[Run]) -> dict:
         "listeners": np.mean(listeners) if len(listeners) == len(runs) else None,
         "runs": count(runs),
         "training": f"{np.mean(times) / 60:.0f} min, {first['device']}"
-        + (f", {first['threads']} thread{'s' * (first['threads'] > 1)}" if first["device"] == "cpu" else ""),
+        + (f", {counted(first['threads'], 'thread')}" if first["device"] == "cpu" else ""),
         "reduced": f"reduced: {share:.0%} of the clips, {max(epochs):.0f} epochs" if share < 1 else "",
         "changed": _changed(first),
     }
@@ -103,7 +104,7 @@ def count(runs: Sequence[Report]) -> str:
     """The number of seeds and folds; which folds, if some are missing."""
     seeds = len({(run["seed"], run["split_seed"]) for run in runs})
     numbers = sorted({run["fold"] for run in runs if run["fold"]})
-    text = f"{seeds} seed{'s' * (seeds > 1)}"
+    text = counted(seeds, "seed")
     if len(numbers) > 1 and len(numbers) == FOLDS.get((runs[0]["corpus"], runs[0]["protocol"]), numbers[-1]):
         return f"{text}, {len(numbers)} folds"
     return f"{text}, fold{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}" if numbers else text

@@ -23,6 +23,7 @@ from ser.experiments.aggregate import summarize
 from ser.experiments.aggregate import system_of
 from ser.experiments.runs import Predictions
 from ser.experiments.runs import Run
+from ser.plural import counted
 from ser.reporting.report_file import Report
 from ser.reporting.report_file import means_when_changed
 
@@ -122,7 +123,7 @@ def leaky_table(runs: dict[str, Predictions]) -> str:
         for chosen in (copied, ~copied):
             hits = predictions.hits[chosen].astype(float)
             low, high = mean_interval(hits, actors[chosen])
-            rows[-1].append(f"{hits.mean():.3f} ({low:.3f} to {high:.3f}), {len(hits):,} clips")
+            rows[-1].append(f"{hits.mean():.3f} ({low:.3f} to {high:.3f}), {counted(len(hits), 'clip')}")
     return markdown_table(LEAKY_COLUMNS, rows)
 
 

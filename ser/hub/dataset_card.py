@@ -8,6 +8,7 @@ from huggingface_hub import DatasetCardData
 from ser.corpora import with_title
 from ser.corpora.folder_corpus import Corpus
 from ser.corpora.splits import speakers_of
+from ser.plural import counted
 from ser.reporting.model_card import in_markdown
 
 MEANINGS = {
@@ -34,7 +35,7 @@ TEMPLATE = """---
 
 # {name}
 
-{clips:,} clips of {about}{speakers}, as parquet files with the audio in them.
+{clips} of {about}{speakers}, as parquet files with the audio in them.
 
 | emotion | clips |
 |---|---|
@@ -84,9 +85,9 @@ def render_dataset_card(clips: datasets.Dataset, title: str | None, repo_id: str
     return TEMPLATE.format(
         metadata=data.to_yaml(),
         name=title or name,
-        clips=len(clips),
+        clips=counted(len(clips), "clip"),
         about=corpus.speech,
-        speakers=f" by {len(set(speakers))} speakers" if speakers else "; who speaks is not known",
+        speakers=f" by {counted(len(set(speakers)), 'speaker')}" if speakers else "; who speaks is not known",
         labels="\n".join(f"| {in_markdown(label)} | {counts[index]:,} |" for index, label in enumerate(names)),
         columns="\n".join(f"| `{column}` | {_meaning(column)} |" for column in clips.column_names),
         repo_id=repo_id,

@@ -28,6 +28,7 @@ from ser.hub.access import check_token
 from ser.hub.access import claim_repository
 from ser.hub.access import explained
 from ser.hub.dataset_card import render_dataset_card
+from ser.plural import counted
 from ser.reporting.report_file import MEASURED
 from ser.reporting.report_file import REPORT
 
@@ -145,8 +146,8 @@ def refuse_outside(clips: datasets.Dataset, folder: str) -> None:
     outside = [path for path in files if not Path(path).resolve().is_relative_to(root)]
     if outside:
         raise ValueError(
-            f"{len(outside)} clips lie outside of {folder!r} ({some(outside)}), by links or by what a table says; "
-            "copy those that you want to publish into it"
+            f"{counted(len(outside), 'clip')} outside of {folder!r} ({some(outside)}) would be published, by links or "
+            "by what a table says; copy those that you want to publish into it"
         )
 
 

@@ -31,6 +31,7 @@ from ser.inference.resumable_table import rows_done
 from ser.inference.resumable_table import write_part
 from ser.models.feature_extraction_ser import SERFeatureExtractor
 from ser.models.modeling_ser import CNNForAudioClassification
+from ser.plural import counted
 
 SCHEMA = pa.schema(
     {
@@ -86,7 +87,7 @@ def run(options: argparse.Namespace) -> None:
     parts = open_parts(output, {"command": "embed"} | describe_job(options, clips, model))
     embed(clips, model.to("cuda" if torch.cuda.is_available() else "cpu"), extractor, parts)
     rows, errors = merge_parts(parts, output, SCHEMA)
-    print(f"{rows:,} clips, {errors:,} with errors: {output}")
+    print(f"{counted(rows, 'clip')}, {errors:,} with errors: {output}")
 
 
 __all__ = ["STOPPED", "add_arguments", "embed_chunk", "run"]

@@ -9,6 +9,7 @@ from ser.page import trust
 from ser.page.emotions import adjective
 from ser.page.emotions import face
 from ser.page.offered_models import load
+from ser.plural import counted
 from ser.reporting.report_file import Report
 from ser.reporting.report_file import means_when_changed
 from ser.reporting.report_file import measured
@@ -66,10 +67,11 @@ def tested(name: str, report: Report) -> str:
         return f"The scores of {name} are invalid: it was trained on some of its test clips."
     low, high = report["interval_95"]["accuracy"]
     known = report["heard_before"] is not None  # it is None for models fine-tuned from one without a report
-    unseen = known and report["test_actors"] and not report["protocol"].startswith("random")
-    who = f" of {report['test_actors']} actors it was not trained on" if unseen else ""
+    unseen = report["test_actors"] if known and not report["protocol"].startswith("random") else None
+    who = f" of {counted(unseen, 'actor')} it was not trained on" if unseen else ""
+    clips = counted(report["test_clips"], "test clip")
     return (
-        f"{name} names the intended emotion in {report['accuracy']:.0%} of {report['test_clips']:,} test clips{who} "
+        f"{name} names the intended emotion in {report['accuracy']:.0%} of {clips}{who} "
         f"(95 % interval {low:.0%} to {high:.0%})."
     )
 

@@ -15,6 +15,7 @@ from ser.corpora import with_title
 from ser.corpora.folder_corpus import Corpus
 from ser.corpora.splits import ACROSS_CORPORA
 from ser.files import write_text
+from ser.plural import counted
 from ser.recipes import load_recipe
 from ser.reporting.provenance import training_splits
 from ser.reporting.report_file import MEASURED
@@ -26,9 +27,9 @@ from ser.reporting.strangers_table import for_card
 TEMPLATE = Path(__file__).with_name("model_card.md")
 UNSEEN = "who are in neither the training nor the dev split"
 PROTOCOLS = {
-    "tfds": f"{{actors}} actors {UNSEEN} (TensorFlow Datasets' split, which lacks one clip of the corpus)",
+    "tfds": f"{{actors}} {UNSEEN} (TensorFlow Datasets' split, which lacks one clip of the corpus)",
     "actor-5fold": f"a block of actors {UNSEEN}",
-    "new-sentences": f"{{actors}} actors {UNSEEN}, with sentences that are in neither",
+    "new-sentences": f"{{actors}} {UNSEEN}, with sentences that are in neither",
     "loso": "one speaker who is in neither the training nor the dev split",
     "given": "the test split that the data brings, {speakers}",
     "speakers": f"speakers {UNSEEN}",
@@ -92,7 +93,7 @@ def render_card(
     sources = sources_of(results)
     corpus = in_common(sources)
     protocol = PROTOCOLS[results["protocol"].removesuffix("-70-30")].format(
-        actors=results["test_actors"],
+        actors=counted(results["test_actors"] or 0, "actor"),
         tested=in_markdown(tested),
         speakers=speakers_of_given(results["leakage"]),
     )

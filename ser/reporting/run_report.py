@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from ser.files import atomic_folder
 from ser.models.feature_extraction_ser import SERFeatureExtractor
+from ser.plural import counted
 from ser.reporting.model_card import render_card
 from ser.reporting.plots import plot_confusion
 from ser.reporting.plots import plot_curves
@@ -32,7 +33,7 @@ def classification_report(results: Report) -> str:
                 f"{scores['support']:5.0f}"
             )
     pairs = [
-        f"{pair['label']} as {pair['heard_as']} ({pair['clips']} clips, {pair['share']:.0%})"
+        f"{pair['label']} as {pair['heard_as']} ({counted(pair['clips'], 'clip')}, {pair['share']:.0%})"
         for pair in results["most_confused"]
     ]
     return "\n".join([*lines, f"most confused: {', '.join(pairs) or 'none'}"])

@@ -14,6 +14,7 @@ import os
 import sys
 
 from ser.files import sentence_of
+from ser.plural import counted
 from ser.reporting.run_report import classification_report
 from ser.training.arguments import parse_arguments
 from ser.training.run import push
@@ -53,7 +54,7 @@ def main(arguments: list[str] | None = None, *, program: str = "train.py") -> No
     low, high = results["interval_95"]["accuracy"]
     narrow = ", too narrow to be trusted" if results["interval_too_narrow"] else ""
     print(
-        f"{run.name}: {results['accuracy']:.1%} of {results['test_clips']} test clips "
+        f"{run.name}: {results['accuracy']:.1%} of {counted(results['test_clips'], 'test clip')} "
         f"(95 % interval over {results['interval_over']} {low:.1%} to {high:.1%}{narrow}), UAR {results['uar']:.1%}, "
         f"macro F1 {results['macro_f1']:.3f}, weighted F1 {results['weighted_f1']:.3f}\n\n"
         f"{classification_report(results)}\n\nmodel: {run.model_dir}\n"

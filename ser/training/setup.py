@@ -29,6 +29,7 @@ from ser.evaluation.scores import listeners_votes
 from ser.hub.access import check_card
 from ser.hub.access import claim_repository
 from ser.models.feature_extraction_ser import SERFeatureExtractor
+from ser.plural import counted
 from ser.recipes import load_recipe
 from ser.reporting.model_card import unfinished_card
 from ser.reporting.provenance import check_unseen
@@ -160,10 +161,10 @@ def warn_about_splits(splits: datasets.DatasetDict, protocol: str) -> None:
         logger.warning("speakers are unknown: %s the scores are not for unseen speakers", drawn)
     if protocol == "given":
         for pair, shared in check_leakage(splits).items():
-            for what in ("speakers", "clips"):
-                if shared.get(what):
+            for what in ("speaker", "clip"):
+                if number := shared.get(f"{what}s"):
                     logger.warning(
-                        "%s, as the data brings them, share %d %s: scores are too high", pair, shared[what], what
+                        "%s, as the data brings them, share %s: scores are too high", pair, counted(number, what)
                     )
     elif "split" in splits["train"].column_names:
         logger.warning("the data brings splits of its own; --protocol given keeps them")

@@ -100,11 +100,11 @@ def test_what_is_missing_unknown_misspelt_or_broken_is_said(tmp_path, caplog):
         clips = load_crema_d(folder, cache_dir=tmp_path / "cache")
     assert set(clips["clip"]) == {*NAMES, "1040_ITH_SAD_XX", "1006_TIE_HAP_XX"}
     said = "\n".join(record.getMessage() for record in caplog.records)
-    assert "passed over 1 audio files without an official name (holiday.wav)" in said
+    assert "passed over 1 audio file without an official name (holiday.wav)" in said
     assert "partial corpus: 9 of 7442 official clips found, missing are 1001_DFA_DIS_XX, 1001_DFA_FEA_XX," in said
-    assert "left out 1 clips: undecodable (1003_DFA_ANG_XX)" in said
-    assert "left out 1 clips: silent (1076_MTI_SAD_XX)" in said
-    assert "left out 1 clips: contradictory twin (1006_TIE_NEU_XX)" in said
+    assert "left out 1 clip: undecodable (1003_DFA_ANG_XX)" in said
+    assert "left out 1 clip: silent (1076_MTI_SAD_XX)" in said
+    assert "left out 1 clip: contradictory twin (1006_TIE_NEU_XX)" in said
     assert len(set(said.splitlines())) == len(said.splitlines())
 
 
@@ -131,7 +131,7 @@ def test_an_unusable_folder_is_refused_in_one_sentence(tmp_path):
         load_crema_d(tmp_path / "songs", cache_dir=tmp_path / "cache")
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn/1001_DFA_ANG_XX.wav").write_bytes(b"torn")
-    with pytest.raises(ValueError, match="none of the 1 clips found does"):
+    with pytest.raises(ValueError, match="found none among 1 clip"):
         load_crema_d(tmp_path / "torn", cache_dir=tmp_path / "cache")
 
 

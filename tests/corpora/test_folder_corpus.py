@@ -290,7 +290,7 @@ def test_missing_files_and_empty_labels_are_left_out_and_counted(tmp_path, caplo
     with caplog.at_level(logging.WARNING):
         clips = load_labelled_audio(str(tmp_path / "clips"))
     assert len(clips) == 12
-    assert "left out 2 rows without audio or label" in caplog.text and "left out 1 clips: missing (gone)" in caplog.text
+    assert "left out 2 rows without audio or label" in caplog.text and "left out 1 clip: missing (gone)" in caplog.text
 
 
 def test_known_spellings_get_their_order_but_no_company(tmp_path):
@@ -315,7 +315,7 @@ def test_empty_speakers_are_unknown_speakers(tmp_path, caplog):
     table.write_text(text.replace(",s0", ","))
     with caplog.at_level(logging.WARNING):
         speakers = speakers_of(load_labelled_audio(str(tmp_path / "clips")))
-    assert "6 clips have no speaker: each counts as one of its own" in caplog.text
+    assert "6 clips without a speaker: each counts as one of its own" in caplog.text
     assert len(set(speakers)) == 6 + 2 and "None" not in speakers
     table.write_text(text.replace(",s0", ",").replace(",s1", ",").replace(",s2", ","))
     assert speakers_of(load_labelled_audio(str(tmp_path / "clips"))) is None
@@ -341,7 +341,7 @@ def test_files_of_every_kind_count_and_those_that_do_not_decode_are_named(tmp_pa
     (tmp_path / "cross/e.m4a").write_bytes(b"torn")
     with caplog.at_level(logging.WARNING):
         assert load_labelled_audio(str(tmp_path))["clip"][:] == ["a", "b", "c", "d"]
-    assert "left out 1 clips: undecodable (e)" in caplog.text
+    assert "left out 1 clip: undecodable (e)" in caplog.text
 
 
 def test_a_split_without_a_clip_of_a_label_is_logged(tmp_path, caplog):
@@ -364,7 +364,7 @@ def test_a_clip_that_is_there_twice_is_in_one_split_only(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         clips = load_labelled_audio(str(tmp_path / "clips"))["clip"][:]
     assert len(clips) == 17 and not {"again", "otherwise", "take-0-1"} & set(clips)
-    assert "left out 1 clips: copy of another clip (again)" in caplog.text
+    assert "left out 1 clip: copy of another clip (again)" in caplog.text
     assert "left out 2 clips: the same file has two labels (otherwise, take-0-1)" in caplog.text
     table.write_text(text + "0/take-0-0.wav,cross,\n")
     with pytest.raises(ValueError, match="take-0-0.wav' has two labels or speakers; keep one of its rows"):
@@ -392,7 +392,7 @@ def test_splits_that_a_dataset_brings_are_kept_and_checked(tmp_path, caplog, dev
     known = brought["test"].map(lambda row: {"speaker": "s0"})
     datasets.DatasetDict(brought | {"test": known}).save_to_disk(tmp_path / "shared/clips")
     prepare(arguments_for(tmp_path / "shared"))
-    assert "train and test, as the data brings them, share 1 speakers: scores are too high" in caplog.text
+    assert "train and test, as the data brings them, share 1 speaker: scores are too high" in caplog.text
 
 
 def test_folders_for_train_and_test_are_kept_and_the_one_for_validation_is_tested_if_there_is_no_test(tmp_path):

@@ -123,8 +123,8 @@ def test_rows_without_label_or_sound_are_left_out_and_counted(tmp_path, caplog):
     assert clips["clip"][:] == NAMES[:2]
     assert clips.features["label"].names[0] == "anger"
     said = [record.getMessage() for record in caplog.records]
-    missing = "left out 1 rows without audio or label (row 4 first): fill them in, or remove them"
-    assert said == [missing, f"left out 1 clips: undecodable ({NAMES[2]})"]
+    missing = "left out 1 row without audio or label (row 4 first): fill them in, or remove them"
+    assert said == [missing, f"left out 1 clip: undecodable ({NAMES[2]})"]
 
 
 def test_clips_that_need_ffmpeg_are_named_and_a_label_is_never_lost(tmp_path, caplog, monkeypatch):
@@ -138,9 +138,9 @@ def test_clips_that_need_ffmpeg_are_named_and_a_label_is_never_lost(tmp_path, ca
         clips = load_labelled_audio(str(tmp_path))
     assert clips.features["label"].names == ["calm", "cross"] and clips["clip"][:] == ["a", "b", "c"]
     assert "passed over folders without audio files: empty" in caplog.text
-    assert "left out 1 clips: shorter than 0.2 s (short)" in caplog.text
+    assert "left out 1 clip: shorter than 0.2 s (short)" in caplog.text
     needed = "AMR files need the program ffmpeg, which is not installed here; convert them to WAV"
-    assert f"left out 1 clips: {needed} (d)" in caplog.text
+    assert f"left out 1 clip: {needed} (d)" in caplog.text
     (tmp_path / "cross/c.wav").unlink()
     with pytest.raises(ValueError, match="no clip of cross can be used; see the warnings above .*: convert the clips"):
         load_labelled_audio(str(tmp_path))

@@ -192,8 +192,8 @@ def weights(name: str, value) -> dict[str, torch.Tensor]:
         (weights("classifier.weight", torch.full((3, 6), NAN)), "classifier.weight holds no usable numbers"),
         (weights("classifier.bias", [0.0, INFINITE, 0.0]), "classifier.bias holds no usable numbers"),
         (weights("blocks.0.norm.running_var", [1.0, -1.0, 1.0, 1.0]), "blocks.0.norm.running_var holds no usable"),
-        (weights("classifier.bias", None), "1 weights are missing, classifier.bias first"),
-        (weights("other", [0.0]), "1 weights are unexpected, other first"),
+        (weights("classifier.bias", None), "weights are missing, such as classifier.bias"),
+        (weights("other", [0.0]), "weights are unexpected, such as other"),
         (weights("classifier.weight", np.zeros((4, 6))), "num_labels"),
     ],
 )
