@@ -127,3 +127,10 @@ def test_a_stopped_job_goes_on(clips, cache, tmp_path, monkeypatch):
     main(command)
     names = [Path(row["file"]).name for row in pq.read_table(tmp_path / "preds.parquet").to_pylist()]
     assert names == sorted(path.name for path in clips.iterdir())
+
+
+def test_several_processes_that_would_all_do_the_same_are_refused(clips, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SystemExit, match="ser predict: --backend onnx takes all cores in one process; run it without"):
+        main(["predict", str(clips), "--backend", "onnx", "--output", str(tmp_path / "preds.csv")])
+    assert not [*tmp_path.glob(".preds*")]
