@@ -8,30 +8,21 @@ an interruption, run the same command again.
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import torch
-from tqdm.auto import tqdm
 
-from ser.corpora.unlabelled_audio import Clips
-from ser.corpora.unlabelled_audio import open_clips
-from ser.corpora.unlabelled_audio import share
 from ser.inference.loading import check_own
-from ser.inference.loading import load_trained
-from ser.inference.predict import batches
-from ser.inference.predict import describe_job
-from ser.inference.predict import read_chunk
+from ser.inference.many_clips import Chunk
+from ser.inference.many_clips import Job
+from ser.inference.many_clips import batches
 from ser.inference.prediction_table import STOPPED
 from ser.inference.prediction_table import add_inputs
-from ser.inference.resumable_table import check_output
 from ser.inference.resumable_table import merge_parts
-from ser.inference.resumable_table import open_parts
-from ser.inference.resumable_table import rows_done
-from ser.inference.resumable_table import write_part
 from ser.models.feature_extraction_ser import SERFeatureExtractor
 from ser.models.modeling_ser import CNNForAudioClassification
-from ser.plural import counted
 
 SCHEMA = pa.schema(
     {
@@ -44,10 +35,8 @@ SCHEMA = pa.schema(
 
 
 @torch.inference_mode()
-def embed_chunk(
-    chunk: list[tuple[dict, dict | None]], model: CNNForAudioClassification, extractor: SERFeatureExtractor
-) -> pa.Table:
-    """One row for each clip that `read_chunk` gave, in its order."""
+def embed_chunk(chunk: Chunk, model: CNNForAudioClassification, extractor: SERFeatureExtractor) -> pa.Table:
+    """One row for each clip of a chunk, in its order."""
     durations = {index: row["duration"] for index, (row, features) in enumerate(chunk) if features}
     for batch in batches(durations):
         clips = [features for index in batch if (features := chunk[index][1])]
@@ -58,36 +47,20 @@ def embed_chunk(
     return pa.Table.from_pylist([row for row, _ in chunk], SCHEMA)
 
 
-def embed(clips: Clips, model: CNNForAudioClassification, extractor: SERFeatureExtractor, parts: Path) -> None:
-    """Write the parts that are not there yet."""
-    done = rows_done(parts, 0)
-    remaining, total = share(clips, 0, 1, done=done)
-    with tqdm(desc="Embedding", unit="clip", total=total, initial=done) as bar:
-        while chunk := read_chunk(remaining, extractor):
-            write_part(parts, 0, embed_chunk(chunk, model, extractor))
-            bar.update(len(chunk))
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     add_inputs(parser)
     parser.add_argument("--output", required=True, help="new file: .parquet")
-    parser.set_defaults(center_by=None)
+    parser.set_defaults(center_by=None, command="embed")  # the latter for the parts, which are not of `ser predict`
 
 
 def run(options: argparse.Namespace) -> None:
-    """Check everything, embed, put all parts together."""
-    output = Path(options.output)
-    if output.suffix != ".parquet":
+    """Embed all clips."""
+    if Path(options.output).suffix != ".parquet":
         raise ValueError(f"expected --output to end in .parquet, which holds vectors; got {options.output!r}")
-    check_output(output)
-    clips = open_clips(options)
-    model, extractor = load_trained(options.model, options.revision)
-    check_own(model, extractor, options.model)
-    parts = open_parts(output, {"command": "embed"} | describe_job(options, clips, model))
-    embed(clips, model.to("cuda" if torch.cuda.is_available() else "cpu"), extractor, parts)
-    rows, errors = merge_parts(parts, output, SCHEMA)
-    print(f"{counted(rows, 'clip')}, {errors:,} with errors: {output}")
+    job = Job(options)
+    check_own(job.model, job.extractor, options.model)
+    job.write(embed_chunk, partial(merge_parts, schema=SCHEMA))
 
 
 __all__ = ["STOPPED", "add_arguments", "embed_chunk", "run"]

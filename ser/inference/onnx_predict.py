@@ -161,7 +161,8 @@ def run(options: argparse.Namespace) -> None:
             rows = list(pool.map(lambda clip: row_of(clip, classifier), several))
             write_part(parts, 0, pa.Table.from_pylist(rows, part_schema(classifier.labels)))
             bar.update(len(rows))
-    print(put_together(parts, output, classifier.labels, classifier.certain_threshold, options.center_by))
+    what = put_together(parts, output, classifier.labels, classifier.certain_threshold, options.center_by)
+    print(f"{what}: {output}")
 
 
 __all__ = ["STOPPED", "OnnxClassifier", "add_arguments", "run"]

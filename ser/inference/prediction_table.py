@@ -16,7 +16,6 @@ from ser.inference.resumable_table import merge_parts
 from ser.inference.resumable_table import read_parts
 from ser.models.audio_ser import check_audible
 from ser.models.audio_ser import load_audio
-from ser.plural import counted
 
 STOPPED = "what is done is kept: run the same command again to continue"
 LONGEST = 600.0  # seconds of one clip; the network takes 130 MB a minute
@@ -103,8 +102,7 @@ def put_together(parts: Path, output: Path, labels: list[str], threshold: float 
         means = mean_by_group(parts, labels)
         change = partial(centre, labels=labels, means=means, threshold=threshold)
         alone = f", {means.alone:,} left as they are for want of others of the same {center_by}"
-    rows, errors = merge_parts(parts, output, table_schema(labels), change)
-    return f"{counted(rows, 'clip')}, {errors:,} with errors{alone}: {output}"
+    return merge_parts(parts, output, table_schema(labels), change) + alone
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -21,6 +21,7 @@ from filelock import FileLock
 from filelock import Timeout
 
 from ser.files import write_text
+from ser.plural import counted
 
 PATIENCE = 10.0  # seconds that another run gets to end: the workers of a killed one need some to notice
 HELD: dict[Path, FileLock] = {}  # by this process, until it ends or its table is whole
@@ -99,7 +100,7 @@ def read_parts(parts: Path) -> Iterator[pa.Table]:
 
 def merge_parts(
     parts: Path, output: Path, schema: pa.Schema, change: Callable[[pa.Table], pa.Table] | None = None
-) -> tuple[int, int]:
+) -> str:
     """Turn all parts into `output`, one after the other, and remove them; rows without a `file` get their number.
 
     Args:
@@ -109,7 +110,7 @@ def merge_parts(
         change: Makes what is written out of each part.
 
     Returns:
-        Number of rows, and number of rows with an `error`.
+        How many clips it holds, and how many with an `error`.
     """
     rows, errors = 0, 0
     temporary = parts / "table.unfinished"
@@ -124,7 +125,7 @@ def merge_parts(
     for path in [path for path in HELD if path.parent == parts]:
         HELD.pop(path).release()
     shutil.rmtree(parts)
-    return rows, errors
+    return f"{counted(rows, 'clip')}, {errors:,} with errors"
 
 
 __all__ = ["check_output", "merge_parts", "open_parts", "read_parts", "rows_done", "write_part"]

@@ -18,7 +18,7 @@ from conftest import voice
 from scipy.special import softmax
 
 from ser.__main__ import main
-from ser.inference import predict
+from ser.inference import many_clips
 from ser.inference import prediction_table
 from ser.inference.centering import GroupMeans
 from ser.inference.centering import centred
@@ -138,10 +138,10 @@ def test_speakers_of_a_dataset_also_as_a_stream_and_as_numbers(clips, model, tmp
 def test_a_job_that_was_stopped_is_centred_over_all_its_clips(clips, model, tmp_path, monkeypatch):
     command = clips, "--model", model, "--center_by", "speaker"
     whole = table(*command, output=tmp_path / "whole.parquet")
-    monkeypatch.setattr(predict, "CHUNK_CLIPS", 2)
+    monkeypatch.setattr(many_clips, "CHUNK_CLIPS", 2)
     with monkeypatch.context() as patch:
-        writes = iter((predict.write_part, predict.write_part))
-        patch.setattr(predict, "write_part", lambda *part: next(writes)(*part))
+        writes = iter((many_clips.write_part, many_clips.write_part))
+        patch.setattr(many_clips, "write_part", lambda *part: next(writes)(*part))
         with pytest.raises(StopIteration):
             table(*command, output=tmp_path / "preds.parquet")
     with monkeypatch.context() as patch:  # and once more while the table is written

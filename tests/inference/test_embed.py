@@ -21,7 +21,7 @@ from transformers import AutoModelForAudioClassification
 
 import ser
 from ser.__main__ import main
-from ser.inference import predict
+from ser.inference import many_clips
 
 MODEL = str(ROOT / "checkpoints/cnn1d")
 A_STRANGER = """
@@ -45,7 +45,7 @@ def pooled(model: str, clip: np.ndarray) -> np.ndarray:
 def test_the_command_writes_what_the_encoder_gives_and_the_reason_where_there_is_none(tmp_path, monkeypatch, capsys):
     write_corpus(tmp_path / "clips", ["a", "b", "c"])
     (tmp_path / "clips/d.wav").write_text("not a sound")
-    monkeypatch.setattr(predict, "CHUNK_CLIPS", 2)
+    monkeypatch.setattr(many_clips, "CHUNK_CLIPS", 2)
     main(["embed", str(tmp_path / "clips"), "--model", MODEL, "--output", str(tmp_path / "e.parquet")])
     *rows, broken = pq.read_table(tmp_path / "e.parquet").to_pylist()
     assert "4 clips, 1 with errors" in capsys.readouterr().out
@@ -54,6 +54,21 @@ def test_the_command_writes_what_the_encoder_gives_and_the_reason_where_there_is
         assert row["file"].endswith(f"{name}.wav") and row["duration"] == pytest.approx(0.4) and not row["error"]
         np.testing.assert_allclose(row["embedding"], pooled(MODEL, clip), rtol=1e-3, atol=2e-3)
     assert broken["embedding"] is None and "could not be decoded" in broken["error"]
+
+
+def test_workers_embed_as_one_process_does(tmp_path, monkeypatch):
+    write_corpus(tmp_path / "clips", list("abcdefg"))
+    (tmp_path / "clips/c.wav").write_text("not a sound")
+    monkeypatch.setattr(many_clips, "SLICE", 2)
+    tables = []
+    for workers in (0, 2):
+        monkeypatch.setattr(many_clips, "workers_for", lambda clips, workers=workers: workers)
+        output = tmp_path / f"{workers}.parquet"
+        main(["embed", str(tmp_path / "clips"), "--model", MODEL, "--output", str(output)])
+        tables.append(pq.read_table(output).to_pylist())
+    for row, other in zip(*tables, strict=True):
+        assert (row["file"], row["error"]) == (other["file"], other["error"])
+        assert row["embedding"] is other["embedding"] or row["embedding"] == pytest.approx(other["embedding"], abs=2e-3)
 
 
 @pytest.mark.parametrize(

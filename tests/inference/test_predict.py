@@ -30,6 +30,7 @@ from transformers import pipeline
 from ser.__main__ import main
 from ser.corpora.unlabelled_audio import open_dataset
 from ser.corpora.unlabelled_audio import share
+from ser.inference import many_clips
 from ser.inference import predict
 from ser.inference import prediction_table
 from ser.inference.loading import load_trained
@@ -94,7 +95,7 @@ def refusal(*arguments) -> str:
 
 def stop_after(monkeypatch, chunks: int) -> None:
     """Small chunks, and an end before one of them is predicted."""
-    monkeypatch.setattr(predict, "CHUNK_CLIPS", 3)
+    monkeypatch.setattr(many_clips, "CHUNK_CLIPS", 3)
     whole, calls = predict.predict_chunk, []
 
     def stops(*arguments, **options):
@@ -297,11 +298,11 @@ def test_parts_of_other_clips_of_another_folder_or_of_more_processes_are_of_anot
     predict.add_arguments(parser)
     options = parser.parse_args(["clips", "--model", MODEL, "--output", "preds.csv"])
     model, _ = load_trained(MODEL)
-    jobs = [predict.describe_job(options, clips, model) for clips in (dataset, dataset, dataset.select(range(2)))]
+    jobs = [many_clips.describe_job(options, clips, model) for clips in (dataset, dataset, dataset.select(range(2)))]
     monkeypatch.setattr(PartialState(), "num_processes", 2)
-    jobs.append(predict.describe_job(options, dataset, model))
+    jobs.append(many_clips.describe_job(options, dataset, model))
     monkeypatch.chdir(tmp_path)
-    jobs.append(predict.describe_job(options, dataset, model))
+    jobs.append(many_clips.describe_job(options, dataset, model))
     assert jobs[0] == jobs[1]
     assert len(set(map(str, jobs))) == 4
 
@@ -313,7 +314,7 @@ def test_many_parts_are_put_together_in_their_order_and_rows_without_a_name_are_
         write_part(tmp_path, rank, pa.Table.from_pylist(rows, schema))
     assert (rows_done(tmp_path, 0), rows_done(tmp_path, 1), rows_done(tmp_path, 2)) == (24, 2, 0)
     output = tmp_path.with_suffix(".parquet")
-    assert merge_parts(tmp_path, output, schema) == (26, 13)
+    assert merge_parts(tmp_path, output, schema) == "26 clips, 13 with errors"
     nameless = rows_of(output)[::2]
     assert [row["duration"] for row in nameless] == [*range(12), 100]
     assert [row["file"] for row in nameless] == [str(number) for number in range(0, 26, 2)]
@@ -339,18 +340,18 @@ def test_a_chunk_is_bounded_in_clips_and_in_seconds(clips, monkeypatch):
     _, extractor = load_trained(MODEL)
     second = {"path": str(clips / "clip3.wav"), "bytes": None}, "speaker"
     endless = iter(lambda: second, None)
-    monkeypatch.setattr(predict, "CHUNK_CLIPS", 4)
-    assert len(predict.read_chunk(endless, extractor)) == 4
-    monkeypatch.setattr(predict, "CHUNK_SECONDS", 2.0)
-    assert len(predict.read_chunk(endless, extractor)) == 2
+    monkeypatch.setattr(many_clips, "CHUNK_CLIPS", 4)
+    assert len(many_clips.read_chunk(endless, extractor)) == 4
+    monkeypatch.setattr(many_clips, "CHUNK_SECONDS", 2.0)
+    assert len(many_clips.read_chunk(endless, extractor)) == 2
 
 
 def test_batches_have_clips_of_like_length_and_fit_their_budget():
     durations = dict(enumerate(np.random.default_rng(0).uniform(0.1, 12, 200))) | {200: 3600.0}
-    groups = list(predict.batches(durations))
+    groups = list(many_clips.batches(durations))
     assert sorted(sum(groups, [])) == sorted(durations)
     assert groups[-1] == [200]  # a clip beyond the budget is alone
-    assert all(durations[group[-1]] * len(group) <= predict.BATCH_SECONDS for group in groups[:-1])
+    assert all(durations[group[-1]] * len(group) <= many_clips.BATCH_SECONDS for group in groups[:-1])
     assert sum(groups, []) == sorted(durations, key=durations.get)
 
 
@@ -470,9 +471,9 @@ def examples(tmp_path_factory) -> Path:
 def test_labels_are_those_of_float32_and_probabilities_nearly(examples, tmp_path, monkeypatch, workers):
     model = str(ROOT / "checkpoints/flagship-distilled")
     exact = table(examples, output=tmp_path / "exact.parquet", model=model)
-    monkeypatch.setattr(predict, "MANY", 1)
-    monkeypatch.setattr(predict, "workers_for", lambda clips: workers)
-    monkeypatch.setattr(predict, "SLICE", 5)
+    monkeypatch.setattr(many_clips, "MANY", 1)
+    monkeypatch.setattr(many_clips, "workers_for", lambda clips: workers)
+    monkeypatch.setattr(many_clips, "SLICE", 5)
     rows = table(examples, output=tmp_path / "preds.parquet", model=model)
     assert len(rows) == 25 and "could not be decoded" in rows[8]["error"]
     for row, expected in zip(rows, exact, strict=True):
@@ -485,8 +486,8 @@ def test_what_stops_a_worker_is_said_in_one_sentence(dataset, tmp_path, monkeypa
         raise OSError("the Hub cannot be reached")
 
     dataset.save_to_disk(tmp_path / "saved")
-    monkeypatch.setattr(predict, "workers_for", lambda clips: 2)
-    monkeypatch.setattr(predict, "read_chunk", unreachable)
+    monkeypatch.setattr(many_clips, "workers_for", lambda clips: 2)
+    monkeypatch.setattr(many_clips, "read_chunk", unreachable)
     output = ("--audio_column", "sound", "--output", tmp_path / "preds.csv")
     said = "ser predict: the Hub cannot be reached; what is done is kept: run the same command again"
     assert refusal(tmp_path / "saved", "--model", MODEL, *output) == said
@@ -496,9 +497,9 @@ def test_a_killed_worker_is_named_and_the_job_goes_on(clips, tmp_path, monkeypat
     def killed(*_):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(predict, "workers_for", lambda clips: 2)
+    monkeypatch.setattr(many_clips, "workers_for", lambda clips: 2)
     with monkeypatch.context() as patch:
-        patch.setattr(predict, "read_chunk", killed)
+        patch.setattr(many_clips, "read_chunk", killed)
         answer = refusal(clips, "--model", MODEL, "--output", tmp_path / "preds.csv")
     assert answer.startswith("ser predict: a worker process was killed") and "run the same command again" in answer
     assert "\n" not in answer
@@ -506,4 +507,4 @@ def test_a_killed_worker_is_named_and_the_job_goes_on(clips, tmp_path, monkeypat
 
 
 def test_few_clips_need_no_workers():
-    assert predict.workers_for(predict.MANY - 1) == 0
+    assert many_clips.workers_for(many_clips.MANY - 1) == 0

@@ -43,6 +43,6 @@ def test_the_next_table_of_that_name_is_free(tmp_path):
         parts = open_parts(output, {})
         assert rows_done(parts, 0) == 0
         write_part(parts, 0, ROWS)
-        assert merge_parts(parts, output, ROWS.schema) == (1, 0)
+        assert merge_parts(parts, output, ROWS.schema) == "1 clip, 0 with errors"
         assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
         output.unlink()

@@ -1,0 +1,230 @@
+"""Many clips into one table: they are read in chunks, shared by workers and processes, and written in parts.
+
+A command says what the table has of a chunk; here is all the rest, for each of them.
+"""
+
+import argparse
+import errno
+import os
+from collections.abc import Callable
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from typing import TypeAlias
+
+import datasets
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from accelerate import PartialState
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel
+
+from ser.audio_files import GROUP
+from ser.corpora.unlabelled_audio import Clips
+from ser.corpora.unlabelled_audio import clips_at
+from ser.corpora.unlabelled_audio import open_clips
+from ser.corpora.unlabelled_audio import share
+from ser.corpora.unlabelled_audio import share_of
+from ser.inference.loading import load_trained
+from ser.inference.prediction_table import cores
+from ser.inference.prediction_table import read_waveform
+from ser.inference.resumable_table import check_output
+from ser.inference.resumable_table import open_parts
+from ser.inference.resumable_table import rows_done
+from ser.inference.resumable_table import write_part
+from ser.models.feature_extraction_ser import SERFeatureExtractor
+
+Chunk: TypeAlias = list[tuple[dict, dict | None]]  # of each clip, its row so far and its features
+
+CHUNK_CLIPS, CHUNK_SECONDS = 512, 1800.0  # of one part of the table, which is held in memory
+BATCH_SECONDS = 30.0  # of one batch, padding included; larger ones are slower on a CPU
+SLICE = 64  # clips that a worker takes at a time
+MANY = 128  # clips for which it pays to start processes
+LONGEST_WAIT = timedelta(days=30)  # for the other processes
+
+
+def read_clip(audio: dict | None, extractor: SERFeatureExtractor) -> tuple[dict, dict | None]:
+    """Name and duration of a clip, and its features; or its name and the error, and None."""
+    row, waveform = read_waveform(audio, extractor.sampling_rate)
+    if waveform is None:
+        return row, None
+    try:
+        features = extractor(waveform, sampling_rate=extractor.sampling_rate)
+    except ValueError as error:
+        return row | {"error": str(error)}, None
+    return row, {name: values[0] for name, values in features.items()}
+
+
+def read_chunk(clips: Iterator[tuple[dict | None, str | None]], extractor: SERFeatureExtractor) -> Chunk:
+    """The next clips, up to `CHUNK_CLIPS` or just over `CHUNK_SECONDS`; an empty list at the end."""
+    chunk, seconds = [], 0.0
+    for audio, group in islice(clips, CHUNK_CLIPS):
+        row, features = read_clip(audio, extractor)
+        chunk.append((row | {GROUP: group}, features))
+        seconds += row.get("duration", 0.0)
+        if seconds > CHUNK_SECONDS:
+            break
+    return chunk
+
+
+def batches(durations: dict[int, float]) -> Iterator[list[int]]:
+    """Keys in the order of their seconds, as many together as fit into `BATCH_SECONDS` when padded to the longest."""
+    batch: list[int] = []
+    for key in sorted(durations, key=durations.__getitem__):
+        if batch and durations[key] * (len(batch) + 1) > BATCH_SECONDS:
+            yield batch
+            batch = []
+        batch.append(key)
+    if batch:
+        yield batch
+
+
+class Slices(torch.utils.data.Dataset):
+    """Slices of a share of the clips, for worker processes to read.
+
+    Args:
+        clips: All clips.
+        numbers: Those of the share that remain.
+        size: Clips in a slice.
+        work: What a worker makes of the clips of a slice.
+    """
+
+    def __init__(self, clips: datasets.Dataset, numbers: range, size: int, work: Callable[[Iterator], Any]):
+        self.clips, self.numbers, self.size, self.work = clips, numbers, size, work
+
+    def __len__(self) -> int:
+        return -(-len(self.numbers) // self.size)
+
+    def __getitem__(self, index: int) -> Any:
+        try:
+            return self.work(clips_at(self.clips, self.numbers[index * self.size : (index + 1) * self.size]))
+        except OSError as error:  # for the main process to raise, without the worker's traceback
+            return error
+
+
+def read_all(clips: Iterator, extractor: SERFeatureExtractor) -> Iterator[Chunk]:
+    """Chunk by chunk."""
+    return iter(lambda: read_chunk(clips, extractor), [])
+
+
+def answer_all(clips: Iterator, answer: Callable[[Chunk], pa.Table], extractor: SERFeatureExtractor) -> pa.Table:
+    """One row for each clip, in their order."""
+    return pa.concat_tables(map(answer, read_all(clips, extractor)))
+
+
+def list_all(clips: Iterator, extractor: SERFeatureExtractor) -> list[Chunk]:
+    """The chunks, to be handed to the process that runs the network."""
+    return list(read_all(clips, extractor))
+
+
+def as_is(value: Any) -> Any:
+    """What a worker made."""
+    return value
+
+
+def workers_for(clips: int) -> int:
+    """How many processes share so many clips: as many as there are cores, none for few clips or a single core."""
+    workers = cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of torchrun
+    return workers if clips >= MANY and workers > 1 else 0
+
+
+class Job:
+    """The clips that the options of a command name, its model and feature extractor, and the table to write of them."""
+
+    def __init__(self, options: argparse.Namespace):
+        self.options, self.output = options, Path(options.output)
+        self.state = PartialState(cpu=not torch.cuda.is_available(), timeout=LONGEST_WAIT)
+        check_output(self.output)
+        self.clips = open_clips(options)
+        model, self.extractor = load_trained(options.model, options.revision)
+        self.model = model.to(self.state.device)
+        self.rank, self.processes = self.state.process_index, self.state.num_processes
+        whole = isinstance(self.clips, datasets.Dataset)  # a stream is read without workers
+        self.numbers = share_of(self.clips, self.rank, self.processes) if whole else range(0)
+        self.many = len(self.numbers) >= MANY
+
+    def write(self, table_of: Callable[..., pa.Table], put_together: Callable[[Path, Path], str]) -> None:
+        """Write this process's share, and in the first process the table.
+
+        Args:
+            table_of: Makes the rows of a chunk; called with it, `model` and `extractor`.
+            put_together: Writes the table out of the folder of its parts; returns what it holds, in words.
+        """
+        parts = open_parts(self.output, describe_job(self.options, self.clips, self.model))
+        try:
+            done = rows_done(parts, self.rank)
+            _, total = share(self.clips, self.rank, self.processes)
+            with tqdm(unit="clip", total=total, initial=done, disable=not self.state.is_main_process) as bar:
+                answer = partial(table_of, model=self.model, extractor=self.extractor)
+                for table in gathered(self.tables(answer, done), bar.update):
+                    write_part(parts, self.rank, table)
+            self.state.wait_for_everyone()
+            if self.state.is_main_process:
+                print(f"{put_together(parts, self.output)}: {self.output}")
+        except OSError as error:
+            remedy = "make room, and " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+            raise OSError(f"{error}; what is done is kept: {remedy}run the same command again") from error
+        self.state.destroy_process_group()
+
+    def tables(self, answer: Callable[[Chunk], pa.Table], done: int) -> Iterator[pa.Table]:
+        """The rows of this process's share without the first `done`, in their order.
+
+        Workers read many clips at a time. Without a GPU they also run the network, each on one core, which keeps all
+        cores busy: of batches this small, several threads gain little.
+        """
+        numbers, on_cpu = self.numbers[done:], self.model.device.type == "cpu"
+        if not (workers := workers_for(len(numbers))):
+            remaining, _ = share(self.clips, self.rank, self.processes, done=done)
+            yield from map(answer, read_all(remaining, self.extractor))
+            return
+        work = partial(answer_all, answer=answer) if on_cpu else list_all
+        size = min(SLICE, -(-len(numbers) // (4 * workers)))
+        slices = Slices(self.clips, numbers, size, partial(work, extractor=self.extractor))
+        loader = torch.utils.data.DataLoader(slices, batch_size=None, num_workers=workers, collate_fn=as_is)
+        for made in unless_killed(iter(loader)):
+            if isinstance(made, OSError):
+                raise made
+            yield made if on_cpu else pa.concat_tables(map(answer, made))
+
+
+def unless_killed(made: Iterator) -> Iterator:
+    """What the workers make; raises `OSError` when one of them was killed, as for want of memory."""
+    try:
+        yield from made
+    except RuntimeError as error:
+        if "DataLoader worker (pid" not in str(error):
+            raise
+        raise OSError("a worker process was killed, perhaps because memory ran out") from error
+
+
+def gathered(tables: Iterator[pa.Table], progress: Callable[[int], Any]) -> Iterator[pa.Table]:
+    """Tables joined to some of about `CHUNK_CLIPS` rows or `CHUNK_SECONDS`, so that few parts are written."""
+    rows, seconds, joined = 0, 0.0, []
+    for table in tables:
+        joined.append(table)
+        rows, seconds = rows + len(table), seconds + (pc.sum(table["duration"]).as_py() or 0.0)
+        progress(len(table))
+        if rows >= CHUNK_CLIPS or seconds > CHUNK_SECONDS:
+            yield pa.concat_tables(joined)
+            rows, seconds, joined = 0, 0.0, []
+    if joined:
+        yield pa.concat_tables(joined)
+
+
+def describe_job(options: argparse.Namespace, clips: Clips, model: PreTrainedModel) -> dict:
+    """What decides the rows of each part: parts of different jobs must not be merged."""
+    files = [*Path(options.model).glob("*.safetensors"), *Path(options.model).glob("config.json")]
+    weights = sorted((path.name, path.stat().st_mtime_ns) for path in files)
+    return vars(options) | {
+        "folder": os.getcwd(),
+        "clips": getattr(clips, "_fingerprint", None),
+        "weights": getattr(model.config, "_commit_hash", None) or str(weights),
+        "processes": PartialState().num_processes,
+    }
+
+
+__all__ = ["Chunk", "Job", "batches"]
