@@ -23,9 +23,9 @@ from benchmarks.server import megabytes
 from benchmarks.server import page
 from benchmarks.server import upload
 from benchmarks.turns import ROOT
-from ser.inference import predict
+from ser.files import BUNDLED
 
-MODEL = predict.MODEL.name
+MODEL = BUNDLED.name
 CLIPS = sorted(EXAMPLES.glob("[!t]*.ogg"))
 TOLERANCE = 2e-3  # of a probability
 

@@ -29,7 +29,7 @@ from benchmarks.server import page
 from benchmarks.server import upload
 from benchmarks.turns import ROOT
 from ser import load_audio
-from ser.inference import predict
+from ser.files import BUNDLED
 from ser.inference.saliency import class_activation
 from ser.inference.timeline import read_blocks
 from ser.inference.voice_activity import has_speech
@@ -37,7 +37,7 @@ from ser.page import offered_models
 from ser.page.uploads import readable
 from ser.page.why import explain
 
-MODEL, RATE = predict.MODEL.name, 16000
+MODEL, RATE = BUNDLED.name, 16000
 RECORDINGS, ROUNDS = 15, 30
 # Presses Stop; the milliseconds until the answer and its bars are there.
 STOPWATCH = """

@@ -107,6 +107,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 __all__ = [
+    "BUNDLED",
     "MODEL",
     "PACKAGE",
     "PROJECT",
