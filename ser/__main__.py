@@ -38,12 +38,6 @@ COMMANDS = {
 }
 
 
-def module_of(name: str, words: list[str]) -> str:
-    """The module of a command; that of predictions without torch is one of its own, since options are read later."""
-    onnx = "--backend=onnx" in words or ("--backend", "onnx") in itertools.pairwise(words)
-    return "ser.inference.onnx_predict" if onnx and name == "predict" else COMMANDS[name]
-
-
 class _Parser(argparse.ArgumentParser):
     """Raises `ValueError` where argparse prints its usage."""
 
@@ -80,7 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
         expected = f"; expected {', '.join(COMMANDS)}"
         sys.exit(f"ser: there is no command {name!r}{nearest(name, COMMANDS) or expected}")
     try:
-        command = importlib.import_module(module_of(name, words))
+        command = importlib.import_module(COMMANDS[name])
     except ImportError as error:  # a package that only this command needs
         sys.exit(f"ser {name}: {error}")
     if name == "train":  # whose hundreds of options have a parser of their own

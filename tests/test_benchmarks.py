@@ -11,6 +11,6 @@ def test_the_page_of_the_benchmarks_is_up_to_date():
 
 
 def test_prediction_and_pictures_start_without_what_only_training_needs(tmp_path):
-    code = "import json, sys, ser.reporting.plots, ser.inference.predict\n"
+    code = "import json, sys, ser.reporting.plots, ser.inference.torch_predict\n"
     code += "print(json.dumps(sorted({'sklearn', 'numba'} & set(sys.modules))))"
     assert run_python(code, cwd=tmp_path, path=ROOT) == [[]]

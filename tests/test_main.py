@@ -46,6 +46,16 @@ import ser
 ser.load_audio
 assert not {"torch", "transformers", "datasets"} & set(sys.modules)
 """
+HELP = """
+import sys
+import ser.__main__
+for words in (["--help"], ["--backend", "onnx", "--otput", "preds.csv"]):
+    try:
+        ser.__main__.main(["predict", *words])
+    except SystemExit as ended:
+        assert ended.code in (0, "ser predict: there is no option --otput; did you mean --output?")
+assert not {"torch", "transformers", "datasets"} & set(sys.modules)
+"""
 REGISTERED = """
 from transformers import AutoConfig, AutoModel, AutoModelForAudioClassification, pipeline
 from ser.models.modeling_ser import CNN1DForAudioClassification
@@ -59,6 +69,10 @@ assert type(pipeline("audio-classification", model=sys.argv[1])) is ser.SERPipel
 
 def test_the_package_is_imported_without_torch(tmp_path):
     run_python(IMPORTS, cwd=tmp_path, path=ROOT)
+
+
+def test_help_and_a_mistyped_option_are_answered_without_torch(tmp_path):
+    run_python(HELP, cwd=tmp_path, path=ROOT)
 
 
 @pytest.mark.parametrize("first", ["ser", "transformers", "ser.models.modeling_ser", "ser.inference.loading"])

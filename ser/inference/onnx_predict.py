@@ -1,9 +1,4 @@
-"""Classify clips without importing torch or transformers, which is over before these would be imported.
-
-python -m ser predict clip.wav --backend onnx --output preds.csv
-The table is the same. The first time, the model is turned into an ONNX file, which needs torch and the extra `onnx`;
-that file is kept in ~/.cache/ser.
-"""
+"""Classify clips without importing torch or transformers, which is over before these would be imported."""
 
 import argparse
 import hashlib
@@ -24,8 +19,6 @@ from ser.audio_files import GROUP
 from ser.audio_files import find_files
 from ser.files import MODEL
 from ser.files import PACKAGE
-from ser.inference.prediction_table import STOPPED
-from ser.inference.prediction_table import add_arguments
 from ser.inference.prediction_table import check_labels
 from ser.inference.prediction_table import cores
 from ser.inference.prediction_table import part_schema
@@ -165,4 +158,4 @@ def run(options: argparse.Namespace) -> None:
     print(f"{what}: {output}")
 
 
-__all__ = ["STOPPED", "OnnxClassifier", "add_arguments", "run"]
+__all__ = ["OnnxClassifier", "run"]

@@ -105,23 +105,6 @@ def put_together(parts: Path, output: Path, labels: list[str], threshold: float 
     return merge_parts(parts, output, table_schema(labels), change) + alone
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command line."""
-    add_inputs(parser)
-    parser.add_argument(
-        "--center_by",
-        choices=("speaker", "folder"),
-        help="predict relative to all clips of the same speaker or folder, which are assumed to hold several emotions",
-    )
-    parser.add_argument("--output", required=True, help="new file: .parquet or .csv")
-    parser.add_argument(
-        "--backend",
-        choices=("torch", "onnx"),
-        default="torch",
-        help="torch for many clips (default); onnx starts without torch, for a few at once",
-    )
-
-
 def add_inputs(parser: argparse.ArgumentParser) -> None:
     """Clips and a model."""
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="file, folder, pattern, or folder of save_to_disk")
@@ -144,7 +127,6 @@ def cores() -> int:
 __all__ = [
     "LONGEST",
     "STOPPED",
-    "add_arguments",
     "add_inputs",
     "check_labels",
     "cores",

@@ -33,6 +33,7 @@ from ser.corpora.unlabelled_audio import share
 from ser.inference import many_clips
 from ser.inference import predict
 from ser.inference import prediction_table
+from ser.inference import torch_predict
 from ser.inference.loading import load_trained
 from ser.inference.resumable_table import merge_parts
 from ser.inference.resumable_table import rows_done
@@ -96,7 +97,7 @@ def refusal(*arguments) -> str:
 def stop_after(monkeypatch, chunks: int) -> None:
     """Small chunks, and an end before one of them is predicted."""
     monkeypatch.setattr(many_clips, "CHUNK_CLIPS", 3)
-    whole, calls = predict.predict_chunk, []
+    whole, calls = torch_predict.predict_chunk, []
 
     def stops(*arguments, **options):
         calls.append(arguments)
@@ -104,7 +105,7 @@ def stop_after(monkeypatch, chunks: int) -> None:
             raise KeyboardInterrupt
         return whole(*arguments, **options)
 
-    monkeypatch.setattr(predict, "predict_chunk", stops)
+    monkeypatch.setattr(torch_predict, "predict_chunk", stops)
 
 
 def test_figures_are_those_of_the_pipeline(clips, tmp_path):
@@ -410,7 +411,7 @@ def test_a_stop_by_hand_says_how_to_go_on(clips, tmp_path, monkeypatch):
     def stopped(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(predict, "predict_chunk", stopped)
+    monkeypatch.setattr(torch_predict, "predict_chunk", stopped)
     answer = refusal(clips, "--model", MODEL, "--output", tmp_path / "preds.csv")
     assert answer == "ser predict: stopped; what is done is kept: run the same command again to continue"
 
