@@ -30,7 +30,7 @@ COMMANDS = {
     "export-onnx": "ser.inference.export_onnx",
     "robustness": "ser.evaluation.robustness",
     "cross-corpus": "ser.evaluation.cross_corpus",
-    "calibrate": "ser.evaluation.strangers",
+    "calibrate": "ser.evaluation.calibrate",
     "push": "ser.hub.push",
     "noise-floor": "ser.experiments.noise_floor",
     "reproduce": "ser.experiments.reproduce",

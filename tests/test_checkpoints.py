@@ -15,10 +15,10 @@ from conftest import run_python
 from transformers import pipeline
 
 from ser import load_audio
+from ser.evaluation.calibrate import PLAIN_WRONG
+from ser.evaluation.calibrate import RIGHT
 from ser.evaluation.conditions import CONDITIONS
 from ser.evaluation.robustness import CLEAN
-from ser.evaluation.strangers import PLAIN_WRONG
-from ser.evaluation.strangers import RIGHT
 from ser.experiments import write_results
 from ser.experiments.runs import read_runs
 from ser.experiments.runs import run_folders

@@ -24,10 +24,10 @@ from ser.corpora.clip_dataset import ClipDataset
 from ser.corpora.clip_dataset import with_features
 from ser.corpora.labelled_audio import SPELLINGS
 from ser.corpora.splits import speakers_of
-from ser.evaluation.calibration import reliability
 from ser.evaluation.intervals import bootstrap_interval
 from ser.evaluation.scores import predict_logits
 from ser.evaluation.scores import score
+from ser.evaluation.temperature_scaling import reliability
 from ser.files import check_writable
 from ser.inference.loading import labels_of
 from ser.inference.loading import load_reported

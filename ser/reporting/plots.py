@@ -61,7 +61,7 @@ def _draw_curves(axes: Axes, history: list[dict], name: str) -> None:
 
 
 def plot_reliability(calibration: dict[str, Reliability], title: str) -> Figure:
-    """Accuracy against confidence on the test split before and after calibration (see `ser.evaluation.calibration`)."""
+    """Accuracy against confidence on the test split before and after `ser.evaluation.temperature_scaling`."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     for axes, (when, report) in zip(figure.subplots(1, 2, sharey=True), calibration.items(), strict=True):
         bins = [each for each in report["bins"] if each["clips"] >= FEWEST_CLIPS]
@@ -81,7 +81,7 @@ def plot_reliability(calibration: dict[str, Reliability], title: str) -> Figure:
 
 
 def plot_risk_coverage(curve: list[dict[str, float]], threshold: float, title: str) -> Figure:
-    """How many certain answers are right, by how many there are (see `ser.evaluation.strangers`); dot: threshold."""
+    """How many certain answers are right, by how many there are (see `ser.evaluation.calibrate`); dot: threshold."""
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.plot([each["plain"] for each in curve], [each["right"] for each in curve], color=TRAINING)

@@ -23,14 +23,14 @@ from ser.corpora.clip_dataset import with_features
 from ser.corpora.several_corpora import known_labels
 from ser.corpora.several_corpora import sampling_weights
 from ser.corpora.splits import check_leakage
-from ser.evaluation.calibration import fit_temperature
-from ser.evaluation.calibration import reliability
 from ser.evaluation.scores import describe_by_corpus
 from ser.evaluation.scores import describe_split
 from ser.evaluation.scores import listeners_votes
 from ser.evaluation.scores import predict_logits
 from ser.evaluation.scores import report_on_test
 from ser.evaluation.scores import score
+from ser.evaluation.temperature_scaling import fit_temperature
+from ser.evaluation.temperature_scaling import reliability
 from ser.files import write_text
 from ser.hub.push import commit_model
 from ser.hub.push import push_model

@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import write_corpus
 
-from ser.evaluation.strangers import load_corpora
+from ser.evaluation.calibrate import load_corpora
 from ser.reporting.model_card import render_card
 from ser.reporting.provenance import check_unseen
 from ser.reporting.report_file import load_report

@@ -1,4 +1,4 @@
-"""Calibration on the world: known numbers found again, promises kept on left-out corpora, and a model that follows."""
+"""Calibration on several corpora: known numbers found again, promises kept on left-out ones, a model that follows."""
 
 import json
 import shutil
@@ -11,18 +11,18 @@ from scipy.special import softmax
 from transformers import pipeline
 
 from ser.__main__ import main
-from ser.evaluation.strangers import NEVER
-from ser.evaluation.strangers import OTHERS
-from ser.evaluation.strangers import centred_by_few
-from ser.evaluation.strangers import choose_threshold
-from ser.evaluation.strangers import curve
-from ser.evaluation.strangers import judge
-from ser.evaluation.strangers import measure
-from ser.evaluation.world_calibration import Calibration
-from ser.evaluation.world_calibration import Speech
-from ser.evaluation.world_calibration import _loss
-from ser.evaluation.world_calibration import _Term
-from ser.evaluation.world_calibration import fit
+from ser.evaluation.calibrate import NEVER
+from ser.evaluation.calibrate import OTHERS
+from ser.evaluation.calibrate import centred_by_few
+from ser.evaluation.calibrate import choose_threshold
+from ser.evaluation.calibrate import curve
+from ser.evaluation.calibrate import judge
+from ser.evaluation.calibrate import measure
+from ser.evaluation.cross_corpus_calibration import Calibration
+from ser.evaluation.cross_corpus_calibration import Speech
+from ser.evaluation.cross_corpus_calibration import _loss
+from ser.evaluation.cross_corpus_calibration import _Term
+from ser.evaluation.cross_corpus_calibration import fit
 
 NAMES = ["anger", "happy", "neutral", "sad"]
 NEUTRAL = 2

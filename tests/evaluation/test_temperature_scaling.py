@@ -13,9 +13,9 @@ from scipy.special import softmax
 from transformers import pipeline
 
 import ser
-from ser.evaluation.calibration import fit_temperature
-from ser.evaluation.calibration import negative_log_likelihood
-from ser.evaluation.calibration import reliability
+from ser.evaluation.temperature_scaling import fit_temperature
+from ser.evaluation.temperature_scaling import negative_log_likelihood
+from ser.evaluation.temperature_scaling import reliability
 from ser.reporting import plots
 from ser.reporting.plots import plot_confusion
 from ser.reporting.plots import plot_curves

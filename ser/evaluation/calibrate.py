@@ -28,14 +28,14 @@ from ser.corpora.clip_dataset import with_features
 from ser.corpora.several_corpora import folders_of
 from ser.corpora.splits import speakers_of
 from ser.evaluation.cross_corpus import own_label
+from ser.evaluation.cross_corpus_calibration import Calibration
+from ser.evaluation.cross_corpus_calibration import Speech
+from ser.evaluation.cross_corpus_calibration import fit
 from ser.evaluation.intervals import bootstrap_interval
 from ser.evaluation.robustness import own_split
 from ser.evaluation.robustness import own_title
 from ser.evaluation.scores import predict_logits
 from ser.evaluation.scores import score
-from ser.evaluation.world_calibration import Calibration
-from ser.evaluation.world_calibration import Speech
-from ser.evaluation.world_calibration import fit
 from ser.files import PROJECT
 from ser.files import check_writable
 from ser.files import read_json
