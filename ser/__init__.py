@@ -14,39 +14,46 @@ from typing import TYPE_CHECKING
 from typing import Any
 
 if TYPE_CHECKING:
-    from ser.models.audio_ser import load_audio as load_audio
-    from ser.models.configuration_ser import CNN1DConfig as CNN1DConfig
-    from ser.models.configuration_ser import CNN2DConfig as CNN2DConfig
-    from ser.models.configuration_ser import CRNNConfig as CRNNConfig
-    from ser.models.configuration_ser import SERConfig as SERConfig
-    from ser.models.feature_extraction_ser import SERFeatureExtractor as SERFeatureExtractor
-    from ser.models.modeling_ser import CNN1DForAudioClassification as CNN1DForAudioClassification
-    from ser.models.modeling_ser import CNN1DModel as CNN1DModel
-    from ser.models.modeling_ser import CNN2DForAudioClassification as CNN2DForAudioClassification
-    from ser.models.modeling_ser import CNN2DModel as CNN2DModel
-    from ser.models.modeling_ser import CRNNForAudioClassification as CRNNForAudioClassification
-    from ser.models.modeling_ser import CRNNModel as CRNNModel
-    from ser.models.pipeline_ser import SERPipeline as SERPipeline
+    from ser.models.audio_ser import load_audio
+    from ser.models.configuration_ser import CNN1DConfig
+    from ser.models.configuration_ser import CNN2DConfig
+    from ser.models.configuration_ser import CRNNConfig
+    from ser.models.configuration_ser import SERConfig
+    from ser.models.feature_extraction_ser import SERFeatureExtractor
+    from ser.models.modeling_ser import CNN1DForAudioClassification
+    from ser.models.modeling_ser import CNN1DModel
+    from ser.models.modeling_ser import CNN2DForAudioClassification
+    from ser.models.modeling_ser import CNN2DModel
+    from ser.models.modeling_ser import CRNNForAudioClassification
+    from ser.models.modeling_ser import CRNNModel
+    from ser.models.pipeline_ser import SERPipeline
 
 __version__ = "0.2.0"
 
-_HOMES = {
-    "CNN1DConfig": "ser.models.configuration_ser",
-    "CNN1DForAudioClassification": "ser.models.modeling_ser",
-    "CNN1DModel": "ser.models.modeling_ser",
-    "CNN2DConfig": "ser.models.configuration_ser",
-    "CNN2DForAudioClassification": "ser.models.modeling_ser",
-    "CNN2DModel": "ser.models.modeling_ser",
-    "CRNNConfig": "ser.models.configuration_ser",
-    "CRNNForAudioClassification": "ser.models.modeling_ser",
-    "CRNNModel": "ser.models.modeling_ser",
-    "SERConfig": "ser.models.configuration_ser",
-    "SERFeatureExtractor": "ser.models.feature_extraction_ser",
-    "SERPipeline": "ser.models.pipeline_ser",
-    "load_audio": "ser.models.audio_ser",
-}
+__all__ = [
+    "CNN1DConfig",
+    "CNN1DForAudioClassification",
+    "CNN1DModel",
+    "CNN2DConfig",
+    "CNN2DForAudioClassification",
+    "CNN2DModel",
+    "CRNNConfig",
+    "CRNNForAudioClassification",
+    "CRNNModel",
+    "SERConfig",
+    "SERFeatureExtractor",
+    "SERPipeline",
+    "load_audio",
+]
+
 # As soon as one of these is imported, the models are registered.
-_REGISTERING = {"transformers", *(home for name, home in _HOMES.items() if name != "load_audio")}
+_REGISTERING = {
+    "transformers",
+    "ser.models.configuration_ser",
+    "ser.models.feature_extraction_ser",
+    "ser.models.modeling_ser",
+    "ser.models.pipeline_ser",
+}
 
 
 class _Registration:
@@ -75,32 +82,16 @@ class _Registration:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module 'ser' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module("ser.models.audio_ser" if name == "load_audio" else "ser.registration"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *__all__})
 
 
 if "transformers" in sys.modules:
     import_module("ser.registration")
 else:
     sys.meta_path.insert(0, _Registration())
-
-__all__ = [
-    "CNN1DConfig",
-    "CNN1DForAudioClassification",
-    "CNN1DModel",
-    "CNN2DConfig",
-    "CNN2DForAudioClassification",
-    "CNN2DModel",
-    "CRNNConfig",
-    "CRNNForAudioClassification",
-    "CRNNModel",
-    "SERConfig",
-    "SERFeatureExtractor",
-    "SERPipeline",
-    "load_audio",
-]

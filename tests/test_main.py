@@ -149,5 +149,8 @@ def test_a_home_that_cannot_be_written_does_not_matter_or_is_answered_in_one_sen
     assert last.endswith("the cache cannot be written; set HF_HOME and XDG_CACHE_HOME to folders that can be")
 
 
-def test_names_that_are_imported_late_are_listed():
+def test_names_that_are_imported_late_are_listed_and_there():
     assert {*ser.__all__} <= {*dir(ser)}
+    assert all(getattr(ser, name).__name__ == name for name in ser.__all__)
+    with pytest.raises(AttributeError, match="module 'ser' has no attribute 'CNN3DConfig'"):
+        ser.CNN3DConfig()
