@@ -69,9 +69,8 @@ def own_split(report: Report, data_dir: str, cache_dir: str | None, *, name: str
     chosen = split(clips, own["protocol"], fold=own["fold"], split_seed=own["split_seed"])[name]
     expected = report["by_corpus"][name].get(title) if "by_corpus" in report else report["parts"][name]
     if expected and len(chosen) != expected["clips"]:
-        raise ValueError(
-            f"its {name} split has {counted(expected['clips'], 'clip')}, here are {len(chosen):,}: take the whole corpus"
-        )
+        clips_then = counted(expected["clips"], "clip")
+        raise ValueError(f"its {name} split has {clips_then}, here are {len(chosen):,}: take the whole corpus")
     return chosen
 
 
