@@ -372,4 +372,4 @@ def in_words(scores: dict) -> str:
     return "\n".join([*lines, f"threshold of certain answers: {scores['certain_threshold']}"])
 
 
-__all__ = ["STOPPED", "add_arguments", "judge", "run"]
+__all__ = ["STOPPED", "add_arguments", "judge", "run", "trained_on"]

@@ -26,8 +26,6 @@ VARIANTS: dict[str, dict[str, dict]] = {
     "no-mixup": {"augmentation": {"mixup_beta": 0.0}},
     "voices-behind": {"augmentation": VOICES_BEHIND},
     "labels-alone-voices-behind": {"training": NO_TEACHERS, "augmentation": SMOOTHED | VOICES_BEHIND},
-    # With --corpora: epochs are longer, so there are fewer.
-    "several-corpora": {"training": {"num_train_epochs": 36}},
     # From a trained model, with --model_name_or_path: dev splits of some fifty clips are too small to choose an epoch.
     FINE_TUNING: {
         "training": NO_TEACHERS

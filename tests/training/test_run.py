@@ -560,6 +560,7 @@ def test_one_process_uses_one_gpu(monkeypatch, caplog):
         (["--label_smoothing_factor", "0.1"], "set --label_smoothing, which is"),
         (["--resume_from_checkpoint", "nowhere"], "expected a checkpoint folder or 'last'"),
         (["--resume_from_checkpoint", "last"], "there is no checkpoint in"),
+        (["--start_share", "0.5"], "--start_share is of the weights of a trained model: name one with"),
         (["--report_to", "smoke_signals"], "--report_to smoke_signals is not installed here"),
         (["--model_dir", "results"], "the model takes the place of the folder 'results', in which the report is"),
         (["--output_dir", "all", "--model_dir", "all"], "the folder 'all', in which --output_dir is"),

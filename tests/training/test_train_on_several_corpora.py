@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import write_corpus
 
-from ser.evaluation.calibrate import load_corpora
+from ser.evaluation.calibrate import trained_on
 from ser.reporting.model_card import render_card
 from ser.reporting.provenance import check_unseen
 from ser.reporting.report_file import load_report
@@ -18,6 +18,7 @@ from ser.training.run import training_targets
 from ser.training.setup import prepare
 from ser.training.trainer import restricted_cross_entropy
 
+DEV_CHOOSES_NOTHING = ["--load_best_model_at_end", "False", "--early_stopping_patience", "0"]
 NAMES = {
     "crema-d": [
         f"{actor}_DFA_{code}_XX" for actor in (1001, 1002, 1010, 1015) for code in ("ANG", "DIS", "FEA", "NEU")
@@ -105,11 +106,8 @@ def test_labels_that_a_corpus_lacks_are_no_targets(folder, monkeypatch):
         assert (row[lacking] == 0).all() == (title == "URDU")
 
 
-def test_what_it_was_trained_on_is_known(report, folder):
-    for name, title in (("emodb", "EmoDB"), ("crema-d", "CREMA-D")):
-        with pytest.raises(ValueError, match=f"the model was trained on {title}; leave it out"):
-            load_corpora([f"{name}={folder / name}"], report, None)
-    assert list(load_corpora([f"urdu={folder / 'urdu'}"], report, str(folder / "cache"))) == ["URDU"]
+def test_what_it_was_trained_on_is_known(report):
+    assert trained_on(report) == {"CREMA-D", "EmoDB", "CREMA-D + EmoDB"}
 
 
 def test_a_model_to_go_on_from_was_trained_on_no_test_clip(report):
@@ -167,3 +165,17 @@ def test_all_together_then_refit(folder, monkeypatch):
     clips = {name: results["parts"][name]["clips"] for name in ("train", "dev")}
     assert refit["parts"]["train"]["clips"] == sum(clips.values())
     assert list(refit["by_corpus"]) == ["train", "test"]
+
+
+@pytest.mark.slow
+def test_where_dev_chooses_nothing_it_is_trained_on_without_a_run_before(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    command = [*options("crema-d", "emodb", "urdu"), "--refit", "True"]
+    with pytest.raises(ValueError, match="run the command without --refit first"):
+        prepare(parse_arguments(command))
+    report = train(prepare(parse_arguments([*command, *DEV_CHOOSES_NOTHING])))
+    assert list(report["parts"]) == ["train", "test"]
+    assert (report["temperature"], report["selected_by"], report["best_epoch"]) == (1.0, None, None)
+    card = " ".join(render_card(report).split())
+    assert "The dev splits chose nothing here: they were trained on, too." in card
+    assert "No temperature was fitted to its own corpora" in card and "after the same command" not in card
