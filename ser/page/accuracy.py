@@ -17,7 +17,7 @@ from ser.reporting.report_file import on_crema_d
 
 COLUMNS = {
     "unseen actors": "test clips of actors that the model was not trained on",
-    "changed recordings": "the same clips with noise, echo, telephones and other changes, on average",
+    "changed clips": "the same clips with noise, echo, telephones and other changes, on average",
     "other corpora": "recordings of other people in other rooms and languages, on average",
     "ordinary speech": "clips of people just talking that are plainly called other than neutral (less is good)",
 }
@@ -42,8 +42,8 @@ def models_html() -> str:
     head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
     legend = "".join(f"<li><b>{name}</b>: {what}</li>" for name, what in COLUMNS.items())
     return (
-        '<div class="scrolls" tabindex="0" role="group" aria-label="Table of models"><table class="table"><thead><tr>'
-        f'<th scope="col">model</th>{head}</tr></thead><tbody>{rows}</tbody></table></div><ul>{legend}</ul>'
+        f'<table class="table models"><thead><tr><th scope="col">model</th>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table><ul>{legend}</ul>"
     )
 
 

@@ -96,6 +96,7 @@ def check(page: Page) -> None:
     assert not broken, "\n".join(broken)
     assert page.evaluate(TOO_SMALL) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.locator(".models").evaluate("each => each.scrollWidth <= each.parentElement.clientWidth")
 
 
 def test_a_visitor_with_a_phone_records_a_sentence_and_sees_the_answer(visit):
