@@ -83,7 +83,7 @@ class WaveformClassifier(torch.nn.Module):
         corpus = extractor.normalization == "corpus"
         self.spectrum = PowerSpectrum(extractor.n_fft)
         self.register_buffer("window", torch.hann_window(extractor.n_fft))
-        self.register_buffer("filters", extractor.mel_filters.to_dense().T.contiguous())
+        self.register_buffer("filters", torch.from_numpy(extractor.mel_filters.matrix))
         self.register_buffer("mean", torch.tensor(extractor.mean if corpus else [0.0] * columns))
         self.register_buffer("std", torch.tensor(extractor.std if corpus else [1.0] * columns).clamp(min=1e-5))
 

@@ -18,6 +18,7 @@ from transformers.audio_utils import mel_filter_bank
 
 from .acoustic_features_ser import FEATURES
 from .acoustic_features_ser import Frames
+from .acoustic_features_ser import MelFilters
 from .acoustic_features_ser import limit_range
 from .acoustic_features_ser import loud_span
 from .acoustic_features_ser import wiener_filter
@@ -151,9 +152,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
             norm="slaney",
             mel_scale="slaney",
         )
-        self.mel_filters = (
-            torch.from_numpy(filters.T).float().to_sparse()
-        )  # transformers leaves this name out of the JSON
+        self.mel_filters = MelFilters(filters)  # transformers leaves this name out of the JSON
 
     def _check_names(self) -> None:
         """Raise if a choice is none that there is."""
@@ -257,7 +256,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
             band_top_db=self.band_top_db,
             db_reference=self.db_reference,
         )
-        columns = [FEATURES[name](frames).reshape(len(frames.starts), -1) for name in self.features]
+        columns = [FEATURES[name](frames).reshape(len(frames), -1) for name in self.features]
         features = np.concatenate(columns, axis=1, dtype=np.float32)
         if self.statistics is None:
             return features

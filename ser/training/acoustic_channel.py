@@ -55,7 +55,7 @@ class Channel:
         self.floor_probability = floor_probability
         self.voice_probability = voice_probability
         self.equalizer_db = equalizer_db
-        filters = extractor.mel_filters.to_dense().numpy().astype(np.float64)
+        filters = extractor.mel_filters.matrix.T.astype(np.float64)
         weights = filters / np.maximum(filters.sum(1, keepdims=True), FAINTEST)
         self.centres = weights @ np.linspace(0, extractor.sampling_rate / 2, filters.shape[1])  # Hz
         self.bandwidths = np.gradient(self.centres)

@@ -80,12 +80,28 @@ def test_what_only_a_quiet_room_lets_through_is_not_heard():
     assert np.abs(everything.extract(speech + 1e-5 * np.resize(noise, len(speech))) - noisy).max() > 20
 
 
-def test_other_rates_frames_and_bands_are_librosas_too():
-    y = voice(1.0, rate=22050)
-    settings = {"sr": 22050, "n_fft": 2048, "hop_length": 512}
-    ours = SERFeatureExtractor(22050, 2048, 512, n_mels=128, fmin=50, fmax=8000).extract(y)
-    mel = librosa.feature.melspectrogram(y=y, n_mels=128, fmin=50, fmax=8000, pad_mode="constant", **settings)
+@pytest.mark.parametrize(("rate", "n_fft", "hop", "n_mels"), [(22050, 2048, 512, 128), (16000, 400, 160, 23)])
+def test_other_rates_frames_and_bands_are_librosas_too(rate, n_fft, hop, n_mels):
+    y = voice(1.0, rate=rate)
+    settings = {"sr": rate, "n_fft": n_fft, "hop_length": hop}
+    ours = SERFeatureExtractor(rate, n_fft, hop, n_mels=n_mels, fmin=50, fmax=8000).extract(y)
+    mel = librosa.feature.melspectrogram(y=y, n_mels=n_mels, fmin=50, fmax=8000, pad_mode="constant", **settings)
     np.testing.assert_allclose(ours, librosa.power_to_db(mel).T, atol=1e-3)
+
+
+@pytest.mark.parametrize(("n_fft", "hop"), [(1022, 441), (30, 64), (2, 1)])
+def test_frames_that_share_no_whole_hops_are_librosas_too(n_fft, hop):
+    y = voice(0.2)
+    spectrum, frame = {"sr": RATE, "n_fft": n_fft, "hop_length": hop}, {"frame_length": n_fft, "hop_length": hop}
+    expected = [
+        librosa.feature.zero_crossing_rate(y, **frame)[0],
+        librosa.feature.rms(y=y, **frame)[0],
+        librosa.feature.spectral_centroid(y=y, **spectrum)[0],
+        librosa.feature.spectral_rolloff(y=y, **spectrum)[0],
+    ]
+    names = ["zero_crossing_rate", "rms", "spectral_centroid", "spectral_rolloff"]
+    ours = SERFeatureExtractor(n_fft=n_fft, hop_length=hop, features=names).extract(y)
+    np.testing.assert_allclose(ours, np.stack(expected, axis=1), rtol=1e-4, atol=1e-9)
 
 
 def test_features_stand_side_by_side_in_the_order_asked_for():
