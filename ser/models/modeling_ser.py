@@ -76,6 +76,30 @@ def never_largest(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     return x if mask is None else x.masked_fill(mask == 0, torch.finfo(x.dtype).min)
 
 
+class PairMax(torch.autograd.Function):
+    """Max pooling of two frames at a time, `(batch, channels, frames)`, for training on a CPU.
+
+    torch's own, which notes where each maximum stands, takes a fifth of a training step of a 1D network.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        """A last frame without a neighbour counts."""
+        pooled = F.max_pool1d(x, 2, ceil_mode=True)  # notes nothing, as no gradient is recorded here
+        ctx.save_for_backward(x, pooled)
+        return pooled
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        """To the larger frame of each pair; of two that are equal, to the first."""
+        x, pooled = ctx.saved_tensors
+        to_first = gradients[0] * (x[..., ::2] == pooled)
+        gradient = torch.empty_like(x)
+        gradient[..., ::2] = to_first
+        gradient[..., 1::2] = (gradients[0] - to_first)[..., : x.shape[-1] // 2]
+        return gradient
+
+
 class MaskedMaxPool(nn.Module):
     """Max pooling that loses no frame: a partial window at the end counts, so that any length is allowed."""
 
@@ -87,7 +111,8 @@ class MaskedMaxPool(nn.Module):
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Pool `x`, in which frames beyond `lengths` are never the largest."""
-        x = self.pool(x)
+        in_pairs = x.ndim == 3 and self.time == (2, 2, 0) and x.requires_grad and x.device.type == "cpu"
+        x = PairMax.apply(x) if in_pairs else self.pool(x)
         windows = self.windows(lengths)
         return masked(x, frame_mask(x, windows)), windows
 

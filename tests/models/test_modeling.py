@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import build
 from torch import nn
+from torch.nn import functional as F
 from transformers import AutoModel
 from transformers import AutoModelForAudioClassification
 
@@ -17,6 +18,7 @@ from ser import CNN2DForAudioClassification
 from ser import CRNNConfig
 from ser.models.folding_ser import BATCH_NORMS
 from ser.models.modeling_ser import POOLING
+from ser.models.modeling_ser import PairMax
 from ser.models.modeling_ser import SqueezeExcitation
 from ser.models.modeling_ser import resize
 
@@ -75,6 +77,18 @@ def test_pooling_leaves_as_many_frames_as_it_says(size, stride):
     for frames in range(13, 30):
         maps, lengths = model.feature_maps(torch.zeros(1, frames, model.config.n_features))
         assert maps.shape[2] == lengths
+
+
+@pytest.mark.parametrize("frames", [1, 8, 9])
+def test_pooling_pairs_has_the_maxima_and_gradients_of_torchs_pooling(frames):
+    values = torch.randint(3, (2, 3, frames)).float()  # some neighbours are equal
+    ours, theirs = values.clone().requires_grad_(), values.clone().requires_grad_()
+    pooled, expected = PairMax.apply(ours), F.max_pool1d(theirs, 2, ceil_mode=True)
+    weights = torch.rand_like(expected)
+    (pooled * weights).sum().backward()
+    (expected * weights).sum().backward()
+    assert torch.equal(pooled, expected)
+    assert torch.equal(ours.grad, theirs.grad)
 
 
 def test_pools_and_their_strides_are_those_of_the_configuration_time_first():
