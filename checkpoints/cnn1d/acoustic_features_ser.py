@@ -240,13 +240,13 @@ def spectral_rolloff(frames: Frames) -> np.ndarray:
     """Frequency in Hz below which 85 % of the magnitude lies, shape `(frames,)`."""
     sums = np.ascontiguousarray(frames.block_moments[..., 0])
     below = sums.cumsum(axis=1)
-    wanted = ROLLOFF_SHARE * below[:, -1:]
-    block = (below >= wanted).argmax(axis=1)[:, None]  # first the block that reaches it, then the bin in the block
-    rows = np.arange(len(frames))[:, None]
-    bins = np.minimum(block * BINS + np.arange(BINS), frames.n_fft // 2)
-    within = frames.magnitude[rows, bins].cumsum(axis=1, dtype=np.float64)
-    short = within < wanted - (below - sums)[rows, block]
-    return (block[:, 0] * BINS + short.sum(axis=1)) * frames.bin_width
+    wanted = ROLLOFF_SHARE * below[:, -1]
+    block = (below >= wanted[:, None]).argmax(axis=1)  # first the block that reaches it, then the bin in the block
+    rows = np.arange(len(frames))
+    missing = wanted - (below - sums)[rows, block]
+    first = rows * frames.magnitude.shape[1] + block * BINS
+    within = frames.magnitude.take(first[:, None] + np.arange(BINS), mode="clip").cumsum(axis=1, dtype=np.float64)
+    return (block * BINS + (within < missing[:, None]).sum(axis=1)) * frames.bin_width
 
 
 FEATURES = {
