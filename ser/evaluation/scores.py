@@ -123,12 +123,15 @@ def describe_split(clips: datasets.Dataset, logits: np.ndarray) -> dict:
 
 
 def describe_by_corpus(clips: datasets.Dataset, logits: np.ndarray) -> dict[str, dict]:
-    """As `describe_split`, for each corpus of the column corpus, by its title."""
-    titles = np.asarray(clips["corpus"][:])
-    return {
-        title: describe_split(clips.select(np.flatnonzero(titles == title)), logits[titles == title])
-        for title in dict.fromkeys(titles.tolist())
-    }
+    """As `describe_split`, with the 95 % interval, for each corpus of the column corpus, by its title."""
+    titles, found = np.asarray(clips["corpus"][:]), {}
+    for title in dict.fromkeys(titles.tolist()):
+        own, own_logits = clips.select(np.flatnonzero(titles == title)), logits[titles == title]
+        interval = bootstrap_interval(
+            np.asarray(own["label"][:]), own_logits.argmax(1), speakers_of(own), num_labels=own_logits.shape[1]
+        )
+        found[title] = describe_split(own, own_logits) | {"interval_95": interval}
+    return found
 
 
 def report_on_test(clips: datasets.Dataset, logits: np.ndarray) -> dict:

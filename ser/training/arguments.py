@@ -6,6 +6,7 @@ import logging
 import shlex
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from typing import cast
@@ -101,8 +102,8 @@ class DataArguments:
     refit: bool = field(
         default=False,
         metadata={
-            "help": "After the same command without --refit: train on train and dev together, with the number of "
-            "epochs and the temperature that the first run chose on dev."
+            "help": "Train on train and dev together. Where dev chooses the epoch, run the same command without "
+            "--refit first: its number of epochs and its temperature are taken."
         },
     )
     share_of_clips: float = field(
@@ -191,6 +192,13 @@ class SERTrainingArguments(TrainingArguments):
     ema_decay: float = field(
         default=0.0, metadata={"help": "Decay per step of the weights' moving average; 0 for none."}
     )
+    start_share: float = field(
+        default=0.0,
+        metadata={
+            "help": "Share, in the finished weights, of those that training started from, with --model_name_or_path "
+            "(Wortsman et al. 2022, arXiv:2109.01903)."
+        },
+    )
     teachers: list[str] = field(
         default_factory=list,
         metadata={
@@ -198,6 +206,7 @@ class SERTrainingArguments(TrainingArguments):
         },
     )
     teacher_share: float = field(default=0.5, metadata={"help": "Weight of the teachers in the training targets."})
+    chooses_epoch: bool = field(init=False, default=True)  # by dev, here or, with --refit, in the run before
 
     def __getstate__(self) -> dict:
         """Without the token: `Trainer` pickles its arguments into each checkpoint."""
@@ -208,8 +217,9 @@ class SERTrainingArguments(TrainingArguments):
         self.remove_unused_columns = False  # of clips, which have no others than what is needed
         for name in ("per_device_train_batch_size", "per_device_eval_batch_size"):
             check_range(name, getattr(self, name), at_least=1)
-        for name in ("teacher_share", "ema_decay"):
+        for name in ("teacher_share", "ema_decay", "start_share"):
             check_range(name, getattr(self, name), at_most=1)
+        self.chooses_epoch = self.load_best_model_at_end or self.early_stopping_patience > 0
         if self.accelerator_config is None and not self.use_cpu:
             self.accelerator_config = {"non_blocking": True}  # copies a batch to the GPU while that is at work
         super().__post_init__()
@@ -344,7 +354,10 @@ def option_groups() -> dict[str, list[str]]:
         "augmentation": AugmentationArguments,
         "training": SERTrainingArguments,
     }
-    groups = {title: [name for name in kind.__annotations__ if name != "command"] for title, kind in own.items()}
+    groups = {
+        title: [each.name for each in fields(kind) if each.init and each.name in kind.__annotations__]
+        for title, kind in own.items()
+    }
     groups["training"] = [*COMMON, *groups["training"]]
     groups = {title: [name for name in names if name not in PUBLISHING] for title, names in groups.items()}
     return groups | {"publishing": list(PUBLISHING)}

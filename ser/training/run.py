@@ -78,7 +78,7 @@ def train(run: Run) -> Report | None:
     results["peak_memory_gib"] = peak_memory()
     results["history"] = trainer.state.log_history
     results["best_epoch"] = best_epoch(trainer.state) if run.training.load_best_model_at_end else None
-    results["selected_by"] = None if run.before else run.training.metric_for_best_model.removeprefix("eval_")
+    results["selected_by"] = None if run.data.refit else run.training.metric_for_best_model.removeprefix("eval_")
     write_report(
         model,
         run.extractor,
@@ -151,7 +151,7 @@ def build_trainer(run: Run) -> SERTrainer:
             augment_features=FeatureAugmentation(augmentation, extractor),
             mask_features=FeatureMasking(augmentation, crop_frames),
         ),
-        eval_dataset=None if run.before else ClipDataset(run.splits["dev"], extractor),
+        eval_dataset=None if run.data.refit else ClipDataset(run.splits["dev"], extractor),
         processing_class=extractor,
         data_collator=functools.partial(extractor.pad, return_tensors="pt"),
         compute_metrics=lambda output: score(output.label_ids, output.predictions.argmax(1)),
@@ -198,7 +198,7 @@ def for_inference(run: Run) -> Run:
 
 
 def evaluate(run: Run, model: PreTrainedModel) -> tuple[Report, np.ndarray]:
-    """Calibrate on dev, unless that was trained on; scores on all splits and the logits of the test split.
+    """Calibrate on dev, unless that was trained on, too; scores on all splits and the logits of the test split.
 
     In float32, without augmentation.
     """
@@ -212,7 +212,11 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[Report, np.ndarray]:
         for name, clips in run.splits.items()
     }
     labels = {name: np.asarray(clips["label"][:]) for name, clips in run.splits.items()}
-    temperature = run.before["temperature"] if run.before else fit_temperature(logits["dev"], labels["dev"])
+    temperature = 1.0
+    if run.before:
+        temperature = run.before["temperature"]
+    elif not run.data.refit:
+        temperature = fit_temperature(logits["dev"], labels["dev"])
     before = reliability(logits["test"], labels["test"])
     model.config.calibration_temperature = temperature
     logits = {name: values / temperature for name, values in logits.items()}

@@ -73,7 +73,7 @@ class Run(Arguments):
     model: PreTrainedModel
     heard_before: list[Split] | None  # splits that the base model was trained on; None: unknown
     teachers: Sequence[Teacher]
-    before: Report | None  # with --refit: report of the run without it
+    before: Report | None  # with --refit, where dev chooses the epoch: report of the run without it
     git_commit: str | None
 
     @property
@@ -107,7 +107,7 @@ def prepare(arguments: Arguments) -> Run:
         this = RunIdentity.of(arguments, this_split, labels)
         if training.resume_from_checkpoint:
             check_same_run(training.resume_from_checkpoint, this)
-        before = report_before(arguments, this) if data.refit else None
+        before = report_before(arguments, this) if data.refit and training.chooses_epoch else None
         refuse_to_overwrite(arguments.results_dir, this)
         splits = split_clips(data, clips)  # refused, if they have to be, before features are extracted
         if arguments.augmentation.vote_share and listeners_votes(splits["train"]) is None:

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sized
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -134,6 +135,9 @@ class _AllButTheLast(torch.utils.data.Sampler[int]):
 class SERTrainer(Trainer):
     """Trains on augmented batches; where `args.ema_decay` is set, evaluates and saves the average of the weights.
 
+    With `args.start_share`, the finished weights lie between those and the ones that it started from (Wortsman et al.
+    2022, arXiv:2109.01903), which forgets less of what the start could do.
+
     Args:
         mixup_beta: Of `mixup`, for training batches, whose labels are probabilities; 0 for none.
         sampling_weights: How often to draw each training clip; default: each once an epoch.
@@ -161,6 +165,7 @@ class SERTrainer(Trainer):
         self.sampling_weights = sampling_weights
         self.hits, self.seen = torch.zeros((), dtype=torch.long), 0
         self.last_log = time.time()
+        self.start = copy.deepcopy(self.model.state_dict()) if self.args.start_share else None
         self.averaged: AveragedModel | None = None
         if self.args.ema_decay:
             average = get_ema_multi_avg_fn(self.args.ema_decay)
@@ -294,7 +299,19 @@ class SERTrainer(Trainer):
         if self.averaged is not None and not self.args.load_best_model_at_end:
             self.model.load_state_dict(self.averaged.module.state_dict())
         self.averaged = None
+        if self.start is not None:
+            self.model.load_state_dict(between(self.model.state_dict(), self.start, self.args.start_share))
         return output
+
+
+def between(
+    one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor], share: float
+) -> dict[str, torch.Tensor]:
+    """Weights and statistics between those of two networks, with a share of the other; whole numbers are of the one."""
+    return {
+        name: torch.lerp(value, other[name], share) if value.is_floating_point() else value
+        for name, value in one.items()
+    }
 
 
 def restricted_cross_entropy(logits: torch.Tensor, targets: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
@@ -331,4 +348,4 @@ def last_checkpoint(training: SERTrainingArguments) -> str | None:
     return None
 
 
-__all__ = ["PatientStopping", "SERTrainer", "StoppingAfter", "last_checkpoint", "restricted_cross_entropy"]
+__all__ = ["PatientStopping", "SERTrainer", "StoppingAfter", "between", "last_checkpoint", "restricted_cross_entropy"]

@@ -273,3 +273,15 @@ def test_no_clip_is_a_batch_by_itself(tmp_path, strategy):
     resumed.train(resume_from_checkpoint=str(tmp_path / "b/checkpoint-4"))
     assert resumed.state.global_step == 8
     assert torch.equal(weights(resumed), weights(trainer))
+
+
+def test_the_finished_weights_lie_between_those_of_the_start_and_the_new_ones(tmp_path):
+    weights = []
+    for share in (0.0, 0.25):
+        trainer = build(tmp_path / str(share), start_share=share, num_train_epochs=1)
+        start = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+        trainer.train()
+        weights.append(trainer.model.state_dict())
+    for name, new in weights[0].items():
+        if new.is_floating_point():
+            torch.testing.assert_close(weights[1][name], 0.75 * new + 0.25 * start[name])
