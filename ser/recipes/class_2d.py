@@ -44,7 +44,8 @@ RECIPE = Recipe(
             "images of 128 x 128",
             "a dense layer of 128",
             "dropout before the output layer only: after each block, before the next batch norm, it shifts that norm's "
-            "variance (Li et al. 2019, arXiv:1801.05134), which cost a third of the accuracy on dev of this network with global pooling",
+            "variance (Li et al. 2019, arXiv:1801.05134), which cost this network with global pooling a third of its "
+            "accuracy on dev",
             "decoupled weight decay 0.01; plateau, early stopping and the choice of the epoch watch the loss on dev",
             "weights averaged (decay 0.99 a step), as in `class-1d`",
         ),
