@@ -32,9 +32,8 @@ clips, {rounds} rounds). The floor is decoding and the Fourier transform alone: 
 {table}
 ### Where our time goes
 
-Microseconds a clip, medians. Beyond the floor, which is the first two rows, each step reads or writes arrays of a few
-hundred kilobytes in one numpy call or a few; their start, and caches that the transform has filled, cost about as much
-as the arithmetic.
+Microseconds a clip, medians. The first two rows are the floor; the others are a few passes of numpy each, over arrays
+of up to some hundred kilobytes.
 
 {steps}"""
 TRAINING = """
