@@ -136,8 +136,9 @@ def training(report: dict) -> str:
             if side != "Keras":
                 shares.append([f"`{recipe}`", side, *share_cells(figures, side, report["matmul_gflops"])])
                 operations.append([f"`{recipe}`", side, *(f"{figures['operations'][kind]:.0%}" for kind in KINDS)])
-        counts = {f"{figures['parameters']:,}" for figures in run["sides"].values()}
-        parameters.append(f"{' and '.join(sorted(counts))} (`{recipe}`)")
+        if run["ratios"]:
+            counts = {f"{figures['parameters']:,}" for figures in run["sides"].values()}
+            parameters.append(f"{' and '.join(sorted(counts))} (`{recipe}`)")
     columns = ["recipe", "side", "clips", "first epoch (s)", "later epoch (s)", "Keras / ours, first"]
     return TRAINING.format(
         threads=report["threads"],
