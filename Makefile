@@ -43,7 +43,7 @@ results: .venv/demo
 	$(BIN)/python -m benchmarks.report
 
 bench: .venv/bench .venv-peers/done
-	$(BIN)/python -m benchmarks.features --clips $(CREMA_D) --peers $(PEERS)
+	$(BIN)/python -m benchmarks.features --clips $(CREMA_D)
 	$(BIN)/python -m benchmarks.training --clips $(CREMA_D) --peers $(PEERS)
 	$(BIN)/python -m benchmarks.inference --clips $(CREMA_D)
 	$(BIN)/python -m benchmarks.growth --clips $(CREMA_D)

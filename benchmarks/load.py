@@ -1,8 +1,8 @@
-"""Many clients at once: every answer checked, memory watched, for two minutes.
+"""One visitor of the page, ten and fifty at once: every answer checked, memory watched.
 
     python -m benchmarks.load
 
-Server and clients share the machine. Each client uploads an example clip, asks, waits for the answer, asks again.
+Server and visitors share the machine. Each visitor uploads an example clip, asks, waits for the answer, asks again.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import threading
 import time
 
 import httpx2
+import psutil
 from transformers import pipeline
 
 from benchmarks.machine import machine
@@ -28,6 +29,7 @@ from ser.files import BUNDLED
 MODEL = BUNDLED.name
 CLIPS = sorted(EXAMPLES.glob("[!t]*.ogg"))
 TOLERANCE = 2e-3  # of a probability
+VISITORS = (1, 10, 50)
 
 
 class Client(threading.Thread):
@@ -62,10 +64,31 @@ class Client(threading.Thread):
         return all(abs(scores[label] - share) < TOLERANCE for label, share in expected.items())
 
 
+def visit(url: str, server: psutil.Process, expected: list[dict], visitors: int, seconds: float) -> dict:
+    """Figures of so many visitors at once."""
+    start, peak = time.perf_counter(), megabytes(server)
+    clients = [Client(url, number, expected, start + seconds) for number in range(visitors)]
+    for client in clients:
+        client.start()
+    while any(client.is_alive() for client in clients):
+        time.sleep(0.5)
+        peak = max(peak, megabytes(server))
+    lasted = time.perf_counter() - start
+    milliseconds = sorted(itertools.chain.from_iterable(client.milliseconds for client in clients))
+    return {
+        "requests": len(milliseconds),
+        "requests_per_second": round(len(milliseconds) / lasted, 1),
+        "wrong": sum(client.wrong for client in clients),
+        "lost": sum(client.lost for client in clients),
+        "p50_ms": round(statistics.median(milliseconds)),
+        "p95_ms": round(milliseconds[int(0.95 * len(milliseconds))]),
+        "memory_mib": peak,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clients", type=int, default=50)
-    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--seconds", type=float, default=30, help="of each number of visitors")
     options = parser.parse_args()
     classifier = pipeline("audio-classification", model=str(ROOT / "checkpoints" / MODEL), device="cpu")
     expected = [{entry["label"]: entry["score"] for entry in classifier(str(path))} for path in CLIPS]
@@ -73,28 +96,10 @@ def main() -> None:
         with httpx2.Client(timeout=120) as client:
             for _ in range(20):  # what is allocated once
                 classify(client, url, upload(client, url, CLIPS[0]), MODEL)
-        start, memory = time.perf_counter(), [megabytes(process)]
-        clients = [Client(url, number, expected, start + options.seconds) for number in range(options.clients)]
-        for client in clients:
-            client.start()
-        while any(client.is_alive() for client in clients):
-            time.sleep(5)
-            memory.append(megabytes(process))
-        lasted = time.perf_counter() - start
-    milliseconds = sorted(itertools.chain.from_iterable(client.milliseconds for client in clients))
+        visitors = {str(number): visit(url, process, expected, number, options.seconds) for number in VISITORS}
     report = {
-        "clients": options.clients,
-        "seconds": round(lasted),
-        "requests": len(milliseconds),
-        "requests_per_second": round(len(milliseconds) / lasted, 1),
-        "wrong": sum(client.wrong for client in clients),
-        "lost": sum(client.lost for client in clients),
-        "p50_ms": round(statistics.median(milliseconds)),
-        "p95_ms": round(milliseconds[int(0.95 * len(milliseconds))]),
-        "memory_start_mib": memory[0],
-        "memory_after_30_s_mib": memory[min(6, len(memory) - 1)],
-        "memory_end_mib": memory[-1],
-        "memory_peak_mib": max(memory),
+        "visitors": visitors,
+        "seconds": options.seconds,
         "model": MODEL,
         **machine("gradio", "torch", "transformers", "numpy"),
     }

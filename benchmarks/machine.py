@@ -1,10 +1,12 @@
 """What the figures of a benchmark depend on, how they are taken, and where they go."""
 
+import functools
 import json
 import os
 import platform
 import statistics
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -38,6 +40,39 @@ def milliseconds(work: Callable[[], object], count: int) -> list[float]:
         work()
         times.append(1000 * (time.perf_counter() - start))
     return times
+
+
+class Stopwatch:
+    """Seconds spent in pieces of work, by name; those in a piece within another one count for the inner one alone."""
+
+    def __init__(self):
+        self.seconds = defaultdict(float)
+        self.within = 0.0  # seconds in pieces within the one that runs
+
+    def timed(self, name: str, work: Callable) -> Callable:
+        """The same work, watched."""
+
+        @functools.wraps(work)
+        def watched(*args, **kwargs):
+            before, self.within = self.within, 0.0
+            start = time.perf_counter()
+            try:
+                return work(*args, **kwargs)
+            finally:
+                taken = time.perf_counter() - start
+                self.seconds[name] += taken - self.within
+                self.within = before + taken
+
+        return watched
+
+    def watch(self, owner: object, method: str, name: str) -> None:
+        """Watch a method from now on."""
+        setattr(owner, method, self.timed(name, getattr(owner, method)))
+
+    def read(self) -> dict[str, float]:
+        """Seconds of each kind since the last reading."""
+        seconds, self.seconds = dict(self.seconds), defaultdict(float)
+        return seconds
 
 
 def spread(values: Sequence[float], digits: int = 2) -> dict[str, float]:

@@ -14,7 +14,7 @@ from ser.files import write_text
 REPORT = ROOT / "docs/benchmarks.md"
 NAMES = ("features", "training", "inference", "growth", "page", "load")
 PEER = "wav2vec2-base"
-OTHERS = ("librosa", "transformers", "openSMILE eGeMAPS")
+KINDS = ("products", "batch norm", "pooling", "rest")
 SHARES = ("data", "forward", "backward", "optimizer", "evaluation", "checkpoint")
 TITLE = """# Benchmarks
 
@@ -26,20 +26,22 @@ The benchmarks were not all run on the same day: the last table has the commit o
 FEATURES = """
 ## Features
 
-Clips per second from WAV files, and how many times longer the others take than ours ({clips} clips, {rounds} rounds).
-The floor is decoding and the Fourier transform alone: at 100 % we would take no longer than that.
-`transformers` is `ASTFeatureExtractor`, which computes 128 bands and pads to 10 s; openSMILE's eGeMAPS ({opensmile})
-are other features, 88 numbers a clip.
+Clips per second from WAV files on one core, and how many times longer librosa takes for the same features ({clips}
+clips, {rounds} rounds). The floor is decoding and the Fourier transform alone: at 100 % we would take no longer.
 
-{table}"""
+{table}
+### Where our time goes
+
+Microseconds a clip, medians. The first two rows are the floor; the others are a few passes of numpy each, over arrays
+of up to some hundred kilobytes.
+
+{steps}"""
 TRAINING = """
 ## Training
 
 Seconds from raw audio to the end of the first epoch, and of a later one, each with its evaluation; Keras does what the
-class projects do: features by librosa in a loop, everything in memory, padded to 400 frames. Same clips, same epochs,
-no actor in two splits; accuracies are on clips of unseen actors, with their 95 % interval over actors. Training is as
-short as a benchmark has to be, so they are far from those of a full one.
-{augmented}Threads: {threads}. Keras runs with {keras}.
+class projects do: features by librosa in a loop, everything in memory, padded to 400 frames. Same clips, same changed
+copies of them (`zcr-energy-1d`), same epochs. Threads: {threads}. Keras runs with {keras}.
 
 {table}
 Peak memory is that of the process; of it, the libraries alone take what stands behind the slash, and behind the plus
@@ -48,15 +50,15 @@ as ours, running statistics included: {parameters}.
 
 ### Where our time goes
 
-Shares of a later epoch; what is left is logging and housekeeping. GFLOP/s are those of forward, backward and optimizer
-together, and the share is that of what a {size} x {size} matrix multiplication reaches here
-({fp32} GFLOP/s in fp32, {bf16} in bf16).
+Shares of a later epoch; what is left is logging and housekeeping. GFLOP/s are the multiplications and additions of a
+whole epoch, evaluation included, over its seconds, and the last column is their share of what a {size} x {size} matrix
+multiplication reaches here ({fp32} GFLOP/s in fp32, {bf16} in bf16).
 
-{shares}"""
-# Of reports from before the recipe did as the class project does.
-CHANGED_ANEW = """When this was measured, the recipe `zcr-energy-1d` changed each clip anew in each epoch, where the
-class project does it once, before training, as the recipe does by now; "not augmented" leaves that out, so that later
-epochs do the same work. """
+{shares}
+Of the forward and backward pass, products are convolutions and matrix products. All else reads and writes whole feature
+maps for a few operations a number, and so waits for memory: that keeps an epoch from the ceiling.
+
+{operations}"""
 INFERENCE = """
 ## Answers
 
@@ -80,10 +82,10 @@ of time over size: 1 is linear, less means that something is paid once.
 PAGE = """
 ## The page
 
-From the end of a recording of 3 s to the bars: {page[clip_3s_ms_p50]} ms (median of {page[recordings]});
-half an hour of speech: {page[file_30min_s]} s. {load[clients]} clients at once: {load[requests_per_second]} requests a
-second, {load[wrong]} wrong answers, {load[lost]} lost, half of them within {load[p50_ms]} ms.
+From the end of a recording of 3 s to the bars: {clip} ms (median of {recordings}); half an hour of speech: {long} s.
+Visitors who ask, wait for the answer and ask again, all at once:
 
+{table}
 """
 
 
@@ -98,52 +100,56 @@ def ratio(figure: dict) -> str:
 
 
 def features(report: dict) -> str:
-    """Clips per second and ratios, by threads and set."""
+    """Clips per second and ratios by set, and microseconds by step."""
     rows = []
-    for threads, sets in report["threads"].items():
-        for name, figures in sets.items():
-            others = figures["ratios"]
-            cells = [ratio(others[side]) if side in others else "" for side in OTHERS]
-            share = others["floor"]["median"]
-            rows.append([name, threads, f"{figures['clips_per_second']['ours']:,}", *cells, f"{share:.0%}"])
-    columns = ["features", "processes", "clips/s", *OTHERS, "floor"]
-    return FEATURES.format(table=table(columns, rows), **report)
+    for name, figures in report["sets"].items():
+        ours, others = figures["clips_per_second"]["ours"], figures["ratios"]
+        rows.append([name, f"{ours:,}", ratio(others["librosa"]), f"{others['floor']['median']:.0%}"])
+    sets = report["microseconds"]
+    names = dict.fromkeys(step for steps in sets.values() for step in ("decoding", "Fourier transform", *steps))
+    steps = [[name, *(str(steps.get(name, "")) for steps in sets.values())] for name in names]
+    return FEATURES.format(
+        table=table(["features", "clips/s", "librosa / ours", "of the floor"], rows),
+        steps=table(["step", *sets], steps),
+        **report,
+    )
 
 
 def training(report: dict) -> str:
     """Sides of each recipe, and where our time goes."""
-    rows, shares, parameters = [], [], []
+    rows, shares, operations, parameters = [], [], [], []
     for recipe, run in report["recipes"].items():
         for side, figures in run["sides"].items():
-            low, high = figures["interval_95"]
             against = run["ratios"].get(side)
             rows.append(
                 [
                     f"`{recipe}`",
                     side,
+                    f"{run['sizes']['train']:,}",
                     f"{figures['first_epoch_s']:.1f}",
                     f"{figures['later_epoch_s']['median']:.1f}",
                     f"**{against['first_epoch']:.1f}**" if against else "",
                     ratio(against["later_epoch"]) if against else "",
                     memory_cell(figures),
-                    f"{figures['accuracy']:.3f} ({low:.3f} to {high:.3f})",
                 ]
             )
-            if against:
+            if side != "Keras":
                 shares.append([f"`{recipe}`", side, *share_cells(figures, side, report["matmul_gflops"])])
-        counts = {f"{figures['parameters']:,}" for figures in run["sides"].values()}
-        parameters.append(f"{' and '.join(sorted(counts))} (`{recipe}`)")
-    columns = ["recipe", "side", "first epoch (s)", "later epoch (s)", "Keras / ours, first", "Keras / ours, later"]
+                operations.append([f"`{recipe}`", side, *(f"{figures['operations'][kind]:.0%}" for kind in KINDS)])
+        if run["ratios"]:
+            counts = {f"{figures['parameters']:,}" for figures in run["sides"].values()}
+            parameters.append(f"{' and '.join(sorted(counts))} (`{recipe}`)")
+    columns = ["recipe", "side", "clips", "first epoch (s)", "later epoch (s)", "Keras / ours, first"]
     return TRAINING.format(
-        augmented=CHANGED_ANEW if any("not augmented" in row[1] for row in rows) else "",
         threads=report["threads"],
-        keras=listed(next(iter(report["recipes"].values()))["sides"]["Keras"]["versions"]),
-        table=table([*columns, "memory (MiB)", "accuracy"], rows),
+        keras=listed(report["recipes"]["mel-2d"]["sides"]["Keras"]["versions"]),
+        table=table([*columns, "Keras / ours, later", "memory (MiB)"], rows),
         parameters=", ".join(parameters),
         size=report["matmul_size"],
         fp32=report["matmul_gflops"]["fp32"]["median"],
         bf16=report["matmul_gflops"]["bf16"]["median"],
         shares=table(["recipe", "side", *SHARES, "GFLOP/s", "of the ceiling"], shares),
+        operations=table(["recipe", "side", *KINDS], operations),
     )
 
 
@@ -155,9 +161,13 @@ def memory_cell(figures: dict) -> str:
 
 def share_cells(figures: dict, side: str, ceilings: dict) -> list[str]:
     """What one of our sides spends its time on, and how close it comes to the ceiling."""
-    ceiling = ceilings["bf16" if "bf16" in side else "fp32"]["median"]
     shares = [f"{figures['shares'].get(name, 0.0):.0%}" for name in SHARES]
-    return [*shares, f"{figures['gflops_computing']:.0f}", f"{figures['gflops_computing'] / ceiling:.0%}"]
+    return [*shares, f"{figures['gflops_epoch']:.0f}", f"{figures['gflops_epoch'] / ceiling_of(side, ceilings):.0%}"]
+
+
+def ceiling_of(side: str, ceilings: dict) -> float:
+    """GFLOP/s of a matrix multiplication in the precision of one of our sides."""
+    return ceilings["bf16" if "bf16" in side else "fp32"]["median"]
 
 
 def inference(report: dict) -> str:
@@ -192,6 +202,15 @@ def growth(report: dict) -> str:
     return GROWTH.format(rounds=report["rounds"], table=table(columns, rows))
 
 
+def page(report: dict, load: dict) -> str:
+    """Seconds to an answer, alone and among other visitors."""
+    columns = ["visitors", "requests a second", "p50 (ms)", "p95 (ms)", "wrong", "lost", "memory (MiB)"]
+    keys = ("requests_per_second", "p50_ms", "p95_ms", "wrong", "lost", "memory_mib")
+    rows = [[visitors, *(str(figures[key]) for key in keys)] for visitors, figures in load["visitors"].items()]
+    figures = {"clip": report["clip_3s_ms_p50"], "recordings": report["recordings"], "long": report["file_30min_s"]}
+    return PAGE.format(table=table(columns, rows), **figures)
+
+
 def in_short(reports: dict[str, dict]) -> str:
     """One row for each task: ours, the peer, the limit, and how we stand to both."""
     rows = [*feature_rows(reports["features"]), *training_rows(reports["training"])]
@@ -201,7 +220,7 @@ def in_short(reports: dict[str, dict]) -> str:
 
 def feature_rows(report: dict) -> Iterator[list[str]]:
     """Features on one core, beside librosa and the floor of decoding and FFT."""
-    for name, entry in report["threads"]["1"].items():
+    for name, entry in report["sets"].items():
         rates, ratios = entry["clips_per_second"], entry["ratios"]
         cells = [f"{rates['ours']:,} clips/s", f"librosa {rates['librosa']:,}", f"decoding and FFT {rates['floor']:,}"]
         shares = [f"{ratios['librosa']['median']:.1f}", f"{ratios['floor']['median']:.0%}"]
@@ -209,14 +228,21 @@ def feature_rows(report: dict) -> Iterator[list[str]]:
 
 
 def training_rows(report: dict) -> Iterator[list[str]]:
-    """A later epoch in the faster precision, beside Keras and the speed of matrix products."""
+    """A later epoch of our sides, beside Keras and the speed of matrix products."""
     for recipe, run in report["recipes"].items():
-        side = "ours, bf16"
-        entry, ceiling = run["sides"][side], report["matmul_gflops"]["bf16"]["median"]
-        keras = run["sides"]["Keras"]["later_epoch_s"]["median"]
-        cells = [f"{entry['later_epoch_s']['median']:.1f} s", f"Keras {keras:.1f} s", f"{ceiling:.0f} GFLOP/s in bf16"]
-        shares = [f"{run['ratios'][side]['later_epoch']['median']:.1f}", f"{entry['gflops_computing'] / ceiling:.0%}"]
-        yield [f"an epoch of `{recipe}`", *cells, *shares]
+        keras = run["sides"].get("Keras")
+        for side, entry in run["sides"].items():
+            if side == "Keras":
+                continue
+            ceiling = ceiling_of(side, report["matmul_gflops"])
+            cells = [f"{entry['later_epoch_s']['median']:.1f} s"]
+            cells += [f"Keras {keras['later_epoch_s']['median']:.1f} s" if keras else "", f"{ceiling:.0f} GFLOP/s"]
+            cells += [f"{run['ratios'][side]['later_epoch']['median']:.1f}" if keras else ""]
+            yield [
+                f"an epoch of `{recipe}`, {run['sizes']['train']:,} clips, {side.split()[-1]}",
+                *cells,
+                f"{entry['gflops_epoch'] / ceiling:.0%}",
+            ]
 
 
 def answer_rows(report: dict) -> Iterator[list[str]]:
@@ -259,8 +285,8 @@ def render(folder: Path) -> str:
     """The report of the JSON files in a folder."""
     reports = {name: read_json(folder / f"{name}.json") for name in NAMES}
     sections = [write(reports[name]) for name, write in SECTIONS.items()]
-    page = PAGE.format(page=reports["page"], load=reports["load"])
-    return TITLE + in_short(reports) + "".join(sections) + page + machines(reports)
+    sections.append(page(reports["page"], reports["load"]))
+    return TITLE + in_short(reports) + "".join(sections) + machines(reports)
 
 
 SECTIONS = {
@@ -272,6 +298,6 @@ SECTIONS = {
 
 
 if __name__ == "__main__":
-    page = render(ROOT / "results/benchmarks")
-    write_text(REPORT, page)
-    print(page.partition("\n## Features")[0])
+    text = render(ROOT / "results/benchmarks")
+    write_text(REPORT, text)
+    print(text.partition("\n## Features")[0])

@@ -1,8 +1,12 @@
 """The page of the benchmarks, and what prediction does not import."""
 
+import time
+
+import pytest
 from conftest import ROOT
 from conftest import run_python
 
+from benchmarks.machine import Stopwatch
 from benchmarks.report import render
 
 
@@ -14,3 +18,16 @@ def test_prediction_and_pictures_start_without_what_only_training_needs(tmp_path
     code = "import json, sys, ser.reporting.plots, ser.inference.torch_predict\n"
     code += "print(json.dumps(sorted({'sklearn', 'numba'} & set(sys.modules))))"
     assert run_python(code, cwd=tmp_path, path=ROOT) == [[]]
+
+
+def test_a_stopwatch_counts_work_within_other_work_once():
+    stopwatch = Stopwatch()
+    inner = stopwatch.timed("inner", lambda: time.sleep(0.05))
+    outer = stopwatch.timed("outer", lambda: (inner(), inner(), time.sleep(0.02)))
+    start = time.perf_counter()
+    outer()
+    taken, seconds = time.perf_counter() - start, stopwatch.read()
+    assert list(seconds) == ["inner", "outer"]
+    assert sum(seconds.values()) == pytest.approx(taken, abs=0.01)
+    assert seconds["inner"] >= 0.1
+    assert stopwatch.read() == {}

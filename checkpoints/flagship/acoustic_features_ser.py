@@ -49,19 +49,21 @@ class MelFilters:
         self.matrix = matrix.astype(np.float32)
         self.blocks = []
         for first in range(0, matrix.shape[1], BANDS):
-            weights = self.matrix[:, first : first + BANDS]
-            used = np.flatnonzero(weights.any(axis=1))
+            bands = slice(first, first + BANDS)
+            used = np.flatnonzero(self.matrix[:, bands].any(axis=1))
             bins = slice(used.min(initial=len(matrix)), used.max(initial=-1) + 1)
-            self.blocks.append((bins, np.ascontiguousarray(weights[bins])))
+            self.blocks.append((bands, bins, np.ascontiguousarray(self.matrix[bins, bands])))
 
     def __call__(self, magnitude: np.ndarray) -> np.ndarray:
         """Mel powers, shape `(frames, n_mels)`, of magnitudes, shape `(frames, n_fft // 2 + 1)`."""
-        frames, bins = magnitude.shape
-        power = np.empty((-(-frames // ROWS), ROWS, bins), dtype=np.float32)
-        np.square(magnitude, out=power.reshape(-1, bins)[:frames])
-        power.reshape(-1, bins)[frames:] = 0.0
-        mel = np.concatenate([power[..., bins] @ weights for bins, weights in self.blocks], axis=-1)
-        return mel.reshape(-1, mel.shape[-1])[:frames]
+        (frames, bins), n_mels = magnitude.shape, self.matrix.shape[1]
+        rows = -(-frames // ROWS) * ROWS
+        power, mel = np.empty((rows, bins), dtype=np.float32), np.empty((rows, n_mels), dtype=np.float32)
+        np.square(magnitude, out=power[:frames])
+        power[frames:] = 0.0
+        for bands, used, weights in self.blocks:
+            np.matmul(power.reshape(-1, ROWS, bins)[..., used], weights, out=mel.reshape(-1, ROWS, n_mels)[..., bands])
+        return mel[:frames]
 
 
 def frame_sums(values: np.ndarray, n_fft: int, hop_length: int, *, before: int) -> np.ndarray:
