@@ -7,8 +7,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-ORDINARY_WEIGHT = 0.5  # of ordinary speech in the fit; each corpus has 1
-PRIOR = 0.05  # inverse variance of the biases around 0, and of the logarithm of the temperature
+PRIOR = 1.0  # inverse variance of the biases around 0, and of the logarithm of the temperature
 
 
 class Speech(NamedTuple):
@@ -44,15 +43,15 @@ class _Term(NamedTuple):
 def fit(corpora: Iterable[Speech], ordinary: Speech) -> Calibration:
     """The calibration of the greatest likelihood.
 
-    Each corpus weighs the same, and so does each label within it; labels that a corpus lacks are ruled out there.
-    In ordinary speech, which has one label, none is ruled out.
+    Each corpus weighs the same, ordinary speech included, and so does each label within it; labels that a corpus lacks
+    are ruled out there. In ordinary speech, which has one label, none is ruled out.
     """
     num_labels = ordinary.logits.shape[1]
     terms = []
     for speech in corpora:
         clips = np.bincount(speech.labels, minlength=num_labels)
         terms.append(_Term(speech, clips > 0, 1 / (clips[speech.labels] * np.count_nonzero(clips))))
-    weights = np.full(len(ordinary.labels), ORDINARY_WEIGHT / len(ordinary.labels))
+    weights = np.full(len(ordinary.labels), 1 / len(ordinary.labels))
     terms.append(_Term(ordinary, np.ones(num_labels, dtype=bool), weights))
     best = minimize(_loss, np.zeros(1 + num_labels), args=(terms,), jac=True, method="L-BFGS-B").x
     return Calibration(float(np.exp(-best[0])), best[1:] - best[1:].mean())
@@ -74,4 +73,4 @@ def _loss(parameters: np.ndarray, terms: list[_Term]) -> tuple[float, np.ndarray
     return loss, gradient
 
 
-__all__ = ["Calibration", "ORDINARY_WEIGHT", "PRIOR", "Speech", "fit"]
+__all__ = ["Calibration", "PRIOR", "Speech", "fit"]
