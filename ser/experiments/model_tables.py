@@ -33,12 +33,19 @@ def bundled_table(
             f"`{name}`",
             with_interval(on_crema_d(reports[name])),
             "" if mean is None else f"{mean:.3f}",
-            *(with_interval(scores) if (scores := corpora.get(name, {}).get(title)) else "" for title in titles),
+            *(_on_another(title, corpora.get(name, {}), reports[name]) for title in titles),
             f"{reports[name]['parameters']:,}",
         ]
         for name, mean in sorted(changed.items(), key=lambda item: -(item[1] or 0.0))
     ]
     return markdown_table((*BUNDLED_COLUMNS, *titles, "parameters"), rows)
+
+
+def _on_another(title: str, corpora: dict[str, dict], report: Report) -> str:
+    """A model's accuracy on another corpus, if that was measured, and was not trained on."""
+    if title in (report["contains"] or ()):
+        return "trained on"
+    return with_interval(corpora[title]) if title in corpora else ""
 
 
 def calibrated_sentences(strangers: dict[str, dict]) -> str:
