@@ -19,7 +19,7 @@ from ser.training.setup import prepare
 def test_every_recipe_builds_and_classifies_a_clip(name, tmp_path):
     write_corpus(tmp_path / "clips", ["1001_DFA_ANG_XX", "1010_DFA_HAP_XX", "1015_DFA_SAD_XX"])
     arguments = ["--recipe", name, "--data_dir", str(tmp_path / "clips"), "--cache_dir", str(tmp_path)]
-    run = prepare(parse_arguments([*arguments, "--corpus", "crema-d", "--protocol", "tfds"]))
+    run = prepare(parse_arguments([*arguments, "--corpus", "crema-d", "--protocol", "tfds", "--start_share", "0"]))
     assert run.model.config.num_labels == 6
     clip = run.extractor(voice(2.0, rate=run.extractor.sampling_rate), run.extractor.sampling_rate, "pt")
     assert run.model.eval()(**clip).logits.shape == (1, 6)
