@@ -50,7 +50,7 @@ def audio_files(folder: Path) -> list[Path]:
         ValueError: A name is not UTF-8, which tables cannot hold.
     """
     named = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not _hidden(path, folder))
-    found = sorted(path for path in named if path.is_file())
+    found = sorted(path for path in named if path.is_file() or not path.exists())  # broken links are named, too
     check_names(found)
     return found
 

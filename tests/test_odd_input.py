@@ -183,7 +183,7 @@ class Ways:
         if path.stem in clips["clip"]:
             return "kept and trained on"
         (warning,) = said
-        return f"left out, named: {in_short(warning.partition('clips: ')[2])}"
+        return f"left out, named: {in_short(re.split('clips?: ', warning)[1])}"
 
     def timeline(self, path: Path) -> Any:
         try:

@@ -1,11 +1,13 @@
 """Clips to predict: files, folders, patterns or a dataset, as one column of undecoded audio, and one of groups."""
 
 import argparse
+import hashlib
 import os
 from collections.abc import Iterable
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
+from typing import cast
 
 import datasets
 
@@ -153,6 +155,17 @@ def clips_at(clips: datasets.Dataset, numbers: Iterable[int]) -> Iterator[tuple[
     return map(_clip, (clips[number] for number in numbers))
 
 
+def fingerprint(clips: Clips, source: str | None) -> str | None:
+    """What tells these clips from others: of a folder read as a stream, its files; None for a stream of the Hub."""
+    if known := getattr(clips, "_fingerprint", None):
+        return known
+    folder = Path(cast(str, source))
+    if not folder.is_dir():
+        return None
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    return hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()
+
+
 def _clip(row: dict) -> tuple[dict | None, str | None]:
     (audio,) = (value for name, value in row.items() if name != GROUP)
     group = row.get(GROUP)
@@ -165,6 +178,7 @@ __all__ = [
     "by_speaker",
     "clips_at",
     "find_clips",
+    "fingerprint",
     "open_clips",
     "open_dataset",
     "share",

@@ -25,6 +25,7 @@ from transformers import PreTrainedModel
 from ser.corpora import CORPORA
 from ser.corpora.clip_dataset import ClipDataset
 from ser.corpora.clip_dataset import with_features
+from ser.corpora.several_corpora import emotions_of
 from ser.corpora.several_corpora import folders_of
 from ser.corpora.splits import speakers_of
 from ser.evaluation.cross_corpus import own_label
@@ -252,6 +253,10 @@ class Judges:
         for name, folder in folders_of(stand_ins).items():
             other, extractor, report = load_reported(folder)
             title = CORPORA[name].TITLE
+            if title not in self.trained_on:
+                raise ValueError(f"the model was not trained on {title}, so nothing need stand in for it")
+            if report["recipe"] != self.report["recipe"]:
+                raise ValueError(f"{folder!r} was trained by another recipe: {report['recipe']}")
             if title in trained_on(report):
                 raise ValueError(f"{folder!r} was trained on {title}, too; take a model that was trained without it")
             if labels_of(other) != self.names:
@@ -334,6 +339,7 @@ def run(options: argparse.Namespace) -> None:
     """Classify, fit, write and say it."""
     folder = Path(options.model)
     check_writable(folder)
+    check_corpora(options)
     if len(options.corpora) < 2 or len(options.ordinary_speech) != 1:
         raise ValueError(
             "expected --corpora with two or more, as each is judged by a fit on the others, and one of "
@@ -360,6 +366,17 @@ def run(options: argparse.Namespace) -> None:
         folder,
     )
     print(f"{in_words(scores)}\n{record(folder, 'strangers', scores)}")
+
+
+def check_corpora(options: argparse.Namespace) -> None:
+    """Refuse corpora that are named twice, emotional ordinary speech, and stand-ins that are not asked for anything."""
+    named = [*options.corpora, *options.fit_only, *options.ordinary_speech]
+    folders = folders_of(named)  # refuses a corpus that is named twice
+    if unused := folders_of(options.stand_ins).keys() - folders.keys():
+        raise ValueError(f"--stand_ins names {min(unused)}, which is not among the corpora; leave it out")
+    for name in folders_of(options.ordinary_speech):
+        if emotions_of(CORPORA[name]) != {"neutral"}:
+            raise ValueError(f"--ordinary_speech expects speech that is all neutral; {CORPORA[name].TITLE} is not")
 
 
 def in_words(scores: dict) -> str:

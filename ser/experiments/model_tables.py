@@ -55,10 +55,12 @@ def calibrated_sentences(strangers: dict[str, dict]) -> str:
         strangers: Content of `strangers.json`, by model.
     """
     return "".join(
-        f"\nCalibration on strangers' voices changes the accuracy of `{name}`: on "
-        f"{len(each['corpora'])} other corpora\n"
-        f"from {_mean(each['corpora'], 'before')} to {_mean(each['corpora'])} on average, on CREMA-D from "
-        f"{_mean(each['own'], 'before')} to {_mean(each['own'])}.\n"
+        f"\n`{name}`, calibrated on strangers' voices: accuracy {_mean(each['corpora'])} "
+        f"({_mean(each['corpora'], 'before')} before) on average over\n"
+        f"{len(each['corpora'])} corpora left out, {_mean(each['own'])} ({_mean(each['own'], 'before')}) on CREMA-D; "
+        f"ordinary speech is neutral in {each['ordinary']['accuracy']:.0%} "
+        f"({each['ordinary']['before']['accuracy']:.0%}),\nand with certainty another emotion in "
+        f"{each['ordinary']['plain_wrong']:.0%} ({each['ordinary']['before']['plain_wrong']:.0%}).\n"
         for name, each in strangers.items()
     )
 

@@ -6,6 +6,8 @@ A command says what the table has of a chunk; here is all the rest, for each of 
 import argparse
 import errno
 import os
+import threading
+import time
 from collections.abc import Callable
 from collections.abc import Iterator
 from datetime import timedelta
@@ -26,6 +28,7 @@ from transformers import PreTrainedModel
 from ser.audio_files import GROUP
 from ser.corpora.unlabelled_audio import Clips
 from ser.corpora.unlabelled_audio import clips_at
+from ser.corpora.unlabelled_audio import fingerprint
 from ser.corpora.unlabelled_audio import open_clips
 from ser.corpora.unlabelled_audio import share
 from ser.corpora.unlabelled_audio import share_of
@@ -126,6 +129,17 @@ def as_is(value: Any) -> Any:
     return value
 
 
+def end_with(parent: int, worker: int) -> None:
+    """End this worker soon after its parent was killed; torch's own watch does not see it while a pipe is full."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def workers_for(clips: int) -> int:
     """How many processes share so many clips: as many as there are cores, none for few clips or a single core."""
     workers = cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of torchrun
@@ -184,7 +198,10 @@ class Job:
         work = partial(answer_all, answer=answer) if on_cpu else list_all
         size = min(SLICE, -(-len(numbers) // (4 * workers)))
         slices = Slices(self.clips, numbers, size, partial(work, extractor=self.extractor))
-        loader = torch.utils.data.DataLoader(slices, batch_size=None, num_workers=workers, collate_fn=as_is)
+        end = partial(end_with, os.getpid())
+        loader = torch.utils.data.DataLoader(
+            slices, batch_size=None, num_workers=workers, collate_fn=as_is, worker_init_fn=end
+        )
         for made in unless_killed(iter(loader)):
             if isinstance(made, OSError):
                 raise made
@@ -221,7 +238,7 @@ def describe_job(options: argparse.Namespace, clips: Clips, model: PreTrainedMod
     weights = sorted((path.name, path.stat().st_mtime_ns) for path in files)
     return vars(options) | {
         "folder": os.getcwd(),
-        "clips": getattr(clips, "_fingerprint", None),
+        "clips": fingerprint(clips, options.dataset),
         "weights": getattr(model.config, "_commit_hash", None) or str(weights),
         "processes": PartialState().num_processes,
     }

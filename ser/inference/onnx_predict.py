@@ -122,11 +122,12 @@ def open_share(
         files = find_files(options.inputs)
         clips = (({"path": path, "bytes": None}, None) for path in files[done:])
         return clips, len(files), hashlib.sha256("\n".join(files).encode()).hexdigest()
+    from ser.corpora.unlabelled_audio import fingerprint
     from ser.corpora.unlabelled_audio import open_clips
     from ser.corpora.unlabelled_audio import share
 
     source = open_clips(options)
-    return *share(source, 0, 1, done=done), getattr(source, "_fingerprint", None)
+    return *share(source, 0, 1, done=done), fingerprint(source, options.dataset)
 
 
 def row_of(clip: tuple[dict | None, str | None], classifier: OnnxClassifier) -> dict:

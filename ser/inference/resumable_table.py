@@ -56,7 +56,7 @@ def open_parts(output: Path, job: dict) -> Path:
         parts.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.read_text(encoding="utf-8") != text:
             raise ValueError(
-                f"{str(parts)!r} holds unfinished predictions of another command, of other clips or of other weights "
+                f"{str(parts)!r} holds unfinished rows of another command, of other clips or of other weights "
                 "(see job.json in it): finish them with what is named there, or remove the folder"
             )
         write_text(path, text)
@@ -76,6 +76,8 @@ def rows_done(parts: Path, rank: int) -> int:
         lock = FileLock(path)
         try:
             lock.acquire(timeout=PATIENCE)
+        except FileNotFoundError as error:
+            raise ValueError(f"another run has just ended, and removed {str(parts)!r}: see the table first") from error
         except Timeout as error:
             raise ValueError(
                 f"another run is writing the table of {str(parts)!r}: wait for it, or choose another --output"

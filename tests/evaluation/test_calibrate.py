@@ -185,12 +185,16 @@ def test_what_cannot_be_calibrated_on_is_refused_in_one_sentence(model, crema_d)
         ([nemo, "nemo"], "expected NAME=DIR with NAME out of crema-d, .*; got 'nemo'"),
         ([nemo, "mine=clips"], "expected NAME=DIR .*; got 'mine=clips'"),
         ([nemo, "urdu=nowhere"], "expected a folder with URDU clips at '.*nowhere'"),
+        ([nemo, urdu, "--fit_only", nemo], "nemo is named twice"),
+        ([nemo, urdu, "--stand_ins", f"nemo={model}"], "the model was not trained on nEMO"),
+        ([nemo, urdu, "--stand_ins", f"ased={model}"], "--stand_ins names ased, which is not among the corpora"),
     ):
         with pytest.raises(SystemExit, match=sentence) as stopped:
             main(["calibrate", str(model), "--corpora", *corpora, "--ordinary_speech", speech])
         assert "\n" not in str(stopped.value)
+    with pytest.raises(SystemExit, match="--ordinary_speech expects speech that is all neutral; URDU is not"):
+        main(["calibrate", str(model), "--corpora", nemo, "--ordinary_speech", urdu])
     assert not (model / "strangers.json").exists()
-    assert urdu
 
 
 def test_a_model_stands_in_for_corpora_that_were_trained_on(model, tmp_path):

@@ -28,6 +28,7 @@ from transformers import Wav2Vec2Model
 from transformers import pipeline
 
 from ser.__main__ import main
+from ser.corpora.unlabelled_audio import fingerprint
 from ser.corpora.unlabelled_audio import open_dataset
 from ser.corpora.unlabelled_audio import share
 from ser.inference import many_clips
@@ -250,6 +251,23 @@ def test_shares_joined_are_the_whole(dataset, tmp_path, processes):
             assert resumed == shares
             if not done:
                 assert sum(shares, []) == [(audio, None) for audio in dataset["sound"]]
+
+
+def test_a_folder_read_as_a_stream_is_another_one_with_another_file(dataset, tmp_path):
+    dataset.to_parquet(tmp_path / "train-0.parquet")
+    stream = open_dataset(str(tmp_path), split=None, streaming=True, audio_column="sound")
+    before = fingerprint(stream, str(tmp_path))
+    assert before == fingerprint(stream, str(tmp_path))
+    dataset.to_parquet(tmp_path / "train-1.parquet")
+    assert before != fingerprint(stream, str(tmp_path))
+    assert fingerprint(stream, "user/name") is None
+
+
+def test_a_broken_link_is_a_row_with_the_reason(tmp_path):
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips/gone.wav").symlink_to(tmp_path / "nowhere.wav")
+    (row,) = table(tmp_path / "clips", output=tmp_path / "predictions.csv")
+    assert row["file"].endswith("gone.wav") and row["error"]
 
 
 def test_what_was_stopped_goes_on_and_repeats_nothing(clips, tmp_path, monkeypatch):
