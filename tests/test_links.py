@@ -60,8 +60,8 @@ def test_links_that_go_round_in_circles_end(folder):
     for number in range(3):
         (folder / f"calm/round{number}").symlink_to(folder)
     (folder / "calm/itself.wav").symlink_to(folder / "calm/itself.wav")
-    for pattern in (folder, folder / "**/c*.wav"):
-        assert names(find_clips([str(pattern)])) == ["calm.wav", "cross.wav"]
+    assert names(find_clips([str(folder)])) == ["calm.wav", "cross.wav", "itself.wav"]  # to be a row with the reason
+    assert names(find_clips([str(folder / "**/c*.wav")])) == ["calm.wav", "cross.wav"]
     assert names(load_labelled_audio(str(folder))) == ["calm.wav", "cross.wav"]
 
 
