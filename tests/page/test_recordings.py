@@ -1,6 +1,7 @@
 """Recordings lie in a folder of their own, and none is left of a page that crashed."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -72,7 +73,9 @@ from benchmarks.server import upload
 
 def end(url):
     with httpx2.Client() as client:
-        assert Path(upload(client, url.rstrip("/"), Path("ser/examples/plain.ogg"))).is_file()
+        path = Path(upload(client, url.rstrip("/"), Path("ser/examples/plain.ogg")))
+    assert path.is_file()
+    print("recording:", path)
     raise KeyboardInterrupt
 
 
@@ -88,4 +91,5 @@ def test_recordings_are_deleted_when_the_page_is_ended_while_it_starts(tmp_path)
     command = [sys.executable, "-c", ENDED_WHILE_IT_STARTS]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE)
     assert "ended" in result.stdout, result.stderr
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    (recording,) = re.findall(r"recording: (.+)", result.stdout)
+    assert not Path(recording).exists()
