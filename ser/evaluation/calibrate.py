@@ -340,11 +340,6 @@ def run(options: argparse.Namespace) -> None:
     folder = Path(options.model)
     check_writable(folder)
     check_corpora(options)
-    if len(options.corpora) < 2 or len(options.ordinary_speech) != 1:
-        raise ValueError(
-            "expected --corpora with two or more, as each is judged by a fit on the others, and one of "
-            "--ordinary_speech"
-        )
     judges = Judges(options.model, options.stand_ins, options.cache_dir)
     own = own_split(judges.report, options.data_dir, options.cache_dir, name="test") if options.data_dir else None
     before = Calibration(judges.temperature, np.zeros(len(judges.names)))
@@ -369,7 +364,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def check_corpora(options: argparse.Namespace) -> None:
-    """Refuse corpora that are named twice, emotional ordinary speech, and stand-ins that are not asked for anything."""
+    """Refuse too few corpora, one named twice, emotional ordinary speech, and stand-ins that have nothing to do."""
     named = [*options.corpora, *options.fit_only, *options.ordinary_speech]
     folders = folders_of(named)  # refuses a corpus that is named twice
     if unused := folders_of(options.stand_ins).keys() - folders.keys():
@@ -377,6 +372,11 @@ def check_corpora(options: argparse.Namespace) -> None:
     for name in folders_of(options.ordinary_speech):
         if emotions_of(CORPORA[name]) != {"neutral"}:
             raise ValueError(f"--ordinary_speech expects speech that is all neutral; {CORPORA[name].TITLE} is not")
+    if len(options.corpora) < 2 or len(options.ordinary_speech) != 1:
+        raise ValueError(
+            "expected --corpora with two or more, as each is judged by a fit on the others, and one of "
+            "--ordinary_speech"
+        )
 
 
 def in_words(scores: dict) -> str:

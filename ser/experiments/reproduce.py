@@ -48,6 +48,7 @@ MULTILINGUAL: dict = {
     "license": "cc-by-nc-sa-4.0",
 }
 TRAINED_ON, LEFT_OUT = ["crema-d", "emodb", "nemo", "urdu"], ["emodb", "nemo", "urdu"]
+ALL = [*TRAINED_ON, "ased"]
 ON_FOLDS = {
     "cnn1d": {},
     "cnn2d": {},
@@ -76,7 +77,7 @@ def plan(recipe: str) -> Iterator[dict]:
     again = ({}, {"refit": True}) if recipe in REFIT else ({},)
     if recipe == MULTILINGUAL["recipe"]:
         yield MULTILINGUAL | {"corpora": TRAINED_ON}
-        yield from (MULTILINGUAL | {"corpora": [*TRAINED_ON, "ased"], "test_corpus": name} for name in LEFT_OUT)
+        yield from (MULTILINGUAL | {"corpora": ALL, "test_corpus": name} for name in LEFT_OUT)
         return
     if load_recipe(recipe).corpus == "emodb":
         yield {"recipe": recipe, "protocol": "random"}
@@ -160,7 +161,7 @@ def _python(*command: str) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
-    for name in (*TRAINED_ON, "ased"):
+    for name in ALL:
         option, title = f"--{name.replace('-', '_')}", CORPORA[name].TITLE
         parser.add_argument(option, help=f"folder with {title}; without it, runs that need it are skipped")
     parser.add_argument("--recipes", nargs="+", choices=recipe_names(), default=recipe_names(), metavar="RECIPE")
@@ -169,7 +170,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train the missing runs, each in its own process, and write the tables anew after each."""
     check_clone()
-    corpora = {name: getattr(options, name.replace("-", "_")) for name in (*TRAINED_ON, "ased")}
+    corpora = {name: getattr(options, name.replace("-", "_")) for name in ALL}
     if not any(corpora.values()):
         raise ValueError("expected --crema_d or --emodb (or both): a folder with that corpus")
     for title, folder in corpora.items():
