@@ -92,6 +92,12 @@ def sentence_of(error: BaseException) -> str:
     return f"{error}: the cache cannot be written; set HF_HOME and XDG_CACHE_HOME to folders that can be"
 
 
+def check_revision(model: str, revision: str | None) -> None:
+    """Raise `ValueError` where a revision is asked of a model folder, which is what lies in it."""
+    if revision is not None and Path(model).is_dir():
+        raise ValueError(f"{model!r} is a folder, which has no revisions; leave --revision out, or name a Hub id")
+
+
 def read_json(path: str | Path) -> Any:
     """The content of a JSON file."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
@@ -115,6 +121,7 @@ __all__ = [
     "atomic_folder",
     "check_clone",
     "check_replaceable",
+    "check_revision",
     "check_writable",
     "read_json",
     "sentence_of",

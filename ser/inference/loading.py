@@ -12,6 +12,7 @@ from huggingface_hub.errors import RevisionNotFoundError
 from transformers import AutoFeatureExtractor
 from transformers import AutoModelForAudioClassification
 
+from ser.files import check_revision
 from ser.files import read_json
 from ser.models.configuration_ser import SERConfig
 from ser.models.feature_extraction_ser import SERFeatureExtractor
@@ -33,8 +34,10 @@ def load_trained(name: str, revision: str | None = None) -> tuple[Any, Any]:
         revision: Commit, tag or branch there.
 
     Raises:
-        ValueError: There is none, it is damaged, or its classifier was never trained; one sentence says why.
+        ValueError: There is none, it is damaged, its classifier was never trained, or a folder is to have a revision;
+            one sentence says why.
     """
+    check_revision(name, revision)
     options: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
     try:
         options["local_files_only"] = not is_reachable(name, revision)

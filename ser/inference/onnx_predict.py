@@ -19,6 +19,7 @@ from ser.audio_files import GROUP
 from ser.audio_files import find_files
 from ser.files import MODEL
 from ser.files import PACKAGE
+from ser.files import check_revision
 from ser.inference.prediction_table import check_labels
 from ser.inference.prediction_table import cores
 from ser.inference.prediction_table import part_schema
@@ -93,6 +94,7 @@ def graph_of(model: str, revision: str | None = None) -> Path:
 
 def folder_of(model: str, revision: str | None) -> Path:
     """A model folder, also of a model that was fetched from the Hub earlier, or now."""
+    check_revision(model, revision)
     if Path(model).is_dir():
         return Path(model)
     from huggingface_hub import try_to_load_from_cache
