@@ -140,9 +140,13 @@ def end_with(parent: int, worker: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def workers_for(clips: int) -> int:
-    """How many processes share so many clips: as many as there are cores, none for few clips or a single core."""
-    workers = cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of torchrun
+def workers_for(clips: int, processes: int) -> int:
+    """How many workers read so many clips: one for each core, which several processes of torchrun share.
+
+    None where there are few clips, or a single core.
+    """
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", processes)) if processes > 1 else 1  # on this machine
+    workers = cores() // here
     return workers if clips >= MANY and workers > 1 else 0
 
 
@@ -191,7 +195,7 @@ class Job:
         cores busy: of batches this small, several threads gain little.
         """
         numbers, on_cpu = self.numbers[done:], self.model.device.type == "cpu"
-        if not (workers := workers_for(len(numbers))):
+        if not (workers := workers_for(len(numbers), self.processes)):
             remaining, _ = share(self.clips, self.rank, self.processes, done=done)
             yield from map(answer, read_all(remaining, self.extractor))
             return

@@ -62,7 +62,7 @@ def test_workers_embed_as_one_process_does(tmp_path, monkeypatch):
     monkeypatch.setattr(many_clips, "SLICE", 2)
     tables = []
     for workers in (0, 2):
-        monkeypatch.setattr(many_clips, "workers_for", lambda clips, workers=workers: workers)
+        monkeypatch.setattr(many_clips, "workers_for", lambda *_, workers=workers: workers)
         output = tmp_path / f"{workers}.parquet"
         main(["embed", str(tmp_path / "clips"), "--model", MODEL, "--output", str(output)])
         tables.append(pq.read_table(output).to_pylist())

@@ -493,7 +493,7 @@ def test_labels_are_those_of_float32_and_probabilities_nearly(examples, tmp_path
     model = str(ROOT / "checkpoints/flagship-distilled")
     exact = table(examples, output=tmp_path / "exact.parquet", model=model)
     monkeypatch.setattr(many_clips, "MANY", 1)
-    monkeypatch.setattr(many_clips, "workers_for", lambda clips: workers)
+    monkeypatch.setattr(many_clips, "workers_for", lambda *_: workers)
     monkeypatch.setattr(many_clips, "SLICE", 5)
     rows = table(examples, output=tmp_path / "preds.parquet", model=model)
     assert len(rows) == 25 and "could not be decoded" in rows[8]["error"]
@@ -507,7 +507,7 @@ def test_what_stops_a_worker_is_said_in_one_sentence(dataset, tmp_path, monkeypa
         raise OSError("the Hub cannot be reached")
 
     dataset.save_to_disk(tmp_path / "saved")
-    monkeypatch.setattr(many_clips, "workers_for", lambda clips: 2)
+    monkeypatch.setattr(many_clips, "workers_for", lambda *_: 2)
     monkeypatch.setattr(many_clips, "read_chunk", unreachable)
     output = ("--audio_column", "sound", "--output", tmp_path / "preds.csv")
     said = "ser predict: the Hub cannot be reached; what is done is kept: run the same command again"
@@ -518,7 +518,7 @@ def test_a_killed_worker_is_named_and_the_job_goes_on(clips, tmp_path, monkeypat
     def killed(*_):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(many_clips, "workers_for", lambda clips: 2)
+    monkeypatch.setattr(many_clips, "workers_for", lambda *_: 2)
     with monkeypatch.context() as patch:
         patch.setattr(many_clips, "read_chunk", killed)
         answer = refusal(clips, "--model", MODEL, "--output", tmp_path / "preds.csv")
@@ -527,5 +527,15 @@ def test_a_killed_worker_is_named_and_the_job_goes_on(clips, tmp_path, monkeypat
     main(["predict", str(clips), "--model", MODEL, "--output", str(tmp_path / "preds.csv")])
 
 
-def test_few_clips_need_no_workers():
-    assert many_clips.workers_for(many_clips.MANY - 1) == 0
+@pytest.mark.parametrize(
+    ("clips", "processes", "here", "workers"),
+    [(127, 1, None, 0), (128, 1, None, 8), (128, 1, "0", 8), (128, 1, "x", 8), (128, 4, "2", 4), (128, 8, None, 0)],
+)
+def test_workers_take_the_cores_that_processes_leave_and_few_clips_need_none(
+    clips, processes, here, workers, monkeypatch
+):
+    monkeypatch.setattr(many_clips, "cores", lambda: 8)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    if here:
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", here)
+    assert many_clips.workers_for(clips, processes) == workers
