@@ -1,5 +1,6 @@
 """Audio and video files by their names; this module alone is imported fast."""
 
+import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -69,4 +70,9 @@ def check_names(paths: Iterable[Path]) -> None:
             raise ValueError(f"expected file names in UTF-8; got {ascii(str(path))}; rename the file") from error
 
 
-__all__ = ["GROUP", "SUFFIXES", "audio_files", "check_names", "find_files"]
+def digest_of(names: Iterable[str]) -> str:
+    """What tells these file names in this order from others."""
+    return hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+__all__ = ["GROUP", "SUFFIXES", "audio_files", "check_names", "digest_of", "find_files"]

@@ -1,7 +1,6 @@
 """Clips to predict: files, folders, patterns or a dataset, as one column of undecoded audio, and one of groups."""
 
 import argparse
-import hashlib
 import os
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import cast
 import datasets
 
 from ser.audio_files import GROUP
+from ser.audio_files import digest_of
 from ser.audio_files import find_files
 from ser.corpora.audio_column import UNDECODED
 from ser.corpora.audio_column import fetched
@@ -162,8 +162,7 @@ def fingerprint(clips: Clips, source: str | None) -> str | None:
     folder = Path(cast(str, source))
     if not folder.is_dir():
         return None
-    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-    return hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()
+    return digest_of(sorted(str(path.relative_to(folder)) for path in folder.rglob("*")))
 
 
 def _clip(row: dict) -> tuple[dict | None, str | None]:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from ser.audio_files import GROUP
+from ser.audio_files import digest_of
 from ser.audio_files import find_files
 from ser.files import MODEL
 from ser.files import PACKAGE
@@ -123,7 +124,7 @@ def open_share(
     if not options.dataset and not options.center_by and not any(Path(name).is_dir() for name in options.inputs):
         files = find_files(options.inputs)
         clips = (({"path": path, "bytes": None}, None) for path in files[done:])
-        return clips, len(files), hashlib.sha256("\n".join(files).encode()).hexdigest()
+        return clips, len(files), digest_of(files)
     from ser.corpora.unlabelled_audio import fingerprint
     from ser.corpora.unlabelled_audio import open_clips
     from ser.corpora.unlabelled_audio import share
