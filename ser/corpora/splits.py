@@ -234,7 +234,9 @@ def _random(clips: datasets.Dataset, split_seed: int, *, test: float, dev: float
             share, strata = dev / (1 - test), [labels[index] for index in rest]
             train, dev_rows = train_test_split(rest, test_size=share, stratify=strata, random_state=split_seed)
     except ValueError as error:
-        raise ValueError(f"too few clips for a stratified random split ({error}); add clips of each label") from error
+        raise ValueError(
+            "too few clips for a stratified random split, which needs several of each label; add some"
+        ) from error
     return datasets.DatasetDict(
         {name: clips.select(sorted(rows)) for name, rows in (("train", train), ("dev", dev_rows), ("test", test_rows))}
     )

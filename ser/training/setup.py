@@ -144,14 +144,18 @@ def prepare(arguments: Arguments) -> Run:
 
 def split_clips(data: DataArguments, clips: datasets.Dataset) -> datasets.DatasetDict:
     """Train, dev and test, as the arguments say; without dev where that is trained on."""
-    if data.corpora:
-        tested = title_of(data.test_corpus) if data.test_corpus else None
-        splits = split_each(clips, split_seed=data.split_seed, test_corpus=tested)
-    else:
-        splits = split(clips, data.protocol, fold=data.fold, split_seed=data.split_seed)
-    if data.refit:
-        splits = join_dev(splits)
-    return splits
+    try:
+        if data.corpora:
+            tested = title_of(data.test_corpus) if data.test_corpus else None
+            splits = split_each(clips, split_seed=data.split_seed, test_corpus=tested)
+        else:
+            splits = split(clips, data.protocol, fold=data.fold, split_seed=data.split_seed)
+    except ValueError as error:
+        if data.share_of_clips < 1:
+            kept = counted(len(clips), "clip")
+            raise ValueError(f"--share_of_clips {data.share_of_clips} keeps {kept}: {error}") from error
+        raise
+    return join_dev(splits) if data.refit else splits
 
 
 def warn_about_splits(splits: datasets.DatasetDict, protocol: str) -> None:

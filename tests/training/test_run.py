@@ -391,6 +391,10 @@ def test_a_model_is_called_by_its_recipe(tmp_path, fields, name):
         (["--recipe", "cnn1d", "--data_dir", "nowhere"], "there is none; check --data_dir"),
         (["--recipe", "cnn1d", "--data_dir", "clips"], "the tfds protocol leaves no clips for dev and test"),
         (["--recipe", "cnn1d", "--data_dir", "clips", "--protocol", "actor-5fold"], "expected --fold between 1 and 5"),
+        (
+            ["--recipe", "cnn1d", "--data_dir", "clips", "--share_of_clips", "0.5"],
+            "--share_of_clips 0.5 keeps 1 clip: the tfds protocol leaves no clips for",
+        ),
         (["--recipe", "cnn1d", "--data_dir", "clips", "--model", "{dropout}"], "expected --model as JSON"),
         (["--recipe", "cnn1d", "--data_dir", "clips", "--gain_db", "3"], "gain_db needs images of log_mel"),
         (
