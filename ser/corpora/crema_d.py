@@ -15,6 +15,7 @@ from typing import cast
 import datasets
 
 from ser.audio_files import audio_files
+from ser.corpora.crema_d_download import SIZE
 from ser.corpora.crema_d_download import TABLES
 from ser.corpora.crema_d_download import download_crema_d
 from ser.corpora.crema_d_download import is_fetched
@@ -162,7 +163,7 @@ class CremaD(FolderCorpus):
         clips = (path for path in audio_files(folder) if is_fetched(path))
         if not was_interrupted(folder) and any(cls.is_official(cls.corrected(path.stem)) for path in clips):
             return
-        logger.info("downloading CREMA-D (600 MB) into %s; if stopped, the same command goes on", folder)
+        logger.info("downloading CREMA-D (%s) into %s; if stopped, the same command goes on", SIZE, folder)
         download_crema_d(folder, sorted(official_names()))
 
     @classmethod

@@ -16,6 +16,7 @@ REPOSITORY = "CheyneyComputerScience/CREMA-D/master"
 AUDIO_URL = f"https://media.githubusercontent.com/media/{REPOSITORY}"  # the clips are Git LFS objects
 TABLE_URL = f"https://raw.githubusercontent.com/{REPOSITORY}"
 TABLES = {"actors": "VideoDemographics.csv", "votes": "processedResults/tabulatedVotes.csv"}
+SIZE = "600 MB"  # of all files
 UNFINISHED = ".download-unfinished"  # a file in the folder while files are missing
 LFS_POINTER = b"version https://git-lfs"
 CONNECTIONS = 8
@@ -92,4 +93,4 @@ def _fetch(client: httpx2.Client, path: Path, url: str) -> str | None:
     return problem
 
 
-__all__ = ["TABLES", "download_crema_d", "is_fetched", "was_interrupted"]
+__all__ = ["SIZE", "TABLES", "download_crema_d", "is_fetched", "was_interrupted"]

@@ -20,6 +20,7 @@ from transformers.trainer_utils import SaveStrategy
 from ser.corpora import CORPORA
 from ser.corpora import title_of
 from ser.corpora.crema_d import CremaD
+from ser.corpora.crema_d_download import SIZE
 from ser.corpora.given_splits import brings_splits
 from ser.corpora.several_corpora import training_corpora
 from ser.corpora.splits import ACROSS_CORPORA
@@ -61,7 +62,7 @@ class DataArguments:
     variant: str | None = field(default=None, metadata={"help": "A named change of the recipe, listed in its file."})
     data_dir: str | None = field(
         default=None,
-        metadata={"help": "Folder with the corpus. By default data/CORPUS; CREMA-D is downloaded there (600 MB)."},
+        metadata={"help": f"Folder with the corpus. By default data/CORPUS; CREMA-D is downloaded there ({SIZE})."},
     )
     corpus: str = field(default="crema-d", metadata={"help": f"The corpus: {', '.join(CORPORA)}."})
     corpora: list[str] = field(
