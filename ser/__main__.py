@@ -1,6 +1,6 @@
 """Commands of this project; `python -m ser COMMAND --help` describes each.
 
-python -m ser train --dataset_dir my-clips                  # train a model; in a clone also python train.py
+python -m ser train --recipe flagship --dataset_dir my-clips # train a model; in a clone also python train.py
 python -m ser predict clips --output predictions.parquet    # classify many clips into one table
 python -m ser embed clips --output embeddings.parquet       # one vector a clip, to search and classify by yourself
 python -m ser export-onnx MODEL onnx                        # a trained model as an ONNX file

@@ -112,8 +112,10 @@ def test_what_needs_the_clone_says_so(words, tmp_path, monkeypatch):
         ser.__main__.main([*words])
 
 
-def test_teachers_that_are_not_there_are_noticed_before_a_corpus_is_fetched():
-    with pytest.raises(SystemExit, match="ser train: --teachers: expected a model folder .* got 'gone'"):
+def test_teachers_that_are_not_there_are_noticed_before_a_corpus_is_fetched(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    expected = "ser train: --teachers: expected a model folder .* got 'gone': .* in a clone .* --teacher_share 0"
+    with pytest.raises(SystemExit, match=expected):
         ser.__main__.main(["train", "--teachers", "gone"])
 
 

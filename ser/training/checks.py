@@ -48,8 +48,8 @@ def check_arguments(arguments: Arguments) -> None:
     for folder in training.teachers if training.teacher_share else []:
         if not Path(folder).is_dir():
             raise ValueError(
-                f"--teachers: expected a model folder with its {REPORT}; got {folder!r}: name another, or train "
-                "without any: --teacher_share 0"
+                f"--teachers: expected a model folder with its {REPORT}; got {folder!r}: name others (those of the "
+                "recipe are in a clone of the project), or train without any: --teacher_share 0"
             )
     if data.variant == FINE_TUNING and not options.model_name_or_path:
         raise ValueError(f"--variant {FINE_TUNING} goes on from a trained model: name one with --model_name_or_path")
