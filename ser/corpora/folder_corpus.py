@@ -210,8 +210,8 @@ def without_problems(clips: datasets.Dataset) -> datasets.Dataset:
     usable = [index for index, problem in enumerate(problems) if problem is None]
     if not usable:
         raise ValueError(
-            f"expected clips that decode; found none among {counted(len(clips), 'clip')} (the first is {problems[0]}); "
-            "check their paths, or fetch them again"
+            f"found no usable clip among {counted(len(clips), 'clip')} (the first, {clips['clip'][0]}: {problems[0]}); "
+            "check the files, or fetch them again"
         )
     return clips.select(usable).remove_columns("problem")
 

@@ -447,7 +447,7 @@ def test_a_stop_by_hand_says_how_to_go_on(clips, tmp_path, monkeypatch):
         (["{clips}", "--output", "there.csv"], "'there.csv' is there already"),
         (["{clips}", "--output", "there.csv/preds.csv"], "cannot be written"),
         (["{clips}", "--model", "silent"], "expected a model folder or Hub id; 'silent' is none"),
-        (["{clips}", "--revision", "v1"], "is a folder, which has no revisions; leave --revision out, or name a Hub id"),
+        (["{clips}", "--revision", "v1"], "is a folder, which has no revisions; leave --revision out, or name a Hub"),
         (["{clips}", "--revision", "v1", "--backend", "onnx"], "is a folder, which has no revisions; leave --revision"),
         (["saved"], "expected --split to be one of train, test; got None"),
         (["saved", "--split", "dev"], "expected --split to be one of train, test; got dev"),
