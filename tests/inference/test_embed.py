@@ -1,9 +1,12 @@
 """One vector a clip: of the command, of `AutoModel`, and what neighbours it has."""
 
 import json
+import os
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -33,6 +36,16 @@ for model in sys.argv[2:]:
     encoder = AutoModel.from_pretrained(model, trust_remote_code=True)
     inputs = extractor(np.load(sys.argv[1]), sampling_rate=16000, return_tensors="pt")
     print(json.dumps(encoder(**inputs).pooler_output[0].tolist()))
+"""
+ENDLESS = """
+import os, time
+from ser.__main__ import main
+from ser.inference import many_clips
+def read_clip(audio, extractor):
+    os.write(1, b"a worker\\n")
+    time.sleep(300)
+many_clips.read_clip, many_clips.workers_for = read_clip, lambda *_: 2
+main()
 """
 
 
@@ -69,6 +82,18 @@ def test_workers_embed_as_one_process_does(tmp_path, monkeypatch):
     for row, other in zip(*tables, strict=True):
         assert (row["file"], row["error"]) == (other["file"], other["error"])
         assert row["embedding"] is other["embedding"] or row["embedding"] == pytest.approx(other["embedding"], abs=2e-3)
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_command_that_is_killed(tmp_path):
+    write_corpus(tmp_path / "clips", list("abcdefgh"))
+    words = [sys.executable, "-c", ENDLESS, "embed", "clips", "--model", MODEL, "--output", "e.parquet"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE) as command:
+        for _ in range(2):
+            assert command.stdout.readline() == b"a worker\n"
+        command.kill()
+        assert command.communicate(timeout=100) == (b"", None)  # once nobody is left who could write
 
 
 @pytest.mark.parametrize(
