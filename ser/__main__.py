@@ -77,6 +77,8 @@ def main(arguments: list[str] | None = None) -> None:
         command = importlib.import_module(COMMANDS[name])
     except ImportError as error:  # a package that only this command needs
         sys.exit(f"ser {name}: {error}")
+    except KeyboardInterrupt:  # of torch and others, which takes seconds
+        sys.exit(f"ser {name}: stopped before it began")
     if name == "train":  # whose hundreds of options have a parser of their own
         return command.main(words, program="ser train")
     try:

@@ -38,6 +38,15 @@ def test_what_a_user_can_mend_is_one_sentence(error, sentence, monkeypatch):
     assert ended.value.code == sentence
 
 
+def test_a_stop_while_a_command_is_imported_is_one_sentence(monkeypatch):
+    def stopped(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(program.importlib, "import_module", stopped)
+    with pytest.raises(SystemExit, match="^ser embed: stopped before it began$"):
+        program.main(["embed"])
+
+
 IMPORTS = """
 import sys
 import ser.__main__
