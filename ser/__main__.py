@@ -1,8 +1,8 @@
 """Commands of this project; `python -m ser COMMAND --help` describes each.
 
-python -m ser train --recipe flagship --dataset_dir my-clips # train a model; in a clone also python train.py
+python -m ser train --recipe flagship --dataset_dir clips    # train a model; in a clone also python train.py
 python -m ser predict clips --output predictions.parquet    # classify many clips into one table
-python -m ser embed clips --output embeddings.parquet       # one vector a clip, to search and classify by yourself
+python -m ser embed clips --output embeddings.parquet       # one vector for each clip, to search or cluster
 python -m ser export-onnx MODEL onnx                        # a trained model as an ONNX file
 python -m ser robustness MODEL --data_dir data/crema-d      # accuracy in noise, rooms and codecs
 python -m ser cross-corpus MODEL --dataset_dir my-clips     # accuracy on another corpus, or on your clips
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command; whatever goes wrong ends in one sentence."""
     name, *words = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name in ("-h", "--help"):
-        return _Parser("python -m ser", __doc__).print_help()
+        return _Parser("python -m ser COMMAND", __doc__).print_help()
     if name not in COMMANDS:
         expected = f"; expected {', '.join(COMMANDS)}"
         sys.exit(f"ser: there is no command {name!r}{nearest(name, COMMANDS) or expected}")

@@ -1,5 +1,7 @@
 """`python -m ser`: a command ends in one sentence, and only what it needs is imported."""
 
+import argparse
+import importlib
 import os
 import subprocess
 import sys
@@ -121,7 +123,23 @@ def test_a_mistyped_command_or_option_is_answered_in_one_line(words, sentence):
 def test_without_a_command_the_commands_are_listed(capsys):
     program.main([])
     said = capsys.readouterr().out
-    assert all(name in said for name in program.COMMANDS)
+    assert all(f"python -m ser {name} " in said for name in program.COMMANDS)
+
+
+def options_of(parser):
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for each in action.choices.values():
+                yield from options_of(each)
+        else:
+            yield action
+
+
+@pytest.mark.parametrize("name", program.COMMANDS.keys() - {"train"})
+def test_every_option_is_described(name):
+    parser = argparse.ArgumentParser()
+    importlib.import_module(program.COMMANDS[name]).add_arguments(parser)
+    assert [action.dest for action in options_of(parser) if not action.help] == []
 
 
 @pytest.mark.slow

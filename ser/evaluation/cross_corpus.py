@@ -118,9 +118,11 @@ def _load(options: argparse.Namespace) -> datasets.Dataset:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     parser.add_argument("model", help="model folder with its results.json")
-    parser.add_argument("--corpus", choices=list(CORPORA), help="a corpus, whose clips are in --data_dir")
-    parser.add_argument("--data_dir", help="folder with its clips")
-    parser.add_argument("--dataset_dir", help="instead: your own clips")
+    parser.add_argument("--corpus", choices=list(CORPORA), help="the other corpus")
+    parser.add_argument("--data_dir", help="folder with the clips of --corpus")
+    parser.add_argument(
+        "--dataset_dir", help="instead: folder with your own clips, in a folder for each label or with a metadata.csv"
+    )
     parser.add_argument("--cache_dir", help="where tables and features are cached")
 
 

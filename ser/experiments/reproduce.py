@@ -164,7 +164,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name in ALL:
         option, title = f"--{name.replace('-', '_')}", CORPORA[name].TITLE
         parser.add_argument(option, help=f"folder with {title}; without it, runs that need it are skipped")
-    parser.add_argument("--recipes", nargs="+", choices=recipe_names(), default=recipe_names(), metavar="RECIPE")
+    parser.add_argument(
+        "--recipes",
+        nargs="+",
+        choices=recipe_names(),
+        default=recipe_names(),
+        metavar="RECIPE",
+        help=f"train the runs of these recipes only, out of {', '.join(recipe_names())} (default: all)",
+    )
 
 
 def run(options: argparse.Namespace) -> None:

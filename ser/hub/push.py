@@ -201,14 +201,22 @@ def space_requirements() -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     kinds = parser.add_subparsers(dest="kind", required=True)
-    model, dataset, space = (kinds.add_parser(kind) for kind in ("model", "dataset", "space"))
+    model = kinds.add_parser("model", help="a trained model")
+    dataset = kinds.add_parser("dataset", help="a corpus, or your own labelled clips, as parquet")
+    space = kinds.add_parser("space", help="the page, as a Gradio Space")
     model.add_argument("folder", help="model folder that train.py wrote")
-    model.add_argument("--revision", help="branch; default: main")
-    dataset.add_argument("folder", help="folder with the corpus")
-    dataset.add_argument("--corpus", choices=list(CORPORA), help="which it is; default: any clips with labels")
+    model.add_argument("--revision", help="branch to push to (default: main)")
+    dataset.add_argument("folder", help="folder with the clips")
+    dataset.add_argument(
+        "--corpus", choices=list(CORPORA), help="which corpus it is (default: your own labelled clips)"
+    )
     for command in (model, dataset, space):
-        command.add_argument("repo_id", help="user/name")
-    space.add_argument("--model", action="append", help="id of a model to offer, repeatable; default: the bundled ones")
+        command.add_argument("repo_id", help="repository on the Hub, as user/name; made if there is none")
+    space.add_argument(
+        "--model",
+        action="append",
+        help="id of a model on the Hub that the page offers; repeat it for more (default: the bundled models)",
+    )
 
 
 def run(options: argparse.Namespace) -> None:

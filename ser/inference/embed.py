@@ -2,9 +2,9 @@
 
 python -m ser embed clips --output embeddings.parquet                   # all audio files below a folder
 python -m ser embed --dataset user/name --split test --output embeddings.parquet
-A row has the file, its duration in seconds, and as its embedding what the network's pooling over time gives. Clips are
-read as by `ser predict`: one that cannot be read, or is silent, becomes a row with the reason and no embedding. After
-an interruption, run the same command again.
+Each row has the file, its duration in seconds, and its embedding: the network's features, pooled over time. A clip that
+cannot be read, or is silent, becomes a row with the reason and no embedding. After an interruption, run the same
+command again: it continues where it stopped.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def embed_chunk(chunk: Chunk, model: CNNForAudioClassification, extractor: SERFe
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     add_inputs(parser)
-    parser.add_argument("--output", required=True, help="new file: .parquet")
+    parser.add_argument("--output", required=True, help="table to write, a new file: .parquet")
     parser.set_defaults(center_by=None, command="embed")  # the latter for the parts, which are not of `ser predict`
 
 

@@ -268,7 +268,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="model folder or Hub id")
     parser.add_argument("folder", help="new folder for model.onnx, or that of an earlier export, which is replaced")
     parser.add_argument(
-        "--calibration", nargs="+", default=[], metavar="CLIPS", help="files, folders or patterns of speech"
+        "--calibration",
+        nargs="+",
+        default=[],
+        metavar="CLIPS",
+        help="speech (files, folders or patterns): also write model.int8.onnx, in 8 bits, with ranges read off it",
     )
 
 

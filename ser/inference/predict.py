@@ -7,8 +7,8 @@ torchrun --nproc_per_node 2 -m ser predict clips --output preds.parquet
 python -m ser predict clips --center_by speaker --output preds.parquet  # relative to all clips of the speaker
 python -m ser predict clip.wav --backend onnx --output preds.csv        # starts in a second, without torch
 After an interruption, run the same command again: it continues where it stopped. A clip that cannot be read, or
-is silent, becomes a row with the reason. Speech is not detected here, so noise gets an emotion, too (see
-`ser.inference.timeline`).
+is silent, becomes a row with the reason. Noise without speech gets an emotion, too; `ser.inference.timeline` detects
+speech.
 
 --center_by subtracts the mean log-probability over all clips of the same speaker (column speaker of the dataset, or of
 the nearest metadata.csv beside or above the clips) or of the same folder. Use it only where these clips hold several
@@ -31,14 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--center_by",
         choices=("speaker", "folder"),
-        help="predict relative to all clips of the same speaker or folder, which are assumed to hold several emotions",
+        help="compare each clip with all others of its speaker or folder, which must hold several emotions",
     )
-    parser.add_argument("--output", required=True, help="new file: .parquet or .csv")
+    parser.add_argument("--output", required=True, help="table to write, a new file: .parquet or .csv")
     parser.add_argument(
         "--backend",
         choices=("torch", "onnx"),
         default="torch",
-        help="torch for many clips (default); onnx starts without torch, for a few at once",
+        help="torch is faster for many clips (default), onnx for a few",
     )
 
 

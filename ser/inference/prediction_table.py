@@ -107,16 +107,23 @@ def put_together(parts: Path, output: Path, labels: list[str], threshold: float 
 
 def add_inputs(parser: argparse.ArgumentParser) -> None:
     """Clips and a model."""
-    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="file, folder, pattern, or folder of save_to_disk")
-    parser.add_argument("--dataset", help="in place of INPUT: id on the Hub, or folder that load_dataset reads")
+    parser.add_argument(
+        "inputs",
+        nargs="*",
+        metavar="INPUT",
+        help="audio file, folder, pattern like 'clips/*.wav', or dataset that save_to_disk wrote",
+    )
+    parser.add_argument("--dataset", help="instead of INPUT: dataset on the Hub, or folder that load_dataset reads")
     parser.add_argument("--dataset_config", help="configuration of the dataset; needed if it has several")
-    parser.add_argument("--split", help="of the dataset; needed if it has several")
-    parser.add_argument("--audio_column", default="audio", help="of the dataset (default: audio)")
+    parser.add_argument("--split", help="split of the dataset; needed if it has several")
+    parser.add_argument("--audio_column", default="audio", help="column of the dataset with the audio (default: audio)")
     parser.add_argument("--streaming", action="store_true", help="read the dataset without downloading it whole first")
     parser.add_argument(
-        "--model", default=MODEL, help="model folder or Hub id (default: flagship-distilled, of the clone or the Hub)"
+        "--model",
+        default=MODEL,
+        help="model folder or Hub id (default: flagship-distilled, in the clone or on the Hub)",
     )
-    parser.add_argument("--revision", help="commit, tag or branch of a model on the Hub")
+    parser.add_argument("--revision", help="commit, tag or branch, of a model on the Hub")
 
 
 def cores() -> int:

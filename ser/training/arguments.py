@@ -47,7 +47,7 @@ FOLDERS = ("data_dir", "dataset_dir", "dataset_name", "model_name_or_path", "tea
 COMMON = [
     *("num_train_epochs", "max_steps", "per_device_train_batch_size", "learning_rate", "weight_decay"),
     *("lr_scheduler_type", "warmup_steps", "bf16", "use_cpu", "dataloader_num_workers"),
-    *("resume_from_checkpoint", "report_to"),
+    "report_to",
 ]
 PUBLISHING = [
     *("push_to_hub", "hub_model_id", "hub_private_repo", "hub_revision", "hub_strategy", "hub_token", "license"),
@@ -59,7 +59,9 @@ class DataArguments:
     """What to train on, and how to split it."""
 
     recipe: str = field(default=DEFAULT_RECIPE, metadata={"help": f"The system to train: {', '.join(recipe_names())}."})
-    variant: str | None = field(default=None, metadata={"help": "A named change of the recipe, listed in its file."})
+    variant: str | None = field(
+        default=None, metadata={"help": "A named change of the recipe; its file in ser/recipes lists them."}
+    )
     data_dir: str | None = field(
         default=None,
         metadata={"help": f"Folder with the corpus. By default data/CORPUS; CREMA-D is downloaded there ({SIZE})."},
@@ -67,12 +69,10 @@ class DataArguments:
     corpus: str = field(default="crema-d", metadata={"help": f"The corpus: {', '.join(CORPORA)}."})
     corpora: list[str] = field(
         default_factory=list,
-        metadata={
-            "help": "Instead of --corpus: several at once, as NAME=DIR NAME=DIR; each is split by its own protocol."
-        },
+        metadata={"help": "Instead of --corpus: several corpora together, each with its folder: NAME=DIR NAME=DIR ..."},
     )
     test_corpus: str | None = field(
-        default=None, metadata={"help": "One of --corpora, to test on instead of training on it."}
+        default=None, metadata={"help": "The one of --corpora that is tested on and not trained on."}
     )
     dataset_name: str | None = field(
         default=None, metadata={"help": "Instead of a corpus: a dataset on the Hub or on disk, with audio and labels."}
@@ -92,25 +92,27 @@ class DataArguments:
     protocol: str = field(
         default="tfds",
         metadata={
-            "help": f"How to split: {', '.join(PROTOCOLS)}. For a dataset, the default is given where it has "
-            "splits, else speakers."
+            "help": f"How to split (see docs/training.md): {', '.join(PROTOCOLS)}. For your own clips or a "
+            "dataset, the default is given where they have splits, else speakers."
         },
     )
     fold: int | None = field(
-        default=None, metadata={"help": "With --protocol actor-5fold (1 to 5), new-sentences (1 to 3) or loso."}
+        default=None, metadata={"help": "The fold to test on, of actor-5fold (1 to 5), new-sentences (1 to 3) or loso."}
     )
-    split_seed: int = field(default=0, metadata={"help": "With given, speakers and the random protocols."})
+    split_seed: int = field(
+        default=0, metadata={"help": "Seed of splits that are drawn at random: given, speakers, random, leaky."}
+    )
     refit: bool = field(
         default=False,
         metadata={
-            "help": "Train on train and dev together. Where dev chooses the epoch, run the same command without "
-            "--refit first: its number of epochs and its temperature are taken."
+            "help": "Train on the train and dev splits together. Where dev chooses the epoch, run the same command "
+            "without --refit first: this run takes its number of epochs and its calibration temperature."
         },
     )
     share_of_clips: float = field(
         default=1.0, metadata={"help": "Use a fixed random share of the clips, the same in each run."}
     )
-    cache_dir: str | None = field(default=None, metadata={"help": "Where tables and features are cached."})
+    cache_dir: str | None = field(default=None, metadata={"help": "Folder where tables and features are cached."})
     command: str = field(init=False, default="")  # that repeats the run
 
     def __post_init__(self) -> None:
@@ -148,15 +150,17 @@ class ModelArguments:
     )
     model_name_or_path: str | None = field(
         default=None,
-        metadata={"help": "A trained model to fine-tune. Other labels get a new output layer."},
+        metadata={"help": "A trained model to fine-tune, which gets a new output layer if its labels are others."},
     )
-    license: str | None = field(default=None, metadata={"help": "Of the model, for its card: apache-2.0, mit, ..."})
+    license: str | None = field(
+        default=None, metadata={"help": "License of the model, for its card: apache-2.0, mit, ..."}
+    )
     model_dir: str | None = field(
         default=None, metadata={"help": "Model folder, replaced if it exists; default: OUTPUT_DIR/model."}
     )
     results_dir: str = field(
         default="results",
-        metadata={"help": "Folder with a report folder for each run; with --share_of_clips below 1: runs/results."},
+        metadata={"help": "Folder for reports, one folder a run; with --share_of_clips below 1: runs/results."},
     )
 
 
@@ -165,19 +169,27 @@ class SERTrainingArguments(TrainingArguments):
     """`TrainingArguments` with the defaults of this project."""
 
     output_dir: str = field(
-        default="trainer_output", metadata={"help": "Checkpoints; default: runs/RECIPE/PROTOCOL/seed-SEED."}
+        default="trainer_output", metadata={"help": "Folder for checkpoints; default: runs/RECIPE/PROTOCOL/seed-SEED."}
     )
     eval_strategy: str = field(default="epoch", metadata={"help": "When to evaluate on dev."})
     save_strategy: str = field(default="epoch", metadata={"help": "When to write a checkpoint."})
-    save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints kept beside the best one."})
-    load_best_model_at_end: bool = field(default=True, metadata={"help": "Keep the epoch that is best on dev."})
+    save_total_limit: int | None = field(
+        default=1, metadata={"help": "How many checkpoints to keep beside the best one."}
+    )
+    load_best_model_at_end: bool = field(
+        default=True, metadata={"help": "Keep the weights of the epoch that is best on dev."}
+    )
     metric_for_best_model: str = field(default="uar", metadata={"help": "Metric on dev that chooses the epoch."})
     logging_strategy: str = field(default="epoch", metadata={"help": "When to log the training loss."})
     logging_nan_inf_filter: bool = field(
         default=False, metadata={"help": "Leave losses that are not finite out of the log; slower on a GPU."}
     )
     per_device_eval_batch_size: int = field(default=16, metadata={"help": "Clips a batch on dev and test."})
-    seed: int = field(default=0, metadata={"help": "Of weights, batches and augmentation."})
+    resume_from_checkpoint: str | None = field(
+        default=None,
+        metadata={"help": "Continue an interrupted run: last for its last checkpoint, or the folder of another one."},
+    )
+    seed: int = field(default=0, metadata={"help": "Seed of weights, batches and augmentation."})
     push_to_hub: bool = field(default=False, metadata={"help": "Push the finished model to the Hugging Face Hub."})
     hub_model_id: str | None = field(default=None, metadata={"help": "Repository; default: YOUR_NAME/ser-RECIPE."})
     hub_strategy: str = field(
@@ -188,7 +200,7 @@ class SERTrainingArguments(TrainingArguments):
         },
     )
     ddp_find_unused_parameters: bool | None = field(
-        default=False, metadata={"help": "Of torch's distributed training; these networks use all their parameters."}
+        default=False, metadata={"help": "Needed by no network here: each uses all its parameters."}
     )
     early_stopping_patience: int = field(
         default=15, metadata={"help": "Stop after this many epochs without improvement on dev; 0 for never."}
@@ -199,17 +211,20 @@ class SERTrainingArguments(TrainingArguments):
     start_share: float = field(
         default=0.0,
         metadata={
-            "help": "Share, in the finished weights, of those that training started from, with --model_name_or_path "
-            "(Wortsman et al. 2022, arXiv:2109.01903)."
+            "help": "With --model_name_or_path: average the trained weights with those of that model, which get this "
+            "share (Wortsman et al. 2022, arXiv:2109.01903)."
         },
     )
     teachers: list[str] = field(
         default_factory=list,
         metadata={
-            "help": "Models trained on the same split; the network also learns their probabilities (distillation)."
+            "help": "Folders of models that were trained on the same split, and whose probabilities the network "
+            "learns as well (distillation)."
         },
     )
-    teacher_share: float = field(default=0.5, metadata={"help": "Weight of the teachers in the training targets."})
+    teacher_share: float = field(
+        default=0.5, metadata={"help": "Share of the training target that the teachers decide; 0 trains without them."}
+    )
     chooses_epoch: bool = field(init=False, default=True)  # by dev, here or, with --refit, in the run before
 
     def __getstate__(self) -> dict:

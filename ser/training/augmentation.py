@@ -31,9 +31,12 @@ class AugmentationArguments:
         ValueError: One is negative, or a share or probability above 1.
     """
 
-    crop_duration: float = field(default=0.0, metadata={"help": "Seconds of a random crop of longer training clips."})
+    crop_duration: float = field(
+        default=0.0, metadata={"help": "Seconds of the random crop that is taken of longer training clips; 0 for none."}
+    )
     waveform_probability: float = field(
-        default=0.0, metadata={"help": "Probability of each of noise, shift, pitch, stretch and volume changes."}
+        default=0.0,
+        metadata={"help": "Probability of each change of the waveform: noise, shift, pitch, tempo, volume."},
     )
     changed_copies: bool = field(
         default=False,
@@ -44,30 +47,36 @@ class AugmentationArguments:
     )
     channel_probability: float = field(
         default=0.0,
-        metadata={"help": "Probability of each of a room, noise, a narrow band and silent margins, in log-mel images."},
+        metadata={"help": "Probability of each change of a log-mel image: room, noise, narrow band, silent margins."},
     )
     floor_probability: float = field(
-        default=0.0, metadata={"help": "Probability of another noise floor than the recording's own in log-mel images."}
+        default=0.0,
+        metadata={"help": "Probability that the noise floor of a log-mel image is replaced by another one."},
     )
     voice_probability: float = field(
-        default=0.0, metadata={"help": "Probability of another clip of the batch behind the voice, in log-mel images."}
+        default=0.0,
+        metadata={"help": "Probability that another clip of the batch is added behind the voice of a log-mel image."},
     )
     equalizer_db: float = field(
-        default=0.0, metadata={"help": "Largest boost or cut of the bands of a log-mel image by a microphone, in dB."}
+        default=0.0,
+        metadata={"help": "Largest boost or cut of a band of a log-mel image, as by another microphone, in dB."},
     )
     gain_db: float = field(default=0.0, metadata={"help": "Largest change of the level of a log-mel image, in dB."})
     frequency_shift: int = field(default=0, metadata={"help": "Largest shift of a log-mel image, in mel bands."})
     time_stretch: float = field(
-        default=0.0, metadata={"help": "Largest change of the tempo of the features, as a share."}
+        default=0.0, metadata={"help": "Largest change of the tempo of the features: 0.1 for a tenth faster or slower."}
     )
     time_masks: int = field(default=0, metadata={"help": "SpecAugment: number of time masks."})
     time_mask_frames: int = field(default=24, metadata={"help": "SpecAugment: longest time mask, in frames."})
     frequency_masks: int = field(default=0, metadata={"help": "SpecAugment: number of masks over feature columns."})
     frequency_mask_bands: int = field(default=10, metadata={"help": "SpecAugment: widest such mask, in columns."})
     mixup_beta: float = field(default=0.0, metadata={"help": "Mixup: both parameters of the beta distribution."})
-    label_smoothing: float = field(default=0.0, metadata={"help": "Share of the target spread over all labels."})
+    label_smoothing: float = field(
+        default=0.0, metadata={"help": "Share of the training target that is spread over all labels."}
+    )
     vote_share: float = field(
-        default=0.0, metadata={"help": "Share of the target that follows listeners' votes, of what teachers leave."}
+        default=0.0,
+        metadata={"help": "Share of the training target that follows listeners' votes, or of what teachers leave."},
     )
 
     def __post_init__(self) -> None:
