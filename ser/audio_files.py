@@ -1,5 +1,6 @@
 """Audio and video files by their names; this module alone is imported fast."""
 
+import argparse
 import hashlib
 import os
 from collections.abc import Iterable
@@ -70,9 +71,15 @@ def check_names(paths: Iterable[Path]) -> None:
             raise ValueError(f"expected file names in UTF-8; got {ascii(str(path))}; rename the file") from error
 
 
+def dataset_options(options: argparse.Namespace) -> list[str]:
+    """The options given that only a dataset has a use for."""
+    defaults = {"dataset_config": None, "split": None, "streaming": False, "audio_column": "audio"}
+    return [f"--{name}" for name, default in defaults.items() if getattr(options, name) != default]
+
+
 def digest_of(names: Iterable[str]) -> str:
     """What tells these file names in this order from others."""
     return hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-__all__ = ["GROUP", "SUFFIXES", "audio_files", "check_names", "digest_of", "find_files"]
+__all__ = ["GROUP", "SUFFIXES", "audio_files", "check_names", "dataset_options", "digest_of", "find_files"]

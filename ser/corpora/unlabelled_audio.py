@@ -11,6 +11,7 @@ from typing import cast
 import datasets
 
 from ser.audio_files import GROUP
+from ser.audio_files import dataset_options
 from ser.audio_files import digest_of
 from ser.audio_files import find_files
 from ser.corpora.audio_column import UNDECODED
@@ -115,6 +116,8 @@ def open_clips(options: argparse.Namespace) -> Clips:
     if bool(options.inputs) == bool(options.dataset):
         raise ValueError("expected either INPUT or --dataset")
     if not options.dataset:
+        if unused := dataset_options(options):
+            raise ValueError(f"{unused[0]} is for a dataset, and {options.inputs[0]!r} is none: leave it out")
         group = {"speaker": by_speaker, "folder": by_folder, None: lambda files: files}[options.center_by]
         return group(find_clips(options.inputs))
     if options.center_by == "folder":

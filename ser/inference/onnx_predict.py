@@ -16,6 +16,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from ser.audio_files import GROUP
+from ser.audio_files import dataset_options
 from ser.audio_files import digest_of
 from ser.audio_files import find_files
 from ser.files import MODEL
@@ -121,7 +122,8 @@ def open_share(
 
     What is more than files takes a moment longer to import.
     """
-    if not options.dataset and not options.center_by and not any(Path(name).is_dir() for name in options.inputs):
+    more = options.dataset or options.center_by or dataset_options(options)
+    if not more and not any(Path(name).is_dir() for name in options.inputs):
         files = find_files(options.inputs)
         clips = (({"path": path, "bytes": None}, None) for path in files[done:])
         return clips, len(files), digest_of(files)

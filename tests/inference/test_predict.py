@@ -449,6 +449,11 @@ def test_a_stop_by_hand_says_how_to_go_on(clips, tmp_path, monkeypatch):
         (["{clips}", "--model", "silent"], "expected a model folder or Hub id; 'silent' is none"),
         (["{clips}", "--revision", "v1"], "is a folder, which has no revisions; leave --revision out, or name a Hub"),
         (["{clips}", "--revision", "v1", "--backend", "onnx"], "is a folder, which has no revisions; leave --revision"),
+        (["{clips}", "--split", "test"], "--split is for a dataset, and '{clips}' is none: leave it out"),
+        (
+            ["{clips}/clip1.wav", "--streaming", "--backend", "onnx"],
+            "--streaming is for a dataset, and '{clips}/clip1.wa",
+        ),
         (["saved"], "expected --split to be one of train, test; got None"),
         (["saved", "--split", "dev"], "expected --split to be one of train, test; got dev"),
         (["saved", "--split", "test"], "expected --audio_column to be one of path"),
@@ -465,7 +470,7 @@ def test_bad_commands_end_in_one_sentence(clips, tmp_path, monkeypatch, argument
     datasets.DatasetDict({"train": texts.filter(lambda row: False), "test": texts}).save_to_disk("saved")
     arguments = [argument.format(clips=clips) for argument in arguments]
     answer = refusal("--model", MODEL, "--output", "preds.parquet", *arguments)
-    assert answer.startswith("ser predict: ") and sentence in answer
+    assert answer.startswith("ser predict: ") and sentence.format(clips=clips) in answer
     assert "\n" not in answer
     assert not Path("preds.parquet").exists()
 
