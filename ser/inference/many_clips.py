@@ -154,7 +154,7 @@ class Job:
     """The clips that the options of a command name, its model and feature extractor, and the table to write of them."""
 
     def __init__(self, options: argparse.Namespace):
-        self.options, self.output = options, Path(options.output)
+        self.options, self.output = options, Path(options.output).expanduser()  # of --output=~/table.csv
         self.state = PartialState(cpu=not torch.cuda.is_available(), timeout=LONGEST_WAIT)
         check_output(self.output)
         self.clips = open_clips(options)

@@ -146,7 +146,7 @@ def run(options: argparse.Namespace) -> None:
     """Classify all clips, one to each core."""
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise ValueError("--backend onnx takes all cores in one process; run it without torchrun")
-    output = Path(options.output)
+    output = Path(options.output).expanduser()  # of --output=~/table.csv
     check_output(output)
     *_, fingerprint = open_share(options, 0)  # refuses what is not there
     classifier = OnnxClassifier(options.model, options.revision)

@@ -210,6 +210,12 @@ def test_a_file_that_is_gone_is_a_row_with_an_error(clips, tmp_path):
     assert second["label"] is None and "there is none" in second["error"]
 
 
+def test_the_home_folder_is_known_where_shells_do_not_name_it(clips, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    main(["predict", str(clips / "clip1.wav"), "--model", MODEL, "--output=~/preds.csv"])
+    assert (tmp_path / "preds.csv").is_file()
+
+
 def test_csv_and_parquet_agree(clips, tmp_path):
     rows = table(clips, output=tmp_path / "preds.parquet")
     assert list(rows[0]) == ["file", "duration", "label", "score", "certain", *LABELS, "error"]
