@@ -117,6 +117,25 @@ def test_a_page_without_a_model_says_what_to_do(tmp_path, monkeypatch):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("model.safetensors", b"torn", "model.safetensors is damaged"),
+        ("config.json", b"[1", "config.json is no JSON object"),
+        ("results.json", b"{", "results.json' is damaged or no JSON file"),
+        ("robustness.json", b"{}", "robustness.json' has no conditions; take the whole file, or remove it"),
+    ],
+)
+def test_a_damaged_model_is_named_when_the_page_starts(name, content, sentence, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", get_upload_folder())
+    monkeypatch.setenv("SER_MODELS", str(shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "model")))
+    (tmp_path / "model" / name).write_bytes(content)
+    offered_models.load.cache_clear()
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+    assert sentence in str(ended.value) and "\n" not in str(ended.value)
+
+
 SILENT = "The recording is silent: check the microphone"
 BAD = {
     "silent.wav": (np.zeros(RATE), SILENT),
