@@ -136,6 +136,13 @@ def test_a_damaged_model_is_named_when_the_page_starts(name, content, sentence, 
     assert sentence in str(ended.value) and "\n" not in str(ended.value)
 
 
+def test_a_page_without_an_address_says_what_to_check(monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", get_upload_folder())
+    monkeypatch.setenv("GRADIO_SERVER_PORT", "99999")
+    with pytest.raises(SystemExit, match=r"app.py: no address to serve the page at \(.*check GRADIO_SERVER_NAME"):
+        app.main()
+
+
 SILENT = "The recording is silent: check the microphone"
 BAD = {
     "silent.wav": (np.zeros(RATE), SILENT),
