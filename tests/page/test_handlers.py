@@ -355,6 +355,13 @@ def test_every_model_shows_its_scores_its_errors_and_those_of_people():
         assert html.count("<table") == tables and html.count("<td class=right") == 6 * tables
 
 
+def test_the_card_of_a_model_is_where_the_model_is(tmp_path):
+    report = offered_models.load()["cnn1d"].report
+    assert "model card: checkpoints/cnn1d/README.md in the project" in accuracy.data("cnn1d", report)
+    assert '<a href="https://huggingface.co/user/small">model card</a>' in accuracy.data("user/small", report)
+    assert f"model card: {tmp_path}/README.md." in accuracy.data(str(tmp_path), report)
+
+
 @pytest.fixture
 def mcp_address():
     """The page as the README starts it for MCP clients."""
