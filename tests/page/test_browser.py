@@ -294,6 +294,20 @@ def test_live_is_steady_and_stops_when_the_page_is_hidden(page):
 
 
 @pytest.mark.slow
+def test_a_server_that_does_not_answer_is_said_until_it_does(page):
+    hint = page.locator("#live .hint")
+    page.route(re.compile("component_server"), lambda route: route.abort())
+    button(page, "#live").click()
+    expect(hint).to_contain_text("The server does not answer")
+    for _ in range(5):  # while sound arrives
+        page.wait_for_timeout(100)
+        assert "The server does not answer" in hint.text_content()
+    page.unroute_all()
+    expect(hint).to_have_text("")
+    expect(page.locator("#live .said")).to_be_visible()
+
+
+@pytest.mark.slow
 def test_five_rounds_of_the_challenge(page):
     for number in range(1, 6):
         record(page, "#challenge", 1.5)
