@@ -322,6 +322,8 @@ def test_a_game_has_five_rounds_and_a_score(monkeypatch):
     assert "Round 1 of 5" in html
     game["tasks"][0] = (game["tasks"][0][0], "anger")
     html, game = challenge.play(files("/nowhere/gone.wav"), "cnn2d", game)
+    assert 'data-say="The recording was deleted in the meantime: record or upload it again. Round 1: say' in html
+    assert html != challenge.play(files("/nowhere/gone.wav"), "cnn2d", game)[0]  # so that it is said again
     assert "was deleted in the meantime" in html and not game["guesses"]
     for _ in range(6):
         html, game = challenge.play(files(CLIP), "cnn2d", game)
