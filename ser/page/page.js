@@ -159,6 +159,7 @@ window.ser = (() => {
   // ---- one player for all: examples, answer, history, timeline, live
   const player = new Audio();
   let current = null; // the file that is answered for
+  const sent = {}; // all of them, by their paths: an answer may come when the next one is current
   const address = button => button.dataset.play || current?.url;
   function updatePlayButtons() {
     for (const button of document.querySelectorAll("[data-do=play]")) {
@@ -233,7 +234,7 @@ window.ser = (() => {
       }
     }
     function submit(files) {
-      if (files.length === 1 && own) { current = files[0]; load(current.url); }
+      if (files.length === 1 && own) { current = sent[files[0].path] = files[0]; load(current.url); }
       props.value = files;
       trigger(files.length > 1 ? "several" : "one");
     }
@@ -288,7 +289,8 @@ window.ser = (() => {
       const latest = props.value;
       if (!latest || attempts.some(each => each.key === latest.key)) return;
       const time = new Date().toLocaleTimeString([], {hour12: false});
-      attempts = [{...latest, time, file: {path: current.path, url: current.url}}, ...attempts].slice(0, MOST_ATTEMPTS);
+      const {path, url} = sent[latest.path];
+      attempts = [{...latest, time, file: {path, url}}, ...attempts].slice(0, MOST_ATTEMPTS);
       draw();
     });
     list.addEventListener("change", event => {

@@ -169,6 +169,17 @@ def test_history_is_gone_when_the_page_is_closed(page):
 
 
 @pytest.mark.slow
+def test_an_attempt_keeps_its_recording_when_another_one_follows_before_its_answer(page):
+    choose(page, TALK)
+    page.wait_for_timeout(500)
+    choose(page, CLIP)
+    attempts = page.locator("#history li")
+    expect(attempts).to_have_count(2)
+    shown = [each.get_attribute("data-path") for each in attempts.locator("[data-do=open]").all()]
+    assert [path.rpartition("/")[2] for path in shown] == [CLIP.name, TALK.name]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [("NotAllowedError", "does not allow the microphone"), ("NotFoundError", "No microphone was found")],
