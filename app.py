@@ -186,4 +186,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        sys.exit("app.py: takes no options; docs/page.md lists its environment variables, as GRADIO_SERVER_PORT")
     main()
