@@ -163,7 +163,7 @@ def advanced_part(names: list[str]) -> tuple[gr.Radio, tuple[gr.Radio, gr.State]
 
 
 def main() -> None:
-    """Serve the page; without a model it ends in one sentence."""
+    """Serve the page; without a model or an address it ends in one sentence."""
     torch.set_num_threads(1)  # requests share the cores: more threads for each would only wait for one another
     for name in ("SIGTERM", "SIGHUP"):  # recordings are deleted when a service or its terminal ends, too
         number = getattr(signal, name, None)
@@ -178,6 +178,8 @@ def main() -> None:
         page.launch(**LAUNCH)
     except KeyboardInterrupt:  # while it started: once it serves, Gradio catches it
         pass
+    except (OSError, OverflowError) as error:
+        sys.exit(f"app.py: no address to serve the page at ({error}): check GRADIO_SERVER_NAME and GRADIO_SERVER_PORT")
     finally:
         page.close()
         recordings.delete_of(page)

@@ -99,8 +99,11 @@ def check_revision(model: str, revision: str | None) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """The content of a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """The content of a JSON file; raises `ValueError` with its name where it holds something else."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} is damaged or no JSON file ({error}); take the whole file") from error
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -1,5 +1,6 @@
 """Markdown tables of the bundled models: unseen actors, robustness, other corpora."""
 
+from collections.abc import Collection
 from statistics import fmean
 
 from ser.experiments.tables import markdown_table
@@ -11,9 +12,19 @@ from ser.reporting.report_file import on_crema_d
 from ser.reporting.strangers_table import CENTRED_COLUMNS
 from ser.reporting.strangers_table import COLUMNS
 from ser.reporting.strangers_table import centred_rows
+from ser.reporting.strangers_table import promise
 from ser.reporting.strangers_table import strangers_rows
 
 BUNDLED_COLUMNS = ("model", "CREMA-D, unseen actors", "noise, rooms, codecs")
+SUMMARY_COLUMNS = (
+    "model",
+    "unseen corpora",
+    "certain answers",
+    "of them right",
+    "ordinary speech: neutral",
+    "certain, but not neutral",
+    "CREMA-D",
+)
 
 
 def bundled_table(
@@ -48,26 +59,32 @@ def _on_another(title: str, corpora: dict[str, dict], report: Report) -> str:
     return with_interval(corpora[title]) if title in corpora else ""
 
 
-def calibrated_sentences(strangers: dict[str, dict]) -> str:
-    """What the calibration for strangers' voices changes: one sentence for each model that has it.
+def strangers_summary(strangers: dict[str, dict]) -> str:
+    """One row for each model that is calibrated on strangers' voices: what the calibration changes.
 
     Args:
         strangers: Content of `strangers.json`, by model.
     """
-    return "".join(
-        f"\n`{name}`, calibrated on strangers' voices: accuracy {_mean(each['corpora'])} "
-        f"({_mean(each['corpora'], 'before')} before) on average over\n"
-        f"{len(each['corpora'])} corpora left out, {_mean(each['own'])} ({_mean(each['own'], 'before')}) on CREMA-D; "
-        f"ordinary speech is neutral in {each['ordinary']['accuracy']:.0%} "
-        f"({each['ordinary']['before']['accuracy']:.0%}),\nand with certainty another emotion in "
-        f"{each['ordinary']['plain_wrong']:.0%} ({each['ordinary']['before']['plain_wrong']:.0%}).\n"
+    rows = [
+        [
+            f"`{name}`",
+            _before_and_after(each["corpora"].values(), "accuracy", ".3f"),
+            *(f"{point[what]:.0%}" if (point := promise(each)) else "" for what in ("plain", "right")),
+            _before_and_after([each["ordinary"]], "accuracy", ".0%"),
+            _before_and_after([each["ordinary"]], "plain_wrong", ".0%"),
+            _before_and_after(each["own"].values(), "accuracy", ".3f"),
+        ]
         for name, each in strangers.items()
-    )
+    ]
+    return markdown_table(SUMMARY_COLUMNS, rows)
 
 
-def _mean(scores: dict[str, dict], when: str | None = None) -> str:
-    """Mean accuracy over corpora."""
-    return f"{fmean((each[when] if when else each)['accuracy'] for each in scores.values()):.3f}"
+def _before_and_after(measured: Collection[dict], what: str, form: str) -> str:
+    """The mean of a score before and after calibration; nothing where nothing was measured."""
+    if not measured:
+        return ""
+    before, after = fmean(each["before"][what] for each in measured), fmean(each[what] for each in measured)
+    return f"{before:{form}} → {after:{form}}"
 
 
 def robustness_table(models: dict[str, dict[str, dict]]) -> str:
@@ -137,11 +154,11 @@ def _with_change(scores: dict) -> str:
 
 
 __all__ = [
-    "calibrated_sentences",
     "BUNDLED_COLUMNS",
     "bundled_table",
     "centred_table",
     "corpora_table",
     "robustness_table",
+    "strangers_summary",
     "strangers_table",
 ]

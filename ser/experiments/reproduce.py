@@ -2,7 +2,7 @@
 
 python -m ser reproduce --crema_d data/crema-d --emodb data/emodb          # all that are missing
 python -m ser reproduce --crema_d data/crema-d --recipes mel-2d class-2d   # of these recipes
-With --nemo, --urdu and --ased as well, flagship-multilingual is trained, also once without each corpus.
+With --nemo, --urdu and --ased as well, recipes for several corpora are trained, too, on all of theirs and without each.
 After an interruption, the same command continues; two of them with different recipes may run at the same time.
 """
 
@@ -41,14 +41,12 @@ ON_EMODB = {
     },
 }
 REFIT = ("cnn1d", "flagship", "flagship-distilled")  # on unseen speakers
-MULTILINGUAL: dict = {
-    "recipe": "flagship-multilingual",
-    "model_name_or_path": str(PROJECT / "checkpoints/flagship-distilled"),
-    "refit": True,
-    "license": "cc-by-nc-sa-4.0",
+ON_SEVERAL = {
+    "flagship-bilingual": ["crema-d", "emodb"],
+    "flagship-multilingual": ["crema-d", "emodb", "nemo", "urdu"],
 }
-TRAINED_ON, LEFT_OUT = ["crema-d", "emodb", "nemo", "urdu"], ["emodb", "nemo", "urdu"]
-ALL = [*TRAINED_ON, "ased"]
+LICENSES = {"flagship-multilingual": {"license": "cc-by-nc-sa-4.0"}}
+ALL = [*ON_SEVERAL["flagship-multilingual"], "ased"]
 ON_FOLDS = {
     "cnn1d": {},
     "cnn2d": {},
@@ -71,13 +69,21 @@ def folds(corpus: str) -> list[dict]:
     ]
 
 
+def on_several_corpora(recipe: str) -> Iterator[dict]:
+    """Arguments of `train.py` for all corpora of a recipe; then each but CREMA-D is left out once, and ASED joins."""
+    start = {"model_name_or_path": str(PROJECT / "checkpoints/flagship-distilled"), "refit": True}
+    run = {"recipe": recipe} | start | LICENSES.get(recipe, {})
+    _, *others = trained_on = ON_SEVERAL[recipe]
+    yield run | {"corpora": trained_on}
+    yield from (run | {"corpora": [*trained_on, "ased"], "test_corpus": name} for name in others)
+
+
 def plan(recipe: str) -> Iterator[dict]:
     """Arguments of `train.py` for each run of a recipe, without the folder of the corpus."""
     budget = {} if torch.cuda.is_available() else load_recipe(recipe).budget_without_gpu
     again = ({}, {"refit": True}) if recipe in REFIT else ({},)
-    if recipe == MULTILINGUAL["recipe"]:
-        yield MULTILINGUAL | {"corpora": TRAINED_ON}
-        yield from (MULTILINGUAL | {"corpora": ALL, "test_corpus": name} for name in LEFT_OUT)
+    if recipe in ON_SEVERAL:
+        yield from on_several_corpora(recipe)
         return
     if load_recipe(recipe).corpus == "emodb":
         yield {"recipe": recipe, "protocol": "random"}

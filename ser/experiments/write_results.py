@@ -12,10 +12,10 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from ser.experiments.model_tables import bundled_table
-from ser.experiments.model_tables import calibrated_sentences
 from ser.experiments.model_tables import centred_table
 from ser.experiments.model_tables import corpora_table
 from ser.experiments.model_tables import robustness_table
+from ser.experiments.model_tables import strangers_summary
 from ser.experiments.model_tables import strangers_table
 from ser.experiments.noise_floor import FILE as NOISE_FLOOR
 from ser.experiments.noise_floor import in_words
@@ -90,12 +90,12 @@ def projects_page(root: Path) -> str:
 
 
 def bundled_block(root: Path) -> str:
-    """The table of the bundled models."""
+    """The tables of the bundled models."""
     reports = {folder.name: load_report(folder) for folder in bundled_models(root)}
     conditions, corpora, strangers = (
         read_measured(root / "checkpoints", what) for what in ("conditions", "corpora", "strangers")
     )
-    return bundled_table(reports, conditions, corpora) + calibrated_sentences(strangers)
+    return f"{bundled_table(reports, conditions, corpora)}\n{strangers_summary(strangers)}"
 
 
 def replace_block(text: str, name: str, block: str) -> str:

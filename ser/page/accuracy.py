@@ -114,11 +114,12 @@ def _symbol(label: str) -> str:
 
 def data(name: str, report: Report) -> str:
     """Where the data came from, and where the model card is."""
-    card = (
-        f'<a href="https://huggingface.co/{html.escape(name)}">model card</a>'
-        if name.count("/") == 1 and not Path(name).is_dir()
-        else f"model card: checkpoints/{html.escape(name)}/README.md in the project"
-    )
+    if Path(name).is_dir():
+        card = f"model card: {html.escape(name)}/README.md"
+    elif "/" in name:
+        card = f'<a href="https://huggingface.co/{html.escape(name)}">model card</a>'
+    else:
+        card = f"model card: checkpoints/{html.escape(name)}/README.md in the project"
     licence = f"; licence {html.escape(report['license'] or '')}" if report.get("license") else ""
     return (
         f"Trained on {html.escape(report['corpus'])}{licence}; {card}. It names how a "

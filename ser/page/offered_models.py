@@ -4,13 +4,12 @@ import os
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
-from typing import cast
 
 from huggingface_hub import snapshot_download
-from transformers import pipeline
 
-import ser  # noqa: F401  # makes the pipelines of our models its own
 from ser.files import PROJECT
+from ser.inference.loading import check_own
+from ser.inference.loading import load_trained
 from ser.models.pipeline_ser import SERPipeline
 from ser.reporting.report_file import REPORT
 from ser.reporting.report_file import Report
@@ -34,15 +33,21 @@ def load() -> dict[str, OfferedModel]:
     """The models by name, best first, in memory from the first call on.
 
     Raises:
-        ValueError: There is none, or one cannot be fetched.
+        ValueError: There is none, or one cannot be fetched or is damaged.
     """
     return {name: load_model(folder) for name, folder in find_models().items()}
 
 
 def load_model(folder: Path) -> OfferedModel:
-    """A model folder with its report; on the CPU, as cuDNN has no gradients of an LSTM in evaluation mode."""
-    classifier = pipeline("audio-classification", model=str(folder), device="cpu")
-    return OfferedModel(cast(SERPipeline, classifier), load_report(folder), folder)
+    """A model folder with its report; on the CPU, as cuDNN has no gradients of an LSTM in evaluation mode.
+
+    Raises:
+        ValueError: It is none of this project, or it is damaged.
+    """
+    report = load_report(folder)
+    model, extractor = load_trained(str(folder))
+    check_own(model, extractor, str(folder))
+    return OfferedModel(SERPipeline(model=model, feature_extractor=extractor, device="cpu"), report, folder)
 
 
 def find_models() -> dict[str, Path]:

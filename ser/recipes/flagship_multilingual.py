@@ -1,9 +1,6 @@
-"""`flagship-distilled`, trained on with speech in German, Polish and Urdu, for strangers' voices.
+"""As `flagship-bilingual`, with Polish and Urdu speech beside.
 
-It starts from the trained `flagship-distilled` and goes on with CREMA-D, EmoDB, nEMO and URDU at once; the loss is
-over the labels that a clip's corpus has, and teachers classify the clips of CREMA-D. The finished weights are halfway
-between those of the start and those at the end (Wortsman et al. 2022, arXiv:2109.01903). Dev splits choose nothing
-here, so they are trained on, too. nEMO is licensed CC BY-NC-SA 4.0 and URDU is for research only, and so is the model.
+nEMO is licensed CC BY-NC-SA 4.0 and URDU is for research only, and so is the model.
 
 python train.py --recipe flagship-multilingual --model_name_or_path checkpoints/flagship-distilled --refit True \\
     --corpora crema-d=DIR emodb=DIR nemo=DIR urdu=DIR
@@ -11,13 +8,6 @@ python train.py --recipe flagship-multilingual --model_name_or_path checkpoints/
 
 from dataclasses import replace
 
-from ser.recipes.flagship_distilled import RECIPE as DISTILLED
+from ser.recipes.flagship_bilingual import RECIPE as BILINGUAL
 
-RECIPE = replace(
-    DISTILLED,
-    augmentation=DISTILLED.augmentation | {"label_smoothing": 0.05},
-    training=DISTILLED.training
-    | {"num_train_epochs": 10, "learning_rate": 5e-4, "start_share": 0.5, "load_best_model_at_end": False},
-    variants={},
-    chosen_with=("ASED",),
-)
+RECIPE = replace(BILINGUAL, chosen_with=("ASED",))

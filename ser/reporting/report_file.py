@@ -209,9 +209,16 @@ def on_crema_d(report: Report) -> Mapping[str, Any]:
 
 
 def measured(folder: Path, what: str) -> dict[str, dict]:
-    """What was measured of a model so far: by `ser robustness` (as "conditions"), `cross-corpus` or `calibrate`."""
+    """What was measured of a model so far: by `ser robustness` (as "conditions"), `cross-corpus` or `calibrate`.
+
+    Raises:
+        ValueError: The file holds something else.
+    """
     path = folder / MEASURED[what]
-    return read_json(path)[what] if path.is_file() else {}
+    content = read_json(path) if path.is_file() else {what: {}}
+    if not isinstance(content, dict) or not isinstance(content.get(what), dict):
+        raise ValueError(f"{str(path)!r} has no {what}; take the whole file, or remove it and measure anew")
+    return content[what]
 
 
 def means_when_changed(models: dict[Any, dict[str, dict]]) -> dict[Any, float | None]:

@@ -1,7 +1,6 @@
 """`Trainer` with mixup, training accuracy and averaged weights, and the checkpoints that it goes on from."""
 
 import copy
-import json
 import math
 import random
 import time
@@ -341,7 +340,7 @@ def last_checkpoint(training: SERTrainingArguments) -> str | None:
     for checkpoint in map(Path, reversed(sort_checkpoints(training.output_dir))):
         try:
             read_json(checkpoint / TRAINER_STATE_NAME)
-        except (FileNotFoundError, json.JSONDecodeError):
+        except (FileNotFoundError, ValueError):
             continue
         if needed <= {path.name for path in checkpoint.iterdir()} and any(checkpoint.glob("rng_state*.pth")):
             return str(checkpoint)

@@ -117,6 +117,32 @@ def test_a_page_without_a_model_says_what_to_do(tmp_path, monkeypatch):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("model.safetensors", b"torn", "model.safetensors is damaged"),
+        ("config.json", b"[1", "config.json is no JSON object"),
+        ("results.json", b"{", "results.json' is damaged or no JSON file"),
+        ("robustness.json", b"{}", "robustness.json' has no conditions; take the whole file, or remove it"),
+    ],
+)
+def test_a_damaged_model_is_named_when_the_page_starts(name, content, sentence, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", get_upload_folder())
+    monkeypatch.setenv("SER_MODELS", str(shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "model")))
+    (tmp_path / "model" / name).write_bytes(content)
+    offered_models.load.cache_clear()
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+    assert sentence in str(ended.value) and "\n" not in str(ended.value)
+
+
+def test_a_page_without_an_address_says_what_to_check(monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", get_upload_folder())
+    monkeypatch.setenv("GRADIO_SERVER_PORT", "99999")
+    with pytest.raises(SystemExit, match=r"app.py: no address to serve the page at \(.*check GRADIO_SERVER_NAME"):
+        app.main()
+
+
 SILENT = "The recording is silent: check the microphone"
 BAD = {
     "silent.wav": (np.zeros(RATE), SILENT),
@@ -327,6 +353,13 @@ def test_every_model_shows_its_scores_its_errors_and_those_of_people():
         assert f"{name} names the intended emotion in" in html
         tables = 2 if report["human_confusion_matrix"] else 1
         assert html.count("<table") == tables and html.count("<td class=right") == 6 * tables
+
+
+def test_the_card_of_a_model_is_where_the_model_is(tmp_path):
+    report = offered_models.load()["cnn1d"].report
+    assert "model card: checkpoints/cnn1d/README.md in the project" in accuracy.data("cnn1d", report)
+    assert '<a href="https://huggingface.co/user/small">model card</a>' in accuracy.data("user/small", report)
+    assert f"model card: {tmp_path}/README.md." in accuracy.data(str(tmp_path), report)
 
 
 @pytest.fixture
