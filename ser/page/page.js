@@ -222,13 +222,13 @@ window.ser = (() => {
     async function send(files) {
       button.hint.textContent = files.length > 1 ? `Uploading ${files.length} files…` : "";
       try {
-        const sent = [];
+        const uploaded = [];
         for (const file of files) {
           const {path, url} = await upload(await readableByServer(file));
-          sent.push({path, url, orig_name: file.name, meta: {_type: "gradio.FileData"}});
+          uploaded.push({path, url, orig_name: file.name, meta: {_type: "gradio.FileData"}});
         }
         button.hint.textContent = "";
-        submit(sent);
+        submit(uploaded);
       } catch (error) {
         button.hint.textContent = `The upload failed: ${error.message || error}`;
       }
