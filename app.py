@@ -95,7 +95,6 @@ def build() -> gr.Blocks:
         recorder.several(handlers.classify_several, [recorder, model], [several, several_csv], **QUIET)
         challenge_recorder.one(challenge.play, [challenge_recorder, model, game], [task, game], **QUIET)
         again.click(challenge.restart, model, [task, game], **QUIET)
-    recordings.sweep()
     return page.queue(max_size=WAITING)
 
 
@@ -171,6 +170,7 @@ def main() -> None:
             signal.signal(number, signal.default_int_handler)
     try:
         recordings.choose_folder()
+        recordings.sweep()
         page = build()
     except ValueError as error:
         sys.exit(f"app.py: {error}")
@@ -186,4 +186,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        sys.exit("app.py: takes no options; docs/page.md lists its environment variables, as GRADIO_SERVER_PORT")
     main()

@@ -1,7 +1,9 @@
 """A game: act an emotion, and the model guesses it; the score of five rounds."""
 
+import html
 import random
 from typing import Any
+from uuid import uuid4
 
 from ser.page import handlers
 from ser.page.emotions import adjective
@@ -67,8 +69,10 @@ def game_html(game: dict[str, Any]) -> str:
         f"{adjective(guess)}. <b>{'Right.' if guess == emotion else 'Wrong.'}</b></li>"
         for number, (guess, (_, emotion)) in enumerate(zip(guesses, tasks, strict=False), start=1)
     )
-    last = ""
-    if guesses:
+    note, last = html.escape(game["note"]), ""
+    if note:
+        last = f"{note} "
+    elif guesses:
         right = guesses[-1] == tasks[len(guesses) - 1][1]
         last = f"The model guessed {adjective(guesses[-1])}: {'right' if right else 'wrong'}. "
     if len(guesses) == len(tasks):
@@ -81,10 +85,13 @@ def game_html(game: dict[str, Any]) -> str:
             f"{face(emotion)}<span>{adjective(emotion).capitalize()}</span></p><p>“{sentence}”</p>"
         )
         spoken = f"{last}Round {len(guesses) + 1}: say, {adjective(emotion)}, {sentence}"
-    note = game["note"] and f"<p><b>{game['note']}</b></p>"
     score = f"<p>So far: {points} right.</p>" if 0 < len(guesses) < len(tasks) else ""
     score += f"<ol class='attempts'>{lines}</ol>"
-    return f'<section class="card" aria-label="Challenge" data-say="{spoken}">{task}{note}{score}</section>'
+    said = note and f"<p><b>{note}</b></p>"
+    return (
+        f'<section class="card" aria-label="Challenge" data-key="{uuid4()}" data-say="{spoken}">{task}{said}{score}'
+        "</section>"
+    )
 
 
 __all__ = ["game_html", "new_game", "play", "restart"]

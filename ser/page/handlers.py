@@ -115,6 +115,7 @@ def attempt_of(answer: Answer, path: str, model: str) -> dict[str, Any]:
     whose = "" if model == next(iter(load())) else f" ({model})"
     return {
         "key": f"{Path(path).parent.name}/{model}",  # Gradio names the folder by the content
+        "path": path,
         "tone": tone(verdict.look),
         "face": face(verdict.look),
         "word": html.unescape(verdict.words) + (f" {verdict.share:.0%}" if stated else "") + whose,

@@ -12,10 +12,13 @@ window.ser = (() => {
   };
   const NOTHING_ARRIVES = "The microphone is silent. Check that it is switched on and is the one your system uses.";
 
+  const NO_ANSWER = "The server does not answer. It is asked again.";
+
   const clock = seconds => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
   const by = (root, name) => root.querySelector(`[data-part=${name}]`);
   const escaped = text => Object.assign(document.createElement("i"), {textContent: text}).innerHTML.replaceAll('"', "&quot;");
   const setText = (element, text) => { if (element.textContent !== text) element.textContent = text; };
+  const clearText = (element, text) => { if (element.textContent === text) element.textContent = ""; };
 
   // ---- said to screen readers
   let speaker;
@@ -127,7 +130,7 @@ window.ser = (() => {
           peak = block.reduce((most, x) => Math.max(most, Math.abs(x)), peak);
           setText(time, clock(seconds));
           show(block);
-          setText(hint, seconds > 1.5 && peak < QUIET ? NOTHING_ARRIVES : "");
+          seconds > 1.5 && peak < QUIET ? setText(hint, NOTHING_ARRIVES) : clearText(hint, NOTHING_ARRIVES);
           samples(block, microphone.rate);
           if (seconds > longest) stop();
         });
@@ -156,6 +159,7 @@ window.ser = (() => {
   // ---- one player for all: examples, answer, history, timeline, live
   const player = new Audio();
   let current = null; // the file that is answered for
+  const sent = {}; // all of them, by their paths: an answer may come when the next one is current
   const address = button => button.dataset.play || current?.url;
   function updatePlayButtons() {
     for (const button of document.querySelectorAll("[data-do=play]")) {
@@ -230,7 +234,7 @@ window.ser = (() => {
       }
     }
     function submit(files) {
-      if (files.length === 1 && own) { current = files[0]; load(current.url); }
+      if (files.length === 1 && own) { current = sent[files[0].path] = files[0]; load(current.url); }
       props.value = files;
       trigger(files.length > 1 ? "several" : "one");
     }
@@ -285,7 +289,8 @@ window.ser = (() => {
       const latest = props.value;
       if (!latest || attempts.some(each => each.key === latest.key)) return;
       const time = new Date().toLocaleTimeString([], {hour12: false});
-      attempts = [{...latest, time, file: {path: current.path, url: current.url}}, ...attempts].slice(0, MOST_ATTEMPTS);
+      const {path, url} = sent[latest.path];
+      attempts = [{...latest, time, file: {path, url}}, ...attempts].slice(0, MOST_ATTEMPTS);
       draw();
     });
     list.addEventListener("change", event => {
@@ -432,9 +437,10 @@ window.ser = (() => {
             const samples = toInt16(await resampled(lastSeconds(), rate, SAMPLES_16K));
             const model = document.querySelector("#model input:checked")?.value;
             const said = await server.classify_live({audio: base64(samples), model, before});
+            clearText(button.hint, NO_ANSWER);
             if (button.running()) show(said);
           } catch {
-            setText(button.hint, "The server does not answer. It is asked again.");
+            setText(button.hint, NO_ANSWER);
           }
         }
         await new Promise(done => setTimeout(done, Math.max(100, EVERY - (performance.now() - began))));

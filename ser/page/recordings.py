@@ -17,16 +17,18 @@ OLDEST = 3600.0  # seconds
 
 
 def choose_folder() -> None:
-    """A folder of this user's own, unless `GRADIO_TEMP_DIR` names one: Gradio's belongs to who was there first.
+    """A folder of the page's and this user's own, in the one that `GRADIO_TEMP_DIR` names, or that of the system.
+
+    What else lies there is others', and is not swept away.
 
     Raises:
         ValueError: It is another user's, or cannot be written to.
     """
-    own = Path(tempfile.gettempdir()) / f"ser-page-{USER}"
-    folder = Path(os.environ.setdefault(FOLDER, str(own)))
+    folder = Path(os.environ.get(FOLDER) or tempfile.gettempdir(), f"ser-page-{USER}")
+    os.environ[FOLDER] = str(folder)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if folder == own and hasattr(os, "getuid") and folder.stat().st_uid != USER:
+        if hasattr(os, "getuid") and folder.stat().st_uid != USER:
             raise PermissionError(f"{folder} is another user's")
         with tempfile.TemporaryFile(dir=folder):
             pass

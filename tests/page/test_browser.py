@@ -169,6 +169,17 @@ def test_history_is_gone_when_the_page_is_closed(page):
 
 
 @pytest.mark.slow
+def test_an_attempt_keeps_its_recording_when_another_one_follows_before_its_answer(page):
+    choose(page, TALK)
+    page.wait_for_timeout(500)
+    choose(page, CLIP)
+    attempts = page.locator("#history li")
+    expect(attempts).to_have_count(2)
+    shown = [each.get_attribute("data-path") for each in attempts.locator("[data-do=open]").all()]
+    assert [path.rpartition("/")[2] for path in shown] == [CLIP.name, TALK.name]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [("NotAllowedError", "does not allow the microphone"), ("NotFoundError", "No microphone was found")],
@@ -291,6 +302,20 @@ def test_live_is_steady_and_stops_when_the_page_is_hidden(page):
     samples, rate = soundfile.read(download.value.path())
     assert len(samples) / rate > 3 and np.abs(samples).max() > 0.01
     assert {each.get_attribute("class") for each in strip.all()[4:]} == {"e-anger"}
+
+
+@pytest.mark.slow
+def test_a_server_that_does_not_answer_is_said_until_it_does(page):
+    hint = page.locator("#live .hint")
+    page.route(re.compile("component_server"), lambda route: route.abort())
+    button(page, "#live").click()
+    expect(hint).to_contain_text("The server does not answer")
+    for _ in range(5):  # while sound arrives
+        page.wait_for_timeout(100)
+        assert "The server does not answer" in hint.text_content()
+    page.unroute_all()
+    expect(hint).to_have_text("")
+    expect(page.locator("#live .said")).to_be_visible()
 
 
 @pytest.mark.slow

@@ -6,8 +6,10 @@ import concurrent.futures
 import io
 import json
 import re
+import runpy
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import httpx2
@@ -141,6 +143,12 @@ def test_a_page_without_an_address_says_what_to_check(monkeypatch):
     monkeypatch.setenv("GRADIO_SERVER_PORT", "99999")
     with pytest.raises(SystemExit, match=r"app.py: no address to serve the page at \(.*check GRADIO_SERVER_NAME"):
         app.main()
+
+
+def test_options_are_not_ignored(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["app.py", "--port", "8000"])
+    with pytest.raises(SystemExit, match="app.py: takes no options; docs/page.md lists its environment variables"):
+        runpy.run_path(str(ROOT / "app.py"), run_name="__main__")
 
 
 SILENT = "The recording is silent: check the microphone"
@@ -322,6 +330,8 @@ def test_a_game_has_five_rounds_and_a_score(monkeypatch):
     assert "Round 1 of 5" in html
     game["tasks"][0] = (game["tasks"][0][0], "anger")
     html, game = challenge.play(files("/nowhere/gone.wav"), "cnn2d", game)
+    assert 'data-say="The recording was deleted in the meantime: record or upload it again. Round 1: say' in html
+    assert html != challenge.play(files("/nowhere/gone.wav"), "cnn2d", game)[0]  # so that it is said again
     assert "was deleted in the meantime" in html and not game["guesses"]
     for _ in range(6):
         html, game = challenge.play(files(CLIP), "cnn2d", game)

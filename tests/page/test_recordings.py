@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,13 +18,15 @@ from ser.page import recordings
 
 def test_what_a_crash_left_is_deleted_at_the_next_start(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    for name, age in (("old", 7200), ("new", 60)):
-        (tmp_path / name).mkdir()
-        path = tmp_path / name / "recording.wav"
-        path.write_bytes(b"RIFF")
-        os.utime(path, (time.time() - age,) * 2)
+    recordings.choose_folder()
+    folder = Path(os.environ["GRADIO_TEMP_DIR"])
+    for path, age in (("old/recording.wav", 7200), ("new/recording.wav", 60), ("../thesis.txt", 7200)):
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text("some content")
+        os.utime(folder / path, (time.time() - age,) * 2)
     recordings.sweep()
-    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+    assert [path.name for path in folder.iterdir()] == ["new"]
+    assert (tmp_path / "thesis.txt").exists()  # of the user, who named the folder for recordings
 
 
 def test_the_folder_is_this_users_own(tmp_path, monkeypatch):
@@ -33,7 +36,8 @@ def test_the_folder_is_this_users_own(tmp_path, monkeypatch):
     recordings.choose_folder()
     folder = Path(os.environ["GRADIO_TEMP_DIR"])
     assert folder.parent == tmp_path and folder.stat().st_mode & 0o777 == 0o700
-    monkeypatch.delenv("GRADIO_TEMP_DIR")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "other"))
+    shutil.copytree(folder, tmp_path / "other/ser-page--1")
     monkeypatch.setattr(recordings, "USER", -1)  # whose the folder that is there is not
     with pytest.raises(ValueError, match="recordings cannot be kept in"):
         recordings.choose_folder()
