@@ -32,7 +32,7 @@ from benchmarks.machine import write_report
 from benchmarks.turns import ROOT
 from benchmarks.turns import Side
 
-DEFAULT = "flagship-distilled"
+DEFAULT = "flagship-bilingual"
 SIDES = ((DEFAULT, "pipeline"), (DEFAULT, "onnx"), ("cnn2d", "pipeline"), ("cnn1d", "pipeline"), (PEER, "pipeline"))
 ONE_CORE = {"OMP_NUM_THREADS": "1"}
 MANY = 1488  # clips

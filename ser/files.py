@@ -14,8 +14,8 @@ PACKAGE = Path(__file__).parent
 PROJECT = PACKAGE.parent  # the clone, with app.py, checkpoints and results
 
 # The default model.
-BUNDLED = PROJECT / "checkpoints/flagship-distilled"
-PUBLISHED = "ser-project/ser-flagship-distilled"  # on the Hub, for a package that is installed without its clone
+BUNDLED = PROJECT / "checkpoints/flagship-bilingual"
+PUBLISHED = "ser-project/ser-flagship-bilingual"  # on the Hub, for a package that is installed without its clone
 MODEL = str(BUNDLED) if BUNDLED.is_dir() else PUBLISHED
 
 

@@ -16,6 +16,7 @@ from hub_server import Repository
 from hub_server import serve
 
 import ser.__main__
+from ser.files import BUNDLED
 from ser.files import PUBLISHED
 from ser.reporting.report_file import load_report
 
@@ -77,14 +78,13 @@ def test_the_default_model_comes_from_the_hub_once_and_then_from_the_cache(run, 
     done = run("-m", "ser", "predict", str(EXAMPLES), "--output", "offline.csv")
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert f"{PUBLISHED!r} is none: there is no such folder, the Hub cannot be reached, and no copy" in done.stderr
-    bundled = ROOT / "checkpoints/flagship-distilled"
-    files = {path.name: path.read_bytes() for path in bundled.iterdir()}
+    files = {path.name: path.read_bytes() for path in BUNDLED.iterdir()}
     with serve() as hub:
         hub.repositories["models", PUBLISHED] = Repository({}, {"1" * 40: files}, {"main": "1" * 40})
         assert run("-m", "ser", "predict", str(EXAMPLES), "--output", "fetched.csv", hub=hub).returncode == 0
     done = run("-m", "ser", "predict", str(EXAMPLES), "--output", "cached.csv")
     assert done.returncode == 0, done.stderr
-    done = run("-m", "ser", "predict", str(EXAMPLES), "--output", "named.csv", "--model", str(bundled))
+    done = run("-m", "ser", "predict", str(EXAMPLES), "--output", "named.csv", "--model", str(BUNDLED))
     assert done.returncode == 0, done.stderr
     fetched, cached, named = ((tmp_path / f"{name}.csv").read_text() for name in ("fetched", "cached", "named"))
     assert fetched == cached == named and len(list(csv.reader(fetched.splitlines()))) > 10

@@ -1,7 +1,7 @@
 """A trained model as one ONNX file, features included: a waveform in, probabilities out, without torch.
 
-python -m ser export-onnx checkpoints/flagship-distilled onnx                       # onnx/model.onnx
-python -m ser export-onnx checkpoints/flagship-distilled onnx --calibration clips   # and model.int8.onnx
+python -m ser export-onnx checkpoints/flagship-bilingual onnx                       # onnx/model.onnx
+python -m ser export-onnx checkpoints/flagship-bilingual onnx --calibration clips   # and model.int8.onnx
 Needs `pip install onnx onnxscript` (the extra `onnx`); to run the files, onnxruntime and numpy are enough.
 """
 
@@ -75,7 +75,7 @@ class WaveformClassifier(torch.nn.Module):
             if getattr(extractor, name) not in allowed:
                 raise ValueError(
                     f"models with {name}={getattr(extractor, name)!r} cannot be exported; "
-                    "those of the recipes cnn2d, flagship and flagship-distilled can"
+                    "those of cnn2d and of the flagship recipes can"
                 )
         self.model = model
         self.settings = extractor

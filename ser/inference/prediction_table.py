@@ -121,7 +121,7 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default=MODEL,
-        help="model folder or Hub id (default: flagship-distilled, in the clone or on the Hub)",
+        help="model folder or Hub id (default: flagship-bilingual, in the clone or on the Hub)",
     )
     parser.add_argument("--revision", help="commit, tag or branch, of a model on the Hub")
 

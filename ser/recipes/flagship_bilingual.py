@@ -19,5 +19,5 @@ RECIPE = replace(
     training=DISTILLED.training
     | {"num_train_epochs": 10, "learning_rate": 5e-4, "start_share": 0.5, "load_best_model_at_end": False},
     variants={},
-    chosen_with=("nEMO", "URDU", "ASED"),
+    chosen_with=(*DISTILLED.chosen_with, "nEMO", "URDU", "ASED"),
 )

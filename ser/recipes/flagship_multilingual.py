@@ -6,8 +6,6 @@ python train.py --recipe flagship-multilingual --model_name_or_path checkpoints/
     --corpora crema-d=DIR emodb=DIR nemo=DIR urdu=DIR
 """
 
-from dataclasses import replace
+from ser.recipes.flagship_bilingual import RECIPE
 
-from ser.recipes.flagship_bilingual import RECIPE as BILINGUAL
-
-RECIPE = replace(BILINGUAL, chosen_with=("ASED",))
+__all__ = ["RECIPE"]

@@ -469,7 +469,7 @@ def test_the_space_holds_all_that_the_page_needs(hub, here, tmp_path):
     for name, content in space.files.items():
         (tmp_path / "space" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "space" / name).write_bytes(content)
-    for variables, names in (({}, "['flagship-multilingual', '"), (space.variables, "['user/small']")):
+    for variables, names in (({}, "['flagship-bilingual', '"), (space.variables, "['user/small']")):
         done = run("-c", OPEN_PAGE, cwd=tmp_path / "space", hub=hub, package="", **variables)
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith(names)

@@ -29,7 +29,7 @@ from ser.models.configuration_ser import CNN2DConfig
 from ser.models.feature_extraction_ser import SERFeatureExtractor
 from ser.models.modeling_ser import CNN2DForAudioClassification
 
-CHECKPOINT = ROOT / "checkpoints/flagship-distilled"
+CHECKPOINT = ROOT / "checkpoints/flagship-bilingual"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -20,7 +20,7 @@ from ser.inference import onnx_predict
 from ser.inference.onnx_predict import OnnxClassifier
 from ser.inference.onnx_predict import graph_of
 
-MODEL = str(ROOT / "checkpoints/flagship-distilled")
+MODEL = str(ROOT / "checkpoints/flagship-bilingual")
 WITHOUT_TORCH = """
 import sys
 from ser.__main__ import main
@@ -100,7 +100,7 @@ def test_the_classifier_takes_what_load_audio_takes(cache, monkeypatch):
     ("model", "sentence"),
     [
         ("nowhere", "expected a model folder or Hub id; 'nowhere' is none"),
-        (str(ROOT / "checkpoints/cnn1d"), "cannot be exported; those of the recipes cnn2d, flagship"),
+        (str(ROOT / "checkpoints/cnn1d"), "cannot be exported; those of cnn2d and of the flagship recipes can"),
     ],
 )
 def test_a_model_that_has_no_graph_is_refused(model, sentence, clips, tmp_path, monkeypatch):

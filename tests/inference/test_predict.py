@@ -501,7 +501,7 @@ def examples(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_labels_are_those_of_float32_and_probabilities_nearly(examples, tmp_path, monkeypatch, workers):
-    model = str(ROOT / "checkpoints/flagship-distilled")
+    model = str(ROOT / "checkpoints/flagship-bilingual")
     exact = table(examples, output=tmp_path / "exact.parquet", model=model)
     monkeypatch.setattr(many_clips, "MANY", 1)
     monkeypatch.setattr(many_clips, "workers_for", lambda *_: workers)

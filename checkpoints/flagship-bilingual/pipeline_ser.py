@@ -1,0 +1,130 @@
+"""The audio-classification pipeline that travels with a model: any file, rate or channel count, and all the labels."""
+
+import dataclasses
+from http.client import HTTPException
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import numpy as np
+import torch
+from transformers import AudioClassificationPipeline
+from transformers import BatchFeature
+from transformers import PreTrainedModel
+from transformers.pipelines.pt_utils import KeyDataset
+
+from .audio_ser import check_audible
+from .audio_ser import load_audio
+from .feature_extraction_ser import SERFeatureExtractor
+
+TIMEOUT = 30.0  # seconds without an answer from an address
+OPTIONS = ("top_k", "function_to_apply", "sampling_rate", "timeout")
+MOST_CHANNELS = 2  # of an array; more are taken for clips that were stacked
+
+
+class SERPipeline(AudioClassificationPipeline):
+    """`pipeline("audio-classification")` without ffmpeg or torchaudio, returning every label unless `top_k` says less.
+
+    Accepts whatever `load_audio` accepts, and `http(s)://` addresses of audio files; lists, generators and
+    `KeyDataset` of these. An array without a rate (`sampling_rate=`, or in a dict) is taken to be at the model's own.
+    An address that does not answer for `timeout` seconds (30) is given up.
+    """
+
+    feature_extractor: SERFeatureExtractor
+    model: Any  # a network of modeling_ser, which names this file and so cannot be named here
+
+    def __init__(self, *args: Any, top_k: int | None = None, **kwargs: Any):
+        super().__init__(*args, top_k=top_k, **kwargs)
+        check_fits(self.model, self.feature_extractor)
+
+    def __call__(self, inputs: Any, **kwargs: Any) -> Any:  # type: ignore[override]  # its types are of one clip only
+        """As the base class; `datasets`, which needs torchcodec for it, is not asked to decode an audio column."""
+        read: Any = undecoded(inputs) if isinstance(inputs, KeyDataset) else inputs
+        return super().__call__(read, **kwargs)
+
+    def _sanitize_parameters(self, top_k: Any = None, function_to_apply: Any = None, **kwargs: Any) -> Any:
+        """A call without `top_k` keeps that of the pipeline; the base class would take all labels, and any option."""
+        if unknown := sorted(kwargs.keys() - {*OPTIONS}):
+            raise ValueError(f"expected options out of {', '.join(OPTIONS)}; got {', '.join(unknown)}")
+        _, forward, postprocess = super()._sanitize_parameters(top_k, function_to_apply)
+        preprocess = {name: value for name, value in kwargs.items() if value is not None}
+        if top_k is None and hasattr(self, "_postprocess_params"):
+            del postprocess["top_k"]
+        return preprocess, forward, postprocess
+
+    def check_model_type(self, supported_models: list[str] | dict) -> None:
+        """Any model that gives logits will do; the base class only knows those inside transformers."""
+
+    def preprocess(  # type: ignore[override]  # as the class above has it
+        self, inputs: Any, sampling_rate: int | None = None, timeout: float = TIMEOUT
+    ) -> BatchFeature:
+        """One clip to `input_features (1, frames, n_features)` and its `attention_mask (1, frames)`."""
+        if isinstance(inputs, str) and inputs.startswith(("http://", "https://")):
+            inputs = fetch(inputs, timeout)
+        check_one_clip(inputs, sampling_rate)
+        rate = self.feature_extractor.sampling_rate
+        waveform = load_audio(inputs, sampling_rate=rate, source_rate=sampling_rate)
+        check_audible(waveform)
+        return self.feature_extractor(waveform, sampling_rate=rate, return_tensors="pt").to(dtype=self.dtype)
+
+
+def fetch(address: str, timeout: float) -> bytes:
+    """What lies at an http(s) address.
+
+    Raises:
+        OSError: It is not found, or does not answer in time; says which address.
+    """
+    try:
+        with urlopen(address, timeout=timeout) as response:  # noqa: S310 - http(s) alone; raises on 4xx and 5xx
+            return response.read()
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: no address can be written so
+        reason = error if isinstance(error, HTTPError) else getattr(error, "reason", error)
+        if isinstance(reason, TimeoutError):
+            raise TimeoutError(f"{address!r} did not answer for {timeout:g} s; try again, or set timeout=") from error
+        raise OSError(f"{address!r} cannot be fetched ({reason}); check it, or download the file first") from error
+
+
+def check_one_clip(inputs: Any, sampling_rate: int | None) -> None:
+    """Refuse several clips in one array, and a rate beside what has its own.
+
+    Raises:
+        ValueError: Says what to pass.
+    """
+    is_array = isinstance(inputs, (np.ndarray, torch.Tensor))
+    if is_array and inputs.ndim == 2 and min(inputs.shape) > MOST_CHANNELS:
+        raise ValueError(
+            f"expected one clip of one or two channels; got an array of shape {tuple(inputs.shape)}: pass a batch as a "
+            "list of clips, and mix more channels down"
+        )
+    if sampling_rate is not None and not is_array:
+        raise ValueError(f"sampling_rate={sampling_rate} is for arrays; a file or dict has its own: leave it out")
+
+
+def undecoded(clips: KeyDataset) -> KeyDataset:
+    """The same clips as files where they are a column of audio that `datasets` would decode."""
+    dataset: Any = clips.dataset  # of torch, or of the package datasets
+    feature: Any = (getattr(dataset, "features", None) or {}).get(clips.key)
+    if not getattr(feature, "decode", False):
+        return clips
+    return KeyDataset(dataset.cast_column(clips.key, dataclasses.replace(feature, decode=False)), clips.key)
+
+
+def check_fits(model: PreTrainedModel, extractor: SERFeatureExtractor) -> None:
+    """Refuse a feature extractor that does not make what one of our models reads.
+
+    Raises:
+        ValueError: Says in which field its preprocessor_config.json does not belong to the model's config.json.
+    """
+    if model.main_input_name not in extractor.model_input_names:
+        kind = type(extractor).__name__
+        raise ValueError(f"expected feature_extractor_type SERFeatureExtractor in preprocessor_config.json; got {kind}")
+    if model.config.n_features != extractor.feature_size:
+        raise ValueError(
+            f"config.json says n_features {model.config.n_features}, but preprocessor_config.json makes feature_size "
+            f"{extractor.feature_size}; take both files of one model"
+        )
+    if extractor.normalization == "corpus" and (extractor.mean is None or extractor.std is None):
+        raise ValueError("expected a mean and std in preprocessor_config.json with normalization='corpus'; got none")
+
+
+__all__ = ["SERPipeline", "check_fits"]
