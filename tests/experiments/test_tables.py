@@ -63,8 +63,8 @@ def test_printed_scores_stand_beside_ours():
     assert random[1:4] == ["random 70/30", "2 seeds", "0.579"] and random[4].startswith("0.520 (")
     assert random[5] == "-0.059" and random[6].startswith("0.580 / ") and random[8].startswith("0.670 / ")
     assert strangers[1] == "unseen speakers" and strangers[3] == strangers[5] == ""  # the source has no such split
-    low = changed(**split, accuracy=0.5, interval_95={"accuracy": [0.48, 0.52]})
-    assert lower_list([low, unseen]) == "- `class-1d`: not explained."
+    low = changed(recipe="class-2d", protocol="random-70-30", accuracy=0.5, interval_95={"accuracy": [0.48, 0.52]})
+    assert lower_list([low, unseen]) == "- `class-2d`: not explained."
     reduced = changed(**split, share_of_clips=0.2, interval_95={"accuracy": [0.48, 0.52]})
     assert lower_list([reduced]) == "- `class-1d`: trained on fewer clips."
     assert "**" not in rows(protocol_tables([reduced]))[0][2]
