@@ -10,6 +10,7 @@ from benchmarks.turns import ROOT
 from ser.experiments.tables import markdown_table as table
 from ser.files import read_json
 from ser.files import write_text
+from ser.plural import counted
 
 REPORT = ROOT / "docs/benchmarks.md"
 NAMES = ("features", "training", "inference", "growth", "page", "load")
@@ -44,8 +45,8 @@ class projects do: features by librosa in a loop, everything in memory, padded t
 copies of them (`zcr-energy-1d`), same epochs. Threads: {threads}. Keras runs with {keras}.
 
 {table}
-Peak memory is that of the process; of it, the libraries alone take what stands behind the slash, and behind the plus
-are the workers that load data, counted with the pages that they share with it. Keras' network has as many parameters
+Peak memory is that of the process; of it, the libraries alone take what stands behind the slash; behind a plus, if
+there is one, are the workers that load data. Keras' network has as many parameters
 as ours, running statistics included: {parameters}.
 
 ### Where our time goes
@@ -63,8 +64,8 @@ INFERENCE = """
 ## Answers
 
 One clip of {seconds} s on one core, features included: by `pipeline`, and by the ONNX file that `ser export-onnx`
-writes. wav2vec2-base has random weights: its cost is compared. The limit is a network's multiplications at the speed of
-a product of large matrices on that core.
+writes. wav2vec2-base has random weights, so only its cost is compared. The limit is a network's multiplications at the
+speed of a product of large matrices on that core.
 
 {clips}
 `ser predict` on {many:,} clips of CREMA-D (Ogg Vorbis), its start left out: {by_cores}.
@@ -179,13 +180,13 @@ def inference(report: dict) -> str:
         cells = [f"{entry['parameters']:,}" if "parameters" in entry else "", f"{entry['p50_ms']:.2f}"]
         cells += [f"{entry['p95_ms']:.2f}", ratio(entry["ratio"]), f"{limit:.2f}" if limit else "", share]
         rows.append([name, *cells, f"{entry['peak_mib']:,}"])
-    columns = ["model", "parameters", "p50 (ms)", "p95 (ms)", f"{PEER} / it", "limit (ms)", "of the limit", "MiB"]
+    columns = ["model", "parameters", "p50 (ms)", "p95 (ms)", f"{PEER} / ours", "limit (ms)", "of the limit", "MiB"]
     rates = report["many_clips_per_second"].items()
     return INFERENCE.format(
         seconds=report["clip_seconds"],
         clips=table(columns, rows),
         many=report["many"],
-        by_cores=", ".join(f"{rate['median']:,.0f} clips/s on {cores} core(s)" for cores, rate in rates),
+        by_cores=", ".join(f"{rate['median']:,.0f} clips/s on {counted(int(cores), 'core')}" for cores, rate in rates),
         start_up=", ".join(f"`{name}` {seconds['median']:.1f} s" for name, seconds in report["start_up_s"].items()),
     )
 

@@ -19,10 +19,10 @@ BUNDLED_COLUMNS = ("model", "CREMA-D, unseen actors", "noise, rooms, codecs")
 SUMMARY_COLUMNS = (
     "model",
     "unseen corpora",
-    "certain answers",
+    "of these clips certain",
     "of them right",
     "ordinary speech: neutral",
-    "certain, but not neutral",
+    "ordinary speech: certain, not neutral",
     "CREMA-D",
 )
 

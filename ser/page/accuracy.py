@@ -16,10 +16,12 @@ from ser.reporting.report_file import measured
 from ser.reporting.report_file import on_crema_d
 
 COLUMNS = {
-    "unseen actors": "test clips of actors that the model was not trained on",
+    "unseen actors": "test clips of actors that the model was not trained on, before calibration on other people's "
+    "recordings",
     "changed clips": "the same clips with noise, echo, telephones and other changes, on average",
-    "other corpora": "recordings of other people in other rooms and languages, on average",
-    "ordinary speech": "clips of people just talking that are plainly called other than neutral (less is good)",
+    "other corpora": "recordings of other people in other rooms and languages, on average; German ones alone for "
+    "models without a score for ordinary speech",
+    "ordinary speech": "clips of people reading aloud that are plainly called other than neutral (less is good)",
 }
 MISSING = '–<span class="unseen">not measured</span>'
 MEANT = "Rows: what the actor meant. Columns: what {who} said. Framed: right. Of 100 clips of each row."

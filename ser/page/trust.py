@@ -6,6 +6,7 @@ from typing import Any
 from ser.page.offered_models import OfferedModel
 from ser.reporting.report_file import measured
 
+ENOUGH = 0.02  # share of clips with answers so sure, below which how many of them were right says little
 PLAIN = 0.5  # probability from which an emotion is stated plainly by a model whose configuration does not say
 
 
@@ -37,8 +38,12 @@ def ordinary_speech(model: OfferedModel) -> float | None:
 
 
 def right_when(model: OfferedModel, share: float) -> float | None:
-    """In how many of the answers that were at least this sure the model was right, on other people's recordings."""
-    reached = [point for point in on_strangers(model).get("curve", []) if point["threshold"] <= share]
+    """In how many of the answers that were at least this sure the model was right, on other people's recordings.
+
+    Of answers surer than nearly all that were measured, as many as of the surest that were measured often enough.
+    """
+    curve = on_strangers(model).get("curve", [])
+    reached = [point for point in curve if point["threshold"] <= share and point["plain"] >= ENOUGH]
     return max(reached, key=lambda point: point["threshold"])["right"] if reached else None
 
 
