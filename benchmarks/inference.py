@@ -31,8 +31,9 @@ from benchmarks.machine import spread
 from benchmarks.machine import write_report
 from benchmarks.turns import ROOT
 from benchmarks.turns import Side
+from ser.files import BUNDLED
 
-DEFAULT = "flagship-bilingual"
+DEFAULT = BUNDLED.name
 SIDES = ((DEFAULT, "pipeline"), (DEFAULT, "onnx"), ("cnn2d", "pipeline"), ("cnn1d", "pipeline"), (PEER, "pipeline"))
 ONE_CORE = {"OMP_NUM_THREADS": "1"}
 MANY = 1488  # clips

@@ -15,7 +15,7 @@ PROJECT = PACKAGE.parent  # the clone, with app.py, checkpoints and results
 
 # The default model.
 BUNDLED = PROJECT / "checkpoints/flagship-bilingual"
-PUBLISHED = "ser-project/ser-flagship-bilingual"  # on the Hub, for a package that is installed without its clone
+PUBLISHED = f"ser-project/ser-{BUNDLED.name}"  # on the Hub, for a package that is installed without its clone
 MODEL = str(BUNDLED) if BUNDLED.is_dir() else PUBLISHED
 
 

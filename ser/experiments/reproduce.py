@@ -33,11 +33,12 @@ from ser.training.trainer import last_checkpoint
 STOPPED = "the same command continues"
 SEEDS = {"class-1d": 3, "class-2d": 3, "cnn1d": 3, "cnn2d": 3, "mel-2d": 3, "zcr-energy-1d": 3}  # others: one
 LEAKY = ("mel-2d", "zcr-energy-1d")
+TRAINED = str(PROJECT / "checkpoints/flagship-distilled")  # which fine-tuning starts from
 ON_EMODB = {
     "flagship": {"variant": "small-corpus"},
     "flagship-distilled": {
         "variant": "fine-tuning",
-        "model_name_or_path": str(PROJECT / "checkpoints/flagship-distilled"),
+        "model_name_or_path": TRAINED,
     },
 }
 REFIT = ("cnn1d", "flagship", "flagship-distilled")  # on unseen speakers
@@ -71,7 +72,7 @@ def folds(corpus: str) -> list[dict]:
 
 def on_several_corpora(recipe: str) -> Iterator[dict]:
     """Arguments of `train.py` for all corpora of a recipe; then each but CREMA-D is left out once, and ASED joins."""
-    start = {"model_name_or_path": str(PROJECT / "checkpoints/flagship-distilled"), "refit": True}
+    start = {"model_name_or_path": TRAINED, "refit": True}
     run = {"recipe": recipe} | start | LICENSES.get(recipe, {})
     _, *others = trained_on = ON_SEVERAL[recipe]
     yield run | {"corpora": trained_on}

@@ -35,7 +35,7 @@ from ser.corpora.unlabelled_audio import share_of
 from ser.inference.loading import load_trained
 from ser.inference.prediction_table import cores
 from ser.inference.prediction_table import read_waveform
-from ser.inference.resumable_table import check_output
+from ser.inference.resumable_table import new_output
 from ser.inference.resumable_table import open_parts
 from ser.inference.resumable_table import rows_done
 from ser.inference.resumable_table import write_part
@@ -154,9 +154,9 @@ class Job:
     """The clips that the options of a command name, its model and feature extractor, and the table to write of them."""
 
     def __init__(self, options: argparse.Namespace):
-        self.options, self.output = options, Path(options.output).expanduser()  # of --output=~/table.csv
+        self.options = options
         self.state = PartialState(cpu=not torch.cuda.is_available(), timeout=LONGEST_WAIT)
-        check_output(self.output)
+        self.output = new_output(options.output)
         self.clips = open_clips(options)
         model, self.extractor = load_trained(options.model, options.revision)
         self.model = model.to(self.state.device)

@@ -28,7 +28,7 @@ from ser.inference.prediction_table import part_schema
 from ser.inference.prediction_table import predicted
 from ser.inference.prediction_table import put_together
 from ser.inference.prediction_table import read_waveform
-from ser.inference.resumable_table import check_output
+from ser.inference.resumable_table import new_output
 from ser.inference.resumable_table import open_parts
 from ser.inference.resumable_table import rows_done
 from ser.inference.resumable_table import write_part
@@ -146,8 +146,7 @@ def run(options: argparse.Namespace) -> None:
     """Classify all clips, one to each core."""
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise ValueError("--backend onnx takes all cores in one process; run it without torchrun")
-    output = Path(options.output).expanduser()  # of --output=~/table.csv
-    check_output(output)
+    output = new_output(options.output)
     *_, fingerprint = open_share(options, 0)  # refuses what is not there
     classifier = OnnxClassifier(options.model, options.revision)
     check_labels(classifier.labels)

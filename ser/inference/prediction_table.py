@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ser.audio_files import GROUP
+from ser.files import BUNDLED
 from ser.files import MODEL
 from ser.inference.centering import GroupMeans
 from ser.inference.centering import log_probabilities
@@ -121,7 +122,7 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default=MODEL,
-        help="model folder or Hub id (default: flagship-bilingual, in the clone or on the Hub)",
+        help=f"model folder or Hub id (default: {BUNDLED.name}, in the clone or on the Hub)",
     )
     parser.add_argument("--revision", help="commit, tag or branch, of a model on the Hub")
 

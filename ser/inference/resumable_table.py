@@ -28,16 +28,18 @@ HELD: dict[Path, FileLock] = {}  # by this process, until it ends or its table i
 WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": pq.ParquetWriter}
 
 
-def check_output(output: Path) -> None:
-    """Refuse an output that could not be written.
+def new_output(name: str) -> Path:
+    """The file of a table that is to be written; `~` is the home folder, also in `--output=~/table.csv`.
 
     Raises:
         ValueError: The suffix is unknown, or the file is there already.
     """
+    output = Path(name).expanduser()
     if output.suffix not in WRITERS:
         raise ValueError(f"expected --output to end in {' or '.join(WRITERS)}; got {str(output)!r}")
     if output.exists():
         raise ValueError(f"{str(output)!r} is there already; remove it, or choose another --output")
+    return output
 
 
 def open_parts(output: Path, job: dict) -> Path:
@@ -130,4 +132,4 @@ def merge_parts(
     return f"{counted(rows, 'clip')}, {errors:,} with errors"
 
 
-__all__ = ["check_output", "merge_parts", "open_parts", "read_parts", "rows_done", "write_part"]
+__all__ = ["merge_parts", "new_output", "open_parts", "read_parts", "rows_done", "write_part"]
