@@ -25,29 +25,26 @@ from ser.experiments.runs import run_folders
 from ser.experiments.write_results import generated
 from ser.files import BUNDLED
 from ser.inference.loading import NOT_CALIBRATED
+from ser.reporting.report_file import bundled_models
 from ser.reporting.report_file import load_report
 from ser.reporting.report_file import measured
 from ser.reporting.report_file import on_crema_d
 from ser.reporting.strangers_table import promise
 
-CHECKPOINTS = sorted((ROOT / "checkpoints").iterdir())
+CHECKPOINTS = bundled_models(ROOT)
 ANSWERS = {  # to ser/examples/plain.ogg, in the order of the labels
     "cnn1d": [0.8286, 0.1325, 0.0007, 0.0085, 0.0282, 0.0014],
     "cnn2d": [0.2594, 0.0318, 0.0064, 0.6210, 0.0629, 0.0185],
-    "flagship": [0.8876, 0.0047, 0.0032, 0.0319, 0.0680, 0.0045],
     "flagship-bilingual": [0.1829, 0.0908, 0.0431, 0.0905, 0.5183, 0.0743],  # calibrated on the world
-    "flagship-distilled": [0.2473, 0.1085, 0.0462, 0.1078, 0.4195, 0.0707],  # likewise
     "flagship-multilingual": [0.1490, 0.0465, 0.0241, 0.1024, 0.6078, 0.0702],  # likewise
 }
 LEAST = {
     "cnn1d": 0.60,
     "cnn2d": 0.66,
-    "flagship": 0.66,
     "flagship-bilingual": 0.66,
-    "flagship-distilled": 0.62,
     "flagship-multilingual": 0.66,
 }
-CALIBRATED = ["flagship-bilingual", "flagship-distilled", "flagship-multilingual"]
+CALIBRATED = ["flagship-bilingual", "flagship-multilingual"]
 
 
 @cache
@@ -80,21 +77,15 @@ def test_a_report_that_is_being_written_is_no_run(tmp_path):
 def test_the_flagships_hear_other_recordings_better_than_the_others():
     reports = {folder.name: measured(folder, "conditions") for folder in CHECKPOINTS}
     means = {name: np.mean([figure["accuracy"] for figure in figures.values()]) for name, figures in reports.items()}
-    assert sorted(means, key=means.__getitem__)[:3] == ["cnn1d", "cnn2d", "flagship"]
+    assert sorted(means, key=means.__getitem__)[:2] == ["cnn1d", "cnn2d"]
     for model in CALIBRATED:
-        assert means[model] > means["flagship"] + 0.05
+        assert means[model] > means["cnn2d"] + 0.1
         for name in ("20 dB louder", "20 dB softer"):
             assert abs(reports[model][name]["change"]) < 0.005  # the level does not count
 
 
-def test_the_default_model_does_not_hear_anger_where_noise_is_suppressed():
-    change, other = (
-        measured(ROOT / "checkpoints" / name, "conditions")["noise suppressed"]["change"]
-        for name in (BUNDLED.name, "flagship")
-    )
-    assert change > -0.1 > other
-    corpora = {folder.name: scores["EmoDB"]["uar"] for folder in CHECKPOINTS if (scores := measured(folder, "corpora"))}
-    assert max(corpora, key=corpora.__getitem__) == "flagship-distilled"
+def test_the_default_model_is_right_where_noise_is_suppressed():
+    assert measured(BUNDLED, "conditions")["noise suppressed"]["change"] > -0.1
 
 
 @pytest.mark.parametrize("folder", CHECKPOINTS, ids=lambda folder: folder.name)

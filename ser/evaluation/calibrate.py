@@ -1,6 +1,6 @@
 """Calibrate a model for strangers' voices: on corpora that it was not trained on, and on ordinary speech.
 
-python -m ser calibrate checkpoints/flagship-distilled --corpora emodb=DIR nemo=DIR urdu=DIR ased=DIR \\
+python -m ser calibrate checkpoints/cnn2d --corpora emodb=DIR nemo=DIR urdu=DIR ased=DIR \\
     --fit_only emospeech=DIR --ordinary_speech speechocean762=DIR --data_dir data/crema-d
 writes a temperature, a bias for each label and the threshold of certain answers into the model's config.json, and what
 they do to strangers' speech into strangers.json and the model card. Each of --corpora is judged by a fit on the others,

@@ -1,7 +1,7 @@
 """Accuracy of a trained model on another corpus, or on your own labelled clips.
 
-python -m ser cross-corpus checkpoints/flagship-distilled --corpus emodb --data_dir data/emodb
-python -m ser cross-corpus checkpoints/flagship-distilled --dataset_dir my-clips    # metadata.csv or subfolders
+python -m ser cross-corpus checkpoints/cnn2d --corpus emodb --data_dir data/emodb
+python -m ser cross-corpus checkpoints/flagship-bilingual --dataset_dir my-clips    # metadata.csv or subfolders
 writes cross_corpus.json into the model folder, and its model card anew; no clip is used for training or calibration.
 """
 

@@ -1,6 +1,6 @@
 """Accuracy of a model in noise, rooms, telephone lines and codecs, on its own test split.
 
-python -m ser robustness checkpoints/flagship-distilled --data_dir data/crema-d
+python -m ser robustness checkpoints/flagship-bilingual --data_dir data/crema-d
 writes robustness.json into the model folder, and its model card anew, after each condition. Every clip is changed, with
 fixed seeds; no condition is used in training or to choose an epoch. Conditions that were measured before are kept:
 remove the file to measure them again. To choose between models, use --split dev, which writes robustness_dev.json.

@@ -33,7 +33,7 @@ from ser.training.trainer import last_checkpoint
 STOPPED = "the same command continues"
 SEEDS = {"class-1d": 3, "class-2d": 3, "cnn1d": 3, "cnn2d": 3, "mel-2d": 3, "zcr-energy-1d": 3}  # others: one
 LEAKY = ("mel-2d", "zcr-energy-1d")
-TRAINED = str(PROJECT / "checkpoints/flagship-distilled")  # which fine-tuning starts from
+TRAINED = str(PROJECT / "checkpoints/teachers/flagship-distilled")  # which fine-tuning starts from
 ON_EMODB = {
     "flagship": {"variant": "small-corpus"},
     "flagship-distilled": {

@@ -44,11 +44,6 @@ def run_folders(results: Path) -> list[Path]:
     return sorted(path.parent for path in results.glob(f"[!.]*/[!.]*/[!.]*/{REPORT}"))
 
 
-def bundled_models(root: Path) -> list[Path]:
-    """Folders of the bundled models, sorted by name."""
-    return sorted(path.parent for path in (root / "checkpoints").glob(f"[!.]*/{REPORT}"))
-
-
 def read_runs(results: Path) -> list[Run]:
     """The report of each run below `results`, with the robustness and cross-corpus scores kept beside it.
 
@@ -97,7 +92,6 @@ def read_refits(results: Path) -> Iterator[tuple[Report, Predictions, Prediction
 __all__ = [
     "Predictions",
     "Run",
-    "bundled_models",
     "read_measured",
     "read_predictions",
     "read_refits",

@@ -22,7 +22,6 @@ from ser.experiments.noise_floor import in_words
 from ser.experiments.projects import deviations_table
 from ser.experiments.projects import lower_list
 from ser.experiments.projects import projects_table
-from ser.experiments.runs import bundled_models
 from ser.experiments.runs import read_measured
 from ser.experiments.runs import read_predictions
 from ser.experiments.runs import read_refits
@@ -39,6 +38,7 @@ from ser.files import write_text
 from ser.reporting.model_card import card_of
 from ser.reporting.plots import plot_side_by_side
 from ser.reporting.report_file import REPORT
+from ser.reporting.report_file import bundled_models
 from ser.reporting.report_file import load_report
 from ser.reporting.run_report import draw
 from ser.reporting.run_report import save

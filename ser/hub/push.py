@@ -21,6 +21,7 @@ from huggingface_hub import SpaceCard
 from ser.corpora import CORPORA
 from ser.corpora import load_labelled_audio
 from ser.corpora.folder_corpus import some
+from ser.files import PACKAGE
 from ser.files import PROJECT
 from ser.files import check_clone
 from ser.hub.access import check_card
@@ -31,6 +32,7 @@ from ser.hub.dataset_card import render_dataset_card
 from ser.plural import counted
 from ser.reporting.report_file import MEASURED
 from ser.reporting.report_file import REPORT
+from ser.reporting.report_file import bundled_models
 
 STOPPED = "run the same command again to continue; what arrived is not sent twice"
 WHOLE = ("config.json", "preprocessor_config.json", "model.safetensors", "README.md")  # a model needs all of them
@@ -40,7 +42,6 @@ LOCAL = ("trainer_state.json", "live_weights.safetensors")  # of a checkpoint
 PICTURES = ("curves.png", "reliability.png", "confusion.png", "confusion_normalized.png", "listeners.png")
 OF_THE_WEIGHTS = {REPORT, *MEASURED.values(), *PICTURES}  # of other weights they would be wrong
 SPACE = ("app.py", "README.md", "results/page.png", "results/page-phone.png")
-SPACE_FOLDERS = ("ser", "checkpoints")
 # What of requirements.txt the page needs: a Space that installs no more starts sooner.
 SPACE_PACKAGES = {
     *("torch", "transformers", "huggingface_hub", "safetensors", "gradio", "numpy", "librosa", "soundfile", "soxr"),
@@ -167,7 +168,7 @@ def push_space(repo_id: str, *, models: list[str] | None = None, token: str | No
         ValueError: The package is not in a clone of the project, or a model has no report.
     """
     paths = [PROJECT / name for name in SPACE]
-    folders = [PROJECT / name for name in SPACE_FOLDERS]
+    folders = [PACKAGE, *bundled_models(PROJECT)]
     paths += [path for folder in folders for path in folder.rglob("*") if path.suffix in PAGE]
     check_clone()
     api = HfApi(token=token)

@@ -13,6 +13,7 @@ from ser.inference.loading import load_trained
 from ser.models.pipeline_ser import SERPipeline
 from ser.reporting.report_file import REPORT
 from ser.reporting.report_file import Report
+from ser.reporting.report_file import bundled_models
 from ser.reporting.report_file import load_report
 from ser.reporting.report_file import means_when_changed
 from ser.reporting.report_file import measured
@@ -59,7 +60,7 @@ def find_models() -> dict[str, Path]:
     if names := [name.strip() for name in os.environ.get(WANTED, "").split(",") if name.strip()]:
         folders = {name: fetch_model(name) for name in names}
     else:
-        folders = {path.parent.name: path.parent for path in (PROJECT / "checkpoints").glob(f"[!.]*/{REPORT}")}
+        folders = {folder.name: folder for folder in bundled_models(PROJECT)}
     if not folders:
         raise ValueError(f"there is no model in checkpoints: clone the whole project, or name models in {WANTED}")
     return best_first(folders)

@@ -5,8 +5,8 @@ that a clip's corpus has, and teachers classify the clips of CREMA-D. The finish
 the start and those at the end (Wortsman et al. 2022, arXiv:2109.01903). Dev splits choose nothing here, so they are
 trained on, too.
 
-python train.py --recipe flagship-bilingual --model_name_or_path checkpoints/flagship-distilled --refit True \\
-    --corpora crema-d=DIR emodb=DIR
+python train.py --recipe flagship-bilingual --model_name_or_path checkpoints/teachers/flagship-distilled \\
+    --refit True --corpora crema-d=DIR emodb=DIR
 """
 
 from dataclasses import replace

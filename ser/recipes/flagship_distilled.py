@@ -1,4 +1,4 @@
-"""The network of `flagship`, distilled from the three other bundled models: one 1D and two 2D networks.
+"""The network of `flagship`, distilled from `cnn1d`, `cnn2d` and `flagship` itself.
 
 The teachers' probabilities are soft, so labels are not smoothed. Strong augmentation is learned slowly, so there are
 more epochs than in `flagship`, of larger batches. Background noise leaks loudness (`ser noise-floor`), so each band is
@@ -14,7 +14,7 @@ from ser.files import PROJECT
 from ser.recipes import FINE_TUNING
 from ser.recipes.flagship import RECIPE as FLAGSHIP
 
-BUNDLED = PROJECT / "checkpoints"
+CHECKPOINTS = PROJECT / "checkpoints"
 NO_TEACHERS: dict = {"teachers": []}
 SMOOTHED, VOICES_BEHIND = {"label_smoothing": 0.05}, {"voice_probability": 0.3}
 VARIANTS: dict[str, dict[str, dict]] = {
@@ -51,7 +51,7 @@ RECIPE = replace(
         "per_device_train_batch_size": 64,
         "ema_decay": 0.995,
         "early_stopping_patience": 0,
-        "teachers": [str(BUNDLED / name) for name in ("cnn1d", "cnn2d", "flagship")],
+        "teachers": [str(CHECKPOINTS / name) for name in ("cnn1d", "cnn2d", "teachers/flagship")],
         "teacher_share": 0.7,
     },
     variants=VARIANTS,

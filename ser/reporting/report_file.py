@@ -169,6 +169,11 @@ def load_report(folder: Path) -> Report:
     return _as_report(read_json(folder / REPORT), str(folder))
 
 
+def bundled_models(root: Path) -> list[Path]:
+    """Folders of the models that a clone offers its users, sorted by name; the teachers are a folder below."""
+    return sorted(path.parent for path in (root / "checkpoints").glob(f"[!.]*/{REPORT}"))
+
+
 def read_report(folder: Path) -> Report | None:
     """The report in a folder of this machine; None if there is none."""
     return load_report(folder) if (folder / REPORT).is_file() else None
@@ -251,6 +256,7 @@ __all__ = [
     "Scores",
     "Split",
     "SplitScores",
+    "bundled_models",
     "load_report",
     "means_when_changed",
     "measured",
