@@ -64,7 +64,7 @@ def emotions_of(corpus: type[FolderCorpus]) -> set[str]:
 def load_several(
     named: Sequence[str], test_corpus: str | None = None, *, cache_dir: str | None = None
 ) -> datasets.Dataset:
-    """The clips of several corpora in the columns audio, clip, duration, label, speaker and corpus.
+    """The clips of several corpora in the columns audio, clip, duration, label, speaker, corpus and listeners' votes.
 
     Labels are the emotions that the training corpora have, in the order of CREMA-D; clips of others are left out and
     counted. Speakers have their corpus before their name, but for CREMA-D, whose protocols name its actors.
@@ -112,7 +112,8 @@ def _harmonised(clips: datasets.Dataset, corpus: type[FolderCorpus], labels: Seq
             }
         ),
     )
-    return datasets.concatenate_datasets([clips.select_columns(SHARED_COLUMNS), columns], axis=1)
+    votes = [column for column in clips.column_names if column.startswith("votes_")]
+    return datasets.concatenate_datasets([clips.select_columns(SHARED_COLUMNS + votes), columns], axis=1)
 
 
 def own_protocol(title: str) -> str:

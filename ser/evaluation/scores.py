@@ -102,12 +102,16 @@ def agreement(votes: np.ndarray, labels: np.ndarray, predicted: np.ndarray) -> d
 
 
 def listeners_votes(clips: datasets.Dataset) -> np.ndarray | None:
-    """Number of listeners' votes for each label, shape `(clips, num_labels)`; None if unknown."""
+    """Number of listeners' votes for each label, shape `(clips, num_labels)`.
+
+    Zeros where a clip's votes are not all known; None if no clip's are.
+    """
     columns = [f"votes_{name}" for name in clips.features["label"].names]
     if not set(columns) <= set(clips.column_names):
         return None
     votes = np.array([clips[column][:] for column in columns], dtype=float).T
-    return None if np.isnan(votes).any() else votes
+    known = ~np.isnan(votes).any(1)
+    return np.where(known[:, None], votes, 0) if known.any() else None
 
 
 def human_confusion(votes: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -140,6 +144,8 @@ def report_on_test(clips: datasets.Dataset, logits: np.ndarray) -> dict:
     labels, predicted = np.asarray(clips["label"][:]), logits.argmax(1)
     matrix = confusion_matrix(labels, predicted, labels=range(len(names)))
     summary, votes = describe_split(clips, logits), listeners_votes(clips)
+    if votes is not None and not votes.any(1).all():  # of some clips alone, they are no measure beside the model
+        votes = None
     people = None if votes is None else human_confusion(votes, labels)
     by_actor = (summary["actors"] or 0) > 1
     return {

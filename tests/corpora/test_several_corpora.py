@@ -1,6 +1,8 @@
 """Several corpora as one table: labels in common, nobody in two splits, a corpus left out whole."""
 
 import logging
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from ser.corpora.several_corpora import sampling_weights
 from ser.corpora.several_corpora import split_each
 from ser.corpora.several_corpora import training_corpora
 from ser.corpora.splits import check_leakage
+from ser.evaluation.scores import listeners_votes
 
 ACTORS = ("1001", "1002", "1010", "1015")  # two training, one test and one dev actor of the tfds split
 NAMES = {
@@ -95,6 +98,18 @@ def test_each_corpus_knows_its_labels_and_has_its_share(clips):
     shares = {title: weights[titles == title].sum() / weights.sum() for title in set(titles)}
     assert shares["CREMA-D"] == pytest.approx(shares["URDU"])
     assert shares["EmoDB"] / shares["URDU"] == pytest.approx((36 / 24) ** 0.5)
+
+
+def test_only_clips_of_crema_d_bring_listeners_votes(folders, tmp_path):
+    shutil.copytree(Path(folders["crema-d"].partition("=")[2]), tmp_path / "crema-d")
+    rows = [",fileName,A,D,F,H,N,S", *(f"100001,{name},1,2,3,4,5,6" for name in NAMES["crema-d"])]
+    table = tmp_path / "crema-d/processedResults/tabulatedVotes.csv"
+    table.parent.mkdir()
+    table.write_text("\n".join(rows))
+    clips = load_several([f"crema-d={tmp_path / 'crema-d'}", folders["emodb"]], cache_dir=str(tmp_path / "cache"))
+    votes = listeners_votes(clips)
+    ours = np.asarray(clips["corpus"][:]) == "CREMA-D"
+    assert (votes[ours] == [1, 2, 3, 4, 5, 6]).all() and not votes[~ours].any()
 
 
 def test_the_samples_are_tested_on_whole(folders, tmp_path):

@@ -111,7 +111,11 @@ def test_groups_and_listeners():
     assert np.trace(matrix) / matrix.sum() == pytest.approx(3 / 5)
     fewer = clips.remove_columns("votes_sad")
     assert listeners_votes(fewer) is None
-    assert listeners_votes(fewer.add_column("votes_sad", [None, *clips["votes_sad"][1:]])) is None
+    partly = fewer.add_column("votes_sad", [None, *clips["votes_sad"][1:]])
+    assert not listeners_votes(partly)[0].any()  # of a clip whose votes are not all known, none counts
+    assert (listeners_votes(partly)[1:] == listeners_votes(clips)[1:]).all()
+    assert report_on_test(partly, logits)["human_single_vote_accuracy"] is None  # of other clips than the model's score
+    assert listeners_votes(fewer.add_column("votes_sad", [None] * len(clips))) is None
 
 
 def test_bands_end_where_the_next_begins_and_a_coded_age_is_none():
