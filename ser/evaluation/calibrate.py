@@ -356,10 +356,8 @@ def run(options: argparse.Namespace) -> None:
         log = calibration.log_probabilities(test.logits)
         scores["own"] = {own_title(judges.report): compare(test, before, log, threshold, judges.names)}
     write_calibration(folder, calibration, threshold)
-    save(
-        {PICTURE: plot_risk_coverage(scores["curve"], threshold, f"{folder.name}, corpora left out of the fit")},
-        folder,
-    )
+    title = f"{judges.report['recipe']}, corpora left out of the fit"
+    save({PICTURE: plot_risk_coverage(scores["curve"], threshold, title)}, folder)
     print(f"{in_words(scores)}\n{record(folder, 'strangers', scores)}")
 
 

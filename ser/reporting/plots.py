@@ -61,9 +61,11 @@ def _draw_curves(axes: Axes, history: list[dict], name: str) -> None:
 
 
 def plot_reliability(calibration: dict[str, Reliability], title: str) -> Figure:
-    """Accuracy against confidence on the test split before and after `ser.evaluation.temperature_scaling`."""
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
-    for axes, (when, report) in zip(figure.subplots(1, 2, sharey=True), calibration.items(), strict=True):
+    """Accuracy against confidence on the test split, before and after a temperature was fitted if one was."""
+    panels = calibration if calibration["before"] != calibration["after"] else {"without": calibration["before"]}
+    figure = Figure(figsize=(4.5 * len(panels), 4.2), layout="constrained")
+    subplots = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axes, (when, report) in zip(subplots, panels.items(), strict=True):
         bins = [each for each in report["bins"] if each["clips"] >= FEWEST_CLIPS]
         confidence, accuracy, clips = ([each[name] for each in bins] for name in ("confidence", "accuracy", "clips"))
         axes.plot([0, 1], [0, 1], color="grey", ls="--", label="calibrated")

@@ -129,6 +129,9 @@ def test_the_picture_tells_both_errors():
     figure = plot_reliability({"before": reliability(logits, labels), "after": reliability(logits / 3, labels)}, "run")
     titles = [axes.get_title() for axes in figure.axes]
     assert [title.split(":")[0] for title in titles] == ["before calibration", "after calibration"]
+    same = reliability(logits, labels)
+    (axes,) = plot_reliability({"before": same, "after": same}, "run").axes  # where no temperature was fitted
+    assert axes.get_title().startswith("without calibration")
 
 
 def test_labels_are_no_formulas(tmp_path):
