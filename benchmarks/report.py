@@ -205,7 +205,7 @@ def growth(report: dict) -> str:
 
 def page(report: dict, load: dict) -> str:
     """Seconds to an answer, alone and among other visitors."""
-    columns = ["visitors", "requests a second", "p50 (ms)", "p95 (ms)", "wrong", "lost", "memory (MiB)"]
+    columns = ["visitors", "requests a second", "p50 (ms)", "p95 (ms)", "wrong answers", "no answer", "memory (MiB)"]
     keys = ("requests_per_second", "p50_ms", "p95_ms", "wrong", "lost", "memory_mib")
     rows = [[visitors, *(str(figures[key]) for key in keys)] for visitors, figures in load["visitors"].items()]
     figures = {"clip": report["clip_3s_ms_p50"], "recordings": report["recordings"], "long": report["file_30min_s"]}
@@ -270,7 +270,8 @@ def answer_rows(report: dict) -> Iterator[list[str]]:
 def growth_rows(report: dict) -> Iterator[list[str]]:
     """Whether 16 times the size takes 16 times the time, and no more memory."""
     for task, grown in report["tasks"].items():
-        yield [f"16 x {task}", f"time^{grown['exponent']}, memory x {grown['memory_ratio']}", "", "time^1, x 1", "", ""]
+        ours = f"{16 ** grown['exponent']:.1f} x the time, {grown['memory_ratio']} x the memory"
+        yield [f"16 x {task}", ours, "", "16 x, 1 x", "", ""]
 
 
 def machines(reports: dict[str, dict]) -> str:
