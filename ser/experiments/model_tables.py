@@ -19,8 +19,8 @@ BUNDLED_COLUMNS = ("model", "CREMA-D, unseen actors", "noise, rooms, codecs")
 SUMMARY_COLUMNS = (
     "model",
     "unseen corpora",
-    "of these clips certain",
-    "of them right",
+    "certain answers there",
+    "certain answers right",
     "ordinary speech: neutral",
     "ordinary speech: certain, not neutral",
     "CREMA-D",
@@ -53,14 +53,14 @@ def bundled_table(
 
 
 def _on_another(title: str, corpora: dict[str, dict], report: Report) -> str:
-    """A model's accuracy on another corpus, if that was measured, and was not trained on."""
+    """A model's accuracy on another corpus, if it was measured and the model was not trained on that corpus."""
     if title in (report["contains"] or ()):
         return "trained on"
     return with_interval(corpora[title]) if title in corpora else ""
 
 
 def strangers_summary(strangers: dict[str, dict]) -> str:
-    """One row for each model that is calibrated on strangers' voices: what the calibration changes.
+    """One row for each model that is calibrated for strangers' voices: scores before and after.
 
     Args:
         strangers: Content of `strangers.json`, by model.
@@ -80,7 +80,7 @@ def strangers_summary(strangers: dict[str, dict]) -> str:
 
 
 def _before_and_after(measured: Collection[dict], what: str, form: str) -> str:
-    """The mean of a score before and after calibration; nothing where nothing was measured."""
+    """The mean of a score before and after calibration; empty if it was not measured."""
     if not measured:
         return ""
     before, after = fmean(each["before"][what] for each in measured), fmean(each[what] for each in measured)
@@ -126,23 +126,23 @@ def corpora_table(models: dict[str, dict[str, dict]]) -> str:
 
 
 def strangers_table(models: dict[str, dict]) -> str:
-    """One Markdown row for each model and kind of strangers' speech, before and after calibration on the world.
+    """One row for each model and kind of strangers' speech, before and after calibration.
 
     Args:
-        models: What `ser calibrate` measured, by name of the model.
+        models: The content of `strangers.json`, by model.
     """
     rows = [[f"`{name}`", *row] for name, strangers in models.items() for row in strangers_rows(strangers)]
     return markdown_table(("model", *COLUMNS), rows)
 
 
 def centred_table(models: dict[str, dict]) -> str:
-    """As `strangers_table`, without and with centring by speaker."""
+    """Like `strangers_table`, without and with centring by speaker."""
     rows = [[f"`{name}`", *row] for name, strangers in models.items() for row in centred_rows(strangers)]
     return markdown_table(("model", *CENTRED_COLUMNS), rows)
 
 
 def _too_often(scores: dict) -> str:
-    """The label that a model predicts most in excess, its share of the predictions and of the labels."""
+    """The label that a model overpredicts most, with its share of the predictions and of the labels."""
     excess = {name: count - scores["intended"][name] for name, count in scores["answered"].items()}
     name = max(excess, key=excess.__getitem__)
     predicted, intended = (100 * scores[what][name] / scores["clips"] for what in ("answered", "intended"))

@@ -1,4 +1,4 @@
-"""docs/projects.md: what the class projects print, beside what their recipes reach here."""
+"""docs/projects.md: the scores that the class projects print, beside those of their recipes here."""
 
 from collections.abc import Sequence
 
@@ -83,7 +83,7 @@ def _pair(printed: float | None, ours: float) -> str:
 
 
 def lower_list(results: Sequence[Run]) -> str:
-    """Where a printed accuracy lies above the 95 % interval of ours on a clean split, and why."""
+    """Recipes whose printed accuracy is above our 95 % interval on a clean split, and why."""
     lines, by_recipe = [], sources()
     for system, runs in grouped(results).items():
         source = by_recipe.get(system.name)
@@ -97,7 +97,7 @@ def lower_list(results: Sequence[Run]) -> str:
 
 
 def deviations_table() -> str:
-    """What each recipe does otherwise than its source, and what it had to choose."""
+    """Where each recipe differs from its source, and what the source leaves open."""
     rows = [
         [
             f"`{name}`",
@@ -107,7 +107,7 @@ def deviations_table() -> str:
         ]
         for name, source in sources().items()
     ]
-    return markdown_table(("recipe", "project", "otherwise than the source", "chosen here"), rows)
+    return markdown_table(("recipe", "project", "different from the source", "not in the source, chosen here"), rows)
 
 
 __all__ = ["deviations_table", "lower_list", "projects_table"]

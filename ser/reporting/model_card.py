@@ -49,14 +49,14 @@ METRICS: dict[Literal["accuracy", "uar", "macro_f1"], str] = {
 
 
 def card_of(folder: Path) -> str:
-    """The card of a model folder, from its report and the scores that were measured since."""
+    """The card of a model folder, from its report and the scores measured later."""
     return render_card(
         load_report(folder), **{what: measured(folder, what) for what in ("conditions", "corpora", "strangers")}
     )
 
 
 def speakers_of_given(leakage: dict[str, dict[str, int | None]]) -> str:
-    """What is known of the speakers of a test split that the data brings."""
+    """Describes the speakers of a test split that the data brings."""
     shared = [counts.get("speakers") for pair, counts in leakage.items() if pair.endswith("and test")]
     known = [count for count in shared if count is not None]
     if not known:
@@ -67,7 +67,7 @@ def speakers_of_given(leakage: dict[str, dict[str, int | None]]) -> str:
 
 
 def record(folder: Path, what: str, scores: dict[str, dict]) -> Path:
-    """Write scores of a model (see `measured`) into its folder, and its card anew; returns the file of the scores."""
+    """Write scores of a model (see `measured`) into its folder and rewrite its card; returns the file of the scores."""
     path = folder / MEASURED[what]
     write_text(path, json.dumps({what: scores}, indent=1) + "\n")
     write_text(folder / "README.md", card_of(folder))
@@ -146,7 +146,7 @@ def render_card(
 
 
 def sources_of(results: Report) -> dict[str, Corpus]:
-    """What a card says of the corpora that a run was trained on, by their titles."""
+    """The card texts of the corpora that a run was trained on, by title."""
     several = results["protocol"] in ACROSS_CORPORA
     titles = cast(list, results["contains"]) if several else [results["corpus"]]
     return {
@@ -158,7 +158,7 @@ def sources_of(results: Report) -> dict[str, Corpus]:
 
 
 def in_common(sources: dict[str, Corpus]) -> Corpus:
-    """What a card says of several corpora together; of one, what it says of that."""
+    """The card text of one or several corpora together."""
     cards = list(sources.values())
     if len(cards) == 1:
         return cards[0]

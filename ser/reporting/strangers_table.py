@@ -1,19 +1,19 @@
-"""Rows for cards and docs: what a model makes of strangers' speech, as `ser calibrate` measured it."""
+"""Rows for cards and docs: scores of a model on strangers' speech, as measured by `ser calibrate`."""
 
-COLUMNS = ("speech", "clips", "accuracy", "claimed", "UAR", "certain", "of them right", "certain and wrong")
+COLUMNS = ("speech", "clips", "accuracy", "confidence", "UAR", "certain", "certain: right", "certain and wrong")
 SCORES = ("accuracy", "confidence", "uar", "plain", "plain_right", "plain_wrong")
 LEGEND = (
-    "Left of the arrow with the temperature of the model's own corpus and certain answers from a probability of 0.5, "
-    "right of it as the model is. Claimed: mean probability of the likeliest label. Certain: share of clips with a "
-    "certain answer. Ordinary speech counts as neutral."
+    "Left of the arrow: with the temperature of the model's own corpus, and certain answers from a probability of 0.5. "
+    "Right of it: with this calibration. Confidence: mean probability of the most probable label. Certain: share of clips "
+    "with a certain answer; right: the share of these that is right. Ordinary speech counts as neutral."
 )
 
-CENTRED_COLUMNS = ("speech", "clips", "speakers", "prevailing", "accuracy", "UAR", "certain", "of them right")
+CENTRED_COLUMNS = ("speech", "clips", "speakers", "commonest label", "accuracy", "UAR", "certain", "certain: right")
 CENTRED_SCORES = ("accuracy", "uar", "plain", "plain_right")
 CENTRED_LEGEND = (
-    "As the model is → relative to the clip itself and at most five others of the same speaker, drawn at random → "
-    "relative to all clips of the speaker. Prevailing: share of clips that have the commonest label of their speaker. "
-    "Near 1, as in ordinary speech, which is all neutral, centring misleads."
+    "Without centring → relative to the clip itself and at most five others of the same speaker, drawn at random → "
+    "relative to all clips of the speaker. Commonest label: share of clips that have the commonest label of their "
+    "speaker; if it is near 1, as in ordinary speech, which is all neutral, centring misleads."
 )
 
 
@@ -49,14 +49,14 @@ def _kinds(strangers: dict) -> dict[str, dict]:
 
 
 def _change(what: str, *measured: dict) -> str:
-    """A score from one measurement to the next: a dash for a share of nothing, nothing for the UAR of one label."""
+    """A score from one measurement to the next: a dash for a share of no clips, empty for the UAR of one label."""
     if what == "uar" and len(measured[0]["recall"]) == 1:
         return ""
     return " → ".join("-" if each[what] is None else f"{each[what]:.2f}" for each in measured)
 
 
 def promise(strangers: dict) -> dict[str, float] | None:
-    """The point of the risk and coverage curve at the model's threshold; None if it has no use for one."""
+    """The point of the risk and coverage curve at the model's threshold; None if no threshold keeps the promises."""
     return next((each for each in strangers["curve"] if each["threshold"] == strangers["certain_threshold"]), None)
 
 

@@ -96,7 +96,7 @@ def test_a_card_says_that_the_dev_split_was_trained_on():
 
 def test_a_condition_that_the_recipe_was_chosen_with_is_no_independent_test():
     figure = {"accuracy": 0.5, "change": -0.1, "change_interval_95": [-0.2, 0.0]}
-    sentence = "chosen with them in view: telephone band."
+    sentence = "known when the recipe was chosen: telephone band."
     for recipe, condition, told in (
         ("flagship-distilled", "telephone band", True),
         ("flagship-distilled", "clean", False),
@@ -110,7 +110,7 @@ def test_a_condition_that_the_recipe_was_chosen_with_is_no_independent_test():
 def test_a_corpus_that_the_recipe_was_chosen_with_is_no_independent_test():
     figures = {"labels": ["anger"], "clips": 9, "accuracy": 0.5, "uar": 0.4, "confidence": 0.6}
     figures["interval_95"] = {"accuracy": [0.4, 0.6]}
-    sentence = "The recipe was chosen with EmoDB in view"
+    sentence = "The scores on EmoDB were known when the recipe was chosen"
     for recipe, corpus, told in (
         ("flagship-distilled", "EmoDB", True),
         ("cnn2d", "EmoDB", False),
@@ -134,8 +134,8 @@ def test_a_card_says_what_strangers_get():
     assert "| URDU | 1,200 | 0.40 → 0.50 | 0.45 → 0.45 | 0.40 → 0.40 | 0.20 → 0.20 | - → 0.75 | 0.05 → 0.05 |" in card
     assert "| talk, ordinary speech | 1,200 | 0.40 → 0.50 | 0.45 → 0.45 |  |" in card
     assert "fitted on URDU, ASED and ordinary speech (talk)" in card
-    assert "From a probability of 0.60 on" in card and "75 % of them are right" in card
+    assert "An answer is certain if its probability is at least 0.60" in card and "75 % of certain answers are right" in card
     assert "its accuracy on the test clips of CREMA-D is 62.0 %" in card
     never = render_card(RESULTS, strangers=strangers | {"certain_threshold": 1.0, "own": {}})
-    assert "take none of them for certain" in never and "accuracy on the same clips" not in never
+    assert "treat none of them as certain" in never and "accuracy on the same clips" not in never
     assert "Strangers" not in render_card(RESULTS)
