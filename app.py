@@ -179,7 +179,7 @@ def main() -> None:
     except KeyboardInterrupt:  # while it started: once it serves, Gradio catches it
         pass
     except (OSError, OverflowError) as error:
-        sys.exit(f"app.py: no address to serve the page at ({error}): check GRADIO_SERVER_NAME and GRADIO_SERVER_PORT")
+        sys.exit(f"app.py: the page cannot be served ({error}): check GRADIO_SERVER_NAME and GRADIO_SERVER_PORT")
     finally:
         page.close()
         recordings.delete_of(page)
@@ -187,5 +187,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:]:
-        sys.exit("app.py: takes no options; docs/page.md lists its environment variables, as GRADIO_SERVER_PORT")
+        sys.exit("app.py: takes no options; docs/page.md lists its environment variables, such as GRADIO_SERVER_PORT")
     main()

@@ -6,11 +6,11 @@ python -m ser embed clips --output embeddings.parquet       # one vector for eac
 python -m ser export-onnx MODEL onnx                        # a trained model as an ONNX file
 python -m ser robustness MODEL --data_dir data/crema-d      # accuracy in noise, rooms and codecs
 python -m ser cross-corpus MODEL --dataset_dir my-clips     # accuracy on another corpus, or on your clips
-python -m ser calibrate MODEL --corpora emodb=DIR ...       # probabilities that hold for strangers' voices
+python -m ser calibrate MODEL --corpora emodb=DIR ...       # calibrated probabilities for strangers' voices
 python -m ser push model MODEL user/name                    # publish a model, a dataset or the page
 python -m ser noise-floor --data_dir data/crema-d           # what the noise of CREMA-D reveals
-python -m ser reproduce --crema_d data/crema-d              # train every run of the tables that is missing
-python -m ser results                                       # write the tables anew from the reports
+python -m ser reproduce --crema_d data/crema-d              # train the missing runs of the tables
+python -m ser results                                       # rewrite the tables from the reports
 """
 
 import argparse

@@ -75,7 +75,7 @@ def check_replaceable(folder: str | Path, *, holding: str, beside: Collection[st
         check_writable(place)
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     if names and (holding not in names or (beside is not None and names - {holding, *beside})):
-        raise ValueError(f"{str(folder)!r} would be replaced and holds other files; choose a new folder")
+        raise ValueError(f"{str(folder)!r} would be replaced, but holds other files; choose a new folder")
 
 
 def sentence_of(error: BaseException) -> str:
@@ -89,7 +89,7 @@ def sentence_of(error: BaseException) -> str:
     caches = [Path(usual), Path(os.environ.get("HF_HOME") or usual)]
     if not any(path.is_relative_to(cache) or cache.is_relative_to(path) for cache in caches):
         return str(error)
-    return f"{error}: the cache cannot be written; set HF_HOME and XDG_CACHE_HOME to folders that can be"
+    return f"{error}: the cache cannot be written; set HF_HOME and XDG_CACHE_HOME to writable folders"
 
 
 def check_revision(model: str, revision: str | None) -> None:
@@ -103,7 +103,7 @@ def read_json(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{str(path)!r} is damaged or no JSON file ({error}); take the whole file") from error
+        raise ValueError(f"{str(path)!r} is damaged or not a JSON file ({error}); take the whole file") from error
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -56,14 +56,14 @@ def test_only_a_folder_of_its_kind_would_be_replaced(tmp_path):
     (tmp_path / "file").touch()
     for name in ("model.onnx", "empty", "new/one"):
         check_replaceable(tmp_path / name, holding="model.onnx")
-    with pytest.raises(ValueError, match="thesis.txt' would be replaced and holds other files; choose a new folder"):
+    with pytest.raises(ValueError, match="thesis.txt' would be replaced, but holds other files; choose a new folder"):
         check_replaceable(tmp_path / "thesis.txt", holding="model.onnx")
     with pytest.raises(ValueError, match="expected a folder that can be written to"):
         check_replaceable(tmp_path / "file", holding="model.onnx")
     (tmp_path / "model.onnx/config.json").touch()
     check_replaceable(tmp_path / "model.onnx", holding="model.onnx")
     check_replaceable(tmp_path / "model.onnx", holding="model.onnx", beside=["config.json"])
-    with pytest.raises(ValueError, match="would be replaced and holds other files"):
+    with pytest.raises(ValueError, match="would be replaced, but holds other files"):
         check_replaceable(tmp_path / "model.onnx", holding="model.onnx", beside=["model.int8.onnx"])
 
 

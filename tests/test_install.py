@@ -77,7 +77,7 @@ def test_all_that_the_package_reads_is_in_it(installed):
 def test_the_default_model_comes_from_the_hub_once_and_then_from_the_cache(run, tmp_path):
     done = run("-m", "ser", "predict", str(EXAMPLES), "--output", "offline.csv")
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert f"{PUBLISHED!r} is none: there is no such folder, the Hub cannot be reached, and no copy" in done.stderr
+    assert f"{PUBLISHED!r} is neither: there is no such folder, the Hub cannot be reached, and no copy" in done.stderr
     files = {path.name: path.read_bytes() for path in BUNDLED.iterdir()}
     with serve() as hub:
         hub.repositories["models", PUBLISHED] = Repository({}, {"1" * 40: files}, {"main": "1" * 40})

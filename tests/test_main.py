@@ -173,7 +173,7 @@ def test_a_home_that_cannot_be_written_does_not_matter_or_is_answered_in_one_sen
         return
     last = done.stderr.splitlines()[-1]
     assert done.returncode == 1 and last.startswith(sentence)
-    assert last.endswith("the cache cannot be written; set HF_HOME and XDG_CACHE_HOME to folders that can be")
+    assert last.endswith("the cache cannot be written; set HF_HOME and XDG_CACHE_HOME to writable folders")
 
 
 def test_names_that_are_imported_late_are_listed_and_there():

@@ -146,7 +146,7 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
         if not clips:
             raise ValueError(
                 f"expected {cls.TITLE} clips named like {cls.EXAMPLE} below {str(folder)!r}; found "
-                f"{counted(len(audio), 'audio file')}{f', none of them so named ({some(unknown)})' if audio else ''}; "
+                f"{counted(len(audio), 'audio file')}{f', none with such a name ({some(unknown)})' if audio else ''}; "
                 f"name the folder with the clips or its parent{cls.TO_FETCH}"
             )
         return dict(sorted(clips.items())), unknown
@@ -162,7 +162,7 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
         builder = cls(folder=folder, cache_dir=None if cache_dir is None else str(cache_dir))
         if builder.unknown:
             files = counted(len(builder.unknown), "audio file")
-            logger.warning("passed over %s without an official name (%s)", files, some(builder.unknown))
+            logger.warning("skipped %s without an official name (%s)", files, some(builder.unknown))
         if len(builder.clips) < cls.CLIPS:
             missing = cls.missing(builder.clips)
             names = f", missing are {some(missing)}" if missing else ""

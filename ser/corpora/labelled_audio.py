@@ -181,7 +181,7 @@ def _load(name: str, config: str | None, label_column: str, cache_dir: str | Non
     if not isinstance(loaded, dict):
         return loaded
     if len(loaded) > 1 and not roles_of(loaded):
-        logger.warning("the splits %s are joined and divided anew", ", ".join(loaded))
+        logger.warning("the splits %s are joined and split again", ", ".join(loaded))
     marked = [
         clips.remove_columns([*{"split"} & {*clips.column_names}]).add_column("split", [name] * len(clips))
         for name, clips in loaded.items()
@@ -243,7 +243,7 @@ def _read_subfolders(folder: Path, label_column: str) -> list[dict]:
         )
     parents = [folder / split for split in subfolders(folder)] if depth == 3 else [folder]
     if without := {name for parent in parents for name in subfolders(parent)} - {path.parent.name for path in paths}:
-        logger.warning("passed over folders without audio files: %s", some(without))
+        logger.warning("skipped folders without audio files: %s", some(without))
     return [{"audio": str(path), label_column: path.parent.name} for path in paths]
 
 
@@ -256,7 +256,7 @@ def read_metadata(path: Path, label_column: str | None) -> list[dict]:
         ValueError: It cannot be read, or lacks a column.
     """
     needed = f"file, {label_column} and, if known, speaker" if label_column else "file and speaker"
-    expected = f"expected the columns {needed} (commas between) in {str(path)!r}"
+    expected = f"expected the comma-separated columns {needed} in {str(path)!r}"
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
@@ -349,15 +349,15 @@ def _labels(clips: datasets.Dataset, column: str) -> tuple[list[str | None], lis
         return labels, list(dict.fromkeys(filter(None, names)))
     if not isinstance(feature, datasets.Value) or feature.dtype.startswith(("float", "double")):
         raise ValueError(
-            f"expected one label a clip in column {column!r}, as text or whole number; got {_kind(feature)}: models "
-            "here choose one label out of several, and learn neither several at once nor numbers on a scale"
+            f"expected one label per clip in column {column!r}, as text or integer; got {_kind(feature)}: models here "
+            "choose one of several labels, and learn neither several labels at once nor numbers on a scale"
         )
     labels = _tidy(values, "labels")
     return labels, sorted({*filter(None, labels)})
 
 
 def _kind(feature: Any) -> str:
-    return f"{feature.dtype} numbers" if isinstance(feature, datasets.Value) else "several values a clip"
+    return f"{feature.dtype} numbers" if isinstance(feature, datasets.Value) else "several values per clip"
 
 
 def _tidy(values: Sequence, what: str) -> list[str | None]:
@@ -373,7 +373,7 @@ def _tidy(values: Sequence, what: str) -> list[str | None]:
     for folded, spelt in variants.items():
         if len(spelt) > 1 and (what, folded in SPELLINGS) != ("labels", True):
             raise ValueError(
-                f"the {what} {some(map(repr, spelt))} differ by upper and lower case alone; write them in one way"
+                f"the {what} {some(map(repr, spelt))} differ only in upper and lower case; spell them the same way"
             )
     return [text or None for text in texts]
 
@@ -403,7 +403,7 @@ def _metadata(clips: datasets.Dataset, stems: list[str]) -> dict:
         speakers = _tidy(clips[name], "speakers")
         unknown = speakers.count(None)
         if 0 < unknown < len(speakers):
-            logger.warning("%s without a speaker: each counts as one of its own", counted(unknown, "clip"))
+            logger.warning("%s without a speaker: each counts as a speaker of its own", counted(unknown, "clip"))
         if unknown < len(speakers):
             columns["speaker"] = [s or f"{NAMELESS}{number}" for number, s in enumerate(speakers)]
     return columns

@@ -52,7 +52,7 @@ def training_corpora(named: Sequence[str], test_corpus: str | None) -> list[type
     trained = [corpus for name, corpus in CORPORA.items() if name in names and name != test_corpus]
     for corpus in trained:
         if len(emotions_of(corpus)) < 2:
-            raise ValueError(f"{corpus.TITLE} has a single emotion, from which nothing is learned; leave it out")
+            raise ValueError(f"{corpus.TITLE} has a single emotion, so nothing can be learned from it; leave it out")
     return trained
 
 

@@ -200,7 +200,7 @@ def _by_any_speaker(clips: datasets.Dataset, split_seed: int) -> datasets.Datase
         raise ValueError(f"expected clips of at least 3 speakers to split by; got {folds}; use --protocol random")
     folding = StratifiedGroupKFold(folds, shuffle=True, random_state=split_seed)
     if max(Counter(clips["label"]).values()) < folds:
-        raise ValueError(f"too few clips to split by speaker: add some until a label has {folds} of them")
+        raise ValueError(f"too few clips to split by speaker: add clips until some label has {folds}")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")  # training warns of the split that lacks it
         blocks = [block.tolist() for _, block in folding.split(speakers, clips["label"][:], speakers)]

@@ -53,8 +53,8 @@ def by_speaker(files: datasets.Dataset) -> datasets.Dataset:
     groups = [speakers.get(path) for path in paths]
     if not any(groups):
         raise ValueError(
-            f"expected a {METADATA} (columns file and speaker) beside the clips or above them that says who speaks in "
-            "them; there is none: write it, or give a dataset with a column speaker"
+            f"expected a {METADATA} (columns file and speaker) beside or above the clips that names their speakers; "
+            "there is none: write one, or give a dataset with a column speaker"
         )
     return files.add_column(GROUP, groups)
 
@@ -117,7 +117,7 @@ def open_clips(options: argparse.Namespace) -> Clips:
         raise ValueError("expected either INPUT or --dataset")
     if not options.dataset:
         if unused := dataset_options(options):
-            raise ValueError(f"{unused[0]} is for a dataset, and {options.inputs[0]!r} is none: leave it out")
+            raise ValueError(f"{unused[0]} is for a dataset, and {options.inputs[0]!r} is not one: leave it out")
         group = {"speaker": by_speaker, "folder": by_folder, None: lambda files: files}[options.center_by]
         return group(find_clips(options.inputs))
     if options.center_by == "folder":

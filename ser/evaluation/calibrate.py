@@ -2,11 +2,11 @@
 
 python -m ser calibrate checkpoints/cnn2d --corpora emodb=DIR nemo=DIR urdu=DIR ased=DIR \\
     --fit_only emospeech=DIR --ordinary_speech speechocean762=DIR --data_dir data/crema-d
-writes a temperature, a bias for each label and the threshold of certain answers into the model's config.json, and what
-they do to strangers' speech into strangers.json and the model card. Each of --corpora is judged by a fit on the others,
-ordinary speech, all of it neutral, by a fit on other speakers. The weights stay as they are.
+writes a temperature, a bias for each label and the threshold of certain answers into the model's config.json, and the
+scores on strangers' speech before and after into strangers.json and the model card. Each of --corpora is evaluated with
+a fit on the others, ordinary speech, all of it neutral, with a fit on other speakers. The weights do not change.
 
-For a corpus that the model was trained on, a model stands in that was trained in the same way without it:
+If the model was trained on a corpus, a model trained in the same way without that corpus takes its place:
 python -m ser calibrate checkpoints/flagship-multilingual --stand_ins emodb=MODEL nemo=MODEL urdu=MODEL ...
 """
 
@@ -254,7 +254,7 @@ class Judges:
             other, extractor, report = load_reported(folder)
             title = CORPORA[name].TITLE
             if title not in self.trained_on:
-                raise ValueError(f"the model was not trained on {title}, so nothing need stand in for it")
+                raise ValueError(f"the model was not trained on {title}, so it needs no --stand_ins for it")
             if report["recipe"] != self.report["recipe"]:
                 raise ValueError(f"{folder!r} was trained by another recipe: {report['recipe']}")
             if title in trained_on(report):
@@ -298,7 +298,9 @@ def trained_on(report: Report) -> set[str]:
     """
     splits = training_splits(report)
     if splits is None:
-        raise ValueError("it is not known what this model was trained on before; take another one")
+        raise ValueError(
+            "the training data of the model that this one was fine-tuned from is unknown; take another one"
+        )
     return set[str]().union(*map(corpora_of, splits))
 
 
@@ -318,10 +320,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     parser.add_argument("model", help="model folder with its results.json")
     for option, what in (
-        ("corpora", f"folders of two or more of {', '.join(CORPORA)}, which it was not trained on"),
-        ("fit_only", "more of them, which are fitted on and not judged, like single words"),
-        ("stand_ins", "for corpora that it was trained on: models that were trained in the same way without them"),
-        ("ordinary_speech", "one of neutral speech alone"),
+        ("corpora", f"folders of two or more of {', '.join(CORPORA)} that the model was not trained on"),
+        ("fit_only", "further corpora to fit on but not to evaluate, such as single words"),
+        ("stand_ins", "for corpora that the model was trained on: models trained in the same way without them"),
+        ("ordinary_speech", "a corpus of neutral speech only"),
     ):
         parser.add_argument(
             f"--{option}",
@@ -331,7 +333,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="NAME=DIR",
             help=what,
         )
-    parser.add_argument("--data_dir", help="folder with the corpus it was trained on, to classify its test split, too")
+    parser.add_argument(
+        "--data_dir", help="folder with the corpus it was trained on, to evaluate its test split as well"
+    )
     parser.add_argument("--cache_dir", help="where tables and features are cached")
 
 
@@ -366,13 +370,13 @@ def check_corpora(options: argparse.Namespace) -> None:
     named = [*options.corpora, *options.fit_only, *options.ordinary_speech]
     folders = folders_of(named)  # refuses a corpus that is named twice
     if unused := folders_of(options.stand_ins).keys() - folders.keys():
-        raise ValueError(f"--stand_ins names {min(unused)}, which is not among the corpora; leave it out")
+        raise ValueError(f"--stand_ins names {min(unused)}, which is not in --corpora; leave it out")
     for name in folders_of(options.ordinary_speech):
         if emotions_of(CORPORA[name]) != {"neutral"}:
             raise ValueError(f"--ordinary_speech expects speech that is all neutral; {CORPORA[name].TITLE} is not")
     if len(options.corpora) < 2 or len(options.ordinary_speech) != 1:
         raise ValueError(
-            "expected --corpora with two or more, as each is judged by a fit on the others, and one of "
+            "expected --corpora with two or more, as each is evaluated with a fit on the others, and one "
             "--ordinary_speech"
         )
 
@@ -380,7 +384,7 @@ def check_corpora(options: argparse.Namespace) -> None:
 def in_words(scores: dict) -> str:
     """What `judge` found, in lines."""
     lines = [
-        f"{title}: accuracy {each['accuracy']:.3f} ({each['before']['accuracy']:.3f} before), claimed "
+        f"{title}: accuracy {each['accuracy']:.3f} ({each['before']['accuracy']:.3f} before), confidence "
         f"{each['confidence']:.3f} ({each['before']['confidence']:.3f}), {each['plain']:.0%} certain answers"
         for title, each in (scores["own"] | scores["corpora"] | {scores["ordinary_title"]: scores["ordinary"]}).items()
     ]

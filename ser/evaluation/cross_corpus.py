@@ -2,7 +2,7 @@
 
 python -m ser cross-corpus checkpoints/cnn2d --corpus emodb --data_dir data/emodb
 python -m ser cross-corpus checkpoints/flagship-bilingual --dataset_dir my-clips    # metadata.csv or subfolders
-writes cross_corpus.json into the model folder, and its model card anew; no clip is used for training or calibration.
+writes cross_corpus.json into the model folder and rewrites its model card; no clip is used for training or calibration.
 """
 
 import argparse
@@ -102,7 +102,7 @@ def other_clips(options: argparse.Namespace, report: Report) -> tuple[str, datas
     if title in trained_on:
         raise ValueError(
             f"the model was trained on {title}; its results.json has the scores of its test split "
-            "(a folder of clips is known by its name: rename it if these are others)"
+            "(folders of clips are identified by name: rename this one if its clips are different)"
         )
     return title, clips
 

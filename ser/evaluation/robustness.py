@@ -1,8 +1,8 @@
 """Accuracy of a model in noise, rooms, telephone lines and codecs, on its own test split.
 
 python -m ser robustness checkpoints/flagship-bilingual --data_dir data/crema-d
-writes robustness.json into the model folder, and its model card anew, after each condition. Every clip is changed, with
-fixed seeds; no condition is used in training or to choose an epoch. Conditions that were measured before are kept:
+writes robustness.json into the model folder and rewrites its model card after each condition. Every clip is changed,
+with fixed seeds; no condition is used in training or to choose an epoch. Conditions that were measured before are kept:
 remove the file to measure them again. To choose between models, use --split dev, which writes robustness_dev.json.
 """
 
@@ -125,7 +125,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     parser.add_argument("model", help="model folder with its results.json")
     parser.add_argument("--data_dir", required=True, help="folder with the corpus that the model was trained on")
-    parser.add_argument("--split", choices=("test", "dev"), default="test", help="which of its splits (default: test)")
+    parser.add_argument("--split", choices=("test", "dev"), default="test", help="the split to change (default: test)")
     parser.add_argument("--cache_dir", help="where tables and features are cached")
 
 

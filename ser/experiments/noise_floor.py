@@ -3,7 +3,7 @@
 python -m ser noise-floor --data_dir data/crema-d
 writes noise_floor.json and noise_floor.png into results/. All clips were recorded in the same room, so the noise level
 relative to the voice reveals how loudly the actor spoke, and a network can learn that instead of speech. A linear
-classifier on the quietest frames of each clip, relative to its loudest frames, measures how well this works on unseen
+classifier of the quietest frames of each clip, relative to its loudest frames, shows how well this works on unseen
 actors: with the recorded noise, and with other noise in its place (`ser.training.acoustic_channel`).
 """
 

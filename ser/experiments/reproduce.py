@@ -2,8 +2,8 @@
 
 python -m ser reproduce --crema_d data/crema-d --emodb data/emodb          # all that are missing
 python -m ser reproduce --crema_d data/crema-d --recipes mel-2d class-2d   # of these recipes
-With --nemo, --urdu and --ased as well, recipes for several corpora are trained, too, on all of theirs and without each.
-After an interruption, the same command continues; two of them with different recipes may run at the same time.
+With --nemo, --urdu and --ased, recipes for several corpora are included: on all of their corpora, and without each.
+After an interruption, the same command continues; commands with different recipes may run at the same time.
 """
 
 import argparse
@@ -177,7 +177,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=recipe_names(),
         default=recipe_names(),
         metavar="RECIPE",
-        help=f"train the runs of these recipes only, out of {', '.join(recipe_names())} (default: all)",
+        help=f"train only the runs of these recipes: {', '.join(recipe_names())} (default: all)",
     )
 
 

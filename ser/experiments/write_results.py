@@ -1,8 +1,8 @@
 """Write what is generated from reports: docs/results.md, docs/projects.md, a table of the README, cards, pictures.
 
 python -m ser results    # or: make results
-The code files beside the bundled models are copied anew as well. Pictures are drawn where they are missing or older
-than the report that they show.
+The code files beside the bundled models are copied again as well. Pictures are drawn if they are missing or older than
+their report.
 """
 
 import argparse

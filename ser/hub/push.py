@@ -3,7 +3,7 @@
 python -m ser push model runs/cnn2d/tfds/seed-0/model user/ser-cnn2d
 python -m ser push dataset data/crema-d user/crema-d --corpus crema-d
 python -m ser push space user/emotion-in-speech --model user/ser-cnn2d
-After a failure, run the same command again: files that arrived are not sent twice.
+After a failure, run the same command again: uploaded files are not sent twice.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from ser.reporting.report_file import MEASURED
 from ser.reporting.report_file import REPORT
 from ser.reporting.report_file import bundled_models
 
-STOPPED = "run the same command again to continue; what arrived is not sent twice"
+STOPPED = "run the same command again to continue; uploaded files are not sent twice"
 WHOLE = ("config.json", "preprocessor_config.json", "model.safetensors", "README.md")  # a model needs all of them
 PUBLIC = (".json", ".safetensors", ".py", ".md", ".png")  # no pickle, no optimizer state
 PAGE = (*PUBLIC, ".ogg", ".css", ".js")  # what the Space needs of its folders
@@ -147,8 +147,8 @@ def refuse_outside(clips: datasets.Dataset, folder: str) -> None:
     outside = [path for path in files if not Path(path).resolve().is_relative_to(root)]
     if outside:
         raise ValueError(
-            f"{counted(len(outside), 'clip')} outside of {folder!r} ({some(outside)}) would be published, by links or "
-            "by what a table says; copy those that you want to publish into it"
+            f"{counted(len(outside), 'clip')} outside of {folder!r} ({some(outside)}) would be published, because of "
+            "links or a table; copy those that you want to publish into the folder"
         )
 
 
@@ -212,7 +212,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--corpus", choices=list(CORPORA), help="which corpus it is (default: your own labelled clips)"
     )
     for command in (model, dataset, space):
-        command.add_argument("repo_id", help="repository on the Hub, as user/name; made if there is none")
+        command.add_argument("repo_id", help="repository on the Hub, as user/name; created if it does not exist")
     space.add_argument(
         "--model",
         action="append",

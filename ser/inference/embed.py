@@ -1,4 +1,4 @@
-"""Embed many clips: one vector a clip, for searches and classifiers of your own.
+"""Embed many clips: one vector per clip, for search and classifiers of your own.
 
 python -m ser embed clips --output embeddings.parquet                   # all audio files below a folder
 python -m ser embed --dataset user/name --split test --output embeddings.parquet

@@ -152,7 +152,7 @@ def quietly() -> Iterator[None]:
 def check_packages() -> None:
     """Raise `ValueError` without the packages that exporting needs."""
     if missing := [name for name in ("onnx", "onnxscript") if find_spec(name) is None]:
-        raise ValueError(f"there is no package {missing[0]}, which this needs: pip install onnx onnxscript")
+        raise ValueError(f"exporting needs the package {missing[0]}: pip install onnx onnxscript")
 
 
 def export(model: CNNForAudioClassification, extractor: SERFeatureExtractor) -> "onnx.ModelProto":
@@ -272,7 +272,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="CLIPS",
-        help="speech (files, folders or patterns): also write model.int8.onnx, in 8 bits, with ranges read off it",
+        help="clips of speech (files, folders or patterns): also write an 8-bit model.int8.onnx, quantized with them",
     )
 
 

@@ -50,9 +50,11 @@ def load_trained(name: str, revision: str | None = None) -> tuple[Any, Any]:
             check_fits(model, extractor)
     except Exception as error:  # transformers trips over damaged files in many ways
         reason = STRANGE if "custom code" in str(error) else str(error).strip().partition("\n")[0]
-        raise ValueError(f"expected a model folder or Hub id; {name!r} is none: {reason}") from error
+        raise ValueError(f"expected a model folder or Hub id; {name!r} is neither: {reason}") from error
     if model.config.problem_type not in (None, "single_label_classification") or model.config.num_labels < 2:
-        raise ValueError(f"model {name!r} does not choose one label out of several, so its scores are no probabilities")
+        raise ValueError(
+            f"model {name!r} does not choose one label out of several, so its scores are not probabilities"
+        )
     if found["missing_keys"]:
         raise ValueError(f"model {name!r} was never trained: it lacks {', '.join(sorted(found['missing_keys']))}")
     return model, extractor
@@ -73,7 +75,7 @@ def is_reachable(name: str, revision: str | None) -> bool:
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         what = "no such revision of it" if isinstance(error, RevisionNotFoundError) else "no such model"
         raise ValueError(
-            f"there is no such folder, and {what} on the Hub (one that is private needs `hf auth login`)"
+            f"there is no such folder, and {what} on the Hub (private models need `hf auth login`)"
         ) from error
     except (httpx2.TransportError, ConnectionError) as error:  # the latter in offline mode
         if not isinstance(try_to_load_from_cache(name, "config.json", revision=revision), str):
@@ -131,7 +133,7 @@ def check_settings(folder: Path) -> None:
         except (ValueError, RecursionError):
             whole = False
         if not whole:
-            raise ValueError(f"{path.name} is no JSON object; take the whole file as it was saved")
+            raise ValueError(f"{path.name} is not a JSON object; take the whole file as it was saved")
 
 
 __all__ = ["NOT_CALIBRATED", "check_own", "labels_of", "load_reported", "load_trained"]

@@ -184,8 +184,8 @@ class Job:
             if self.state.is_main_process:
                 print(f"{put_together(parts, self.output)}: {self.output}")
         except OSError as error:
-            remedy = "make room, and " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-            raise OSError(f"{error}; what is done is kept: {remedy}run the same command again") from error
+            remedy = "free some space, and " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+            raise OSError(f"{error}; finished rows are kept: {remedy}run the same command again") from error
         self.state.destroy_process_group()
 
     def tables(self, answer: Callable[[Chunk], pa.Table], done: int) -> Iterator[pa.Table]:

@@ -145,7 +145,7 @@ def row_of(clip: tuple[dict | None, str | None], classifier: OnnxClassifier) -> 
 def run(options: argparse.Namespace) -> None:
     """Classify all clips, one to each core."""
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        raise ValueError("--backend onnx takes all cores in one process; run it without torchrun")
+        raise ValueError("--backend onnx uses all cores in one process; run it without torchrun")
     output = new_output(options.output)
     *_, fingerprint = open_share(options, 0)  # refuses what is not there
     classifier = OnnxClassifier(options.model, options.revision)

@@ -7,16 +7,16 @@ torchrun --nproc_per_node 2 -m ser predict clips --output preds.parquet
 python -m ser predict clips --center_by speaker --output preds.parquet  # relative to all clips of the speaker
 python -m ser predict clip.wav --backend onnx --output preds.csv        # starts in a second, without torch
 After an interruption, run the same command again: it continues where it stopped. A clip that cannot be read, or
-is silent, becomes a row with the reason. Noise without speech gets an emotion, too; `ser.inference.timeline` detects
+is silent, becomes a row with the reason. Noise without speech also gets an emotion; `ser.inference.timeline` detects
 speech.
 
 --center_by subtracts the mean log-probability over all clips of the same speaker (column speaker of the dataset, or of
-the nearest metadata.csv beside or above the clips) or of the same folder. Use it only where these clips hold several
-emotions: where one prevails, it is subtracted, too, and the predictions mislead. The only clip of a speaker or folder
+the nearest metadata.csv beside or above the clips) or of the same folder. Use it only if these clips contain several
+emotions: if one dominates, it is subtracted as well, and the predictions mislead. The only clip of a speaker or folder
 stays as it is. For the windows of one long recording, see `ser.inference.timeline.relative_to_recording`.
 
---backend onnx writes the same table. The first time, it turns the model into an ONNX file, which needs torch and the
-extra `onnx`; that file is kept in ~/.cache/ser.
+--backend onnx writes the same table. The first time, it converts the model to ONNX, which needs torch and the extra
+`onnx`; the file is kept in ~/.cache/ser.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--center_by",
         choices=("speaker", "folder"),
-        help="compare each clip with all others of its speaker or folder, which must hold several emotions",
+        help="make predictions relative to all clips of the speaker or folder, which must contain several emotions",
     )
     parser.add_argument("--output", required=True, help="table to write, a new file: .parquet or .csv")
     parser.add_argument(

@@ -18,7 +18,7 @@ from ser.inference.resumable_table import read_parts
 from ser.models.audio_ser import check_audible
 from ser.models.audio_ser import load_audio
 
-STOPPED = "what is done is kept: run the same command again to continue"
+STOPPED = "finished rows are kept: run the same command again to continue"
 LONGEST = 600.0  # seconds of one clip; the network takes 130 MB a minute
 
 
@@ -58,8 +58,8 @@ def check_labels(labels: list[str]) -> None:
     """Raise `ValueError` for a label whose column would be another one of the table."""
     if taken := sorted({*labels} & {*part_schema([]).names}):
         raise ValueError(
-            f"the model has a label named {taken[0]!r}, as is another column of the table: give the label another name "
-            "in id2label and label2id of its config.json"
+            f"the model has a label {taken[0]!r}, which is also another column of the table: rename the label in "
+            "id2label and label2id of its config.json"
         )
 
 
@@ -102,7 +102,7 @@ def put_together(parts: Path, output: Path, labels: list[str], threshold: float 
     if center_by:
         means = mean_by_group(parts, labels)
         change = partial(centre, labels=labels, means=means, threshold=threshold)
-        alone = f", {means.alone:,} left as they are for want of others of the same {center_by}"
+        alone = f", {means.alone:,} left as they are, the only ones of their {center_by}"
     return merge_parts(parts, output, table_schema(labels), change) + alone
 
 

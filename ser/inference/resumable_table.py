@@ -59,7 +59,7 @@ def open_parts(output: Path, job: dict) -> Path:
         if path.exists() and path.read_text(encoding="utf-8") != text:
             raise ValueError(
                 f"{str(parts)!r} holds unfinished rows of another command, of other clips or of other weights "
-                "(see job.json in it): finish them with what is named there, or remove the folder"
+                "(see its job.json): finish that job, or remove the folder"
             )
         write_text(path, text)
     except OSError as error:
@@ -79,7 +79,9 @@ def rows_done(parts: Path, rank: int) -> int:
         try:
             lock.acquire(timeout=PATIENCE)
         except FileNotFoundError as error:
-            raise ValueError(f"another run has just ended, and removed {str(parts)!r}: see the table first") from error
+            raise ValueError(
+                f"another run has just ended and removed {str(parts)!r}: look at its table first"
+            ) from error
         except Timeout as error:
             raise ValueError(
                 f"another run is writing the table of {str(parts)!r}: wait for it, or choose another --output"

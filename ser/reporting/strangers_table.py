@@ -4,8 +4,8 @@ COLUMNS = ("speech", "clips", "accuracy", "confidence", "UAR", "certain", "certa
 SCORES = ("accuracy", "confidence", "uar", "plain", "plain_right", "plain_wrong")
 LEGEND = (
     "Left of the arrow: with the temperature of the model's own corpus, and certain answers from a probability of 0.5. "
-    "Right of it: with this calibration. Confidence: mean probability of the most probable label. Certain: share of clips "
-    "with a certain answer; right: the share of these that is right. Ordinary speech counts as neutral."
+    "Right of it: with this calibration. Confidence: mean probability of the most probable label. Certain: share of "
+    "clips with a certain answer; right: the share of these that is right. Ordinary speech counts as neutral."
 )
 
 CENTRED_COLUMNS = ("speech", "clips", "speakers", "commonest label", "accuracy", "UAR", "certain", "certain: right")

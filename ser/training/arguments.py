@@ -72,7 +72,7 @@ class DataArguments:
         metadata={"help": "Instead of --corpus: several corpora together, each with its folder: NAME=DIR NAME=DIR ..."},
     )
     test_corpus: str | None = field(
-        default=None, metadata={"help": "The one of --corpora that is tested on and not trained on."}
+        default=None, metadata={"help": "The one of --corpora to test on instead of training on it."}
     )
     dataset_name: str | None = field(
         default=None, metadata={"help": "Instead of a corpus: a dataset on the Hub or on disk, with audio and labels."}
@@ -105,8 +105,8 @@ class DataArguments:
     refit: bool = field(
         default=False,
         metadata={
-            "help": "Train on the train and dev splits together. Where dev chooses the epoch, run the same command "
-            "without --refit first: this run takes its number of epochs and its calibration temperature."
+            "help": "Train on the train and dev splits together. If dev chooses the epoch, run the same command "
+            "without --refit first: this run takes over its number of epochs and its calibration temperature."
         },
     )
     share_of_clips: float = field(
@@ -150,7 +150,7 @@ class ModelArguments:
     )
     model_name_or_path: str | None = field(
         default=None,
-        metadata={"help": "A trained model to fine-tune, which gets a new output layer if its labels are others."},
+        metadata={"help": "A trained model to fine-tune; it gets a new output layer if its labels differ."},
     )
     license: str | None = field(
         default=None, metadata={"help": "License of the model, for its card: apache-2.0, mit, ..."}
@@ -184,7 +184,7 @@ class SERTrainingArguments(TrainingArguments):
     logging_nan_inf_filter: bool = field(
         default=False, metadata={"help": "Leave losses that are not finite out of the log; slower on a GPU."}
     )
-    per_device_eval_batch_size: int = field(default=16, metadata={"help": "Clips a batch on dev and test."})
+    per_device_eval_batch_size: int = field(default=16, metadata={"help": "Clips per batch on dev and test."})
     resume_from_checkpoint: str | None = field(
         default=None,
         metadata={"help": "Continue an interrupted run: last for its last checkpoint, or the folder of another one."},
@@ -200,7 +200,7 @@ class SERTrainingArguments(TrainingArguments):
         },
     )
     ddp_find_unused_parameters: bool | None = field(
-        default=False, metadata={"help": "Needed by no network here: each uses all its parameters."}
+        default=False, metadata={"help": "Not needed: every network here uses all its parameters."}
     )
     early_stopping_patience: int = field(
         default=15, metadata={"help": "Stop after this many epochs without improvement on dev; 0 for never."}
@@ -211,19 +211,19 @@ class SERTrainingArguments(TrainingArguments):
     start_share: float = field(
         default=0.0,
         metadata={
-            "help": "With --model_name_or_path: average the trained weights with those of that model, which get this "
-            "share (Wortsman et al. 2022, arXiv:2109.01903)."
+            "help": "With --model_name_or_path: average the trained weights with those of that model, which count for "
+            "this share (Wortsman et al. 2022, arXiv:2109.01903)."
         },
     )
     teachers: list[str] = field(
         default_factory=list,
         metadata={
-            "help": "Folders of models that were trained on the same split, and whose probabilities the network "
-            "learns as well (distillation)."
+            "help": "Folders of models trained on the same split, whose probabilities the network learns as well as "
+            "the labels (distillation)."
         },
     )
     teacher_share: float = field(
-        default=0.5, metadata={"help": "Share of the training target that the teachers decide; 0 trains without them."}
+        default=0.5, metadata={"help": "Weight of the teachers in the training target; 0 trains without them."}
     )
     chooses_epoch: bool = field(init=False, default=True)  # by dev, here or, with --refit, in the run before
 

@@ -32,22 +32,22 @@ class AugmentationArguments:
     """
 
     crop_duration: float = field(
-        default=0.0, metadata={"help": "Seconds of the random crop that is taken of longer training clips; 0 for none."}
+        default=0.0, metadata={"help": "Length in seconds of a random crop from longer training clips; 0 for none."}
     )
     waveform_probability: float = field(
         default=0.0,
-        metadata={"help": "Probability of each change of the waveform: noise, shift, pitch, tempo, volume."},
+        metadata={"help": "Probability of each change to the waveform: noise, shift, pitch, tempo, volume."},
     )
     changed_copies: bool = field(
         default=False,
         metadata={
-            "help": "Train on each clip twice: as it is, and a copy with noise, a shift, another pitch or another "
-            "tempo, made once before the training."
+            "help": "Train on each clip twice: unchanged, and as a copy with noise, a shift, another pitch or another "
+            "tempo, made once before training."
         },
     )
     channel_probability: float = field(
         default=0.0,
-        metadata={"help": "Probability of each change of a log-mel image: room, noise, narrow band, silent margins."},
+        metadata={"help": "Probability of each change to a log-mel image: room, noise, narrow band, silent margins."},
     )
     floor_probability: float = field(
         default=0.0,
@@ -76,7 +76,7 @@ class AugmentationArguments:
     )
     vote_share: float = field(
         default=0.0,
-        metadata={"help": "Share of the training target that follows listeners' votes, or of what teachers leave."},
+        metadata={"help": "Weight of listeners' votes in the training target, or in what the teachers leave of it."},
     )
 
     def __post_init__(self) -> None:

@@ -44,7 +44,7 @@ def check_arguments(arguments: Arguments) -> None:
         raise ValueError("--label_smoothing_factor is not used here; set --label_smoothing, which is")
     check_optimizer(training)
     if training.gradient_checkpointing:
-        raise ValueError("--gradient_checkpointing is not for these networks, which are small; leave it out")
+        raise ValueError("--gradient_checkpointing is not supported by these networks, which are small; leave it out")
     for folder in training.teachers if training.teacher_share else []:
         if not Path(folder).is_dir():
             raise ValueError(
@@ -52,9 +52,9 @@ def check_arguments(arguments: Arguments) -> None:
                 "recipe are in a clone of the project), or train without any: --teacher_share 0"
             )
     if data.variant == FINE_TUNING and not options.model_name_or_path:
-        raise ValueError(f"--variant {FINE_TUNING} goes on from a trained model: name one with --model_name_or_path")
+        raise ValueError(f"--variant {FINE_TUNING} starts from a trained model: name one with --model_name_or_path")
     if training.start_share and not options.model_name_or_path:
-        raise ValueError("--start_share is of the weights of a trained model: name one with --model_name_or_path")
+        raise ValueError("--start_share needs the weights of a trained model: name one with --model_name_or_path")
     if training.push_to_hub:
         check_token(training.hub_token)
 
@@ -69,7 +69,7 @@ def check_selection(training: SERTrainingArguments, *, refit: bool) -> None:
             f"expected --metric_for_best_model out of {', '.join(metrics)}; got {training.metric_for_best_model!r}"
         )
     if training.eval_strategy == "no" and training.early_stopping_patience:
-        raise ValueError("--eval_strategy no leaves nothing to stop early by; add --early_stopping_patience 0")
+        raise ValueError("--eval_strategy no leaves nothing to stop early on; add --early_stopping_patience 0")
 
 
 def check_optimizer(training: SERTrainingArguments) -> None:
@@ -94,7 +94,7 @@ def check_apart(arguments: Arguments) -> None:
     for (name, folder), (other, inside) in itertools.product(replaced.items(), folders.items()):
         if name != other and inside.resolve().is_relative_to(folder.resolve()):
             raise ValueError(
-                f"{name} takes the place of the folder {str(folder)!r}, in which {other} is; set another --model_dir, "
+                f"{name} would replace the folder {str(folder)!r}, which contains {other}; set another --model_dir, "
                 "--output_dir or --results_dir"
             )
 
@@ -117,10 +117,10 @@ def find_checkpoint(training: SERTrainingArguments) -> str | None:
     """The checkpoint to go on from; refuses to mix a new run with the checkpoints of an earlier one."""
     wanted, folder, last = training.resume_from_checkpoint, Path(training.output_dir), last_checkpoint(training)
     if wanted == "last" and last is None:
-        raise ValueError(f"there is no checkpoint in {folder} to go on from; start without --resume_from_checkpoint")
+        raise ValueError(f"there is no checkpoint in {folder} to resume from; start without --resume_from_checkpoint")
     if wanted is None and last is not None:
         raise ValueError(
-            f"{folder} holds the checkpoints of an earlier run; go on from them with --resume_from_checkpoint last, "
+            f"{folder} holds the checkpoints of an earlier run; continue it with --resume_from_checkpoint last, "
             "remove that folder, or set another --output_dir"
         )
     if wanted is not None and wanted != "last" and not Path(wanted).is_dir():

@@ -1,12 +1,12 @@
 """Train a speech emotion recogniser, evaluate it once on the test split, and write a model folder and a report.
 
-python train.py                                          # the default recipe; CREMA-D is downloaded where it is missing
+python train.py                                          # the default recipe; CREMA-D is downloaded if it is missing
 python train.py --push_to_hub                            # the same, published as YOUR_NAME/ser-RECIPE
 python train.py --recipe cnn2d --protocol actor-5fold --fold 1
 python train.py --recipe cnn1d --dataset_dir my-clips    # your own clips and labels
 python train.py --resume_from_checkpoint last            # continue after an interruption
 torchrun --nproc_per_node 2 train.py                     # two GPUs
-Where the package is installed without its clone: python -m ser train, with the same options.
+If the package is installed without its clone: python -m ser train, with the same options.
 """
 
 import logging
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None, *, program: str = "train.py") -> No
     except (ValueError, OSError) as error:
         sys.exit(f"{program}: {sentence_of(error)}")
     except KeyboardInterrupt:
-        sys.exit(f"{program}: stopped before the training began; the same command starts anew")
+        sys.exit(f"{program}: stopped before the training began; the same command starts again")
     try:
         results = train(run)
     except OSError as error:
@@ -46,8 +46,8 @@ def main(arguments: list[str] | None = None, *, program: str = "train.py") -> No
         sys.exit(f"{program}: {error}")
     except KeyboardInterrupt:
         if last_checkpoint(run.training) is None:
-            sys.exit(f"{program}: stopped before a checkpoint was written; the same command starts anew")
-        more = "the same command with --resume_from_checkpoint last goes on after the last epoch"
+            sys.exit(f"{program}: stopped before a checkpoint was written; the same command starts again")
+        more = "the same command with --resume_from_checkpoint last continues after the last epoch"
         sys.exit(f"{program}: stopped; {more}")
     if results is None:  # the first of several processes reports
         return

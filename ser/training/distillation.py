@@ -60,7 +60,7 @@ def load_teacher(folder: str, split: Split, labels: list[str]) -> Teacher:
         if difference := split_difference(other, taught.get(other["corpus"], split)):
             raise ValueError(
                 f"--teachers: {folder!r} was trained {difference}: take teachers that were trained on the same split, "
-                "as others may have been trained on this run's test clips, or go without them: --teacher_share 0"
+                "as others may have been trained on this run's test clips, or train without teachers: --teacher_share 0"
             )
     if labels_of(model) != labels:
         raise ValueError(f"--teachers: {folder!r} has other labels than this run")

@@ -90,7 +90,9 @@ def load_start(options: ModelArguments) -> Start:
     """
     source = cast(str, options.model_name_or_path)  # asked for only where it is given
     if options.model != "{}" or options.feature_extractor != "{}":
-        raise ValueError("--model and --feature_extractor describe a new network; leave them out to go on from a model")
+        raise ValueError(
+            "--model and --feature_extractor describe a new network; leave them out to start from a trained model"
+        )
     try:
         model, extractor = load_trained(source)
         check_own(model, extractor, source)

@@ -184,10 +184,10 @@ def check_same_run(checkpoint: str, this: RunIdentity) -> None:
     different = earlier.differences(this)
     if "split" in different:
         difference = split_difference(earlier.split, this.split)
-        raise ValueError(f"{checkpoint} was trained {difference}: start anew, with another --output_dir")
+        raise ValueError(f"{checkpoint} was trained {difference}: start again, with another --output_dir")
     if different:
         raise ValueError(
-            f"{checkpoint} was trained by another command ({earlier}): resume with that one, or start anew, with "
+            f"{checkpoint} was trained by another command ({earlier}): resume with that one, or start again, with "
             "another --output_dir"
         )
 

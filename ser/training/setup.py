@@ -112,7 +112,7 @@ def prepare(arguments: Arguments) -> Run:
         refuse_to_overwrite(arguments.results_dir, this)
         splits = split_clips(data, clips)  # refused, if they have to be, before features are extracted
         if arguments.augmentation.vote_share and listeners_votes(splits["train"]) is None:
-            raise ValueError("--vote_share needs clips with listeners' votes, as CREMA-D has them; set it to 0")
+            raise ValueError("--vote_share needs clips with listeners' votes, such as those of CREMA-D; set it to 0")
         overrides = overrides_of(options.model, "model")
         model = replace_head(start.model, labels) if start else build_model(recipe, overrides, extractor, labels)
         if training.push_to_hub and training.process_index == 0:  # before hours of training, not after

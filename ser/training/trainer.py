@@ -215,8 +215,8 @@ class SERTrainer(Trainer):
         for name in ("loss", "eval_loss"):
             if not math.isfinite(logs.get(name, 0.0)):
                 raise FloatingPointError(
-                    f"{name} is {logs[name]} in epoch {math.ceil(self.state.epoch or 0)}, so that nothing more is "
-                    f"learnt; start anew with a smaller --learning_rate than {self.args.learning_rate:g}"
+                    f"{name} is {logs[name]} in epoch {math.ceil(self.state.epoch or 0)}, so nothing more can be "
+                    f"learned; start again with a --learning_rate below {self.args.learning_rate:g}"
                 )
         now = time.time()
         earlier = next((entry["seconds"] for entry in reversed(self.state.log_history) if "seconds" in entry), 0.0)

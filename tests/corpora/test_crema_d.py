@@ -100,7 +100,7 @@ def test_what_is_missing_unknown_misspelt_or_broken_is_said(tmp_path, caplog):
         clips = load_crema_d(folder, cache_dir=tmp_path / "cache")
     assert set(clips["clip"]) == {*NAMES, "1040_ITH_SAD_XX", "1006_TIE_HAP_XX"}
     said = "\n".join(record.getMessage() for record in caplog.records)
-    assert "passed over 1 audio file without an official name (holiday.wav)" in said
+    assert "skipped 1 audio file without an official name (holiday.wav)" in said
     assert "partial corpus: 9 of 7442 official clips found, missing are 1001_DFA_DIS_XX, 1001_DFA_FEA_XX," in said
     assert "left out 1 clip: undecodable (1003_DFA_ANG_XX)" in said
     assert "left out 1 clip: silent (1076_MTI_SAD_XX)" in said
@@ -127,7 +127,7 @@ def test_an_unusable_folder_is_refused_in_one_sentence(tmp_path):
     with pytest.raises(ValueError, match="found 0 audio files; name the folder"):
         load_crema_d(tmp_path / "empty", cache_dir=tmp_path / "cache")
     write_corpus(tmp_path / "songs", ["one", "two"])
-    with pytest.raises(ValueError, match=r"found 2 audio files, none of them so named \(one.wav, two.wav\)"):
+    with pytest.raises(ValueError, match=r"found 2 audio files, none with such a name \(one.wav, two.wav\)"):
         load_crema_d(tmp_path / "songs", cache_dir=tmp_path / "cache")
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn/1001_DFA_ANG_XX.wav").write_bytes(b"torn")

@@ -46,6 +46,6 @@ def test_names_tell_speaker_text_emotion_and_version(tmp_path, caplog):
     assert [EMOTIONS[label] for label in clips["label"]] == ["happiness", "sadness"]
     said = [record.getMessage() for record in caplog.records]
     assert said == [
-        "passed over 2 audio files without an official name (03a01Xa.wav, 99a01Fa.wav)",
+        "skipped 2 audio files without an official name (03a01Xa.wav, 99a01Fa.wav)",
         "partial corpus: 2 of 535 official clips found",
     ]

@@ -209,12 +209,12 @@ def test_splits_of_other_clips_of_the_same_name_are_other_splits(tmp_path):
     model = str(tmp_path / "run/model")
     assert check_unseen(model, report, prepare(arguments_for(tmp_path, *SMALL, *AGAIN)).identity.split) is None
     write_metadata(tmp_path / "clips", speakers=7)  # of whom some are tested now that were trained on before
-    with pytest.raises(ValueError, match=r"checkpoint-2 was trained on a split that was drawn from other .* anew"):
+    with pytest.raises(ValueError, match=r"trained on a split that was drawn from other .* start again"):
         prepare(arguments_for(tmp_path, *SMALL, *AGAIN))
     (tmp_path / "run").rename(tmp_path / "before")
     with pytest.raises(ValueError, match="--refit: the run before it was trained on a split that was drawn from other"):
         prepare(arguments_for(tmp_path, *SMALL, "--refit", "True"))
-    with pytest.raises(ValueError, match=r"drawn from other clips.* its training data .* rename it if these are oth"):
+    with pytest.raises(ValueError, match=r"drawn from other clips.* its training data .* rename this one if its clips"):
         prepare(arguments_for(tmp_path, "--model_name_or_path", str(tmp_path / "before/model")))
 
 
@@ -260,13 +260,13 @@ def test_what_a_model_without_a_report_was_trained_on_is_not_known(tmp_path, cap
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--model_name_or_path", "nothing/there"), "expected a model folder or Hub id; 'nothing/there' is none"),
+        (("--model_name_or_path", "nothing/there"), "expected a model folder or Hub id; 'nothing/there' is neither"),
         (("--model_name_or_path", str(ROOT / "checkpoints/cnn1d"), "--model", '{"dropout": 0}'), "leave them out"),
         (("--protocol", "tfds"), "use --protocol random"),
-        (("--label_column", "mood"), "expected the columns file, mood and, if known, speaker (commas between) in"),
+        (("--label_column", "mood"), "expected the comma-separated columns file, mood and, if known, speaker in"),
         (("--data_dir", "x"), "expected only one of --data_dir"),
         (("--recipe", "flagship-distilled", "--variant", "fine-tuning"), "name one with --model_name_or_path"),
-        (("--gradient_checkpointing", "True"), "--gradient_checkpointing is not for these networks"),
+        (("--gradient_checkpointing", "True"), "--gradient_checkpointing is not supported by these networks"),
         (("--optim", "adamw_bnb_8bit"), "--optim: You need to install `bitsandbytes`"),
         (("--vote_share", "0.2"), "--vote_share needs clips with listeners' votes"),
     ],
@@ -315,7 +315,7 @@ def test_empty_speakers_are_unknown_speakers(tmp_path, caplog):
     table.write_text(text.replace(",s0", ","))
     with caplog.at_level(logging.WARNING):
         speakers = speakers_of(load_labelled_audio(str(tmp_path / "clips")))
-    assert "6 clips without a speaker: each counts as one of its own" in caplog.text
+    assert "6 clips without a speaker: each counts as a speaker of its own" in caplog.text
     assert len(set(speakers)) == 6 + 2 and "None" not in speakers
     table.write_text(text.replace(",s0", ",").replace(",s1", ",").replace(",s2", ","))
     assert speakers_of(load_labelled_audio(str(tmp_path / "clips"))) is None
@@ -416,7 +416,7 @@ def test_splits_of_other_names_are_joined_and_said_to_be(tmp_path, caplog):
         tmp_path / "clips"
     )
     assert prepare(arguments_for(tmp_path)).data.protocol == "speakers"
-    assert "the splits clean, other are joined and divided anew" in caplog.text
+    assert "the splits clean, other are joined and split again" in caplog.text
     with pytest.raises(ValueError, match="the data brings no splits .* of its own; use --protocol speakers"):
         prepare(arguments_for(tmp_path, "--protocol", "given"))
 

@@ -76,16 +76,16 @@ def test_blanks_around_labels_and_speakers_do_not_count(tmp_path):
     [
         (
             {"label": ["Calm", "calm", "cross"]},
-            "the labels 'Calm', 'calm' differ by upper and lower case alone; write them in one way",
+            "the labels 'Calm', 'calm' differ only in upper and lower case; spell them the same way",
         ),
-        ({"label": ["calm", "calm", "cross"], "speaker": ["S1", "s1", "s2"]}, "the speakers 'S1', 's1' differ by"),
+        ({"label": ["calm", "calm", "cross"], "speaker": ["S1", "s1", "s2"]}, "the speakers 'S1', 's1' differ only"),
         (
             {"label": [["calm"], ["cross", "calm"], ["calm"]]},
-            "one label a clip in column 'label'.*; got several values",
+            "one label per clip in column 'label'.*; got several values",
         ),
         (
             {"label": [0.5, 0.25, 1.0]},
-            "one label a clip in column 'label', as text or whole number; got float64 numbers",
+            "one label per clip in column 'label', as text or integer; got float64 numbers",
         ),
     ],
 )
@@ -137,7 +137,7 @@ def test_clips_that_need_ffmpeg_are_named_and_a_label_is_never_lost(tmp_path, ca
     with caplog.at_level(logging.WARNING):
         clips = load_labelled_audio(str(tmp_path))
     assert clips.features["label"].names == ["calm", "cross"] and clips["clip"][:] == ["a", "b", "c"]
-    assert "passed over folders without audio files: empty" in caplog.text
+    assert "skipped folders without audio files: empty" in caplog.text
     assert "left out 1 clip: shorter than 0.2 s (short)" in caplog.text
     needed = "AMR files need the program ffmpeg, which is not installed here; convert them to WAV"
     assert f"left out 1 clip: {needed} (d)" in caplog.text

@@ -218,5 +218,5 @@ def test_splits_without_clips_are_refused(clips):
         split(clips.remove_columns("clip"), "tfds")
     three = clips.select([clips["label"][:].index(label) for label in range(3)])
     three = three.remove_columns("actor").add_column("speaker", ["a", "b", "c"])
-    with pytest.raises(ValueError, match="too few clips to split by speaker: add some until a label has"):
+    with pytest.raises(ValueError, match="too few clips to split by speaker: add clips until some label has"):
         split(three, "speakers")

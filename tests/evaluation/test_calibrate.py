@@ -187,7 +187,7 @@ def test_what_cannot_be_calibrated_on_is_refused_in_one_sentence(model, crema_d)
         ([nemo, "urdu=nowhere"], "expected a folder with URDU clips at '.*nowhere'"),
         ([nemo, urdu, "--fit_only", nemo], "nemo is named twice"),
         ([nemo, urdu, "--stand_ins", f"nemo={model}"], "the model was not trained on nEMO"),
-        ([nemo, urdu, "--stand_ins", f"ased={model}"], "--stand_ins names ased, which is not among the corpora"),
+        ([nemo, urdu, "--stand_ins", f"ased={model}"], "--stand_ins names ased, which is not in --corpora"),
     ):
         with pytest.raises(SystemExit, match=sentence) as stopped:
             main(["calibrate", str(model), "--corpora", *corpora, "--ordinary_speech", speech])

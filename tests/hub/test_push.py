@@ -274,7 +274,7 @@ def test_a_push_stopped_by_hand_goes_on_with_the_same_command(hub, here, corpus,
     with monkeypatch.context() as stopping:
         stopping.setattr(HfApi, "preupload_lfs_files", stop)
         assert here(ser.__main__.main, "push", *command, "user/x") == (
-            "ser push: stopped; run the same command again to continue; what arrived is not sent twice"
+            "ser push: stopped; run the same command again to continue; uploaded files are not sent twice"
         )
     sent = hub.requests["lfs_put"]
     assert sent >= 1

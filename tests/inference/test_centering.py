@@ -109,9 +109,7 @@ def test_clips_relative_to_their_speaker_or_folder(clips, model, tmp_path, capsy
     capsys.readouterr()
     relative = table(clips, "--model", model, "--center_by", "speaker", output=tmp_path / "speaker.parquet")
     check(plain, relative, speakers)
-    assert (
-        "8 clips, 1 with errors, 2 left as they are for want of others of the same speaker" in capsys.readouterr().out
-    )
+    assert "8 clips, 1 with errors, 2 left as they are, the only ones of their speaker" in capsys.readouterr().out
     assert any(row["label"] != other["label"] for row, other in zip(relative, plain, strict=True))
     below = table(clips / "two", "--model", model, "--center_by", "speaker", output=tmp_path / "below.parquet")
     check(plain[4:], below, SPEAKERS[3:])  # the table lies above them
@@ -146,7 +144,7 @@ def test_a_job_that_was_stopped_is_centred_over_all_its_clips(clips, model, tmp_
             table(*command, output=tmp_path / "preds.parquet")
     with monkeypatch.context() as patch:  # and once more while the table is written
         patch.setattr(prediction_table, "merge_parts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(SystemExit, match="stopped; what is done is kept"):
+        with pytest.raises(SystemExit, match="stopped; finished rows are kept"):
             table(*command, output=tmp_path / "preds.parquet")
     rows = table(*command, output=tmp_path / "preds.parquet")
     for row, other in zip(rows, whole, strict=True):
@@ -172,10 +170,12 @@ def test_groups_that_are_not_known_are_asked_for_in_one_sentence(clips, model, t
     for inputs, by, sentence in (
         ([tmp_path / "saved"], "speaker", "expected a column speaker that says who speaks; got audio"),
         ([tmp_path / "saved"], "folder", "expected files and folders with --center_by folder"),
-        ([lone], "speaker", "expected a metadata.csv .columns file and speaker. beside the clips or above them"),
+        ([lone], "speaker", "expected a metadata.csv .columns file and speaker. beside or above the clips"),
     ):
         with pytest.raises(SystemExit, match=sentence):
             table(*inputs, "--model", model, "--center_by", by, output=tmp_path / "preds.parquet")
     (lone / "metadata.csv").write_text("file,label\nclip0.wav,happy\n")
-    with pytest.raises(SystemExit, match=r"expected the columns file and speaker .*; got \['file', 'label'\]"):
+    with pytest.raises(
+        SystemExit, match=r"expected the comma-separated columns file and speaker .*; got \['file', 'label'\]"
+    ):
         table(lone, "--model", model, "--center_by", "speaker", output=tmp_path / "preds.parquet")

@@ -162,7 +162,7 @@ def test_it_runs_without_torch_as_the_readme_says_and_knows_its_labels(exported,
 def test_without_the_extra_its_name_is_told(monkeypatch):
     monkeypatch.delitem(sys.modules, "ser.inference.export_onnx")
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(SystemExit, match=r"there is no package onnx, which this needs: pip install onnx onnxscript$"):
+    with pytest.raises(SystemExit, match=r"exporting needs the package onnx: pip install onnx onnxscript$"):
         main(["export-onnx", "a", "b"])
 
 
@@ -189,7 +189,7 @@ def test_a_front_end_that_the_graph_does_not_know_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere", "{out}"], "expected a model folder or Hub id; 'nowhere' is none"),
+        (["nowhere", "{out}"], "expected a model folder or Hub id; 'nowhere' is neither"),
         ([str(CHECKPOINT), f"{__file__}/onnx"], "expected a folder that can be written to"),
         (
             [str(CHECKPOINT), "{out}", "--calibration", "nothing.wav"],

@@ -99,7 +99,7 @@ def test_the_classifier_takes_what_load_audio_takes(cache, monkeypatch):
 @pytest.mark.parametrize(
     ("model", "sentence"),
     [
-        ("nowhere", "expected a model folder or Hub id; 'nowhere' is none"),
+        ("nowhere", "expected a model folder or Hub id; 'nowhere' is neither"),
         (str(ROOT / "checkpoints/cnn1d"), "cannot be exported; those of cnn2d and of the flagship recipes can"),
     ],
 )
@@ -120,7 +120,7 @@ def test_a_stopped_job_goes_on(clips, cache, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         rows = onnx_predict.write_part
         patch.setattr(onnx_predict, "write_part", lambda *arguments: rows(*arguments) or stopped())
-        with pytest.raises(SystemExit, match="what is done is kept"):
+        with pytest.raises(SystemExit, match="finished rows are kept"):
             main(command)
     late = shutil.copy(clips / "a.wav", clips / "0.wav")
     with pytest.raises(SystemExit, match="of other clips"):
@@ -133,6 +133,6 @@ def test_a_stopped_job_goes_on(clips, cache, tmp_path, monkeypatch):
 
 def test_several_processes_that_would_all_do_the_same_are_refused(clips, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(SystemExit, match="ser predict: --backend onnx takes all cores in one process; run it without"):
+    with pytest.raises(SystemExit, match="ser predict: --backend onnx uses all cores in one process; run it without"):
         main(["predict", str(clips), "--backend", "onnx", "--output", str(tmp_path / "preds.csv")])
     assert not [*tmp_path.glob(".preds*")]

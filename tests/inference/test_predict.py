@@ -281,7 +281,7 @@ def test_what_was_stopped_goes_on_and_repeats_nothing(clips, tmp_path, monkeypat
     output, read = tmp_path / "preds.parquet", []
     with monkeypatch.context() as patch:
         stop_after(patch, chunks=1)
-        with pytest.raises(SystemExit, match="stopped; what is done is kept"):
+        with pytest.raises(SystemExit, match="stopped; finished rows are kept"):
             table(clips, output=output)
     assert not output.exists()
     with monkeypatch.context() as patch:
@@ -307,7 +307,7 @@ def test_parts_of_another_job_are_refused(clips, tmp_path, monkeypatch):
         (model / name).write_bytes((Path(MODEL) / name).read_bytes())
     with monkeypatch.context() as patch:
         stop_after(patch, chunks=1)
-        with pytest.raises(SystemExit, match="stopped; what is done is kept"):
+        with pytest.raises(SystemExit, match="stopped; finished rows are kept"):
             table(clips, output=output, model=str(model))
     parts = str(tmp_path / ".preds.csv.parts")
     for arguments in ((clips, "--model", MODEL), (clips / "more", "--model", model)):
@@ -411,7 +411,7 @@ def test_a_label_with_the_name_of_a_column_is_refused(clips, tmp_path, name):
     config = (model / "config.json").read_text().replace('"anger"', f'"{name}"')
     (model / "config.json").write_text(config)
     said = refusal(clips, "--model", model, "--output", tmp_path / "preds.csv")
-    assert f"the model has a label named '{name}', as is another column of the table: give the label another" in said
+    assert f"the model has a label '{name}', which is also another column of the table: rename the label" in said
 
 
 def test_code_beside_a_model_is_not_run(clips, tmp_path):
@@ -437,7 +437,7 @@ def test_a_stop_by_hand_says_how_to_go_on(clips, tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch_predict, "predict_chunk", stopped)
     answer = refusal(clips, "--model", MODEL, "--output", tmp_path / "preds.csv")
-    assert answer == "ser predict: stopped; what is done is kept: run the same command again to continue"
+    assert answer == "ser predict: stopped; finished rows are kept: run the same command again to continue"
 
 
 @pytest.mark.parametrize(
@@ -452,10 +452,10 @@ def test_a_stop_by_hand_says_how_to_go_on(clips, tmp_path, monkeypatch):
         (["{clips}", "--output", "preds.txt"], "expected --output to end in .csv or .parquet; got 'preds.txt'"),
         (["{clips}", "--output", "there.csv"], "'there.csv' is there already"),
         (["{clips}", "--output", "there.csv/preds.csv"], "cannot be written"),
-        (["{clips}", "--model", "silent"], "expected a model folder or Hub id; 'silent' is none"),
+        (["{clips}", "--model", "silent"], "expected a model folder or Hub id; 'silent' is neither"),
         (["{clips}", "--revision", "v1"], "is a folder, which has no revisions; leave --revision out, or name a Hub"),
         (["{clips}", "--revision", "v1", "--backend", "onnx"], "is a folder, which has no revisions; leave --revision"),
-        (["{clips}", "--split", "test"], "--split is for a dataset, and '{clips}' is none: leave it out"),
+        (["{clips}", "--split", "test"], "--split is for a dataset, and '{clips}' is not one: leave it out"),
         (
             ["{clips}/clip1.wav", "--streaming", "--backend", "onnx"],
             "--streaming is for a dataset, and '{clips}/clip1.wa",
@@ -521,7 +521,7 @@ def test_what_stops_a_worker_is_said_in_one_sentence(dataset, tmp_path, monkeypa
     monkeypatch.setattr(many_clips, "workers_for", lambda *_: 2)
     monkeypatch.setattr(many_clips, "read_chunk", unreachable)
     output = ("--audio_column", "sound", "--output", tmp_path / "preds.csv")
-    said = "ser predict: the Hub cannot be reached; what is done is kept: run the same command again"
+    said = "ser predict: the Hub cannot be reached; finished rows are kept: run the same command again"
     assert refusal(tmp_path / "saved", "--model", MODEL, *output) == said
 
 

@@ -123,8 +123,8 @@ def test_a_page_without_a_model_says_what_to_do(tmp_path, monkeypatch):
     ("name", "content", "sentence"),
     [
         ("model.safetensors", b"torn", "model.safetensors is damaged"),
-        ("config.json", b"[1", "config.json is no JSON object"),
-        ("results.json", b"{", "results.json' is damaged or no JSON file"),
+        ("config.json", b"[1", "config.json is not a JSON object"),
+        ("results.json", b"{", "results.json' is damaged or not a JSON file"),
         ("robustness.json", b"{}", "robustness.json' has no conditions; take the whole file, or remove it"),
     ],
 )
@@ -144,7 +144,7 @@ def test_a_page_without_an_address_says_what_to_check(monkeypatch):
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", get_upload_folder())
     monkeypatch.setattr(app.gr.Blocks, "launch", launch)
-    with pytest.raises(SystemExit, match=r"app.py: no address to serve the page at \(Cannot .*check GRADIO_SERVER"):
+    with pytest.raises(SystemExit, match=r"app.py: the page cannot be served \(Cannot .*check GRADIO_SERVER"):
         app.main()
 
 

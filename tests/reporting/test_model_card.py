@@ -134,8 +134,11 @@ def test_a_card_says_what_strangers_get():
     assert "| URDU | 1,200 | 0.40 → 0.50 | 0.45 → 0.45 | 0.40 → 0.40 | 0.20 → 0.20 | - → 0.75 | 0.05 → 0.05 |" in card
     assert "| talk, ordinary speech | 1,200 | 0.40 → 0.50 | 0.45 → 0.45 |  |" in card
     assert "fitted on URDU, ASED and ordinary speech (talk)" in card
-    assert "An answer is certain if its probability is at least 0.60" in card and "75 % of certain answers are right" in card
-    assert "its accuracy on the test clips of CREMA-D is 62.0 %" in card
+    assert (
+        "An answer is certain if its probability is at least 0.60" in card
+        and "75 % of certain answers are right" in card
+    )
+    assert "accuracy on the test clips of CREMA-D is 62.0 %" in card
     never = render_card(RESULTS, strangers=strangers | {"certain_threshold": 1.0, "own": {}})
     assert "treat none of them as certain" in never and "accuracy on the same clips" not in never
     assert "Strangers" not in render_card(RESULTS)

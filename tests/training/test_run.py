@@ -246,7 +246,7 @@ def test_a_run_goes_on_from_its_last_checkpoint_and_never_mixes_with_another(fin
     folder, _ = finished
     monkeypatch.chdir(folder)
     command = (*FINISHED, "--data_dir", str(small_corpus))
-    with pytest.raises(ValueError, match="holds the checkpoints of an earlier run; go on from them with --resume_from"):
+    with pytest.raises(ValueError, match="holds the checkpoints of an earlier run; continue it with --resume_from"):
         prepare(parse_arguments([*command]))
     command += ("--resume_from_checkpoint", "last")
     output = Path("runs/cnn1d/tfds/seed-3")
@@ -255,7 +255,7 @@ def test_a_run_goes_on_from_its_last_checkpoint_and_never_mixes_with_another(fin
         ("--learning_rate", "0.01"),
         ("--seed", "4", "--output_dir", str(output)),
     ):
-        with pytest.raises(ValueError, match=r"checkpoint-\d+ was trained by another command \(python .* start anew"):
+        with pytest.raises(ValueError, match=r"checkpoint-\d+ was trained by another command \(python .* start again"):
             prepare(parse_arguments([*command, *other]))
     before = json.loads(Path("results/cnn1d/tfds/seed-3/results.json").read_text())
     done = train(*command, cwd=folder)
@@ -278,15 +278,15 @@ def test_an_interruption_says_how_to_go_on(monkeypatch, tmp_path):
 
     monkeypatch.setattr(sys, "argv", ["train.py", "--recipe", "cnn1d"])
     monkeypatch.setattr(script, "prepare", interrupt)
-    with pytest.raises(SystemExit, match="stopped before the training began; the same command starts anew"):
+    with pytest.raises(SystemExit, match="stopped before the training began; the same command starts again"):
         script.main()
     arguments = SERTrainingArguments(output_dir=str(tmp_path), use_cpu=True)
     monkeypatch.setattr(script, "prepare", lambda *_: SimpleNamespace(training=arguments))
     monkeypatch.setattr(script, "train", interrupt)
-    with pytest.raises(SystemExit, match="stopped before a checkpoint was written; the same command starts anew"):
+    with pytest.raises(SystemExit, match="stopped before a checkpoint was written; the same command starts again"):
         script.main()
     monkeypatch.setattr(script, "last_checkpoint", lambda *_, **__: "checkpoint-1")
-    with pytest.raises(SystemExit, match="the same command with --resume_from_checkpoint last goes on"):
+    with pytest.raises(SystemExit, match="the same command with --resume_from_checkpoint last continues"):
         script.main()
 
 
@@ -296,7 +296,7 @@ def test_a_training_that_diverges_ends_in_one_sentence(monkeypatch, tmp_path):
     command = ["train.py", "--recipe=cnn1d", f"--dataset_dir={tmp_path / 'clips'}", "--protocol=random", "--use_cpu"]
     monkeypatch.setattr(sys, "argv", [*command, "--learning_rate=1e30", "--max_grad_norm=0", "--num_train_epochs=3"])
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit, match=r"train.py: (eval_)?loss is nan .* smaller --learning_rate than 1e\+30"):
+    with pytest.raises(SystemExit, match=r"train.py: (eval_)?loss is nan .* --learning_rate below 1e\+30"):
         script.main()
     assert not (tmp_path / "results").exists()
 
@@ -358,7 +358,7 @@ def test_a_checkpoint_is_gone_on_from_by_its_own_run_only(tmp_path):
     this["command"] = "python train.py --recipe cnn1d --data_dir DIR"
     (tmp_path / RUN_FILE).write_text(json.dumps(this))
     assert check_same_run(str(tmp_path / "checkpoint-1"), RunIdentity.from_report(this)) is None
-    with pytest.raises(ValueError, match="checkpoint-1 was trained with fold None, this run has 2: start anew"):
+    with pytest.raises(ValueError, match="checkpoint-1 was trained with fold None, this run has 2: start again"):
         check_same_run(str(tmp_path / "checkpoint-1"), RunIdentity.from_report(this | {"fold": 2}))
     changed = {"command": f"{this['command']} --learning_rate 0.5"}
     for other in ({"recipe": "cnn2d"}, {"variant": "votes"}, {"seed": 1}, {"processes": 2}, changed):
@@ -551,7 +551,7 @@ def test_one_process_uses_one_gpu(monkeypatch, caplog):
         (["--feature_extractor", '{"n_mels": "64"}'], "--feature_extractor: expected n_mels as a whole number"),
         (["--metric_for_best_model", "f1"], "expected --metric_for_best_model out of loss, accuracy, uar"),
         (["--eval_strategy", "no", "--load_best_model_at_end", "False"], "add --early_stopping_patience 0"),
-        (["--model_dir", "clips"], "would be replaced and holds other files; choose a new folder"),
+        (["--model_dir", "clips"], "would be replaced, but holds other files; choose a new folder"),
         (["--frequency_shift", "-3"], "expected --frequency_shift of at least 0; got -3"),
         (["--waveform_probability", "2"], "expected --waveform_probability of at least 0 and at most 1; got 2"),
         (["--label_smoothing", "nan"], "expected --label_smoothing of at least 0 and at most 1; got nan"),
@@ -564,11 +564,11 @@ def test_one_process_uses_one_gpu(monkeypatch, caplog):
         (["--label_smoothing_factor", "0.1"], "set --label_smoothing, which is"),
         (["--resume_from_checkpoint", "nowhere"], "expected a checkpoint folder or 'last'"),
         (["--resume_from_checkpoint", "last"], "there is no checkpoint in"),
-        (["--start_share", "0.5"], "--start_share is of the weights of a trained model: name one with"),
+        (["--start_share", "0.5"], "--start_share needs the weights of a trained model: name one with"),
         (["--report_to", "smoke_signals"], "--report_to smoke_signals is not installed here"),
-        (["--model_dir", "results"], "the model takes the place of the folder 'results', in which the report is"),
-        (["--output_dir", "all", "--model_dir", "all"], "the folder 'all', in which --output_dir is"),
-        (["--model_dir", "results/cnn2d/tfds/seed-0/model"], "the report takes the place .* in which the model is"),
+        (["--model_dir", "results"], "the model would replace the folder 'results', which contains the report"),
+        (["--output_dir", "all", "--model_dir", "all"], "the folder 'all', which contains --output_dir"),
+        (["--model_dir", "results/cnn2d/tfds/seed-0/model"], "the report would replace .* which contains the model"),
     ],
 )
 def test_wrong_values_end_in_one_sentence(options, message, tmp_path, monkeypatch):
