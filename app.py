@@ -20,7 +20,7 @@ from ser.page import recordings
 from ser.page import trust
 from ser.page.examples import examples
 
-AT_ONCE, WAITING, SESSIONS = 2, 100, 300  # requests, requests, and visitors whose state is kept in memory
+AT_ONCE, WAITING, SESSIONS = 2, 100, 300  # requests handled and queued, sessions kept in memory
 THEME = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
     block_label_text_color="*primary_700",  # darker than Soft's, for contrast
     block_title_text_color="*primary_700",
@@ -41,7 +41,7 @@ QUIET: dict[str, Any] = NEWEST | {"show_progress": "hidden"}
 
 
 def build() -> gr.Blocks:
-    """The page, once the models are loaded.
+    """Load the models and build the page.
 
     Raises:
         ValueError: There is no model, or one cannot be fetched.
@@ -53,7 +53,7 @@ def build() -> gr.Blocks:
         card = components.answer_card(elem_id="answer")
         over_time = over_time_part()
         with gr.Accordion("Why this answer?", open=False, elem_id="why"):
-            reasons = gr.HTML("<p>The reasons for the last answer appear here. The first time takes some seconds.</p>")
+            reasons = gr.HTML("<p>The reasons for the last answer appear here. The first time takes a few seconds.</p>")
         gr.HTML("<h2>Or try an actor: guess first</h2>")
         examples(elem_id="examples")
         gr.HTML("<h2>Your attempts</h2>")
@@ -61,8 +61,8 @@ def build() -> gr.Blocks:
         several, several_csv = several_part()
         challenge_recorder, task, game, again = challenge_part(names[0])
         gr.HTML(
-            "<h2>Live</h2><p>The answer for the last seconds, while you speak. It stops when you leave this page, and "
-            "keeps the last minute.</p>"
+            "<h2>Live</h2><p>The answer for the last few seconds, while you speak. Listening stops when you leave this "
+            "page. You can save the last minute.</p>"
         )
         components.live(live.classify_live, elem_id="live")
         gr.HTML(f"<h2>How accurate is it?</h2>{accuracy.models_html()}")
@@ -84,7 +84,7 @@ def build() -> gr.Blocks:
             )
             for asked in (recorder.one, model.input)
         ]
-        # One handler for each event: Gradio runs all of an event again when one had to wait, so two would never end.
+        # One handler per event: when one has to wait, Gradio runs all of its event again, so two would never end.
         for each in answered:
             each.then(handlers.explain, [recorder, model, place], reasons, **QUIET)
             each.then(handlers.compare, [recorder, model, *comparison], compared, **QUIET)
@@ -99,7 +99,7 @@ def build() -> gr.Blocks:
 
 
 def header_html(first: str) -> str:
-    """What it does, how often it is wrong, and what becomes of recordings."""
+    """What the page does, how often it is wrong, and what happens to recordings."""
     right = trust.right_on_strangers(offered_models.load()[first])
     wrong = "" if right is None else f", for strangers in about {10 * (1 - right):.0f} of 10 recordings"
     return (
@@ -112,11 +112,11 @@ def header_html(first: str) -> str:
 def over_time_part() -> dict[str, Any]:
     """Components of the timeline of a long recording by name, hidden until there is one."""
     with gr.Column(elem_classes=handlers.AWAY, elem_id="over-time") as column:
-        gr.HTML("<h2>Over time</h2><p>Click a place to hear it and to see why it was answered so.</p>")
+        gr.HTML("<h2>Over time</h2><p>Click anywhere to hear that moment and see the reasons for its answer.</p>")
         drawn = components.timeline()
         gr.HTML(
-            "<p><small>“Relative to this recording” takes off what all its parts have in common. It helps where one "
-            "person speaks with several emotions, and misleads where one emotion prevails.</small></p>"
+            "<p><small>“Relative to this recording” removes what all its parts have in common. It helps if one person "
+            "speaks with several emotions, and misleads if one emotion dominates.</small></p>"
         )
         with gr.Row():
             files = gr.DownloadButton("Save as CSV"), gr.DownloadButton("Save as JSON")
@@ -141,7 +141,7 @@ def challenge_part(first: str) -> tuple[gr.HTML, gr.HTML, gr.State, gr.Button]:
 
 
 def advanced_part(names: list[str]) -> tuple[gr.Radio, tuple[gr.Radio, gr.State], gr.HTML]:
-    """Choice and comparison of models, made only while this is open, and the endpoint that programs call."""
+    """Choice and comparison of models, which runs only while this is open, and the API endpoint."""
     opened = gr.State(False)
     with gr.Accordion("Advanced: models and API", open=False, elem_id="advanced") as advanced:
         model = gr.Radio(names, value=names[0], label="Model", elem_id="model")
@@ -162,11 +162,11 @@ def advanced_part(names: list[str]) -> tuple[gr.Radio, tuple[gr.Radio, gr.State]
 
 
 def main() -> None:
-    """Serve the page; without a model or an address it ends in one sentence."""
-    torch.set_num_threads(1)  # requests share the cores: more threads for each would only wait for one another
+    """Serve the page; if it cannot be served, exit with one sentence."""
+    torch.set_num_threads(1)  # requests share the cores: with more threads each, they would only compete
     for name in ("SIGTERM", "SIGHUP"):  # recordings are deleted when a service or its terminal ends, too
         number = getattr(signal, name, None)
-        if number and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+        if number and signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, signal.default_int_handler)
     try:
         recordings.choose_folder()

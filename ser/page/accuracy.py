@@ -1,4 +1,4 @@
-"""How accurate is it? All models in one table, and what the chosen one and people mistake for what."""
+"""The section on accuracy: a table of all models, and the confusions of the chosen one and of people."""
 
 import html
 from pathlib import Path
@@ -21,14 +21,14 @@ COLUMNS = {
     "changed clips": "the same clips with noise, echo, telephones and other changes, on average",
     "other corpora": "recordings of other people in other rooms and languages, on average; German ones alone for "
     "models without a score for ordinary speech",
-    "ordinary speech": "clips of people reading aloud that are plainly called other than neutral (less is good)",
+    "ordinary speech": "clips of people reading aloud with a certain answer other than neutral (lower is better)",
 }
 MISSING = '–<span class="unseen">not measured</span>'
-MEANT = "Rows: what the actor meant. Columns: what {who} said. Framed: right. Of 100 clips of each row."
+MEANT = "Rows: what the actor meant. Columns: what {who} answered. Numbers: of 100 clips of a row; framed: right."
 
 
 def models_html() -> str:
-    """All models of the page, with what was measured of them."""
+    """A table of all models of the page with their scores."""
     models = load()
     changed = means_when_changed({name: measured(model.folder, "conditions") for name, model in models.items()})
     rows = ""
@@ -63,7 +63,7 @@ def describe(name: str) -> str:
 
 
 def tested(name: str, report: Report) -> str:
-    """What the scores of a model say, in a sentence."""
+    """The accuracy of a model on its test split, in a sentence."""
     name = html.escape(name)
     if report["protocol"] == "leaky":
         return f"The scores of {name} are invalid: it was trained on some of its test clips."
@@ -79,13 +79,13 @@ def tested(name: str, report: Report) -> str:
 
 
 def people(report: Report) -> str:
-    """What the score of people means."""
+    """The accuracy of human listeners, and how to compare with it."""
     share = report["human_single_vote_accuracy"]
     return (
         f"People who listened to the same clips named the intended emotion in {share:.0%} of their votes. That does "
-        "not mean that the model understands voices better: each vote is one person's first guess at a stranger, often "
-        "of a faintly acted clip. The model was trained on thousands of clips of other actors, with the same sentences "
-        "in the same room."
+        "not mean that the model understands voices better: each vote is one person's first guess about a stranger, "
+        "often on a weakly acted clip. The model was trained on thousands of clips of other actors, with the same "
+        "sentences in the same room."
     )
 
 
@@ -124,8 +124,8 @@ def data(name: str, report: Report) -> str:
         card = f"model card: checkpoints/{html.escape(name)}/README.md in the project"
     licence = f"; licence {html.escape(report['license'] or '')}" if report.get("license") else ""
     return (
-        f"Trained on {html.escape(report['corpus'])}{licence}; {card}. It names how a "
-        "voice sounds, not what a person feels. Not for hiring, policing, health, or judging anyone."
+        f"Trained on {html.escape(report['corpus'])}{licence}; {card}. It classifies how "
+        "a voice sounds, not what a person feels. Not for hiring, policing, health, or judging anyone."
     )
 
 

@@ -1,4 +1,4 @@
-"""The answer: what is stated of a recording, how far to trust it, and bars in an order that never changes."""
+"""The answer for a recording: an emotion, how far to trust it, and bars in a fixed order."""
 
 import html
 from typing import NamedTuple
@@ -15,11 +15,11 @@ from ser.page.emotions import tone
 from ser.page.offered_models import OfferedModel
 
 UNCLEAR, NONE = "unclear", "none"
-NOBODY = "Noise and silence get no emotion, nor does most music. If somebody did speak, record it closer."
+NOBODY = "Noise, silence and most music get no emotion. If somebody did speak, record closer to the voice."
 
 
 class Verdict(NamedTuple):
-    """What is stated of a recording.
+    """The answer for a recording.
 
     Attributes:
         look: An emotion, "unclear", or "none" where nobody speaks.
@@ -35,19 +35,19 @@ class Verdict(NamedTuple):
 
 
 def decide(scores: dict[str, float] | None, model: OfferedModel, *, windows: int = 0) -> Verdict:
-    """The verdict on the probability of each emotion, None where nobody speaks.
+    """The verdict for some probabilities.
 
     Args:
-        scores: Probability of each label.
-        model: Whose they are.
-        windows: Of how many windows of a long recording they are the mean; 0 for a clip.
+        scores: Probability of each label; None if nobody speaks.
+        model: The model that they are from.
+        windows: Number of windows of a long recording that they are averaged over; 0 for a clip.
     """
     if scores is None:
         return Verdict(NONE, "no speech", 0.0, [NOBODY])
     (first, share), (second, next_share) = sorted(scores.items(), key=lambda item: -item[1])[:2]
     if share < trust.threshold(model):
         words = f"unclear: {adjective(first)} or {adjective(second)}"
-        details = ["No emotion stands out enough to be stated: answers as unsure as this one are often wrong."]
+        details = ["No emotion stands out: answers as uncertain as this one are often wrong."]
         return Verdict(UNCLEAR, words, share, _over(windows) + details)
     details = [f"Runner-up: {adjective(second)}, {next_share:.0%}."]
     return Verdict(first, adjective(first), share, details + (_over(windows) or _trust(model, share)))
@@ -55,14 +55,14 @@ def decide(scores: dict[str, float] | None, model: OfferedModel, *, windows: int
 
 def _over(windows: int) -> list[str]:
     where = "one stretch" if windows == 1 else f"{windows} stretches"
-    return [f"The mean of the {where} of 3 seconds in which somebody speaks."] if windows else []
+    return [f"The mean over {where} of 3 seconds in which somebody speaks."] if windows else []
 
 
 def _trust(model: OfferedModel, share: float) -> list[str]:
     if (right := trust.right_when(model, share)) is not None:
-        return [f"In our tests on other people's recordings, such an answer was right in {right:.0%}."]
+        return [f"In our tests on other people's recordings, such answers were right in {right:.0%} of cases."]
     if (right := trust.right_on_strangers(model)) is not None:
-        return [f"In our tests on other people's recordings, its answers were right in {right:.0%}."]
+        return [f"In our tests on other people's recordings, its answers were right in {right:.0%} of cases."]
     return ["It was not tested on recordings of other corpora."]
 
 
@@ -80,7 +80,7 @@ def bars_html(scores: dict[str, float] | None) -> str:
 
 
 def card_html(verdict: Verdict, scores: dict[str, float] | None) -> str:
-    """The answer with its buttons; page.js says and shows it, also where it is the same as before."""
+    """The answer with its buttons, under a new key, so that page.js announces it even if it is the same as before."""
     share = f'<span class="share">{verdict.share:.0%}</span>' if verdict.look not in (UNCLEAR, NONE) else ""
     said = f"{verdict.words[0].upper()}{verdict.words[1:]}"
     spoken = html.escape(
@@ -111,7 +111,7 @@ def refusal_html(reason: str) -> str:
 
 
 def picture_svg(verdict: Verdict, scores: dict[str, float] | None) -> str:
-    """The answer as a picture of 600 pixels width, to be saved."""
+    """The answer as a picture to save, 600 pixels wide."""
     colour = ON_WHITE.get(kind(verdict.look), GREY)
     rows = "".join(
         f'<text x="40" y="{168 + 36 * row}" font-size="20" fill="#1f2937">{adjective(label)}</text>'

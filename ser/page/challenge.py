@@ -31,7 +31,7 @@ SENTENCES = (  # that the actors of CREMA-D spoke
 
 
 def new_game(model: str) -> dict[str, Any]:
-    """Tasks, and what the model said of those that were done."""
+    """The tasks of a new game, and its guesses, of which there are none yet."""
     labels = sorted(load()[model].report["labels"])
     emotions = random.sample(labels, min(ROUNDS, len(labels)))  # noqa: S311 - a game
     sentences = random.sample(SENTENCES, len(emotions))  # noqa: S311
@@ -76,15 +76,15 @@ def game_html(game: dict[str, Any]) -> str:
         right = guesses[-1] == tasks[len(guesses) - 1][1]
         last = f"The model guessed {adjective(guesses[-1])}: {'right' if right else 'wrong'}. "
     if len(guesses) == len(tasks):
-        task = f"<p class='said'>{points} of {len(tasks)} right</p><p>Guessing alone would be right about once.</p>"
+        task = f"<p class='said'>{points} of {len(tasks)} right</p><p>Random guesses would be right about once.</p>"
         spoken = f"{last}{points} of {len(tasks)} right."
     else:
         sentence, emotion = tasks[len(guesses)]
         task = (
-            f"<p>Round {len(guesses) + 1} of {len(tasks)}. Say, as somebody who is</p><p class='said {tone(emotion)}'>"
+            f"<p>Round {len(guesses) + 1} of {len(tasks)}. Say this as if you were</p><p class='said {tone(emotion)}'>"
             f"{face(emotion)}<span>{adjective(emotion).capitalize()}</span></p><p>“{sentence}”</p>"
         )
-        spoken = f"{last}Round {len(guesses) + 1}: say, {adjective(emotion)}, {sentence}"
+        spoken = f"{last}Round {len(guesses) + 1}: say this as if you were {adjective(emotion)}: {sentence}"
     score = f"<p>So far: {points} right.</p>" if 0 < len(guesses) < len(tasks) else ""
     score += f"<ol class='attempts'>{lines}</ol>"
     said = note and f"<p><b>{note}</b></p>"

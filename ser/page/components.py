@@ -1,4 +1,4 @@
-"""Parts of the page that Gradio has no component for; what they do in the browser is in page.js."""
+"""Components that Gradio does not have; their behaviour in the browser is in page.js."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ BUTTON = """
   <span class="dot" aria-hidden="true"></span><span data-part="word">{word}</span>
 </button>
 <div class="level">
-  <div class="meter" data-part="meter" role="meter" aria-label="Level of the microphone"
+  <div class="meter" data-part="meter" role="meter" aria-label="Microphone level"
     aria-valuemin="0" aria-valuemax="100" aria-valuenow="0"><div></div></div>
   <small class="time" data-part="time">0:00</small>
 </div>
@@ -68,7 +68,7 @@ LIVE = """
 <div class="live-answer" data-part="answer"></div>
 <div data-part="bars"></div>
 <div class="live-strip" data-part="strip" tabindex="0" role="img"
-  aria-label="What was named in the last minute, the newest at the right"></div>
+  aria-label="Answers of the last minute, newest on the right"></div>
 <div class="row" data-part="keep" hidden>
   <button type="button" class="plain-button" data-do="play" data-part="replay">Play</button>
   <button type="button" class="plain-button" data-part="save">Save the last minute</button>
@@ -77,7 +77,7 @@ LIVE = """
 
 
 def scripted(function: str, *events: str, **settings: Any) -> gr.HTML:
-    """HTML that a function of page.js brings to life and that triggers these events."""
+    """HTML with a function of page.js behind it, which triggers these events."""
     names = ", ".join(f'"{event}"' for event in events)  # Gradio looks for them here
     script = f"ser.{function}({{element, props, trigger, watch, server, upload, events: [{names}]}});"
     return gr.HTML(js_on_load=script, head=SCRIPT, **settings)
@@ -90,12 +90,12 @@ def recorder(*, files: bool = True, **settings: Any) -> gr.HTML:
 
 
 def answer_card(**settings: Any) -> gr.HTML:
-    """What `ser.page.answers` says; each new value is said and scrolled to."""
+    """Shows an answer; each new value is announced to screen readers and scrolled to."""
     return scripted("answer", **settings)
 
 
 def history(**settings: Any) -> gr.HTML:
-    """The attempts of this tab; each new value is one more."""
+    """The attempts of this tab; each new value adds one."""
     return scripted("history", html_template=HISTORY, **settings)
 
 
@@ -105,7 +105,7 @@ def timeline(**settings: Any) -> gr.HTML:
 
 
 def live(classify_live: Callable, **settings: Any) -> gr.HTML:
-    """Listens, and asks `classify_live` again and again."""
+    """Records, and calls `classify_live` repeatedly."""
     template = LIVE.format(button=BUTTON.format(word="Start listening"))
     return scripted("live", html_template=template, server_functions=[classify_live], **settings)
 

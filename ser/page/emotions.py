@@ -29,7 +29,7 @@ GREY = "#5d6570"
 
 
 def kind(label: str) -> str:
-    """The emotion whose look a label of any model has; "other" for those that have none of their own."""
+    """The emotion whose colour and face a label gets; "other" for labels without their own."""
     name = SAME_AS.get(label, label)
     return name if name in FEATURES else "other"
 
@@ -40,7 +40,7 @@ def tone(label: str) -> str:
 
 
 def adjective(label: str) -> str:
-    """The emotion as something one sounds, escaped for HTML."""
+    """The adjective for a voice with this emotion, escaped for HTML."""
     name = SAME_AS.get(label, label)
     return html.escape(ADJECTIVES.get(name, name))
 

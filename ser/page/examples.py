@@ -1,4 +1,4 @@
-"""Six clips of CREMA-D, one an emotion, of actors that no model of the page was trained on."""
+"""Six clips of CREMA-D, one per emotion, of actors that no model of the page was trained on."""
 
 import html
 from typing import Any
@@ -26,12 +26,12 @@ SOURCE = (
     '<p><small>From <a href="{source}">CREMA-D</a> (Cao and others, 2014), '
     '<a href="http://opendatacommons.org/licenses/dbcl/1.0/">DbCL 1.0</a>, database '
     '<a href="http://opendatacommons.org/licenses/odbl/1.0/">ODbL 1.0</a>. Chosen by how many listeners agreed, not by '
-    "what the models say; none was trained on these actors.</small></p>"
+    "what the models say; no model was trained on these actors.</small></p>"
 )
 
 
 def examples(**settings: Any) -> gr.HTML:
-    """The clips with what they mean hidden; page.js plays them and asks about them."""
+    """The clips, with the intended emotion hidden; page.js plays them and has them classified."""
     clips = EXAMPLES["clips"]
     items = "".join(
         CLIP.format(

@@ -1,4 +1,4 @@
-"""What the page does: each function answers one event with plain values, which app.py gives to components."""
+"""The page's event handlers, which take and return plain values; app.py connects them to components."""
 
 import csv
 import html
@@ -30,16 +30,16 @@ from ser.page.uploads import readable
 
 SILENT_DB = 20 * np.log10(QUIETEST) - 20  # level of a long recording in which nobody speaks: speech peaks above it
 ONE_CLIP = 6.0  # seconds; longer recordings are classified in windows
-AWAY = "away"  # class that hides: what `visible` makes may stay away all the same (gradio-app/gradio#13494)
+AWAY = "away"  # CSS class that hides, as components with `visible=False` may not come back (gradio-app/gradio#13494)
 SAME: Any = gr.skip()  # leaves a component as it is
 PROGRESS = gr.Progress()
 
 
 class Answer(NamedTuple):
-    """What a model says of a recording.
+    """A model's answer for a recording.
 
     Attributes:
-        verdict: What is stated.
+        verdict: What the page says.
         scores: Probability of each emotion; None if nobody speaks.
         rows: The windows of a long recording, as `ser.inference.timeline.analyse` returns them.
     """
@@ -50,15 +50,15 @@ class Answer(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """What the page shows of a recording, before it shows why.
+    """What the page shows for a recording, before the explanation.
 
     Attributes:
         card: The answer.
-        attempt: One more for the history.
+        attempt: Its entry in the history.
         over_time: What the timeline draws.
         long: Whether the timeline is shown.
-        csv_file: Its windows as a file.
-        json_file: The same.
+        csv_file: The windows as a CSV file.
+        json_file: The windows as a JSON file.
         place: Start in seconds of the window of a long recording that is explained.
     """
 
@@ -109,7 +109,7 @@ def respond(files: list[dict], model: str, progress: gr.Progress = PROGRESS) -> 
 
 
 def attempt_of(answer: Answer, path: str, model: str) -> dict[str, Any]:
-    """An entry of the history, which the browser keeps; the same recording and model once."""
+    """An entry of the history, which the browser keeps; there is one for each recording and model."""
     verdict = answer.verdict
     stated = verdict.look not in (answers.UNCLEAR, answers.NONE)
     whose = "" if model == next(iter(load())) else f" ({model})"
@@ -138,7 +138,7 @@ def over_time_of(sound: str, path: str, rows: list[dict], model: str) -> dict[st
 
 
 def explain(files: list[dict], model: str, place: float | None) -> str:
-    """Why a clip, or the window of a long recording that begins at `place`, was answered as it was."""
+    """The explanation for a clip, or for the window of a long recording that begins at `place`."""
     if not (paths := paths_of(files)):
         return ""
     try:
@@ -150,13 +150,13 @@ def explain(files: list[dict], model: str, place: float | None) -> str:
 
 
 def explain_place(files: list[dict], model: str, event: gr.EventData) -> tuple[str, float]:
-    """Why the window that a visitor chose was answered as it was, and where it begins."""
+    """The explanation for the window that a visitor chose, and where the window begins."""
     place = float(event.start)
     return explain(files, model, place), place
 
 
 def classify_several(files: list[dict], model: str) -> Iterator[tuple[str, Any]]:
-    """A table with a row for each file, as they become known, and the same as a CSV file."""
+    """A table that gets a row for each file, and at the end the same as a CSV file."""
     paths, rows = paths_of(files), list[list[str]]()
     for path in paths:
         rows.append(row_of(path, model))
@@ -167,7 +167,7 @@ def classify_several(files: list[dict], model: str) -> Iterator[tuple[str, Any]]
 
 
 def row_of(path: str, model: str) -> list[str]:
-    """Name, answer, its probability, and what is wrong with a file."""
+    """Name, answer, its probability, and the error of a file."""
     name = Path(path).name
     try:
         with readable(path) as (sound, seconds):
@@ -178,7 +178,7 @@ def row_of(path: str, model: str) -> list[str]:
 
 
 def table_html(rows: list[list[str]], count: int) -> str:
-    """The rows so far, of `count`; page.js says and shows the first and the last."""
+    """The rows so far, of `count`; page.js announces the first and the last."""
     said = f' data-say="{len(rows)} of {count} files"' if len(rows) in (1, count) else ""
     cells = "".join(
         f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(answer or error)}</td>'
@@ -195,7 +195,7 @@ def table_html(rows: list[list[str]], count: int) -> str:
 
 
 def compare(files: list[dict], model: str, other: str, opened: bool, progress: gr.Progress = PROGRESS) -> str:
-    """What two models say of the same recording, side by side; nothing unless that part of the page is open."""
+    """The answers of two models for one recording, side by side; empty unless that part of the page is open."""
     if not opened:
         return ""
     if not (paths := paths_of(files)):
@@ -214,7 +214,7 @@ def compare(files: list[dict], model: str, other: str, opened: bool, progress: g
 
 
 def answer_of(sound: str, seconds: float, model: str, progress: gr.Progress | None) -> Answer:
-    """What a model says of a file of so many seconds.
+    """A model's answer for a sound file that lasts `seconds`.
 
     Raises:
         ValueError: The file cannot be decoded, or is silent.
@@ -253,7 +253,7 @@ def classify_clip(waveform: np.ndarray, model: str) -> dict[str, float] | None:
 
 
 def read_clip(sound: str, model: str, start: float = 0.0, end: float | None = LONGEST) -> np.ndarray:
-    """What lies between two times in seconds, of shape `(samples,)`, at the model's rate."""
+    """The samples between two times in seconds, shape `(samples,)`, at the model's rate."""
     return np.concatenate(list(timeline.read_blocks(sound, rate_of(model), start, end)))
 
 

@@ -18,12 +18,12 @@ from ser.page.offered_models import rate_of
 
 RATE = 16000  # Hz, of what page.js sends
 LONGEST = 4 * RATE  # samples; page.js sends three seconds
-KEPT = 0.7  # share of what was said before in what is said now
+KEPT = 0.7  # weight of the previous probabilities in the smoothed ones
 LEAD = 0.1  # probability by which another emotion must lead before the answer changes
 
 
 def classify_live(request: dict[str, Any]) -> dict[str, Any]:
-    """What a model says of the last seconds, and of those before.
+    """Classify the last seconds, smoothed with those before.
 
     Args:
         request: "audio" as base64 of 16-bit samples at `RATE`, "model", and "before": what "memory" was last time.
@@ -32,7 +32,7 @@ def classify_live(request: dict[str, Any]) -> dict[str, Any]:
         What page.js shows, and "memory" to be sent back.
 
     Raises:
-        ValueError: That is no such request.
+        ValueError: The request is malformed.
     """
     name = request.get("model") or next(iter(load()))
     if name not in load():
@@ -57,7 +57,7 @@ def classify_live(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def stable(scores: dict[str, float], before: str | None, threshold: float) -> str:
-    """The likeliest emotion or "unclear"; that of before, unless another leads it clearly."""
+    """The most probable emotion or "unclear"; the one before is kept unless another leads it clearly."""
     first = max(scores, key=scores.__getitem__)
     if before in scores and scores[first] - scores[before] < LEAD:
         first = before
@@ -65,7 +65,7 @@ def stable(scores: dict[str, float], before: str | None, threshold: float) -> st
 
 
 def checked(before: Any, labels: list[str]) -> dict[str, Any]:
-    """The memory that a browser sent back, or none where it is not of this model."""
+    """The memory that a browser sent back; empty if it does not fit this model."""
     scores = before.get("scores") if isinstance(before, dict) else None
     if not isinstance(scores, dict) or set(scores) != set(labels):
         return {"scores": None, "look": None}
@@ -76,7 +76,7 @@ def decode(text: str) -> np.ndarray:
     """Samples of shape `(samples,)` within -1..1.
 
     Raises:
-        ValueError: They are none, or too many.
+        ValueError: The text is not 16-bit samples in base64, or too long.
     """
     if len(text) > 3 * LONGEST:
         raise ValueError(f"expected at most {LONGEST / RATE:g} seconds of sound")

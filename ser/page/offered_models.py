@@ -18,11 +18,11 @@ from ser.reporting.report_file import load_report
 from ser.reporting.report_file import means_when_changed
 from ser.reporting.report_file import measured
 
-WANTED = "SER_MODELS"  # environment variable: folders or ids on the Hub, separated by commas, not the bundled models
+WANTED = "SER_MODELS"  # environment variable: folders or Hub ids, separated by commas, instead of the bundled models
 
 
 class OfferedModel(NamedTuple):
-    """A model of the page: its pipeline, the report of its training, and the folder with what else was measured."""
+    """A model of the page: its pipeline, the report of its training, and its folder with further scores."""
 
     classifier: SERPipeline
     report: Report
@@ -31,7 +31,7 @@ class OfferedModel(NamedTuple):
 
 @cache
 def load() -> dict[str, OfferedModel]:
-    """The models by name, best first, in memory from the first call on.
+    """The models by name, best first; they are loaded by the first call.
 
     Raises:
         ValueError: There is none, or one cannot be fetched or is damaged.
@@ -43,7 +43,7 @@ def load_model(folder: Path) -> OfferedModel:
     """A model folder with its report; on the CPU, as cuDNN has no gradients of an LSTM in evaluation mode.
 
     Raises:
-        ValueError: It is none of this project, or it is damaged.
+        ValueError: It is not a model of this project, or it is damaged.
     """
     report = load_report(folder)
     model, extractor = load_trained(str(folder))
@@ -52,7 +52,7 @@ def load_model(folder: Path) -> OfferedModel:
 
 
 def find_models() -> dict[str, Path]:
-    """Folders of the models by name, best first: of those that `SER_MODELS` names, or of the bundled ones.
+    """Folders of the models by name, best first: those in `SER_MODELS`, or the bundled ones.
 
     Raises:
         ValueError: There is none, or one cannot be fetched.
@@ -67,7 +67,7 @@ def find_models() -> dict[str, Path]:
 
 
 def fetch_model(name: str) -> Path:
-    """The folder of a model: one of this machine, or of the Hub and downloaded if it is not in the cache.
+    """The folder of a model, which is downloaded if it is on the Hub and not in the cache.
 
     Raises:
         ValueError: It cannot be fetched, or has no report.

@@ -12,7 +12,7 @@ from ser.page.emotions import tone
 from ser.page.offered_models import OfferedModel
 
 NEIGHBOURS = 5  # windows that are averaged
-PEAKS_RATE = 8000  # Hz, of the sound that the waveform is drawn of
+PEAKS_RATE = 8000  # Hz, of the sound from which the waveform is drawn
 MOST_PEAKS, PEAKS_EACH_SECOND = 12_000, 50
 NOBODY = ("e-none", "nobody speaks")
 
@@ -23,7 +23,7 @@ def describe(path: str, rows: list[dict], model: OfferedModel) -> dict[str, Any]
     Args:
         path: The recording.
         rows: Its windows, as `ser.inference.timeline.analyse` returns them.
-        model: Which classified them.
+        model: The model that classified them.
     """
     labels, speech = sorted(rows[0]["probabilities"]), [row["speech"] for row in rows]
     raw, relative = _table(rows, labels), _table(timeline.relative_to_recording(rows), labels)
@@ -47,7 +47,7 @@ def describe(path: str, rows: list[dict], model: OfferedModel) -> dict[str, Any]
 
 
 def smooth(probabilities: np.ndarray, speech: list[bool]) -> np.ndarray:
-    """The mean over `NEIGHBOURS` windows around each, of those in which somebody speaks; shape `(windows, labels)`."""
+    """Moving average over `NEIGHBOURS` windows, leaving out those without speech; shape `(windows, labels)`."""
     weights, kernel, half = np.array(speech, float), np.ones(NEIGHBOURS), NEIGHBOURS // 2
     summed = [np.convolve(column, kernel) for column in (weights, *(probabilities * weights[:, None]).T)]
     counts, *sums = (column[half : half + len(speech)] for column in summed)
@@ -75,7 +75,7 @@ def _named(probabilities: np.ndarray, labels: list[str], speech: list[bool], lea
 
 
 def peaks(path: str, seconds: float) -> list[float]:
-    """The waveform's outline: the root of the loudest sample of each stretch, 1 for that of all."""
+    """The waveform's envelope: the square root of the peak of each stretch, scaled to at most 1."""
     count = int(min(MOST_PEAKS, PEAKS_EACH_SECOND * seconds))
     blocks = [np.abs(block) for block in timeline.read_blocks(path, PEAKS_RATE)]
     edges = np.linspace(0, sum(map(len, blocks)), count, endpoint=False).astype(int)

@@ -2,8 +2,8 @@
 window.ser = (() => {
   const SAMPLES_16K = 16000; // Hz, of live sound and of what the browser decodes
   const LONGEST = 300; // seconds of a recording made here
-  const QUIET = 0.001; // peak amplitude below which nothing arrives
-  const MOST_DECODED = 100e6; // bytes of a film that is decoded here
+  const QUIET = 0.001; // peak amplitude below which the microphone counts as silent
+  const MOST_DECODED = 100e6; // bytes of a video that is decoded here
   const TROUBLE = {
     NotAllowedError: "The browser does not allow the microphone for this page. Allow it in the address bar, then press Record again, or choose a file.",
     NotFoundError: "No microphone was found. Connect one and press Record again, or choose a file.",
@@ -12,7 +12,7 @@ window.ser = (() => {
   };
   const NOTHING_ARRIVES = "The microphone is silent. Check that it is switched on and is the one your system uses.";
 
-  const NO_ANSWER = "The server does not answer. It is asked again.";
+  const NO_ANSWER = "The server does not answer. Trying again.";
 
   const clock = seconds => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
   const by = (root, name) => root.querySelector(`[data-part=${name}]`);
@@ -20,7 +20,7 @@ window.ser = (() => {
   const setText = (element, text) => { if (element.textContent !== text) element.textContent = text; };
   const clearText = (element, text) => { if (element.textContent === text) element.textContent = ""; };
 
-  // ---- said to screen readers
+  // ---- announcements for screen readers
   let speaker;
   function say(text) {
     if (!speaker) {
@@ -152,14 +152,14 @@ window.ser = (() => {
       ended(rate, peak);
     }
     button.addEventListener("click", () => { if (!opening) microphone ? stop() : start(); });
-    button.disabled = false; // what is pressed before would do nothing
+    button.disabled = false; // pressed earlier, it would do nothing
     return {stop, button, hint, running: () => Boolean(microphone)};
   }
 
   // ---- one player for all: examples, answer, history, timeline, live
   const player = new Audio();
-  let current = null; // the file that is answered for
-  const sent = {}; // all of them, by their paths: an answer may come when the next one is current
+  let current = null; // the file whose answer is shown
+  const sent = {}; // all files by path, as an answer may arrive when the next file is current
   const address = button => button.dataset.play || current?.url;
   function updatePlayButtons() {
     for (const button of document.querySelectorAll("[data-do=play]")) {
@@ -252,7 +252,7 @@ window.ser = (() => {
     });
   }
 
-  // ---- answer: said and scrolled to
+  // ---- answer: announced and scrolled to
   function answer({element, watch}) {
     watch("value", () => {
       const card = element.querySelector("[data-say]");
@@ -466,7 +466,7 @@ window.ser = (() => {
       return btoa(text);
     }
     document.addEventListener("visibilitychange", () => {
-      if (document.hidden) button.stop("Listening stopped, because the page was no longer in front.");
+      if (document.hidden) button.stop("Listening stopped because the page was no longer visible.");
     });
     by(element, "save").addEventListener("click", () => save(kept, kept.name));
   }

@@ -41,7 +41,7 @@ def find_pitch(waveform: np.ndarray, sampling_rate: int, start: float = 0.0) -> 
     )  # the first call takes seconds: librosa loads numba then, and not when it is imported
     level = librosa.feature.rms(y=waveform, frame_length=frame, hop_length=hop)[0]
     crossings = librosa.feature.zero_crossing_rate(waveform, frame_length=frame, hop_length=hop)[0]
-    inside = (hertz > 1.05 * LOWEST) & (hertz < HIGHEST / 1.05)  # at the bounds it found none
+    inside = (hertz > 1.05 * LOWEST) & (hertz < HIGHEST / 1.05)  # values at the bounds mean that none was found
     voiced = inside & (level > QUIET * level.max()) & (crossings < HISS)
     times = start + np.arange(len(hertz)) * hop / sampling_rate
     return Pitch(times, np.where(voiced, hertz, np.nan))

@@ -10,7 +10,7 @@ from ser.reporting.plots import DEV
 from ser.reporting.plots import TRAINING
 
 MOST_POINTS = 20_000  # of a waveform; more cannot be seen
-INK = "#777777"  # as far from white as from the page at night
+INK = "#777777"  # the same contrast on white and on the dark page
 
 
 def plot_clip(
@@ -26,7 +26,7 @@ def plot_clip(
     Args:
         waveform: Shape `(samples,)`.
         sampling_rate: In Hz.
-        mark: Begin and end in seconds of the stretch to be marked.
+        mark: Begin and end in seconds of the stretch to mark.
         start: Time of the first sample in seconds, as `mark` and `pitch` have it.
         pitch: A line in the spectrogram.
     """
@@ -63,7 +63,7 @@ def _height(hertz: np.ndarray, view: SERFeatureExtractor) -> np.ndarray:
 
 
 def see_through(figure: Figure) -> Figure:
-    """The same figure for a page that is light or dark: without a background, its texts and lines in a middle grey."""
+    """The same figure for a light or a dark page: no background, text and lines in mid-grey."""
     figure.patch.set_alpha(0)
     for axes in figure.axes:
         axes.patch.set_alpha(0)

@@ -1,4 +1,4 @@
-"""Where recordings lie while the page needs them, and what a page that crashed left there."""
+"""The folder of recordings: where it is, and how it is emptied, also after a crash."""
 
 import getpass
 import os
@@ -17,9 +17,9 @@ OLDEST = 3600.0  # seconds
 
 
 def choose_folder() -> None:
-    """A folder of the page's and this user's own, in the one that `GRADIO_TEMP_DIR` names, or that of the system.
+    """Keep recordings in a folder of their own, for this user, in `GRADIO_TEMP_DIR` or the system's temporary folder.
 
-    What else lies there is others', and is not swept away.
+    Nothing else in there is deleted.
 
     Raises:
         ValueError: It is another user's, or cannot be written to.
@@ -47,7 +47,7 @@ def sweep() -> None:
 
 
 def delete_of(page: gr.Blocks) -> None:
-    """Delete what a page that has ended holds: Gradio does so only where its server stops in time."""
+    """Delete the recordings of a page that has ended; Gradio does so only if its server stops in time."""
     delete_files_created_by_app(page, age=None)
 
 

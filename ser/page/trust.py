@@ -1,4 +1,4 @@
-"""How far a model's answers can be trusted, from what was measured of it on recordings of other people."""
+"""How far a model's answers can be trusted, as measured on other people's recordings."""
 
 from statistics import fmean
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 from ser.page.offered_models import OfferedModel
 from ser.reporting.report_file import measured
 
-ENOUGH = 0.02  # share of clips with answers so sure, below which how many of them were right says little
-PLAIN = 0.5  # probability from which an emotion is stated plainly by a model whose configuration does not say
+ENOUGH = 0.02  # share of clips with answers of such a probability, below which their accuracy says little
+PLAIN = 0.5  # probability from which an answer is certain, for a model without a `certain_threshold`
 
 
 def on_strangers(model: OfferedModel) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def on_strangers(model: OfferedModel) -> dict[str, Any]:
 
 
 def threshold(model: OfferedModel) -> float:
-    """Probability from which the likeliest emotion is stated plainly."""
+    """Probability from which an answer is certain."""
     own = getattr(model.classifier.model.config, "certain_threshold", None)
     return PLAIN if own is None else own
 
@@ -33,14 +33,14 @@ def right_on_strangers(model: OfferedModel) -> float | None:
 
 
 def ordinary_speech(model: OfferedModel) -> float | None:
-    """Share of clips of ordinary speech that are plainly called an emotion which they do not have."""
+    """Share of clips of ordinary speech with a certain but wrong answer."""
     return on_strangers(model).get("ordinary", {}).get("plain_wrong")
 
 
 def right_when(model: OfferedModel, share: float) -> float | None:
-    """In how many of the answers that were at least this sure the model was right, on other people's recordings.
+    """Accuracy of the model's answers of at least this probability, on other people's recordings.
 
-    Of answers surer than nearly all that were measured, as many as of the surest that were measured often enough.
+    If too few answers were that certain, it is the accuracy at the highest probability that enough of them had.
     """
     curve = on_strangers(model).get("curve", [])
     reached = [point for point in curve if point["threshold"] <= share and point["plain"] >= ENOUGH]

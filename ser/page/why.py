@@ -1,4 +1,4 @@
-"""Why a clip was answered as it was: one marked stretch of speech, the pitch, and three facts beside what is usual."""
+"""The explanation of an answer: a marked stretch of speech, the pitch, and three measurements beside usual values."""
 
 import base64
 import html
@@ -24,7 +24,7 @@ SPOKEN = 0.5  # probability from which a frame is surely speech
 SHORTEST = 0.3  # seconds of the marked stretch, a fifth of the clip if that is longer
 MOSTLY = 0.8  # share of its frames that are speech
 LEAST_VOICED = 10  # frames, to say anything of the pitch
-# The middle half of 644 clips of CREMA-D: every eighth of the training actors.
+# Interquartile ranges of 644 clips of CREMA-D: every eighth clip of the training actors.
 USUAL_PITCH = {"men": (111, 169), "women": (173, 248)}  # Hz
 USUAL_RANGE, USUAL_VARIATION = (10.5, 18.6), (11.5, 15.0)  # semitones, dB
 WORDS = ("less than usual", "as usual", "more than usual")
@@ -36,7 +36,7 @@ def explain(waveform: np.ndarray, scores: dict[str, float] | None, model: Offere
     Args:
         waveform: Shape `(samples,)`, at the model's rate.
         scores: Probability of each emotion; None where nobody speaks.
-        model: Which classified it.
+        model: The model that classified it.
         start: Time of the first sample in seconds of the recording.
     """
     rate, stretch, pitch = model.classifier.feature_extractor.sampling_rate, None, None
@@ -56,10 +56,10 @@ def explain(waveform: np.ndarray, scores: dict[str, float] | None, model: Offere
 
 
 def marked(activation: Activation, frames: np.ndarray, start: float) -> tuple[float, float] | None:
-    """Begin and end in seconds of the stretch of speech that speaks most for the answer; None if there is none.
+    """Begin and end in seconds of the stretch of speech that supports the answer most; None if there is none.
 
     Args:
-        activation: How much each part of the clip speaks for it.
+        activation: How much each part of the clip supports it.
         frames: Probability of speech in each `FRAME` of the clip.
         start: When the clip begins, in seconds.
     """
@@ -79,10 +79,10 @@ def marked(activation: Activation, frames: np.ndarray, start: float) -> tuple[fl
 
 
 def facts_html(waveform: np.ndarray, sampling_rate: int, pitch: Pitch) -> str:
-    """Pitch, its range and how much the loudness varies, beside what is usual in CREMA-D."""
+    """Pitch, its range and the variation of loudness, beside what is usual in CREMA-D."""
     voiced = ~np.isnan(pitch.hertz)
     if voiced.sum() < LEAST_VOICED:
-        return "<p>Too little of this voice has a pitch to say more.</p>"
+        return "<p>There is too little voiced speech to measure the pitch.</p>"
     low, middle, high = np.percentile(pitch.hertz[voiced], [10, 50, 90])
     semitones = 12 * np.log2(high / low)
     level = librosa.feature.rms(y=waveform, frame_length=1024, hop_length=256)[0]

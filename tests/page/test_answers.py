@@ -36,7 +36,7 @@ def test_a_plain_answer_says_how_often_such_answers_were_right(model):
     assert said[:3] == ("anger", "angry", 0.62)
     assert said.details == [
         "Runner-up: happy, 30%.",
-        "In our tests on other people's recordings, such an answer was right in 72%.",
+        "In our tests on other people's recordings, such answers were right in 72% of cases.",
     ]
 
 

@@ -38,4 +38,4 @@ def test_facts_are_those_of_the_voice():
     html = why.facts_html(clip, RATE, find_pitch(clip, RATE))
     assert "Hz" in html and "semitones" in html and html.count("<tr>") == 4
     hiss = np.random.default_rng(0).standard_normal(RATE).astype(np.float32) / 10
-    assert "Too little" in why.facts_html(hiss, RATE, find_pitch(hiss, RATE))
+    assert "too little voiced" in why.facts_html(hiss, RATE, find_pitch(hiss, RATE))
