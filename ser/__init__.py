@@ -1,7 +1,7 @@
-"""Emotion recognition in speech: after `import ser`, transformers knows its models, and no remote code is needed.
+"""Emotion recognition in speech: `import ser` registers its models with transformers, so no remote code is needed.
 
 The import itself is cheap: torch and transformers are imported with the first name that needs them, and the models are
-registered as soon as transformers is imported, by whomever.
+registered as soon as anything imports transformers.
 """
 
 import sys
@@ -57,9 +57,9 @@ _REGISTERING = {
 
 
 class _Registration:
-    """A finder of modules that registers the models when the outermost import of such a module is done."""
+    """A module finder that registers the models when the outermost import of such a module has finished."""
 
-    imports = 0  # that are under way
+    imports = 0  # in progress
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name not in _REGISTERING:

@@ -39,7 +39,7 @@ COMMANDS = {
 
 
 class _Parser(argparse.ArgumentParser):
-    """Raises `ValueError` where argparse prints its usage."""
+    """Raises `ValueError` instead of printing the usage."""
 
     def __init__(self, prog: str, description: str | None = None):
         layout = argparse.RawDescriptionHelpFormatter
@@ -50,7 +50,7 @@ class _Parser(argparse.ArgumentParser):
         raise ValueError(f"{message}; see {self.prog} --help")
 
     def options(self) -> Iterator[str]:
-        """Every option, also those of commands within the command."""
+        """Every option, including those of subcommands."""
         for action in self._actions:
             yield from action.option_strings
             if isinstance(action, argparse._SubParsersAction):
@@ -58,7 +58,7 @@ class _Parser(argparse.ArgumentParser):
                     yield from parser.options()
 
     def check_names(self, words: list[str]) -> None:
-        """Refuse an unknown option before argparse misses those that are required."""
+        """Refuse an unknown option before argparse reports missing ones."""
         given = itertools.takewhile(lambda word: word != "--", words)
         for name in (word.partition("=")[0] for word in given if word.startswith("--")):
             if name not in (known := list(self.options())):
@@ -66,7 +66,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command; whatever goes wrong ends in one sentence."""
+    """Run one command; errors end in one sentence."""
     name, *words = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name in ("-h", "--help"):
         return _Parser("python -m ser COMMAND", __doc__).print_help()

@@ -1,4 +1,4 @@
-"""Audio and video files by their names; this module alone is imported fast."""
+"""Finding audio and video files by their names; imports nothing slow."""
 
 import argparse
 import hashlib
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 GROUP = "group"  # column with the name of the speaker or folder of a clip
-# Audio and video by name, in order of preference where a clip is there twice; what cannot be read is named.
+# In order of preference if a clip is there twice; files of a kind that cannot be read are reported.
 SUFFIXES: tuple[str, ...] = (".wav", ".flac", ".aiff", ".aif", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".webm")
 SUFFIXES += (".wave", ".w64", ".rf64", ".au", ".snd", ".caf", ".aifc", ".voc", ".sph", ".nist", ".mp1", ".mp2", ".spx")
 SUFFIXES += (".amr", ".awb", ".aac", ".3gp", ".3g2", ".3gpp", ".wma", ".wmv", ".asf", ".mov", ".m4b", ".m4v", ".qt")
@@ -16,10 +16,10 @@ SUFFIXES += (".gsm", ".vox", ".pcm", ".raw", ".dss", ".ds2")
 
 
 def find_files(inputs: list[str]) -> list[str]:
-    """The files that files, folders and patterns stand for, in their order, each once.
+    """The audio files among files, folders and patterns, in their order, each once.
 
     Raises:
-        ValueError: One of the inputs stands for none, or the name of a file is not UTF-8, as a table has to be.
+        ValueError: An input matches no file, or a file name is not UTF-8, which tables cannot hold.
     """
     found: list[str] = []
     for name in inputs:
@@ -35,7 +35,7 @@ def find_files(inputs: list[str]) -> list[str]:
 
 
 def _matches(pattern: str) -> list[Path]:
-    """What a pattern stands for; unlike `glob.glob`, it does not go round in circles where links do."""
+    """Paths that match a pattern; unlike `glob.glob`, it does not follow circular links."""
     anchor = Path(pattern).anchor
     try:
         return sorted(Path(anchor).glob(pattern.removeprefix(anchor)))
@@ -44,7 +44,7 @@ def _matches(pattern: str) -> list[Path]:
 
 
 def audio_files(folder: Path) -> list[Path]:
-    """Files below `folder` that are audio or video by their names, sorted by path.
+    """Files below `folder` with names of audio or video files, sorted by path.
 
     Hidden folders (`.ipynb_checkpoints`) and the `._clip.wav` of macOS are left out; links to folders are not followed.
 
@@ -72,13 +72,13 @@ def check_names(paths: Iterable[Path]) -> None:
 
 
 def dataset_options(options: argparse.Namespace) -> list[str]:
-    """The options given that only a dataset has a use for."""
+    """The given options that only apply to a dataset."""
     defaults = {"dataset_config": None, "split": None, "streaming": False, "audio_column": "audio"}
     return [f"--{name}" for name, default in defaults.items() if getattr(options, name) != default]
 
 
 def digest_of(names: Iterable[str]) -> str:
-    """What tells these file names in this order from others."""
+    """A digest of these file names in this order."""
     return hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()
 
 

@@ -21,10 +21,10 @@ MODEL = str(BUNDLED) if BUNDLED.is_dir() else PUBLISHED
 
 @contextmanager
 def atomic_folder(folder: str | Path) -> Iterator[Path]:
-    """Yield an empty folder beside `folder` that takes its name and place if the block ends without an error.
+    """Yield an empty folder beside `folder` that replaces it if the block ends without an error.
 
-    What a process that was killed left there is removed by the next one that writes the same folder. Where `folder` is
-    a link, what it leads to is replaced.
+    Remains of a killed process are removed by the next one that writes the same folder. If `folder` is a link, its
+    target is replaced.
     """
     folder = Path(folder).resolve()
     temporary, previous = (folder.with_name(f".{folder.name}.{what}") for what in ("unfinished", "previous"))
@@ -42,16 +42,16 @@ def atomic_folder(folder: str | Path) -> Iterator[Path]:
 
 
 def check_clone() -> None:
-    """Raise `ValueError` where the package is installed alone, without the rest of the project beside it."""
+    """Raise `ValueError` if the package is installed alone, without the rest of the project."""
     if not (PROJECT / "app.py").is_file():
         raise ValueError("expected app.py beside the package; run this command in a clone of the project")
 
 
 def check_writable(folder: str | Path) -> None:
-    """Refuse a folder, perhaps one still to be made, in which nothing could be written in the end.
+    """Refuse a folder that cannot be written to; it need not exist yet.
 
     Raises:
-        ValueError: It lies in a folder that is read-only, or in a file.
+        ValueError: It is in a read-only folder, or below a file.
     """
     folder = Path(folder).absolute()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
@@ -60,15 +60,15 @@ def check_writable(folder: str | Path) -> None:
 
 
 def check_replaceable(folder: str | Path, *, holding: str, beside: Collection[str] | None = None) -> None:
-    """Refuse a folder that `atomic_folder` could not or should not take the place of.
+    """Refuse a folder that `atomic_folder` could not or should not replace.
 
     Args:
-        folder: Perhaps one still to be made.
-        holding: A file by which one that was written earlier is known.
-        beside: What else it may hold; None for anything.
+        folder: Need not exist yet.
+        holding: A file that identifies a folder written earlier.
+        beside: What else it may contain; None for anything.
 
     Raises:
-        ValueError: It is no folder, lies in one that is read-only, or holds something else.
+        ValueError: It is not a folder, is in a read-only one, or contains something else.
     """
     folder = Path(folder).absolute()
     for place in (folder, folder.parent):
@@ -79,7 +79,7 @@ def check_replaceable(folder: str | Path, *, holding: str, beside: Collection[st
 
 
 def sentence_of(error: BaseException) -> str:
-    """What an error says, and what to do where it is that a cache cannot be written."""
+    """The message of an error, with a remedy if a cache cannot be written."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, OSError):
         cause = cause.__cause__
@@ -93,13 +93,13 @@ def sentence_of(error: BaseException) -> str:
 
 
 def check_revision(model: str, revision: str | None) -> None:
-    """Raise `ValueError` where a revision is asked of a model folder, which is what lies in it."""
+    """Raise `ValueError` for a revision of a model folder, which has none."""
     if revision is not None and Path(model).is_dir():
         raise ValueError(f"{model!r} is a folder, which has no revisions; leave --revision out, or name a Hub id")
 
 
 def read_json(path: str | Path) -> Any:
-    """The content of a JSON file; raises `ValueError` with its name where it holds something else."""
+    """The content of a JSON file; raises `ValueError` with its name if it is not JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
@@ -107,7 +107,7 @@ def read_json(path: str | Path) -> Any:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file so that a reader sees the old text or the new one, never half of it."""
+    """Write a text file atomically: a reader sees the old text or the new one."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

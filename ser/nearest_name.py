@@ -1,11 +1,11 @@
-"""What somebody who mistyped a name may have meant."""
+"""Suggestions for mistyped names."""
 
 import difflib
 from collections.abc import Iterable
 
 
 def nearest(name: str, known: Iterable[str], *, prefix: str = "") -> str:
-    """The end of a message about an unknown name: the known one that is most like it, if one is.
+    """The end of a message about an unknown name: the most similar known one, if any.
 
     Example:
         >>> nearest("cnn3d", ["cnn1d", "flagship"])

@@ -1,4 +1,4 @@
-"""Numbers of things, for a message."""
+"""Counts with nouns, for messages."""
 
 
 def counted(number: int, noun: str) -> str:

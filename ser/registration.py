@@ -1,4 +1,4 @@
-"""Importing this module makes the models known to transformers, so that they need no remote code."""
+"""Importing this module registers the models with transformers, so that they need no remote code."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ def _register() -> None:
         encoder_class.register_for_auto_class()
         model_class.register_for_auto_class("AutoModelForAudioClassification")
     SERFeatureExtractor.register_for_auto_class("AutoFeatureExtractor")
-    # The installed classes serve these models, so the copy of the pipeline that a model folder brings stays unread.
+    # The installed classes are used for these models, so the copy of the pipeline in a model folder is not read.
     SERConfig.custom_pipelines = property(lambda self: {}, lambda self, value: None)  # type: ignore[attr-defined]
     PIPELINE_REGISTRY.supported_tasks["audio-classification"]["impl"] = _RegisteredPipeline
 

@@ -27,7 +27,7 @@ CORPORA: dict[str, type[FolderCorpus]] = {
 
 
 def title_of(source: str) -> str:
-    """What reports and cards call a corpus, a folder with clips or a dataset on the Hub.
+    """The name of a corpus, a folder with clips or a dataset on the Hub in reports and cards.
 
     Example:
         >>> title_of("emodb"), title_of("user/crema-d"), title_of("data/my-clips/")
@@ -43,13 +43,13 @@ def with_title(title: str | None) -> type[FolderCorpus] | None:
 
 
 def corpus_of(clips: datasets.Dataset, title: str) -> str:
-    """The corpus that clips are of: CREMA-D if all have its official names, whatever their folder is called."""
+    """The corpus of these clips: CREMA-D if all have its official names, whatever their folder is called."""
     return CremaD.TITLE if "actor" in clips.column_names else title
 
 
 def corpora_within(clips: datasets.Dataset) -> list[str]:
-    """The known corpora of which there are clips, by their official names, among others perhaps."""
-    names = {form for name in clips["clip"] for form in (name, name.rpartition("-")[0])}  # twins have a number behind
+    """The known corpora that some of these clips belong to, by their official names."""
+    names = {form for name in clips["clip"] for form in (name, name.rpartition("-")[0])}  # duplicates end in a number
     return [corpus.TITLE for corpus in CORPORA.values() if any(map(corpus.is_official, names))]
 
 

@@ -10,7 +10,7 @@ from ser.corpora.named_corpus import NamedCorpus
 
 
 class Ased(NamedCorpus):
-    """ASED; it lacks disgust. The text is the sentence's number with the emotion, as most are spoken in one only."""
+    """ASED; it lacks disgust. The text is sentence number and emotion, as most sentences have only one."""
 
     TITLE = "ASED"
     EXAMPLE = "n1-01-01-01-01.wav"

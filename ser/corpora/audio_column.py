@@ -1,4 +1,4 @@
-"""Audio files of a dataset as they are, without torchcodec: this project decodes them by itself."""
+"""Reads the audio files of a dataset undecoded, without torchcodec: this project decodes them itself."""
 
 import io
 from collections.abc import Iterable
@@ -19,11 +19,11 @@ ON_THE_HUB = "hf://"
 
 @contextmanager
 def without_torchcodec() -> Iterator[None]:
-    """While this lasts, `datasets` builds and streams columns of audio files without torchcodec.
+    """Within this block, `datasets` builds and streams columns of audio files without torchcodec.
 
-    Every row passes `Audio.encode_example`, which in datasets 5.2 imports torchcodec before it looks whether there is
-    anything to encode. A feature of our own cannot stand in: the builders of `load_dataset` choose `Audio` themselves.
-    So that method is replaced, and put back at the end; only one thread may be in here at a time.
+    Every row passes `Audio.encode_example`, which in datasets 5.2 imports torchcodec before it checks whether there is
+    anything to encode. A feature class of our own is no way out: the builders of `load_dataset` choose `Audio`. So that
+    method is replaced, and restored at the end; only one thread may be in here at a time.
     """
     encode = datasets.Audio.encode_example
 
@@ -42,7 +42,7 @@ def without_torchcodec() -> Iterator[None]:
 
 
 def undecoded(clips: Any, column: str) -> Any:
-    """A `Dataset` or `IterableDataset` whose column of audio is a file in each row; samples with a rate become one.
+    """A `Dataset` or `IterableDataset` whose audio column holds a file in each row; samples with a rate become one.
 
     Raises:
         ValueError: The column holds neither.
@@ -67,7 +67,7 @@ def undecoded(clips: Any, column: str) -> Any:
 
 
 def as_file(samples: dict | None) -> dict | None:
-    """`{"array", "sampling_rate"}` as a cell of audio with a WAV file of floats."""
+    """`{"array", "sampling_rate"}` as an audio cell with a WAV file of floats."""
     if samples is None or samples["array"] is None:
         return None
     file, waveform = io.BytesIO(), np.asarray(samples["array"], dtype=np.float32)
@@ -88,7 +88,7 @@ def streamed(rows: Iterable[dict]) -> Iterator[dict]:
 
 
 def fetched(audio: dict | None) -> dict | None:
-    """The cell of a clip, with the bytes of its file where that was left on the Hub.
+    """The audio cell of a clip, with the bytes of its file if that is still on the Hub.
 
     Raises:
         OSError: The Hub cannot be reached or refuses.

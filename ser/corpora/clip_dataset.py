@@ -1,4 +1,4 @@
-"""Clips as a torch dataset: features computed once and kept on disk, or made from the augmented waveform each time."""
+"""Clips as a torch dataset: features cached on disk, or computed from the augmented waveform each time."""
 
 import hashlib
 import inspect
@@ -17,7 +17,7 @@ from ser.models import feature_extraction_ser
 from ser.models.audio_ser import load_audio
 from ser.models.feature_extraction_ser import SERFeatureExtractor
 
-# What is applied after the cache, so that changing it keeps the cache valid.
+# Settings that are applied after the cache, so that changing them keeps it valid.
 NOT_IN_CACHE = ("normalization", "mean", "std", "join", "feature_size", "auto_map", "feature_extractor_type")
 READ_AT_ONCE = 64  # clips
 
@@ -75,10 +75,10 @@ class ClipDataset(torch.utils.data.Dataset):
         extractor: Normalises, and extracts where the waveform is augmented.
         targets: Probabilities to learn instead of the labels, shape `(clips, num_labels)`.
         known_labels: The labels to which the loss of each clip is restricted, bool, shape `(clips, num_labels)`.
-        augment_waveform: `(samples,)` to `(samples,)`; given, the cached features are left aside.
-        augment_features: `(frames, n_features)` of a clip and of another one of the batch, to those of the clip,
-            before normalisation.
-        mask_features: The same after normalisation.
+        augment_waveform: `(samples,)` to `(samples,)`; if given, the cached features are not used.
+        augment_features: Augments features of shape `(frames, n_features)` before normalisation, given those of
+            another clip of the batch.
+        mask_features: Augments the features of one clip after normalisation.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class ClipDataset(torch.utils.data.Dataset):
             yield self.extractor.extract(self.augment_waveform(waveform))
 
     def __getitems__(self, indices: list[int]) -> list[dict]:
-        """What a `DataLoader` asks for: a batch, which is read much faster than its clips one by one."""
+        """A batch for a `DataLoader`, read much faster than clip by clip."""
         batch = list(self.raw_features(indices))
         others = [batch[-1], *batch[:-1]]
         return [self.example(*each) for each in zip(batch, others, indices, strict=True)]
@@ -126,7 +126,7 @@ class ClipDataset(torch.utils.data.Dataset):
         return self.__getitems__([index])[0]
 
     def example(self, features: np.ndarray, other: np.ndarray, index: int) -> dict:
-        """Features and target of a clip; another clip may be mixed in behind it."""
+        """Features and target of a clip; another clip may be mixed into the background."""
         if self.augment_features:
             features = self.augment_features(features, other)
         features = self.extractor.normalize(features)

@@ -1,7 +1,7 @@
 """CREMA-D (Cao et al. 2014, doi:10.1109/TAFFC.2014.2336244) as a `datasets` builder.
 
-A clip's name says everything: `ACTOR_SENTENCE_EMOTION_LEVEL`, for example `1001_IEO_ANG_HI`. The official tables
-(`VideoDemographics.csv`, `processedResults/tabulatedVotes.csv`) add who the actor is and how listeners voted.
+Clips are named `ACTOR_SENTENCE_EMOTION_LEVEL`, for example `1001_IEO_ANG_HI`. The official tables
+(`VideoDemographics.csv`, `processedResults/tabulatedVotes.csv`) describe the actors and the votes of listeners.
 """
 
 import csv
@@ -38,7 +38,7 @@ NEVER_RECORDED = {
     "1002_TIE": ("NEU",),
     "1076_ITS": ("NEU",),
 }
-# The same bytes stand under two contradicting names; as the `tfds` split does, the other name is kept.
+# The same audio has two contradicting names; the other name is kept, as in the `tfds` split.
 CONTRADICTORY = {
     "1006_TIE_NEU_XX": "1006_TIE_HAP_XX",
     "1013_WSI_DIS_XX": "1013_WSI_SAD_XX",
@@ -83,7 +83,7 @@ def _find_table(folder: Path, table: str) -> Path | None:
 
 
 def _rows(folder: Path, table: str) -> list[dict[str, str]]:
-    """The rows of an official table; none where it is not beside the clips."""
+    """The rows of an official table; none if it is not beside the clips."""
     path = _find_table(folder, table)
     if path is None:
         return []
@@ -114,7 +114,7 @@ def read_votes(folder: Path) -> dict[str, dict]:
 
 
 class CremaD(FolderCorpus):
-    """One row a clip: label, actor, sentence, level, and what the official tables add (None without them)."""
+    """One row per clip: label, actor, sentence, level, and columns of the official tables (None without them)."""
 
     TITLE = "CREMA-D"
     EXAMPLE = "1001_DFA_ANG_XX.wav"
@@ -159,7 +159,7 @@ class CremaD(FolderCorpus):
 
     @classmethod
     def fetch(cls, folder: Path) -> None:
-        """Download all clips and tables, or the rest of them, into a folder that is new or of an earlier download."""
+        """Download all clips and tables into a new folder, or the missing ones into that of an earlier download."""
         clips = (path for path in audio_files(folder) if is_fetched(path))
         if not was_interrupted(folder) and any(cls.is_official(cls.corrected(path.stem)) for path in clips):
             return
@@ -173,7 +173,7 @@ class CremaD(FolderCorpus):
 
     @classmethod
     def corrected(cls, name: str) -> str:
-        """The name that some copies misspell."""
+        """The correct name, which some copies misspell."""
         return MISSPELT.get(name, name)
 
     @classmethod
@@ -182,7 +182,7 @@ class CremaD(FolderCorpus):
         return [path for table in TABLES.values() if (path := _find_table(folder, table))]
 
     def describe(self, folder: Path) -> Iterator[dict]:
-        """What names and tables say; of contradicting twins, one is marked as a problem."""
+        """Rows from names and tables; one of two contradicting duplicates is marked as a problem."""
         actors, votes = read_actors(folder), read_votes(folder)
         for name in self.clips:
             parsed = cast(dict[str, str], parse_name(name))  # only official names are among them
@@ -213,7 +213,7 @@ def load_crema_d(
         **urls: `audio_url` and `table_url`, to fetch from a mirror.
 
     Returns:
-        One row a usable clip: audio (path, undecoded), label, clip, actor, sentence, level, duration in seconds, and
+        One row per usable clip: audio (path, undecoded), label, clip, actor, sentence, level, duration in seconds, and
         age, sex, race, ethnicity and six vote counts, which are None without the official tables.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Fetch the official CREMA-D clips and tables: in parallel, resumable, each file checked before it gets its name."""
+"""Download the official CREMA-D clips and tables: in parallel, resumable, and each file checked."""
 
 import logging
 import os
@@ -24,7 +24,7 @@ ATTEMPTS = 3
 
 
 def download_crema_d(folder: Path, names: list[str], *, audio_url: str = AUDIO_URL, table_url: str = TABLE_URL) -> None:
-    """Put the clips `names` into `folder/AudioWAV` and the official tables into `folder`; what is there stays.
+    """Download the clips `names` into `folder/AudioWAV` and the official tables into `folder`; existing files stay.
 
     Raises:
         ConnectionError: The server cannot be reached, or some files could not be fetched; calling again fetches those.
@@ -49,7 +49,7 @@ def download_crema_d(folder: Path, names: list[str], *, audio_url: str = AUDIO_U
 
 
 def was_interrupted(folder: Path) -> bool:
-    """Whether a download into this folder has not fetched everything."""
+    """Whether a download into this folder is incomplete."""
     return (folder / UNFINISHED).exists()
 
 
@@ -62,7 +62,7 @@ def is_fetched(path: Path) -> bool:
 
 
 def _check_connection(client: httpx2.Client, url: str) -> None:
-    """Raise `ConnectionError` where the server of an address cannot be reached."""
+    """Raise `ConnectionError` if the server of a URL cannot be reached."""
     try:
         client.head(url)
     except httpx2.TransportError as error:

@@ -1,6 +1,6 @@
 """EmoDB, the Berlin Database of Emotional Speech (Burkhardt et al. 2005), as a `datasets` builder.
 
-A clip's name says everything: `SSTTTEV`, speaker, text, emotion, version, for example `03a01Fa`.
+Clips are named `SSTTTEV` (speaker, text, emotion, version), for example `03a01Fa`.
 """
 
 import re
@@ -32,7 +32,7 @@ NAME = re.compile(r"(?P<speaker>\d\d)(?P<text>[ab]\d\d)(?P<emotion>[WLEAFTN])(?P
 
 
 class EmoDB(FolderCorpus):
-    """One row a clip: label, speaker, text, version, sex, age."""
+    """One row per clip: label, speaker, text, version, sex, age."""
 
     TITLE = "EmoDB"
     EXAMPLE = "03a01Fa.wav"
@@ -70,7 +70,7 @@ class EmoDB(FolderCorpus):
         return match is not None and match["speaker"] in SEX_AND_AGE
 
     def describe(self, folder: Path) -> Iterator[dict]:
-        """What the names say."""
+        """Rows from the names."""
         for name in self.clips:
             row = cast(re.Match, NAME.fullmatch(name)).groupdict()  # only official names are among them
             row["label"] = EMOTIONS.index(EMOTION_OF_LETTER[row.pop("emotion")])

@@ -1,7 +1,7 @@
 """The Indian EmoSpeech Command Dataset (Banga et al. 2019, arXiv:1910.13801): single words, recorded on phones.
 
 A clip of github.com/RakshakTeam/emospeech-dataset-v1 is called `word-surroundings-emotion-time-user`. Clips without a
-word (`background`) or an emotion (`None`) are passed over.
+word (`background`) or an emotion (`None`) are skipped.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""What corpora share whose clips lie in a folder and say by their names what they are: find, check, tabulate, log."""
+"""Base of the corpora whose clips are in a folder and are described by their names: find, check, tabulate, log."""
 
 import hashlib
 import logging
@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 
 SAMPLING_RATE = 16000  # Hz, of every corpus here
-NAMELESS = "unknown-"  # and a number: a speaker who is not known, where others are
-# Problems of clips that are counted together, by a part of the message about one of them.
+NAMELESS = "unknown-"  # and a number: an unknown speaker among known ones
+# Problems of clips that are counted together, by a fragment of their error message.
 ALIKE = {"could not be decoded": "undecodable", "which is too short": f"shorter than {SHORTEST} s"}
 SILENCE = 1e-4  # peak amplitude below which a clip is digital silence, lossy coding aside
 COLUMNS = {
@@ -64,7 +64,7 @@ class FolderConfig(datasets.BuilderConfig):
 
     Args:
         folder: Holds the clips, at any depth.
-        fingerprint: Set by the builder; changes when a file in the folder does, so that a cached table is never stale.
+        fingerprint: Set by the builder; changes with the files in the folder, so that a cached table is never stale.
     """
 
     folder: str | None = None
@@ -72,9 +72,9 @@ class FolderConfig(datasets.BuilderConfig):
 
 
 class FolderCorpus(datasets.ArrowBasedBuilder):
-    """Builds one table of all clips in a folder; the column `problem` says which of them are unfit for use.
+    """Builds one table of all clips in a folder; the column `problem` says why a clip cannot be used.
 
-    A corpus is a subclass that says how its clips are named and what their names and tables mean.
+    Each corpus is a subclass that parses the names of its clips and reads its tables.
 
     Args:
         folder: Holds the clips, at any depth.
@@ -105,16 +105,16 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
 
     @classmethod
     def fetch(cls, folder: Path) -> None:
-        """Download the corpus into a folder that does not have it; does nothing for a corpus without a downloader."""
+        """Download the corpus into a folder; does nothing for a corpus without a downloader."""
 
     @classmethod
     def missing(cls, found: Iterable[str]) -> frozenset[str]:
-        """Names of the clips that were not found, where the corpus has a list of all of them."""
+        """Names of the clips that were not found, if the corpus has a list of all clips."""
         return frozenset()
 
     @classmethod
     def corrected(cls, name: str) -> str:
-        """A known misspelling put right."""
+        """The name, with a known misspelling corrected."""
         return name
 
     @classmethod
@@ -123,12 +123,12 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
         return []
 
     def describe(self, folder: Path) -> Iterator[dict]:
-        """One row a clip of `self.clips`, in their order: what its name and the tables say."""
+        """One row for each of `self.clips`, in order, from its name and the tables."""
         raise AttributeError(f"{type(self).__name__} does not say what its clips are")
 
     @classmethod
     def find_clips(cls, folder: Path) -> tuple[dict[str, Path], list[str]]:
-        """Clips of the corpus below `folder` by name, whatever their container, and the names of other audio files."""
+        """Clips of the corpus below `folder` by name, in any audio format, and the names of other audio files."""
         if not folder.is_dir():
             raise ValueError(
                 f"expected a folder with {cls.TITLE} clips at {str(folder)!r}, but there is none; check --data_dir"
@@ -153,7 +153,7 @@ class FolderCorpus(datasets.ArrowBasedBuilder):
 
     @classmethod
     def load(cls, folder: str | Path, *, cache_dir: str | Path | None = None) -> datasets.Dataset:
-        """The usable clips; those that are not are logged, with the first few names."""
+        """The usable clips; the others are logged, with the first few names."""
         return without_problems(cls.table(folder, cache_dir=cache_dir))
 
     @classmethod
@@ -201,7 +201,7 @@ def without_problems(clips: datasets.Dataset) -> datasets.Dataset:
     """The clips whose `problem` is None; the others are logged.
 
     Raises:
-        ValueError: None is left.
+        ValueError: There are none.
     """
     problems = clips["problem"][:]
     for problem in sorted(set(problems) - {None}):
@@ -218,7 +218,7 @@ def without_problems(clips: datasets.Dataset) -> datasets.Dataset:
 
 @dataclass(frozen=True)
 class Corpus:
-    """What a model card or dataset card says of a corpus.
+    """Texts about a corpus for model cards and dataset cards.
 
     Args:
         speech: Completes "trained from scratch on".

@@ -13,7 +13,7 @@ from ser.corpora.labelled_audio import subfolders
 
 
 def brings_splits(name: str, config: str | None) -> bool:
-    """Whether a dataset or folder has splits for training and for the test; no where it cannot be read."""
+    """Whether a dataset or folder has train and test splits; False if it cannot be read."""
     try:
         return bool(roles_of(_split_names(name, config)))
     except UNREADABLE:  # loading it will say why

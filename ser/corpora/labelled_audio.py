@@ -1,4 +1,4 @@
-"""Any clips with labels, from the Hub or from disk, in the form the rest of the library reads."""
+"""Clips with labels from the Hub or from disk, in the columns that the rest of the library reads."""
 
 import csv
 import hashlib
@@ -44,10 +44,10 @@ SPEAKERS = ("actor", "speaker", "speaker_id")  # columns, in any case
 # What `datasets` raises on data that cannot be read.
 UNREADABLE = (OSError, ValueError, ImportError, RuntimeError, pa.ArrowException, DatasetsError)
 FILES = ("file", "file_name", "path")  # of metadata.csv
-# What splits are called that a dataset or folder brings.
+# Names of splits that a dataset or folder brings.
 ROLES = dict.fromkeys(("train", "training"), "train") | dict.fromkeys(("test", "testing"), "test")
 ROLES |= dict.fromkeys(("dev", "development", "val", "valid", "validation"), "dev")
-# What the corpora say of their clips; a dataset that has such a column, of the same type, keeps it.
+# Columns of the known corpora; a dataset with such a column of the same type keeps it.
 KNOWN = {
     name: feature
     for name, feature in (EmoDB.FEATURES | CremaD.FEATURES).items()
@@ -65,12 +65,12 @@ def load_labelled_audio(
 ) -> datasets.Dataset:
     """All splits of a dataset as one, in the columns audio (undecoded), label, clip, duration and, if known, speaker.
 
-    Where the data is divided into train and test (or dev) splits or folders, the column split says which a clip is of.
+    If the data is divided into train and test (or dev) splits or folders, the column split has the split of each clip.
 
-    Labels keep the names and the order that the data gives them (sorted, where they are plain text), unless they are
-    spellings of the six of CREMA-D, which then get their usual names and order. Where all files have official CREMA-D
-    names, actor, sentence and level are read from them. Rows without audio or label, and clips that are missing,
-    silent, do not decode or are there twice, are left out and counted.
+    Labels keep the names and the order of the data (sorted, if they are plain text), unless they are spellings of the
+    six of CREMA-D, which get their usual names and order. If all files have official CREMA-D names, actor, sentence and
+    level are read from them. Rows without audio or label, and clips that are missing, silent, undecodable or duplicate,
+    are left out and counted.
 
     Args:
         name: Id on the Hub, a folder written by `save_to_disk`, a folder with metadata.csv (columns file, label and,
@@ -81,7 +81,7 @@ def load_labelled_audio(
         cache_dir: Where `datasets` keeps what it downloads, and tables of folders and their features.
 
     Raises:
-        ValueError: A column is missing (the message lists those there are), a metadata.csv names a file outside of the
+        ValueError: A column is missing (the message lists the columns), a metadata.csv names a file outside of the
             folder, or no clip can be used.
     """
     clips = _load(name, config, label_column, cache_dir)
@@ -128,7 +128,7 @@ def load_labelled_audio(
 
 
 def _refuse_vanished(labels: list[str]) -> None:
-    """A label of which no clip can be used would otherwise be missing from the model without a word."""
+    """Refuse labels without a usable clip, which would be silently missing from the model."""
     if labels:
         raise ValueError(
             f"no clip of {some(labels)} can be used; see the warnings above for the reasons: convert the clips to WAV, "
@@ -142,7 +142,7 @@ def saved_to_disk(folder: str | Path) -> bool:
 
 
 def read_dataset(name: str, config: str | None, **options: Any) -> Any:
-    """What `load_from_disk` or `load_dataset` reads.
+    """Read a dataset with `load_from_disk` or `load_dataset`.
 
     Raises:
         ValueError: It cannot be read.
@@ -162,7 +162,7 @@ def read_dataset(name: str, config: str | None, **options: Any) -> Any:
 
 
 def _load(name: str, config: str | None, label_column: str, cache_dir: str | None) -> datasets.Dataset:
-    """All splits as one, from wherever they are, with a column split where there are several."""
+    """All splits as one, with a column split if there are several."""
     folder = Path(name)
     if folder.is_dir() and not saved_to_disk(folder):
         tables = sorted(path for path in folder.rglob("metadata.*") if path.is_file())
@@ -190,7 +190,7 @@ def _load(name: str, config: str | None, label_column: str, cache_dir: str | Non
 
 
 def roles_of(splits: Iterable[str]) -> dict[str, str]:
-    """Which of train, dev and test each split is; empty unless there are train and another, and no other names.
+    """Whether each split is train, dev or test; empty unless all names are known and train is not alone.
 
     Example:
         >>> roles_of(["train", "validation"]), roles_of(["train", "extra"])
@@ -204,7 +204,7 @@ def roles_of(splits: Iterable[str]) -> dict[str, str]:
 
 
 def subfolders(folder: Path) -> set[str]:
-    """Names of the folders in a folder, but for hidden ones."""
+    """Names of the folders in a folder, without hidden ones."""
     return {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}
 
 
@@ -213,7 +213,7 @@ def _first_folder(path: str | None, folder: Path) -> str | None:
 
 
 def _on_disk(rows: list[dict], cache_dir: str | None) -> datasets.Dataset:
-    """Rows of strings as a table in the cache, beside which features will lie; another one when a clip was changed."""
+    """Rows of strings as a table in the cache, beside which features are cached; a new one if a clip has changed."""
     columns = dict.fromkeys(name for row in rows for name in row)
     rows = [{name: row.get(name) for name in columns} for row in rows]
     clips = [Path(row["audio"]) for row in rows if row["audio"] and os.path.isfile(row["audio"])]
@@ -227,7 +227,7 @@ def _on_disk(rows: list[dict], cache_dir: str | None) -> datasets.Dataset:
 
 
 def _read_subfolders(folder: Path, label_column: str) -> list[dict]:
-    """A row for each clip, its label being the name of the folder it lies in, perhaps within one for each split."""
+    """A row for each clip, labelled by the name of its folder, which may be in a folder for each split."""
     paths = audio_files(folder)
     if not paths:
         raise ValueError(
@@ -250,7 +250,7 @@ def _read_subfolders(folder: Path, label_column: str) -> list[dict]:
 def read_metadata(path: Path, label_column: str | None) -> list[dict]:
     """Rows of a `metadata.csv`: the path of the audio, the label and, if there is a column for it, the speaker.
 
-    Without `label_column`, the speaker alone is read, and needed.
+    Without `label_column`, only the speaker is read, and is required.
 
     Raises:
         ValueError: It cannot be read, or lacks a column.
@@ -280,9 +280,9 @@ def read_metadata(path: Path, label_column: str | None) -> list[dict]:
 
 
 def _refuse_outside(rows: list[dict], folder: Path) -> None:
-    """A table says what the clips in its folder are: it came with them, and must not open anything else.
+    """Refuse files outside of the folder: its table came with the clips, and must not open anything else.
 
-    Links count as what lies where they lie: unlike a name in a table, they are made on this machine.
+    A link counts as a file of its folder: unlike a name in a table, it was made on this machine.
     """
     root = os.path.abspath(folder)
     for name in filter(None, (row["audio"] for row in rows)):
@@ -293,7 +293,7 @@ def _refuse_outside(rows: list[dict], folder: Path) -> None:
 
 
 def _name_unlisted(rows: list[dict], folder: Path) -> None:
-    """Warn of clips in a folder that its tables do not name."""
+    """Warn of clips in a folder that its tables do not list."""
     named = {os.path.abspath(row["audio"]) for row in rows if row["audio"]}
     if unlisted := [path.name for path in audio_files(folder) if os.path.abspath(path) not in named]:
         clips = counted(len(unlisted), "clip")
@@ -301,7 +301,7 @@ def _name_unlisted(rows: list[dict], folder: Path) -> None:
 
 
 def _once(rows: list[dict], label_column: str) -> list[dict]:
-    """Rows that are there once; the same clip under two labels is refused."""
+    """The rows without duplicates; the same clip under two labels is refused."""
     unique = [dict(items) for items in dict.fromkeys(tuple(row.items()) for row in rows)]
     if len(unique) < len(rows):
         logger.warning("left out %s", counted(len(rows) - len(unique), "repeated row"))
@@ -319,7 +319,7 @@ def _inspect(clips: datasets.Dataset, audio_column: str) -> Iterator[tuple[float
 
 
 def _without_copies(problems: Sequence[str | None], labels: Sequence[str], audio: datasets.Dataset) -> list[str | None]:
-    """Problems of clips, that of being there twice included: else both sides of a split could hold the same sound."""
+    """Problems of clips, including duplicates, which could otherwise end up on both sides of a split."""
     found, places = list(problems), defaultdict(list)
     for index, row in enumerate(audio):
         cell = next(iter(row.values()))
@@ -334,7 +334,7 @@ def _without_copies(problems: Sequence[str | None], labels: Sequence[str], audio
 
 
 def _stems(clips: datasets.Dataset, audio_column: str) -> list[str]:
-    """Names of the clips: of the column `clip`, or of their files."""
+    """Names of the clips, from the column `clip` or from their files."""
     if clips.features.get("clip") == KNOWN["clip"]:
         return clips["clip"][:]
     return [CremaD.corrected(Path(audio["path"] or "").stem) for audio in clips[audio_column]]
@@ -361,10 +361,10 @@ def _kind(feature: Any) -> str:
 
 
 def _tidy(values: Sequence, what: str) -> list[str | None]:
-    """Labels or speakers as text without needless blanks; None for what is empty.
+    """Labels or speakers as text without surrounding spaces; None for empty ones.
 
     Raises:
-        ValueError: Two differ by upper and lower case alone, and no known spelling says that they are one.
+        ValueError: Two differ only in upper and lower case, and are not known spellings of one label.
     """
     texts = [None if value is None else unicodedata.normalize("NFC", " ".join(str(value).split())) for value in values]
     variants: dict[str, set[str]] = defaultdict(set)
@@ -379,12 +379,12 @@ def _tidy(values: Sequence, what: str) -> list[str | None]:
 
 
 def speaker_columns(columns: Sequence[str]) -> list[str]:
-    """Those that say who speaks, the one to be believed first."""
+    """The columns with speakers, the most reliable one first."""
     return [column for name in SPEAKERS for column in columns if column.strip().lower() == name]
 
 
 def _usual_spelling(labels: list[str], names: list[str], *, official: bool) -> tuple[list[str], list[str]]:
-    """The emotions of CREMA-D in its spelling and order: all of them for its own clips, else those that are there."""
+    """The emotions of CREMA-D in its spelling and order: all of them for its own clips, else those present."""
     if {label.lower() for label in names} <= SPELLINGS.keys():
         usual = {SPELLINGS[label.lower()] for label in names}
         order = [label for label in EMOTIONS if official or label in usual]
@@ -393,7 +393,7 @@ def _usual_spelling(labels: list[str], names: list[str], *, official: bool) -> t
 
 
 def _metadata(clips: datasets.Dataset, stems: list[str]) -> dict:
-    """What is known of each clip beside its label: its name, who speaks, and the columns of the known corpora."""
+    """What is known of each clip besides its label: its name, its speaker, and the columns of the known corpora."""
     columns = {name: clips[name][:] for name in clips.column_names if clips.features[name] == KNOWN.get(name)}
     counts = Counter(stems)
     columns["clip"] = [

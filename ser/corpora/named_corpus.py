@@ -1,4 +1,4 @@
-"""Corpora whose clips' names say everything: label, speaker and text."""
+"""Corpora whose file names contain label, speaker and text."""
 
 import re
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from ser.corpora.folder_corpus import FolderCorpus
 
 
 class NamedCorpus(FolderCorpus):
-    """One row a clip: label (of the six of CREMA-D, those that the corpus has), speaker, text.
+    """One row per clip: label (of the six of CREMA-D, those that the corpus has), speaker, text.
 
-    A corpus is a subclass with the pattern of its names and the emotion that each of its labels stands for.
+    Each corpus is a subclass with the pattern of its names and the emotion for each label in them.
     """
 
-    NAME: re.Pattern  # of a clip, without regard to case; with the groups label, speaker and text
-    EMOTION_OF: Mapping[str, str]  # by what stands for the label in the name, in lower case
+    NAME: re.Pattern  # of a clip, case-insensitive; with the groups label, speaker and text
+    EMOTION_OF: Mapping[str, str]  # by the label in the name, in lower case
 
     def __init_subclass__(cls) -> None:
         """The columns, with the corpus's labels in the order of CREMA-D."""
@@ -40,7 +40,7 @@ class NamedCorpus(FolderCorpus):
         return cls.NAME.fullmatch(name) is not None
 
     def describe(self, folder: Path) -> Iterator[dict]:
-        """What the names say; a clip of any other emotion is marked as a problem."""
+        """Rows from the names; a clip of any other emotion is marked as a problem."""
         labels = self.FEATURES["label"]
         for name in self.clips:
             row = cast(re.Match, self.NAME.fullmatch(name)).groupdict()  # only official names are among them

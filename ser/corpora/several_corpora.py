@@ -1,4 +1,4 @@
-"""Several corpora as one table of clips: labels in common, speakers apart, each corpus split by its own protocol."""
+"""Several corpora as one table of clips: common labels, distinct speakers, each corpus split by its own protocol."""
 
 import logging
 from collections import Counter
@@ -22,10 +22,10 @@ SHARED_COLUMNS = ["audio", "clip", "duration"]
 
 
 def folders_of(named: Sequence[str]) -> dict[str, str]:
-    """Folders by the names of their corpora, out of texts like `emodb=DIR`.
+    """Folders by corpus name, parsed from texts like `emodb=DIR`.
 
     Raises:
-        ValueError: One is not of that form, not known or named twice.
+        ValueError: A text is not of that form, or a corpus is unknown or named twice.
     """
     folders: dict[str, str] = {}
     for text in named:
@@ -57,7 +57,7 @@ def training_corpora(named: Sequence[str], test_corpus: str | None) -> list[type
 
 
 def emotions_of(corpus: type[FolderCorpus]) -> set[str]:
-    """Those of the six emotions that a corpus has."""
+    """The emotions of a corpus, out of the six."""
     return {SPELLINGS[label] for label in corpus.FEATURES["label"].names if label in SPELLINGS}
 
 
@@ -67,7 +67,7 @@ def load_several(
     """The clips of several corpora in the columns audio, clip, duration, label, speaker, corpus and listeners' votes.
 
     Labels are the emotions that the training corpora have, in the order of CREMA-D; clips of others are left out and
-    counted. Speakers have their corpus before their name, but for CREMA-D, whose protocols name its actors.
+    counted. Names of speakers start with their corpus, except in CREMA-D, whose protocols list its actors.
 
     Args:
         named: Texts like `emodb=DIR`; their order does not matter.
@@ -122,12 +122,12 @@ def own_protocol(title: str) -> str:
 
 
 def split_each(clips: datasets.Dataset, *, split_seed: int = 0, test_corpus: str | None = None) -> datasets.DatasetDict:
-    """Train, dev and test, joined of those of each corpus by its `own_protocol`.
+    """Train, dev and test, each joined from the splits of all corpora by their `own_protocol`.
 
     Args:
-        clips: Of `load_several`.
+        clips: Returned by `load_several`.
         split_seed: For the protocol speakers.
-        test_corpus: Title of the corpus that is tested, whole; the test clips of the others are then left aside.
+        test_corpus: Title of the corpus that is tested as a whole; the test clips of the others are then unused.
 
     Raises:
         ValueError: A corpus has too few clips or speakers.

@@ -1,8 +1,8 @@
 """speechocean762 (Zhang et al. 2021, arXiv:2104.01378): English sentences read aloud; no emotion was asked for.
 
 A clip of github.com/jimbozhang/speechocean762 is called by its speaker and a number, for example `000010011`.
-It is ordinary speech, all of it neutral here: for calibration and measuring. Networks trained on it beside emotional
-speech learn its recordings instead of the emotion.
+It is ordinary speech, all of it neutral here, for calibration and evaluation. Networks trained on it together with
+emotional speech learn to recognize its recordings instead of the emotion.
 """
 
 import re
@@ -12,7 +12,7 @@ from ser.corpora.named_corpus import NamedCorpus
 
 
 class SpeechOcean762(NamedCorpus):
-    """speechocean762: neutral alone."""
+    """speechocean762: neutral only."""
 
     TITLE = "speechocean762"
     EXAMPLE = "000010011.wav"

@@ -46,11 +46,11 @@ def split(
             - "loso": leave one speaker out, the next speaker is dev;
             - "speakers": about 80/10/10, each speaker in one split only; where speakers are unknown, each clip counts
               as a speaker, and training warns of it;
-            - "given": the splits that the data brings (column split); dev is drawn from train if it brings none, by
-              speaker where three or more are known;
+            - "given": the splits that the data brings (column split); if it brings no dev split, one is drawn from
+              train, by speaker if three or more are known;
             - "random": 80/10/10 stratified by label, with the same speakers in all splits, as most class projects do;
             - "random-70-30": the same with 30 % for test and 5 % of the rest for dev;
-            - "leaky": rows of `with_copies` drawn at random, 30 % for test, with test used as dev, too.
+            - "leaky": rows of `with_copies` drawn at random, 30 % for test, which is also used as dev.
               Its scores are invalid; it shows how far such a leak raises them.
         fold: For "actor-5fold" (1 to 5), "new-sentences" (1 to 3) and "loso" (1 to the number of speakers); None for
             the others.
@@ -94,7 +94,7 @@ def split(
             "add clips of more speakers, or use --protocol random"
         )
     if any(name.startswith(NAMELESS) for name in speakers_of(clips) or ()):
-        splits = splits.remove_columns("speaker")  # somebody without a name may be in several splits
+        splits = splits.remove_columns("speaker")  # an unknown speaker may be in several splits
     return splits
 
 
@@ -115,7 +115,7 @@ def drawn_from(clips: datasets.Dataset, protocol: str) -> str | None:
 
 
 def join_dev(splits: datasets.DatasetDict) -> datasets.DatasetDict:
-    """The splits train, joined with dev, and test."""
+    """Two splits: train, which includes dev, and test."""
     train = datasets.concatenate_datasets([splits["train"], splits["dev"]])
     return datasets.DatasetDict(train=train, test=splits["test"])
 
@@ -142,7 +142,7 @@ def with_copies(clips: datasets.Dataset) -> datasets.Dataset:
 
 
 def speakers_of(clips: datasets.Dataset) -> list[str] | None:
-    """Who speaks each clip, or None where that is not known."""
+    """The speaker of each clip, or None if they are unknown."""
     known = [column for column in SPEAKER_COLUMNS if column in clips.column_names]
     return [str(speaker) for speaker in clips[known[0]]] if known else None
 
@@ -151,10 +151,10 @@ def check_leakage(splits: datasets.DatasetDict) -> dict[str, dict[str, int]]:
     """How many speakers, clips and sentences each pair of splits shares; a valid pair shares sentences only.
 
     Args:
-        splits: Any table of splits, with whichever of the columns actor or speaker, clip, and sentence or text it has.
+        splits: Any splits; of the columns actor or speaker, clip, and sentence or text, those that are there are used.
 
     Returns:
-        For each pair of splits, "train and dev", "train and test" and "dev and test" as a rule, counts of
+        For each pair of splits, usually "train and dev", "train and test" and "dev and test", counts of
         "speakers", "clips" and "sentences".
     """
     columns = {"speakers": SPEAKER_COLUMNS, "clips": ("clip",), "sentences": ("sentence", "text")}
@@ -191,7 +191,7 @@ def _by_speaker(clips: datasets.Dataset, *, dev: Sequence[str], test: Sequence[s
 
 
 def _by_any_speaker(clips: datasets.Dataset, split_seed: int) -> datasets.DatasetDict:
-    """A tenth of the speakers each for dev and test (one of them each where there are few), labels in proportion."""
+    """A tenth of the speakers each for dev and test (one each if there are few), stratified by label."""
     speakers = speakers_of(clips)
     if speakers is None:
         speakers = [str(index) for index in range(len(clips))]
@@ -210,7 +210,7 @@ def _by_any_speaker(clips: datasets.Dataset, split_seed: int) -> datasets.Datase
 
 
 def _given(clips: datasets.Dataset, split_seed: int) -> datasets.DatasetDict:
-    """The splits of the column `split`; a tenth of train is dev where the data brings none."""
+    """The splits of the column `split`; a tenth of train becomes dev if there is no dev split."""
     if "split" not in clips.column_names:
         raise ValueError("the data brings no splits (train and test) of its own; use --protocol speakers")
     given = clips["split"][:]
@@ -225,7 +225,7 @@ def _given(clips: datasets.Dataset, split_seed: int) -> datasets.DatasetDict:
 
 
 def _random(clips: datasets.Dataset, split_seed: int, *, test: float, dev: float) -> datasets.DatasetDict:
-    """Splits of the given shares; without a share of its own, dev is the test split."""
+    """Random splits of the given shares; if dev has no share, it is the test split."""
     labels = clips["label"][:]
     try:
         rest, test_rows = train_test_split(range(len(clips)), test_size=test, stratify=labels, random_state=split_seed)

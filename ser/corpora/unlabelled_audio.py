@@ -30,17 +30,17 @@ METADATA = "metadata.csv"
 
 
 def find_clips(inputs: list[str]) -> datasets.Dataset:
-    """What `find_files` finds, each once; raises as it does."""
+    """The clips that `find_files` finds; raises the same errors."""
     return datasets.Dataset.from_dict({"audio": find_files(inputs)}).cast_column("audio", UNDECODED)
 
 
 def by_folder(files: datasets.Dataset) -> datasets.Dataset:
-    """What `find_clips` found, each clip with its folder as the group."""
+    """The clips of `find_clips`, each with its folder as the group."""
     return files.add_column(GROUP, [os.path.dirname(audio["path"]) for audio in files["audio"]])
 
 
 def by_speaker(files: datasets.Dataset) -> datasets.Dataset:
-    """What `find_clips` found, each clip with its speaker as the group, of the nearest metadata.csv beside or above it.
+    """The clips of `find_clips`, each with its speaker, from the nearest metadata.csv beside or above it, as the group.
 
     Raises:
         ValueError: A metadata.csv lacks a column, or none names a speaker of these clips.
@@ -78,12 +78,12 @@ def open_dataset(
         name: A folder written by `save_to_disk`, or what `load_dataset` takes: an id on the Hub or a folder.
         config: Configuration of a dataset that has several.
         split: Its name; may be None if there is only one.
-        streaming: Whether to read it where it is, instead of downloading it whole first.
+        streaming: Whether to read it without downloading it whole first.
         audio_column: Column with audio.
         speakers: Whether each clip gets its speaker as the group.
 
     Raises:
-        ValueError: It cannot be read, or there is no such split or column (the message lists those there are).
+        ValueError: It cannot be read, or there is no such split or column (the message lists the existing ones).
     """
     loaded = read_dataset(name, config, streaming=streaming)
     try:
@@ -110,7 +110,7 @@ def open_dataset(
 
 
 def open_clips(options: argparse.Namespace) -> Clips:
-    """What the command line names; raises `ValueError` as `find_clips` and `open_dataset` do."""
+    """The clips given on the command line; raises `ValueError` as `find_clips` and `open_dataset` do."""
     if not options.dataset and len(options.inputs) == 1 and saved_to_disk(options.inputs[0]):
         options.dataset = options.inputs.pop()
     if bool(options.inputs) == bool(options.dataset):
@@ -134,11 +134,11 @@ def open_clips(options: argparse.Namespace) -> Clips:
 def share(
     clips: Clips, rank: int, processes: int, *, done: int = 0
 ) -> tuple[Iterator[tuple[dict | None, str | None]], int | None]:
-    """Clips of one process, without the first `done`, and their number where it is known.
+    """Clips of one process, without the first `done`, and their number if it is known.
 
-    Each is its undecoded audio and its group, None where it has none.
+    Each clip is its undecoded audio and its group or None.
 
-    The shares are contiguous and in order. A stream is shared by its files, so that some of more processes get none.
+    The shares are contiguous and in order. A stream is shared by its files, so surplus processes get no clips.
     """
     if isinstance(clips, datasets.Dataset):
         numbers = share_of(clips, rank, processes)
@@ -159,7 +159,7 @@ def clips_at(clips: datasets.Dataset, numbers: Iterable[int]) -> Iterator[tuple[
 
 
 def fingerprint(clips: Clips, source: str | None) -> str | None:
-    """What tells these clips from others: of a folder read as a stream, its files; None for a stream of the Hub."""
+    """A digest of these clips: for a folder read as a stream, of its files; None for a stream from the Hub."""
     if known := getattr(clips, "_fingerprint", None):
         return known
     folder = Path(cast(str, source))

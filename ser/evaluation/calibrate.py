@@ -56,13 +56,13 @@ from ser.reporting.run_report import save
 
 PICTURE = "strangers.png"
 STOPPED = "run the same command again"
-MOST_CLIPS = 200  # of one speaker: some corpora call many people by one name
+MOST_CLIPS = 200  # of one speaker, as some corpora give many people one name
 MOST_ORDINARY = 4  # clips of one speaker of ordinary speech
 RIGHT = 0.70  # of certain answers, at least
 PLAIN_WRONG = 0.08  # of ordinary speech that is called another emotion with certainty, at most
 THRESHOLDS = np.arange(30, 96) / 100
-NEVER = 1.0  # the threshold of a model that keeps these promises at none of them
-OTHERS = 5  # clips of the same speaker, for a score of centring with few of them
+NEVER = 1.0  # the threshold of a model that keeps these promises at no threshold
+OTHERS = 5  # clips of the same speaker, to evaluate centring with few clips
 THRESHOLD_BEFORE = 0.5  # of certain answers, where a model has none of its own
 
 
@@ -75,7 +75,7 @@ def curve(judged: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[dict[str, flo
     """Risk and coverage: by threshold, the share of certain answers, and the share of these that is right.
 
     Args:
-        judged: Log-probabilities and labels of each corpus, all of which weigh the same.
+        judged: Log-probabilities and labels of each corpus; all corpora have the same weight.
     """
     points = []
     for threshold in THRESHOLDS:
@@ -92,7 +92,7 @@ def choose_threshold(points: Iterable[dict[str, float]], ordinary: Speech, log: 
     """The lowest threshold that keeps both promises, `RIGHT` and `PLAIN_WRONG`; `NEVER` if none does.
 
     Args:
-        points: What `curve` gave.
+        points: Returned by `curve`.
         ordinary: Ordinary speech.
         log: Its log-probabilities.
     """
@@ -107,17 +107,17 @@ def choose_threshold(points: Iterable[dict[str, float]], ordinary: Speech, log: 
 
 
 def plain_wrong(speech: Speech, log: np.ndarray, threshold: float) -> float:
-    """The share of clips that are called another emotion than they are, with certainty."""
+    """The share of clips with a certain but wrong answer."""
     return float(((log.argmax(1) != speech.labels) & is_plain(log, threshold)).mean())
 
 
 def measure(speech: Speech, log: np.ndarray, threshold: float, names: Sequence[str]) -> dict:
-    """Scores, the recall of each label, what was claimed on average, and certain answers.
+    """Scores, the recall of each label, the mean confidence, and certain answers.
 
     Args:
         speech: The clips.
         log: Their log-probabilities, shape `(clips, num_labels)`.
-        threshold: Probability from which a statement is plain.
+        threshold: Probability from which an answer is certain.
         names: Of the labels.
     """
     _, labels, speakers = speech
@@ -141,10 +141,10 @@ def measure(speech: Speech, log: np.ndarray, threshold: float, names: Sequence[s
 def compare(
     speech: Speech, before: Calibration, log: np.ndarray, threshold: float, names: Sequence[str]
 ) -> dict[str, Any]:
-    """As `measure`, with the share of the "prevailing" label, and the same in other ways.
+    """The scores of `measure`, the share of the "prevailing" label, and the scores of three other predictions.
 
-    "before" is with an earlier calibration and `THRESHOLD_BEFORE`, "centred" relative to all clips of the same speaker,
-    and "centred_few" relative to `OTHERS` of them.
+    "before" uses an earlier calibration and `THRESHOLD_BEFORE`, "centred" predicts relative to all clips of the same
+    speaker, and "centred_few" relative to `OTHERS` of them.
     """
     others = {
         "before": measure(speech, before.log_probabilities(speech.logits), THRESHOLD_BEFORE, names),
@@ -174,12 +174,12 @@ def centred_by_few(log: np.ndarray, speakers: np.ndarray) -> np.ndarray:
 def judge(
     corpora: dict[str, Speech], fit_only: Sequence[Speech], ordinary: Speech, before: Calibration, names: Sequence[str]
 ) -> tuple[Calibration, dict]:
-    """The calibration fitted on all corpora, and what it does to each that a fit leaves out.
+    """The calibration fitted on all corpora, and scores on each corpus with a fit that leaves it out.
 
     Args:
         corpora: By their titles.
-        fit_only: Further ones, in every fit.
-        ordinary: Fitted on half of its speakers, judged on the others.
+        fit_only: Further corpora, in every fit.
+        ordinary: Fitted on half of its speakers, evaluated on the others.
         before: Calibration on the model's own corpus.
         names: Of its labels.
     """
@@ -211,10 +211,10 @@ def some_of_each(clips: datasets.Dataset, most: int) -> datasets.Dataset:
 
 
 def classify(model: PreTrainedModel, extractor: SERFeatureExtractor, clips: datasets.Dataset) -> Speech:
-    """Logits of the clips whose label the model knows; it must not be calibrated.
+    """Logits of an uncalibrated model, for the clips with one of its labels.
 
     Raises:
-        ValueError: It knows none of the labels.
+        ValueError: There are no such clips.
     """
     own = np.array([own_label(name, labels_of(model)) for name in clips.features["label"].names], dtype=float)
     labels = own[np.asarray(clips["label"][:])]
@@ -233,7 +233,7 @@ class Classifier(NamedTuple):
 
 
 class Judges:
-    """The model, and for corpora that it was trained on, models that stand in.
+    """The model, and the models that take its place on corpora that it was trained on.
 
     Args:
         model: Folder of the model.
@@ -241,7 +241,7 @@ class Judges:
         cache_dir: Where tables and features are cached.
 
     Raises:
-        ValueError: One is no model, has other labels, or was trained on the corpus that it stands in for.
+        ValueError: One is not a model, has other labels, or was trained on the corpus that it is meant for.
     """
 
     def __init__(self, model: str, stand_ins: Sequence[str], cache_dir: str | None):
@@ -264,14 +264,14 @@ class Judges:
             self.stand_ins[title] = Classifier(uncalibrated(other), extractor)
 
     def classify(self, named: Sequence[str], most: int) -> dict[str, Speech]:
-        """What is made of corpora by their titles, out of texts like `emodb=DIR`.
+        """Classify corpora; returns the results by title.
 
         Args:
-            named: The corpora.
+            named: Texts like `emodb=DIR`.
             most: Clips of one speaker, at most.
 
         Raises:
-            ValueError: One is not of that form, not known or not there, or trained on.
+            ValueError: A text is not of that form, or a corpus is unknown, missing, or was trained on.
         """
         corpora = {CORPORA[name].TITLE: (CORPORA[name], folder) for name, folder in folders_of(named).items()}
         if known := self.trained_on & corpora.keys() - self.stand_ins.keys():
@@ -285,7 +285,7 @@ class Judges:
 
 
 def uncalibrated(model: PreTrainedModel) -> PreTrainedModel:
-    """The model, which gives plain logits from here on."""
+    """The model, with its calibration removed."""
     model.config.update(NOT_CALIBRATED)
     return model
 
@@ -305,7 +305,7 @@ def trained_on(report: Report) -> set[str]:
 
 
 def write_calibration(folder: Path, calibration: Calibration, threshold: float) -> None:
-    """Into config.json, beside this version of the code that applies it."""
+    """Write it into config.json, and save the current code, which applies it, beside."""
     for code in folder.glob("*_ser.py"):
         write_text(code, (PROJECT / "ser/models" / code.name).read_text(encoding="utf-8"))
     config = read_json(folder / "config.json") | {
@@ -340,7 +340,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Classify, fit, write and say it."""
+    """Classify, fit, write and print."""
     folder = Path(options.model)
     check_writable(folder)
     check_corpora(options)
@@ -366,7 +366,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def check_corpora(options: argparse.Namespace) -> None:
-    """Refuse too few corpora, one named twice, emotional ordinary speech, and stand-ins that have nothing to do."""
+    """Refuse too few corpora, one named twice, emotional "ordinary speech", and unused stand-ins."""
     named = [*options.corpora, *options.fit_only, *options.ordinary_speech]
     folders = folders_of(named)  # refuses a corpus that is named twice
     if unused := folders_of(options.stand_ins).keys() - folders.keys():
@@ -382,7 +382,7 @@ def check_corpora(options: argparse.Namespace) -> None:
 
 
 def in_words(scores: dict) -> str:
-    """What `judge` found, in lines."""
+    """The results of `judge`, as lines of text."""
     lines = [
         f"{title}: accuracy {each['accuracy']:.3f} ({each['before']['accuracy']:.3f} before), confidence "
         f"{each['confidence']:.3f} ({each['before']['confidence']:.3f}), {each['plain']:.0%} certain answers"

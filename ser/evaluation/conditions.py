@@ -18,7 +18,7 @@ from ser.files import PROJECT
 from ser.reporting.report_file import CLEAN
 
 CODEC_RATE = 16000  # Hz
-VOICES = sorted((PROJECT / "ser/examples").glob("*.ogg"))  # spoken by a machine, in no corpus
+VOICES = sorted((PROJECT / "ser/examples").glob("*.ogg"))  # synthetic speech, in no corpus
 MP3 = {"format": "MP3", "subtype": "MPEG_LAYER_III", "compression_level": 0.95, "bitrate_mode": "CONSTANT"}
 OPUS = {"format": "OGG", "subtype": "OPUS", "compression_level": 0.96}
 PINK_DB = 3.01  # per octave, by which the spectrum of pink noise falls

@@ -44,7 +44,7 @@ STOPPED = "nothing was written"
 
 
 def own_label(label: str, labels: Sequence[str]) -> int | None:
-    """Index among a model's labels of what another corpus calls `label`; None if the model does not know it.
+    """Index of another corpus's `label` among a model's labels; None if the model does not have it.
 
     Example:
         >>> own_label("happiness", ["anger", "happy"]), own_label("boredom", ["anger", "happy"])
@@ -55,10 +55,10 @@ def own_label(label: str, labels: Sequence[str]) -> int | None:
 
 
 def measure(model: PreTrainedModel, extractor: SERFeatureExtractor, clips: datasets.Dataset) -> dict:
-    """Scores on the clips whose label the model knows, with intervals over speakers; other clips are left out.
+    """Scores on the clips with one of the model's labels, with intervals over speakers; other clips are left out.
 
     Raises:
-        ValueError: The model knows none of the labels.
+        ValueError: The model has none of the labels.
     """
     labels, names = labels_of(model), clips.features["label"].names
     known = {index: own for index, name in enumerate(names) if (own := own_label(name, labels)) is not None}

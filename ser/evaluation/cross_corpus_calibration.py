@@ -1,4 +1,4 @@
-"""One temperature and a bias for each label, so that probabilities mean what they say on corpora never trained on."""
+"""Calibration with a temperature and a bias for each label, for corpora that a model was not trained on."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -11,7 +11,7 @@ PRIOR = 1.0  # inverse variance of the biases around 0, and of the logarithm of 
 
 
 class Speech(NamedTuple):
-    """What an uncalibrated model makes of the clips of a corpus."""
+    """Logits of an uncalibrated model for the clips of a corpus."""
 
     logits: np.ndarray  # (clips, num_labels)
     labels: np.ndarray  # (clips,), indices among the model's labels
@@ -24,13 +24,13 @@ class Speech(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """Logits are divided by the temperature, then the bias is added."""
+    """Divides logits by the temperature, then adds the bias."""
 
     temperature: float
     bias: np.ndarray  # (num_labels,)
 
     def log_probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Of logits of shape `(clips, num_labels)`."""
+        """Calibrated log-probabilities; logits and result of shape `(clips, num_labels)`."""
         return log_softmax(logits / self.temperature + self.bias, axis=1)
 
 
@@ -41,10 +41,10 @@ class _Term(NamedTuple):
 
 
 def fit(corpora: Iterable[Speech], ordinary: Speech) -> Calibration:
-    """The calibration of the greatest likelihood.
+    """The calibration with the highest posterior probability.
 
-    Each corpus weighs the same, ordinary speech included, and so does each label within it; labels that a corpus lacks
-    are ruled out there. In ordinary speech, which has one label, none is ruled out.
+    All corpora, including ordinary speech, have the same weight, as have all labels within a corpus. The softmax is
+    over the labels that a corpus has; for ordinary speech, which has only one, over all labels.
     """
     num_labels = ordinary.logits.shape[1]
     terms = []
@@ -58,7 +58,7 @@ def fit(corpora: Iterable[Speech], ordinary: Speech) -> Calibration:
 
 
 def _loss(parameters: np.ndarray, terms: list[_Term]) -> tuple[float, np.ndarray]:
-    """Minus the log posterior and its gradient, of minus the logarithm of the temperature and the biases."""
+    """The negative log posterior and its gradient; the parameters are minus the log temperature, and the biases."""
     scale, bias = np.exp(parameters[0]), parameters[1:]
     loss, gradient = PRIOR / 2 * np.square(parameters).sum(), PRIOR * parameters
     for (logits, labels, _), known, weights in terms:

@@ -49,10 +49,10 @@ STOPPED = "what was measured is kept; the same command continues"
 
 
 def own_split(report: Report, data_dir: str, cache_dir: str | None, *, name: str) -> datasets.Dataset:
-    """The test or dev split of a model, by its report; of one trained on several corpora, that of `own_title`.
+    """The test or dev split of a model, by its report; if it was trained on several corpora, that of `own_title`.
 
     Raises:
-        ValueError: The data is not the data of the report.
+        ValueError: The data does not match the report.
     """
     title = own_title(report)
     corpus, own = with_title(title), next(each for each in by_corpus(report) if each["corpus"] == title)
@@ -75,7 +75,7 @@ def own_split(report: Report, data_dir: str, cache_dir: str | None, *, name: str
 
 
 def own_title(report: Report) -> str:
-    """The corpus that a model was trained on; of several, CREMA-D, if it is among them."""
+    """The corpus that a model was trained on; among several, CREMA-D."""
     titles = [each["corpus"] for each in by_corpus(report)]
     return CremaD.TITLE if CremaD.TITLE in titles else titles[0]
 

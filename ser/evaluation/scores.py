@@ -84,7 +84,7 @@ def _group(hits: np.ndarray, speakers: np.ndarray) -> dict:
 
 
 def agreement(votes: np.ndarray, labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """How often a listener's vote, drawn at random, equals another listener's, the model's prediction, and the label.
+    """How often a random listener's vote equals another listener's, the model's prediction, and the label.
 
     Args:
         votes: Number of votes for each label, shape `(clips, num_labels)`; clips with fewer than two are left out.
@@ -104,7 +104,7 @@ def agreement(votes: np.ndarray, labels: np.ndarray, predicted: np.ndarray) -> d
 def listeners_votes(clips: datasets.Dataset) -> np.ndarray | None:
     """Number of listeners' votes for each label, shape `(clips, num_labels)`.
 
-    Zeros where a clip's votes are not all known; None if no clip's are.
+    Zeros for clips with incomplete votes; None if this is so for all clips.
     """
     columns = [f"votes_{name}" for name in clips.features["label"].names]
     if not set(columns) <= set(clips.column_names):
@@ -144,7 +144,7 @@ def report_on_test(clips: datasets.Dataset, logits: np.ndarray) -> dict:
     labels, predicted = np.asarray(clips["label"][:]), logits.argmax(1)
     matrix = confusion_matrix(labels, predicted, labels=range(len(names)))
     summary, votes = describe_split(clips, logits), listeners_votes(clips)
-    if votes is not None and not votes.any(1).all():  # of some clips alone, they are no measure beside the model
+    if votes is not None and not votes.any(1).all():  # votes on only some clips cannot be compared with the model
         votes = None
     people = None if votes is None else human_confusion(votes, labels)
     by_actor = (summary["actors"] or 0) > 1

@@ -1,4 +1,4 @@
-"""The example clips of the page, spoken by a machine: needs espeak-ng.
+"""Synthesize example clips; needs espeak-ng.
 
 python ser/examples/make.py
 """

@@ -1,4 +1,4 @@
-"""From runs to scores: which runs belong together, folds pooled, means over seeds."""
+"""Scores of several runs of one system: folds pooled, means over seeds."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ FOLDS = {  # number of folds; for another corpus, the highest one seen
 
 
 class System(NamedTuple):
-    """What runs must have in common to be averaged."""
+    """What runs that are averaged have in common."""
 
     corpus: str
     protocol: str
@@ -56,14 +56,14 @@ def system_of(run: Report) -> System:
 
 
 def _name(run: Report) -> str:
-    """The recipe of a run and, after a comma, where its weights or targets come from if not from the recipe."""
+    """The recipe of a run and, after a comma, the origin of its weights or targets if the recipe does not set it."""
     taught = run["teachers"] and not load_recipe(run["recipe"]).has_teachers
     tuned = run["fine_tuned_from"]
     return run["recipe"] + (", distilled" if taught else "") + (f", fine-tuned from {tuned}" if tuned else "")
 
 
 def _changed(run: Report) -> str:
-    """The options in which a run differs from its recipe; fewer epochs are part of a reduced budget."""
+    """The options in which a run differs from its recipe; in a reduced run, fewer epochs do not count."""
     changed = changes(run["command"])
     if run["share_of_clips"] < 1:
         changed.pop("num_train_epochs", None)
@@ -73,7 +73,7 @@ def _changed(run: Report) -> str:
 def summarize(runs: Sequence[Run]) -> dict:
     """Scores of the runs of one system: folds pooled, then the mean over seeds.
 
-    Seeds that lack folds which another seed has are left out.
+    Seeds with fewer folds than another seed are left out.
     """
     seeds = defaultdict(list)
     for run in runs:
@@ -101,7 +101,7 @@ def summarize(runs: Sequence[Run]) -> dict:
 
 
 def count(runs: Sequence[Report]) -> str:
-    """The number of seeds and folds; which folds, if some are missing."""
+    """The number of seeds and folds; if folds are missing, those that are there."""
     seeds = len({(run["seed"], run["split_seed"]) for run in runs})
     numbers = sorted({run["fold"] for run in runs if run["fold"]})
     text = counted(seeds, "seed")

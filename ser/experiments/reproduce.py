@@ -33,7 +33,7 @@ from ser.training.trainer import last_checkpoint
 STOPPED = "the same command continues"
 SEEDS = {"class-1d": 3, "class-2d": 3, "cnn1d": 3, "cnn2d": 3, "mel-2d": 3, "zcr-energy-1d": 3}  # others: one
 LEAKY = ("mel-2d", "zcr-energy-1d")
-TRAINED = str(PROJECT / "checkpoints/teachers/flagship-distilled")  # which fine-tuning starts from
+TRAINED = str(PROJECT / "checkpoints/teachers/flagship-distilled")  # the start of fine-tuning
 ON_EMODB = {
     "flagship": {"variant": "small-corpus"},
     "flagship-distilled": {
@@ -71,7 +71,7 @@ def folds(corpus: str) -> list[dict]:
 
 
 def on_several_corpora(recipe: str) -> Iterator[dict]:
-    """Arguments of `train.py` for all corpora of a recipe; then each but CREMA-D is left out once, and ASED joins."""
+    """Arguments of `train.py` for all corpora of a recipe, then with ASED and without each corpus but CREMA-D."""
     start = {"model_name_or_path": TRAINED, "refit": True}
     run = {"recipe": recipe} | start | LICENSES.get(recipe, {})
     _, *others = trained_on = ON_SEVERAL[recipe]
@@ -141,14 +141,14 @@ def train(run: dict, corpora: dict[str, str | None]) -> bool:
 def measure_robustness(run: dict, corpora: dict[str, str | None]) -> bool:
     """Measure a variant, or the recipe it is compared with, in noise and on EmoDB; returns whether it was measured.
 
-    Only runs of the variant table are measured; the scores are kept beside the report.
+    Only runs of the variant table are measured; the scores are saved beside the report.
     """
     found, compared = planned(run, corpora), not {"fold", "refit", "corpus", "corpora"} & run.keys()
     if found is None or not compared or run.get("protocol", "tfds") != "tfds" or not variants(run["recipe"]):
         return False
     _, training, report = found
     model = Path(training.output_dir) / "model"
-    if not model.is_dir():  # the project comes with the report, but not with the model
+    if not model.is_dir():  # the repository contains the report, but not the model
         return False
     in_noise = ["ser", "robustness", str(model), f"--data_dir={corpora['crema-d']}"]
     commands = {"conditions": in_noise, "conditions_on_dev": [*in_noise, "--split=dev"]}
@@ -182,7 +182,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Train the missing runs, each in its own process, and write the tables anew after each."""
+    """Train the missing runs, each in its own process, and rewrite the tables after each."""
     check_clone()
     corpora = {name: getattr(options, name.replace("-", "_")) for name in ALL}
     if not any(corpora.values()):

@@ -1,4 +1,4 @@
-"""Reading runs back: their reports, their predictions, and what was measured of their models later."""
+"""Reading runs: their reports, their predictions, and the scores of their models measured later."""
 
 import csv
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ class Predictions(NamedTuple):
 
 
 class Run(Report):
-    """The report of a run, with what was measured of its model later."""
+    """The report of a run, with the scores of its model measured later."""
 
     conditions: NotRequired[dict[str, dict]]
     conditions_on_dev: NotRequired[dict[str, dict]]
@@ -45,9 +45,9 @@ def run_folders(results: Path) -> list[Path]:
 
 
 def read_runs(results: Path) -> list[Run]:
-    """The report of each run below `results`, with the robustness and cross-corpus scores kept beside it.
+    """The report of each run below `results`, with the robustness and cross-corpus scores saved beside it.
 
-    Folds that test several actors bring their predictions, so that the bootstrap can resample actors, not folds.
+    Folds that test several actors include their predictions, so that the bootstrap can resample actors, not folds.
     """
     runs = []
     for folder in run_folders(results):
@@ -59,7 +59,7 @@ def read_runs(results: Path) -> list[Run]:
 
 
 def read_measured(models: Path, what: str) -> dict[str, dict[str, dict]]:
-    """Robustness or cross-corpus scores (see `measured`) of each model below `models` that has some, by its name."""
+    """Robustness or cross-corpus scores (see `measured`) of the models below `models`, by name."""
     found = {path.name: measured(path, what) for path in sorted(models.glob("[!.]*"))}
     return {name: scores for name, scores in found.items() if scores}
 

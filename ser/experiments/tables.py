@@ -82,7 +82,7 @@ def protocol_tables(results: Sequence[Run]) -> str:
 
 
 def _listeners(summaries: Sequence[tuple[str, dict]]) -> str:
-    """How often people are right about the clips, where their votes are known."""
+    """The accuracy of human listeners, if their votes are known."""
     known = [summary["listeners"] for _, summary in summaries if summary["listeners"] and not summary["reduced"]]
     return f"\nA single listener names the intended emotion of {known[0]:.3f} of the test clips." if known else ""
 
@@ -103,7 +103,7 @@ def _run_row(name: str, protocol: str, summary: dict) -> list[str]:
 
 
 def _accuracy(protocol: str, summary: dict) -> str:
-    """In bold, unless it is invalid or of a reduced run."""
+    """The accuracy, in bold unless it is invalid or of a reduced run."""
     if protocol == LEAKY:
         return f"invalid: {summary['accuracy']:.3f}"
     return f"{summary['accuracy']:.3f}" if summary["reduced"] else f"**{summary['accuracy']:.3f}**"
@@ -156,12 +156,12 @@ def variant_table(results: Sequence[Run]) -> str:
 
 
 def _measured(runs: Sequence[Run], what: Literal["conditions", "conditions_on_dev", "corpora"]) -> dict:
-    """The scores of the first run that has some."""
+    """The scores of the first run that has any."""
     return next((run[what] for run in runs if run.get(what)), {})
 
 
 def _measured_of_all(groups: dict, keys: list, what: Literal["conditions", "conditions_on_dev"]) -> dict:
-    """The scores of each group, for the conditions that were measured of every group with scores."""
+    """The scores of each group, for the conditions measured for every group that has scores."""
     scores = {key: _measured(groups[key], what) for key in keys}
     measured = [set(each) for each in scores.values() if each]
     shared = set.intersection(*measured) if measured else set()
@@ -184,7 +184,7 @@ def _variant_row(runs: Sequence[Run], base: Sequence[Run], means: list[float | N
 
 
 def refit_table(refits: Iterable[tuple[Report, Predictions, Predictions]]) -> str:
-    """One row for each system that was refit: accuracy before and after, and the difference.
+    """One row for each refit system: accuracy before and after, and the difference.
 
     Args:
         refits: For each refit run: its report, the predictions of the run before it, and its own.

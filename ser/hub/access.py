@@ -38,17 +38,17 @@ def check_token(token: str | None) -> None:
     """Refuse to continue without a token.
 
     Raises:
-        ConnectionError: None is given, none is stored.
+        ConnectionError: There is no token.
     """
     if not (token or get_token()):
         raise ConnectionError("pushing to the Hub needs a token: log in with `hf auth login`, or set HF_TOKEN")
 
 
 def check_card(card: str) -> None:
-    """Have the Hub check the metadata of a card.
+    """Let the Hub check the metadata of a card.
 
     Raises:
-        ValueError: They are invalid; the message has the Hub's reason.
+        ValueError: The metadata is invalid; the message has the Hub's reason.
         ConnectionError: It cannot be reached.
     """
     with explained("checking the model card"):

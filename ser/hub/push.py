@@ -35,20 +35,20 @@ from ser.reporting.report_file import REPORT
 from ser.reporting.report_file import bundled_models
 
 STOPPED = "run the same command again to continue; uploaded files are not sent twice"
-WHOLE = ("config.json", "preprocessor_config.json", "model.safetensors", "README.md")  # a model needs all of them
+WHOLE = ("config.json", "preprocessor_config.json", "model.safetensors", "README.md")  # all are required
 PUBLIC = (".json", ".safetensors", ".py", ".md", ".png")  # no pickle, no optimizer state
 PAGE = (*PUBLIC, ".ogg", ".css", ".js")  # what the Space needs of its folders
 LOCAL = ("trainer_state.json", "live_weights.safetensors")  # of a checkpoint
 PICTURES = ("curves.png", "reliability.png", "confusion.png", "confusion_normalized.png", "listeners.png")
-OF_THE_WEIGHTS = {REPORT, *MEASURED.values(), *PICTURES}  # of other weights they would be wrong
+OF_THE_WEIGHTS = {REPORT, *MEASURED.values(), *PICTURES}  # wrong for any other weights
 SPACE = ("app.py", "README.md", "results/page.png", "results/page-phone.png")
-# What of requirements.txt the page needs: a Space that installs no more starts sooner.
+# The packages of requirements.txt that the page needs: a Space that installs only these starts sooner.
 SPACE_PACKAGES = {
     *("torch", "transformers", "huggingface_hub", "safetensors", "gradio", "numpy", "librosa", "soundfile", "soxr"),
     *("matplotlib", "silero-vad", "onnxruntime"),
 }
 CPU_INDEX = "--extra-index-url https://download.pytorch.org/whl/cpu"
-PLACEHOLDER = "PATH_OR_ID"  # of a model, in its card
+PLACEHOLDER = "PATH_OR_ID"  # stands for the model in its card
 
 
 def push_model(folder: str | Path, repo_id: str, *, token: str | None = None, revision: str | None = None) -> str:
@@ -57,7 +57,7 @@ def push_model(folder: str | Path, repo_id: str, *, token: str | None = None, re
     Args:
         folder: Holds weights, configuration, code, card, report pictures and results.
         repo_id: "user/name"; created if it is not there.
-        token: With the right to write; default: the one of `hf auth login` or HF_TOKEN.
+        token: With write access; default: the one of `hf auth login` or HF_TOKEN.
         revision: The branch; default: main.
 
     Returns:
@@ -137,7 +137,7 @@ def push_dataset(folder: str, repo_id: str, *, corpus: str | None = None, token:
 
 
 def refuse_outside(clips: datasets.Dataset, folder: str) -> None:
-    """Refuse to publish files that are in the folder only by a link, or by what a table says.
+    """Refuse to publish files that belong to the folder only through a link or a table.
 
     Raises:
         ValueError: Some clips lie outside.
@@ -193,7 +193,7 @@ def push_space(repo_id: str, *, models: list[str] | None = None, token: str | No
 
 
 def space_requirements() -> str:
-    """The requirements.txt of a Space: the CPU build of torch, and what else the page imports, at our versions."""
+    """The requirements.txt of a Space: the CPU build of torch and the other packages of the page, at our versions."""
     pins = (PROJECT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     wanted = [pin for pin in pins if pin.partition("==")[0] in SPACE_PACKAGES]
     return "\n".join([CPU_INDEX, *(f"{pin}+cpu" if pin.startswith("torch==") else pin for pin in wanted), ""])

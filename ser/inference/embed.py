@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     add_inputs(parser)
     parser.add_argument("--output", required=True, help="table to write, a new file: .parquet")
-    parser.set_defaults(center_by=None, command="embed")  # the latter for the parts, which are not of `ser predict`
+    parser.set_defaults(center_by=None, command="embed")  # tells its parts from those of `ser predict`
 
 
 def run(options: argparse.Namespace) -> None:

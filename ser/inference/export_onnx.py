@@ -44,7 +44,7 @@ if TYPE_CHECKING:  # with onnxscript, which torch's exporter needs, in the extra
 
 STOPPED = "nothing was written"
 INPUT, OUTPUT = "waveform", "probabilities"
-# What the exported graph knows of a front end; any other value is refused.
+# Settings of a front end that the graph supports; any other value is refused.
 EXPORTED: dict[str, list] = {
     "features": [["log_mel"]],
     "wiener": [False],
@@ -61,7 +61,7 @@ class WaveformClassifier(torch.nn.Module):
     """Log-mel front end and network as one: `(samples,)` at the front end's rate to probabilities `(num_labels,)`.
 
     Raises:
-        ValueError: The front end does something that the graph does not.
+        ValueError: The graph does not support a setting of the front end.
     """
 
     window: torch.Tensor
@@ -181,7 +181,7 @@ def export(model: CNNForAudioClassification, extractor: SERFeatureExtractor) -> 
 
 
 def quantize(graph: "onnx.ModelProto", waveforms: Iterable[np.ndarray], path: Path) -> None:
-    """Write the graph with convolutions and dense layers in 8 bits, their ranges read off clips of `(samples,)`."""
+    """Write the graph with 8-bit convolutions and dense layers; ranges are measured on clips of shape `(samples,)`."""
     import onnx
     from onnxruntime.quantization import CalibrationDataReader
     from onnxruntime.quantization import QuantType
@@ -211,7 +211,7 @@ def quantize(graph: "onnx.ModelProto", waveforms: Iterable[np.ndarray], path: Pa
 
 
 def read_clip(path: str, sampling_rate: int) -> np.ndarray:
-    """A clip to read ranges off, of shape `(samples,)`; raises `ValueError` with its name."""
+    """A clip to measure ranges on, of shape `(samples,)`; raises `ValueError` with its name."""
     try:
         return load_audio(path, sampling_rate=sampling_rate)
     except ValueError as error:
@@ -223,12 +223,12 @@ def write(source: str, folder: str | Path, calibration: list[str]) -> list[Path]
 
     Args:
         source: Model folder, or an id on the Hub.
-        folder: Written whole, in the place of an earlier export.
-        calibration: Files, folders or patterns of clips of speech to read ranges off, of which `MOST_CLIPS` are used;
+        folder: New, or an earlier export, which is replaced.
+        calibration: Files, folders or patterns of clips of speech to measure ranges on, of which `MOST_CLIPS` are used;
             none for no 8-bit model.
 
     Raises:
-        ValueError: The model cannot be read or exported, a clip not be read, or the folder not be replaced.
+        ValueError: The model cannot be read or exported, a clip cannot be read, or the folder cannot be replaced.
     """
     import onnx
 

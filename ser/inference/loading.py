@@ -1,4 +1,4 @@
-"""Loading a trained model with its feature extractor, whose files must match; their code is not run."""
+"""Loading a trained model and its feature extractor, which must match; code that comes with them is not run."""
 
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,8 @@ def load_trained(name: str, revision: str | None = None) -> tuple[Any, Any]:
         revision: Commit, tag or branch there.
 
     Raises:
-        ValueError: There is none, it is damaged, its classifier was never trained, or a folder is to have a revision;
-            one sentence says why.
+        ValueError: There is no such model, it is damaged, its classifier was never trained, or a folder was given with
+            a revision; one sentence says which.
     """
     check_revision(name, revision)
     options: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
@@ -61,7 +61,7 @@ def load_trained(name: str, revision: str | None = None) -> tuple[Any, Any]:
 
 
 def is_reachable(name: str, revision: str | None) -> bool:
-    """Whether a model can be fetched from the Hub; False where it is here already. transformers asks a dozen times.
+    """Whether a model can be fetched from the Hub; False if it is cached: transformers would ask a dozen times.
 
     Raises:
         ValueError: There is no such model.
@@ -88,7 +88,7 @@ def is_reachable(name: str, revision: str | None) -> bool:
 
 
 def check_own(model: Any, extractor: Any, name: str) -> None:
-    """Raise `ValueError` if what `load_trained` gave is of transformers' own models and not of this project."""
+    """Raise `ValueError` if `load_trained` returned a model that is not of this project."""
     if not isinstance(extractor, SERFeatureExtractor):
         raise ValueError(f"expected a model of this project at {name!r}; got {type(model).__name__}")
 
@@ -96,10 +96,10 @@ def check_own(model: Any, extractor: Any, name: str) -> None:
 def load_reported(folder: str) -> tuple[Any, Any, Report]:
     """A model folder of this project with the report of its training: model, feature extractor, `results.json`.
 
-    The model is calibrated as its report was written, on its own corpus alone, whatever `ser calibrate` did since.
+    The model has the calibration of its report, fitted on its own corpus, even after `ser calibrate`.
 
     Raises:
-        ValueError: It is none, or it is damaged.
+        ValueError: It is not such a folder, or it is damaged.
     """
     report = report_of(folder) if Path(folder).is_dir() else None
     if report is None:
@@ -113,12 +113,12 @@ def load_reported(folder: str) -> tuple[Any, Any, Report]:
 
 def labels_of(model: Any) -> list[str]:
     """Names of a model's classes, in the order of the logits."""
-    names = model.config.id2label  # numbered since it was read
+    names = model.config.id2label  # keys are numbers once it is loaded
     return [names[index] for index in range(len(names))]
 
 
 def check_settings(folder: Path) -> None:
-    """Refuse a folder without the settings of a front end, or with settings that are no JSON object.
+    """Refuse a folder without the settings of a feature extractor, or with settings that are not a JSON object.
 
     Raises:
         ValueError: Names the file.

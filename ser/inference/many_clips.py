@@ -1,6 +1,6 @@
-"""Many clips into one table: they are read in chunks, shared by workers and processes, and written in parts.
+"""Many clips into one table: they are read in chunks, shared among workers and processes, and written in parts.
 
-A command says what the table has of a chunk; here is all the rest, for each of them.
+Each command only provides the function that makes the rows of a chunk.
 """
 
 import argparse
@@ -43,10 +43,10 @@ from ser.models.feature_extraction_ser import SERFeatureExtractor
 
 Chunk: TypeAlias = list[tuple[dict, dict | None]]  # of each clip, its row so far and its features
 
-CHUNK_CLIPS, CHUNK_SECONDS = 512, 1800.0  # of one part of the table, which is held in memory
-BATCH_SECONDS = 30.0  # of one batch, padding included; larger ones are slower on a CPU
+CHUNK_CLIPS, CHUNK_SECONDS = 512, 1800.0  # of a chunk, which is held in memory
+BATCH_SECONDS = 30.0  # of a batch, including padding; larger ones are slower on a CPU
 SLICE = 64  # clips that a worker takes at a time
-MANY = 128  # clips for which it pays to start processes
+MANY = 128  # clips from which starting processes pays off
 LONGEST_WAIT = timedelta(days=30)  # for the other processes
 
 
@@ -75,7 +75,7 @@ def read_chunk(clips: Iterator[tuple[dict | None, str | None]], extractor: SERFe
 
 
 def batches(durations: dict[int, float]) -> Iterator[list[int]]:
-    """Keys in the order of their seconds, as many together as fit into `BATCH_SECONDS` when padded to the longest."""
+    """Keys sorted by duration, in batches that fit into `BATCH_SECONDS` when padded to the longest clip."""
     batch: list[int] = []
     for key in sorted(durations, key=durations.__getitem__):
         if batch and durations[key] * (len(batch) + 1) > BATCH_SECONDS:
@@ -93,7 +93,7 @@ class Slices(torch.utils.data.Dataset):
         clips: All clips.
         numbers: Those of the share that remain.
         size: Clips in a slice.
-        work: What a worker makes of the clips of a slice.
+        work: What a worker does with the clips of a slice.
     """
 
     def __init__(self, clips: datasets.Dataset, numbers: range, size: int, work: Callable[[Iterator], Any]):
@@ -120,17 +120,17 @@ def answer_all(clips: Iterator, answer: Callable[[Chunk], pa.Table], extractor: 
 
 
 def list_all(clips: Iterator, extractor: SERFeatureExtractor) -> list[Chunk]:
-    """The chunks, to be handed to the process that runs the network."""
+    """The chunks, for the process that runs the network."""
     return list(read_all(clips, extractor))
 
 
 def as_is(value: Any) -> Any:
-    """What a worker made."""
+    """The result of a worker, unchanged."""
     return value
 
 
 def end_with(parent: int, worker: int) -> None:
-    """End this worker soon after its parent was killed; torch's own watch does not see it while a pipe is full."""
+    """End this worker soon after its parent was killed, which torch does not notice while a pipe is full."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -141,9 +141,9 @@ def end_with(parent: int, worker: int) -> None:
 
 
 def workers_for(clips: int, processes: int) -> int:
-    """How many workers read so many clips: one for each core, which several processes of torchrun share.
+    """Number of workers for so many clips: one for each core, shared among the processes of torchrun.
 
-    None where there are few clips, or a single core.
+    No workers for few clips, or on a single core.
     """
     here = int(os.environ.get("LOCAL_WORLD_SIZE", processes)) if processes > 1 else 1  # on this machine
     workers = cores() // here
@@ -170,7 +170,7 @@ class Job:
 
         Args:
             table_of: Makes the rows of a chunk; called with it, `model` and `extractor`.
-            put_together: Writes the table out of the folder of its parts; returns what it holds, in words.
+            put_together: Writes the table from the folder of its parts; returns a summary in words.
         """
         parts = open_parts(self.output, describe_job(self.options, self.clips, self.model))
         try:
@@ -191,8 +191,8 @@ class Job:
     def tables(self, answer: Callable[[Chunk], pa.Table], done: int) -> Iterator[pa.Table]:
         """The rows of this process's share without the first `done`, in their order.
 
-        Workers read many clips at a time. Without a GPU they also run the network, each on one core, which keeps all
-        cores busy: of batches this small, several threads gain little.
+        Workers read many clips at a time. Without a GPU they also run the network, each on one core: this keeps all
+        cores busy, as several threads gain little with batches this small.
         """
         numbers, on_cpu = self.numbers[done:], self.model.device.type == "cpu"
         if not (workers := workers_for(len(numbers), self.processes)):
@@ -213,7 +213,7 @@ class Job:
 
 
 def unless_killed(made: Iterator) -> Iterator:
-    """What the workers make; raises `OSError` when one of them was killed, as for want of memory."""
+    """The results of the workers; raises `OSError` if one of them was killed, for example when memory ran out."""
     try:
         yield from made
     except RuntimeError as error:
@@ -223,7 +223,7 @@ def unless_killed(made: Iterator) -> Iterator:
 
 
 def gathered(tables: Iterator[pa.Table], progress: Callable[[int], Any]) -> Iterator[pa.Table]:
-    """Tables joined to some of about `CHUNK_CLIPS` rows or `CHUNK_SECONDS`, so that few parts are written."""
+    """Joins tables up to about `CHUNK_CLIPS` rows or `CHUNK_SECONDS`, so that few parts are written."""
     rows, seconds, joined = 0, 0.0, []
     for table in tables:
         joined.append(table)
@@ -237,7 +237,7 @@ def gathered(tables: Iterator[pa.Table], progress: Callable[[int], Any]) -> Iter
 
 
 def describe_job(options: argparse.Namespace, clips: Clips, model: PreTrainedModel) -> dict:
-    """What decides the rows of each part: parts of different jobs must not be merged."""
+    """Everything that determines the rows of a part: parts of different jobs must not be merged."""
     files = [*Path(options.model).glob("*.safetensors"), *Path(options.model).glob("config.json")]
     weights = sorted((path.name, path.stat().st_mtime_ns) for path in files)
     return vars(options) | {

@@ -1,4 +1,4 @@
-"""Classify clips without importing torch or transformers, which is over before these would be imported."""
+"""Classify clips without torch and transformers: a few clips are done before these would be imported."""
 
 import argparse
 import hashlib
@@ -36,7 +36,7 @@ from ser.models.audio_ser import check_audible
 from ser.models.audio_ser import load_audio
 
 MADE_OF = ("config.json", "preprocessor_config.json", "model.safetensors")
-CODE = ("models/*_ser.py", "inference/export_onnx.py", "inference/onnx_spectrum.py")  # that shapes the graph
+CODE = ("models/*_ser.py", "inference/export_onnx.py", "inference/onnx_spectrum.py")  # that determines the graph
 CHUNK_CLIPS = 256
 
 
@@ -67,7 +67,7 @@ class OnnxClassifier:
         self.certain_threshold: float | None = json.loads(metadata["certain_threshold"])
 
     def __call__(self, source: Any, source_rate: int | None = None) -> dict[str, float]:
-        """Probability of each label for whatever `load_audio` takes; raises as that does, and where it is silent."""
+        """Probability of each label for any input of `load_audio`; raises the same errors, and for silence."""
         waveform = load_audio(source, sampling_rate=self.sampling_rate, source_rate=source_rate)
         check_audible(waveform)
         return self.classify(waveform)
@@ -79,7 +79,7 @@ class OnnxClassifier:
 
 
 def graph_of(model: str, revision: str | None = None) -> Path:
-    """The ONNX file of a model, made where there is none yet of these very weights, settings and code."""
+    """The ONNX file of a model, exported if there is none yet for these weights, settings and code."""
     folder = folder_of(model, revision)
     sources = [folder / name for name in MADE_OF]
     sources += [path for pattern in CODE for path in sorted(PACKAGE.glob(pattern))]
@@ -95,7 +95,7 @@ def graph_of(model: str, revision: str | None = None) -> Path:
 
 
 def folder_of(model: str, revision: str | None) -> Path:
-    """A model folder, also of a model that was fetched from the Hub earlier, or now."""
+    """A model folder; a model on the Hub is downloaded unless it is in the cache."""
     check_revision(model, revision)
     if Path(model).is_dir():
         return Path(model)
@@ -118,9 +118,9 @@ def folder_of(model: str, revision: str | None) -> Path:
 def open_share(
     options: argparse.Namespace, done: int
 ) -> tuple[Iterator[tuple[dict | None, str | None]], int | None, str | None]:
-    """Clips without the first `done`, their number, and a fingerprint of which they are, where these are known.
+    """Clips without the first `done`, their number and their fingerprint, if these are known.
 
-    What is more than files takes a moment longer to import.
+    Input other than files needs imports that take a moment longer.
     """
     more = options.dataset or options.center_by or dataset_options(options)
     if not more and not any(Path(name).is_dir() for name in options.inputs):
@@ -147,7 +147,7 @@ def run(options: argparse.Namespace) -> None:
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise ValueError("--backend onnx uses all cores in one process; run it without torchrun")
     output = new_output(options.output)
-    *_, fingerprint = open_share(options, 0)  # refuses what is not there
+    *_, fingerprint = open_share(options, 0)  # refuses missing input
     classifier = OnnxClassifier(options.model, options.revision)
     check_labels(classifier.labels)
     job = {"folder": os.getcwd(), "clips": fingerprint, "graph": classifier.graph.stem}

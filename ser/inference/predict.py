@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Classify all clips; what is imported here takes seconds with torch."""
+    """Classify all clips; imports torch only if it is needed, as that takes seconds."""
     if options.backend == "onnx":
         from ser.inference.onnx_predict import run
     else:

@@ -1,4 +1,4 @@
-"""The table that `ser predict` writes, and what the ways to fill it share; none of it imports torch."""
+"""The table of `ser predict`, for both of its backends; nothing here imports torch."""
 
 import argparse
 import os
@@ -42,7 +42,7 @@ def read_waveform(audio: dict | None, sampling_rate: int) -> tuple[dict, np.ndar
 def table_schema(labels: list[str]) -> pa.Schema:
     """Columns of the table; durations are in seconds, and each label has a column with its probability.
 
-    `certain` says whether the score reaches the model's `certain_threshold`; it is null where the model has none.
+    `certain` says whether the score reaches the model's `certain_threshold`; it is null if the model has none.
     """
     columns = {"file": pa.string(), "duration": pa.float32(), "label": pa.string(), "score": pa.float32()}
     columns |= {"certain": pa.bool_()}
@@ -55,7 +55,7 @@ def part_schema(labels: list[str]) -> pa.Schema:
 
 
 def check_labels(labels: list[str]) -> None:
-    """Raise `ValueError` for a label whose column would be another one of the table."""
+    """Raise `ValueError` for a label with the name of another column of the table."""
     if taken := sorted({*labels} & {*part_schema([]).names}):
         raise ValueError(
             f"the model has a label {taken[0]!r}, which is also another column of the table: rename the label in "
@@ -64,7 +64,7 @@ def check_labels(labels: list[str]) -> None:
 
 
 def predicted(scores: dict[str, float], threshold: float | None) -> dict:
-    """What a row says of a clip with these probabilities."""
+    """The cells of a clip with these probabilities."""
     label = max(scores, key=scores.__getitem__)
     certain = None if threshold is None else scores[label] >= threshold
     return scores | {"label": label, "score": scores[label], "certain": certain}
@@ -87,7 +87,7 @@ def mean_by_group(parts: Path, labels: list[str]) -> GroupMeans:
 
 
 def centre(part: pa.Table, labels: list[str], means: GroupMeans, threshold: float | None) -> pa.Table:
-    """A part with its rows relative to their groups."""
+    """A part of the table, with its rows relative to their groups."""
     all_rows = part.to_pylist()
     rows, log, groups = readable(all_rows, labels)
     for row, group, values in zip(rows, groups, np.exp(means.centre(log, groups)).tolist(), strict=True):
@@ -97,7 +97,7 @@ def centre(part: pa.Table, labels: list[str], means: GroupMeans, threshold: floa
 
 
 def put_together(parts: Path, output: Path, labels: list[str], threshold: float | None, center_by: str | None) -> str:
-    """Write the table of all parts, centred if wanted; returns what it holds, in words."""
+    """Write the table from all parts, centred if requested; returns a summary in words."""
     change, alone = None, ""
     if center_by:
         means = mean_by_group(parts, labels)

@@ -1,9 +1,9 @@
-"""A long table is written in parts, so that an interrupted job continues where it stopped.
+"""A long table is written in parts, so that an interrupted job can continue where it stopped.
 
-.preds.parquet.parts/job.json                 what decides the rows
+.preds.parquet.parts/job.json                 everything that determines the rows
 .preds.parquet.parts/00001.lock               held by the second process
 .preds.parquet.parts/00001-000002.parquet     the third part of the second process
-preds.parquet                                 all of them, once all are there
+preds.parquet                                 all parts, once they are complete
 """
 
 import json
@@ -23,16 +23,16 @@ from filelock import Timeout
 from ser.files import write_text
 from ser.plural import counted
 
-PATIENCE = 10.0  # seconds that another run gets to end: the workers of a killed one need some to notice
+PATIENCE = 10.0  # seconds to wait for another run to end: workers of a killed run need some to notice
 HELD: dict[Path, FileLock] = {}  # by this process, until it ends or its table is whole
 WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": pq.ParquetWriter}
 
 
 def new_output(name: str) -> Path:
-    """The file of a table that is to be written; `~` is the home folder, also in `--output=~/table.csv`.
+    """The file of a table to write; `~` is the home folder, also in `--output=~/table.csv`.
 
     Raises:
-        ValueError: The suffix is unknown, or the file is there already.
+        ValueError: The suffix is unknown, or the file already exists.
     """
     output = Path(name).expanduser()
     if output.suffix not in WRITERS:
@@ -46,8 +46,8 @@ def open_parts(output: Path, job: dict) -> Path:
     """The folder for the parts of a job, new or left by an interrupted one; several processes may call this.
 
     Args:
-        output: The table that is to be written.
-        job: Everything that decides its rows, as JSON.
+        output: The table to write.
+        job: Everything that determines its rows, as JSON.
 
     Raises:
         ValueError: The folder holds parts of another job, or cannot be written.
@@ -68,7 +68,7 @@ def open_parts(output: Path, job: dict) -> Path:
 
 
 def rows_done(parts: Path, rank: int) -> int:
-    """Number of rows that one process has finished; no other run can add to them from here on.
+    """Number of rows that one process has finished; locks them against other runs.
 
     Raises:
         ValueError: Another run is writing them.
@@ -107,16 +107,16 @@ def read_parts(parts: Path) -> Iterator[pa.Table]:
 def merge_parts(
     parts: Path, output: Path, schema: pa.Schema, change: Callable[[pa.Table], pa.Table] | None = None
 ) -> str:
-    """Turn all parts into `output`, one after the other, and remove them; rows without a `file` get their number.
+    """Write all parts into `output`, one after the other, and remove them; rows without a `file` get their number.
 
     Args:
         parts: The folder with the parts.
         output: The table to write.
         schema: Its columns; parts may have more.
-        change: Makes what is written out of each part.
+        change: Applied to each part before it is written.
 
     Returns:
-        How many clips it holds, and how many with an `error`.
+        The number of clips, and of those with an `error`, in words.
     """
     rows, errors = 0, 0
     temporary = parts / "table.unfinished"

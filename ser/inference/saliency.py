@@ -1,8 +1,8 @@
-"""What in a clip drove a decision: class activation from gradients.
+"""Saliency: class activation maps from gradients.
 
-HiResCAM (Draelos and Carin 2020, arXiv:2011.08891): each position of the last block's feature maps counts with
-activation times gradient, summed over channels; negative values become zero. Grad-CAM (Selvaraju et al. 2017,
-arXiv:1610.02391) averages the gradient over positions, which does not suit attention pooling.
+HiResCAM (Draelos and Carin 2020, arXiv:2011.08891): for each position of the last block's feature maps, activation
+times gradient, summed over channels; negative values become zero. Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391)
+averages the gradient over positions, which does not suit attention pooling.
 """
 
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Emotions over time: a long recording in overlapping windows, about as long as the clips of the training set."""
+"""Emotions over time: a long recording in overlapping windows, about as long as training clips."""
 
 import csv
 import io
@@ -36,12 +36,12 @@ FORMATS = {"start": ".3f", "end": ".3f", "level_db": ".1f", "speech": "", "emoti
 def read_blocks(
     path: str | Path, sampling_rate: int, start: float = 0.0, end: float | None = None
 ) -> Iterator[np.ndarray]:
-    """A file, or what lies between two times in seconds, in mono float32 blocks of shape `(samples,)`.
+    """A file, or the part between two times in seconds, in mono float32 blocks of shape `(samples,)`.
 
     It is resampled to `sampling_rate` Hz and never whole in memory.
 
     Raises:
-        ValueError: It does not decode, or `check_samples` refuses what it holds.
+        ValueError: It does not decode, or `check_samples` refuses its samples.
     """
     try:
         with as_sound(path) as sound, open_sound(sound) as file:
@@ -49,7 +49,7 @@ def read_blocks(
             size = max(1, min(round(BLOCK * file.samplerate), MOST_VALUES // file.channels))
             file.seek(round(start * file.samplerate))
             remaining = file.frames if end is None else round((end - start) * file.samplerate)
-            # Not file.blocks(): where a file is cut short, it yields what happened to lie in memory.
+            # Not file.blocks(): for a truncated file, it yields uninitialized memory.
             while len(block := file.read(min(size, remaining), dtype="float32", always_2d=True)):
                 remaining -= len(block)
                 mono = mix_down(block)
@@ -129,13 +129,13 @@ def classify_batch(batch: list[tuple[float, np.ndarray]], classifier: SERPipelin
 
 
 def relative_to_recording(rows: list[dict]) -> list[dict]:
-    """The windows relative to the mean log-probabilities of the recording: what is unusual in it stands out.
+    """The windows relative to the mean log-probabilities of the recording, so that unusual ones stand out.
 
-    This assumes that the recording holds several emotions: where one prevails, it is subtracted, and they mislead.
-    Windows without speech stay as they are, and so does a single one with speech.
+    This assumes that the recording contains several emotions: if one dominates, it is subtracted, and they mislead.
+    Windows without speech do not change, nor does a single one with speech.
 
     Args:
-        rows: What `analyse` returned; it is not changed.
+        rows: Returned by `analyse`; not modified.
     """
     speech = [row for row in rows if row["speech"]]
     if len(speech) < 2:
@@ -147,7 +147,7 @@ def relative_to_recording(rows: list[dict]) -> list[dict]:
 
 
 def _answer(probabilities: dict[str, float]) -> dict:
-    """What a row says of a window with speech; the likeliest emotion first, as in `analyse`."""
+    """The cells of a window with speech; most probable emotion first, as in `analyse`."""
     ordered = dict(sorted(probabilities.items(), key=lambda item: -item[1]))
     emotion = next(iter(ordered))
     return {"emotion": emotion, "probability": ordered[emotion], "probabilities": ordered}

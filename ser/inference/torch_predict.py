@@ -1,4 +1,4 @@
-"""Classify clips with torch: those of a chunk in batches, and in bfloat16 where that is faster."""
+"""Classify clips with torch: in batches, and in bfloat16 if that is faster."""
 
 import argparse
 from functools import partial
@@ -20,12 +20,12 @@ from ser.models.feature_extraction_ser import SERFeatureExtractor
 from ser.models.folding_ser import has_bfloat16
 from ser.models.modeling_ser import CNNForAudioClassification
 
-MULTIPLE = 16  # frames: as batches come in few sizes, memory that one leaves serves the next
-CLOSE = 0.01  # probability; bfloat16 changes one by less than half of it
+MULTIPLE = 16  # frames: with few batch sizes, memory freed by one batch fits the next
+CLOSE = 0.01  # probability; bfloat16 changes it by less than half of this
 
 
 def certain_threshold(model: PreTrainedModel) -> float | None:
-    """From which probability on an answer is certain; None where a model has no such threshold."""
+    """Probability from which an answer is certain; None if the model has no such threshold."""
     return getattr(model.config, "certain_threshold", None)
 
 
@@ -43,7 +43,7 @@ def classify(
 
 
 def is_close(probabilities: list[float], threshold: float | None) -> bool:
-    """Whether a little rounding could change the label, or whether it is certain."""
+    """Whether rounding could change the label, or whether the answer is certain."""
     *_, second, first = sorted(probabilities)
     return first - second < CLOSE or abs(first - (threshold or 0.0)) < CLOSE
 
@@ -60,9 +60,9 @@ def predict_chunk(
 
     Args:
         chunk: The clips.
-        model: A `PreTrainedModel`, of ours where it is to be reduced.
+        model: A `PreTrainedModel`; one of ours if `reduced`.
         extractor: Pads the features.
-        reduced: Whether convolutions compute in bfloat16; close calls are then decided in float32.
+        reduced: Whether convolutions compute in bfloat16; close calls are then computed again in float32.
     """
     labels, threshold = labels_of(model), certain_threshold(model)
     clips = {index: (row, features) for index, (row, features) in enumerate(chunk) if features}

@@ -1,4 +1,4 @@
-"""Recipes: one small file for each named system, everything in it that the command line may override."""
+"""Recipes: one small file for each named system, all of whose values the command line can override."""
 
 import importlib
 import pkgutil
@@ -17,15 +17,15 @@ class Source:
     """The class project that a recipe follows.
 
     Args:
-        project: Which one, as `docs/projects.md` calls it.
-        accuracy: On the test clips, as its authors print it, if they do.
+        project: Its letter in `docs/projects.md`.
+        accuracy: On the test clips, as printed by its authors, if they do.
         f1: Likewise.
         train_accuracy: Likewise.
         val_accuracy: Likewise.
-        confused: The pair of emotions that they name as confused most, if they do.
-        chosen_here: What the source leaves open, and what the recipe takes.
-        deviations: What the recipe does otherwise than the source, and why.
-        explained: Why the score here is lower than the printed one, where a run shows it.
+        confused: The pair of emotions that they name as most confused, if they do.
+        chosen_here: Choices that the source leaves open.
+        deviations: Where the recipe differs from the source, and why.
+        explained: Why the score here is lower than the printed one, if a run shows it.
     """
 
     project: str
@@ -47,15 +47,15 @@ class Recipe:
         config_class: Says which network.
         model: Fields of its configuration.
         feature_extractor: Arguments of `SERFeatureExtractor`.
-        inference_overrides: Those that change once the network is trained: for evaluation and for users of the model.
+        inference_overrides: Those that change after training, for evaluation and for users of the model.
         augmentation: Fields of `AugmentationArguments`.
         training: Fields of `SERTrainingArguments`.
-        data: Fields of `DataArguments`, where the recipe is for another corpus than CREMA-D.
-        variants: By name, what one change of the recipe says otherwise: fields of the arguments above, by their names.
-        budget_without_gpu: Arguments by which `ser reproduce` cuts a run down that would take days on two CPU cores.
-        source: The class project that it follows, if it does.
+        data: Fields of `DataArguments`, if the recipe is for another corpus than CREMA-D.
+        variants: Named changes to the recipe: by name, the changed fields of the arguments above.
+        budget_without_gpu: Arguments with which `ser reproduce` shortens a run that would take days on two CPU cores.
+        source: The class project that it follows, if any.
         chosen_with: Other corpora, and conditions of `ser robustness`, whose scores were known when the recipe was
-            chosen: no untouched tests of it.
+            chosen, and which are not independent tests of it.
     """
 
     config_class: type[SERConfig]

@@ -1,8 +1,9 @@
 """Class project C: `dummynet-zcr` on a 40-band mel spectrogram laid end to end. Printed: 0.51.
 
-Some 20,000 steps cost ten and more GMACs a clip. `python train.py --recipe dummynet-mel --data_dir DIR` is the full
-run, for a GPU; without one, `ser reproduce` trains on a fifth of the clips and for fewer epochs, and the table says so.
-A batch of 32 would need far more memory: four batches of 8 make one step, which is the same without batch norm.
+The full run, `python train.py --recipe dummynet-mel --data_dir DIR`, takes some 20,000 steps at over ten GMACs a clip
+and needs a GPU; without one, `ser reproduce` trains on a fifth of the clips for fewer epochs, and the table says so.
+A batch of 32 would need far more memory, so gradients of four batches of 8 are accumulated, which is the same without
+batch norm.
 """
 
 from dataclasses import replace

@@ -1,7 +1,7 @@
 """Class project C: five 1D convolutions on zero-crossing rate, energy and a mel spectrogram, end to end. Printed: 0.58.
 
-Some 21,000 steps cost ten and more GMACs a clip. `python train.py --recipe exponet --data_dir DIR` is the full run,
-for a GPU; without one, `ser reproduce` trains on a fifth of the clips and for fewer epochs, and the table says so.
+The full run, `python train.py --recipe exponet --data_dir DIR`, takes some 21,000 steps at over ten GMACs a clip and
+needs a GPU; without one, `ser reproduce` trains on a fifth of the clips for fewer epochs, and the table says so.
 """
 
 from ser.models.configuration_ser import CNN1DConfig

@@ -1,8 +1,8 @@
 """A deeper residual 2D CNN, trained with simulated rooms, microphones and telephone lines.
 
-Levels are relative to the clip's loudest moment, so that microphone gain does not matter, and each training clip gets
-another room, noise and line in each epoch (`acoustic_channel`). Crops are shorter than those of `cnn2d`, and
-there are fewer epochs; the features, and what else is changed in them, are the same.
+Levels are relative to the clip's loudest moment, so that microphone gain does not matter, and each training clip gets a
+different room, noise and line in each epoch (`acoustic_channel`). Crops are shorter than those of `cnn2d`, and there
+are fewer epochs; features and other augmentation are the same.
 """
 
 from ser.models.configuration_ser import CNN2DConfig
@@ -18,7 +18,7 @@ VARIANTS: dict[str, dict[str, dict]] = {
     "network-of-cnn2d": {"model": {"channels": [24, 32, 64, 128, 256], "pool_sizes": [1, 2, 2, 2, [1, 2]]}},
     "longer-crops": {"augmentation": {"crop_duration": 3.072}},
     "finer-bands": {"feature_extractor": {"n_mels": 128, "n_fft": 2048}},
-    # For some hundred clips, as EmoDB has: as many steps need more epochs, and one dev speaker cannot choose an epoch.
+    # For a few hundred clips, as in EmoDB: as many steps need more epochs, and one dev speaker cannot choose an epoch.
     "small-corpus": {
         "training": {
             "num_train_epochs": 150,

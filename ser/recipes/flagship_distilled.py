@@ -1,11 +1,12 @@
 """The network of `flagship`, distilled from `cnn1d`, `cnn2d` and `flagship` itself.
 
-The teachers' probabilities are soft, so labels are not smoothed. Strong augmentation is learned slowly, so there are
-more epochs than in `flagship`, of larger batches. Background noise leaks loudness (`ser noise-floor`), so each band is
-clipped 25 dB below its peak, and most training clips get another noise floor (`acoustic_channel`). The trimmed length
-would leak it, too, so training clips are not trimmed; the finished model trims silence, but for a margin.
-For another split, give `--teachers` that were trained on it; `--teacher_share 0` trains without teachers. Of several
-corpora, the teachers classify the clips of CREMA-D; what else is trained on has its labels alone.
+The teachers' probabilities are soft, so labels are not smoothed. Training with strong augmentation is slow, so there
+are more epochs than in `flagship`, with larger batches. Background noise reveals loudness (`ser noise-floor`), so each
+band is clipped 25 dB below its peak, and most training clips get another noise floor (`acoustic_channel`). The length
+after trimming would reveal it as well, so training clips are not trimmed; the finished model trims silence, except for
+a margin.
+For another split, give `--teachers` that were trained on it; `--teacher_share 0` trains without teachers. With several
+corpora, the teachers classify only the clips of CREMA-D; the other clips are learned from their labels.
 """
 
 from dataclasses import replace

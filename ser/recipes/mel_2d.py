@@ -1,7 +1,7 @@
 """Class project A, 2D: four plain blocks on a trimmed 128-band mel image. Printed: 0.8766.
 
-Batch norms see clips of one length at a time here, and their running statistics remember too few batches for that: dev
-scores jumped from epoch to epoch. So statistics, and weights with them, are averaged over some hundred batches.
+Each batch has clips of about the same length, and the running statistics of batch norms cover too few batches to
+balance that: dev scores jumped from epoch to epoch. So statistics and weights are averaged over some hundred batches.
 """
 
 from ser.models.configuration_ser import CNN2DConfig

@@ -12,7 +12,7 @@ from ser.reporting.report_file import Reliability
 from ser.reporting.report_file import Report
 
 FEWEST_CLIPS = 10  # of a bin that is drawn
-# Fonts of operating systems for Chinese, Japanese and Korean labels, which matplotlib's own font lacks.
+# System fonts for Chinese, Japanese and Korean labels, which matplotlib's own font cannot show.
 WIDE_FONTS = ["Noto Sans CJK SC", "Noto Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Microsoft YaHei"]
 WIDE_FONTS += ["PingFang SC", "Hiragino Sans", "Yu Gothic", "Malgun Gothic", "Apple SD Gothic Neo", "Arial Unicode MS"]
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # warns of missing weights
@@ -83,7 +83,7 @@ def plot_reliability(calibration: dict[str, Reliability], title: str) -> Figure:
 
 
 def plot_risk_coverage(curve: list[dict[str, float]], threshold: float, title: str) -> Figure:
-    """How many certain answers are right, by how many there are (see `ser.evaluation.calibrate`); dot: threshold."""
+    """Accuracy of certain answers against their share of all clips (see `ser.evaluation.calibrate`); dot: threshold."""
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.plot([each["plain"] for each in curve], [each["right"] for each in curve], color=TRAINING)

@@ -25,8 +25,8 @@ SPLIT = tuple(Split.__annotations__)
 
 
 def git_commit() -> str | None:
-    """Commit of the code, with "-dirty" if the code was changed since; None outside a clone."""
-    if not (PROJECT / ".git").exists():  # installed in an environment that lies in a clone of something else
+    """Commit of the code, with "-dirty" for uncommitted changes; None outside a clone."""
+    if not (PROJECT / ".git").exists():  # it may be installed inside the clone of another project
         return None
     try:
         head = _git(PROJECT, "rev-parse", "HEAD")
@@ -52,7 +52,7 @@ def training_splits(report: Report | None) -> list[Split] | None:
     """The splits that a model was trained on: those of the models it was fine-tuned from, then its own.
 
     Returns:
-        None if they are unknown, as for a model that was fine-tuned from one without a report.
+        None if they are unknown, for example if it was fine-tuned from a model without a report.
     """
     if report is None or report["heard_before"] is None:
         return None
@@ -61,18 +61,18 @@ def training_splits(report: Report | None) -> list[Split] | None:
 
 
 def corpora_of(split: Split) -> set[str]:
-    """The corpora whose clips are in a split: its own, and known corpora within that."""
+    """The corpora whose clips are in a split: its own, and known corpora contained in it."""
     return {split["corpus"], *(split.get("contains") or ())}  # older reports lack it
 
 
 def by_corpus(split: Split) -> list[Split]:
-    """The splits of the corpora that a run on several is trained on; of another run, its own."""
+    """The split of each corpus that a run is trained on."""
     if split["protocol"] not in ACROSS_CORPORA:
         return [split]
     found = []
     for title in split["contains"] or ():
         own: dict[str, Any] = {"corpus": title, "protocol": own_protocol(title), "contains": [], "test_corpus": None}
-        if own["protocol"] == "tfds":  # a list of actors, whatever the other corpora
+        if own["protocol"] == "tfds":  # a fixed list of actors
             own |= {"split_seed": 0, "drawn_from": None}
         found.append(cast(Split, {**split, **own}))
     return found
@@ -84,7 +84,7 @@ def check_unseen(source: str, report: Report | None, split: Split) -> None:
     Args:
         source: Folder or Hub id of the model.
         report: Its report.
-        split: Of the run.
+        split: The split of the run.
 
     Raises:
         ValueError: It was trained on another split of the same corpus.
@@ -114,7 +114,7 @@ def _check_unseen(source: str, other: Split, split: Split) -> None:
 
 
 def split_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    """The first field in which two splits differ, in words; empty if they are the same."""
+    """The first difference between two splits, in words; empty if they are the same."""
     values = [(name, one.get(name), other.get(name)) for name in SPLIT]  # older reports lack some
     differing = [(name, first, second) for name, first, second in values if (first or None) != (second or None)]
     if [name for name, *_ in differing] == ["drawn_from"]:

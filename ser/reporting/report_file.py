@@ -1,4 +1,4 @@
-"""`results.json`, the report of a run: its fields, and how it is read."""
+"""`results.json`, the report of a run: its fields, and functions to read it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,7 +40,7 @@ class SplitScores(Scores):
 
 
 class Confusion(TypedDict):
-    """How often one label is taken for another."""
+    """How often one label is predicted instead of another."""
 
     label: str
     heard_as: str  # the predicted label
@@ -128,7 +128,7 @@ class Report(Split, Scores):
     test_actors: int | None
     labels: list[str]
     interval_95: dict[str, list[float]]  # of accuracy and uar
-    interval_over: str  # what the bootstrap resamples: actors or clips
+    interval_over: str  # the unit of the bootstrap: actors or clips
     interval_too_narrow: bool
     per_class: dict[str, Any]  # scikit-learn's classification report
     confusion_matrix: list[list[int]]  # rows: labels, columns: predictions
@@ -140,7 +140,7 @@ class Report(Split, Scores):
     agreement_with_a_listener: dict[str, float] | None
 
 
-# What older reports mean by lacking a field.
+# Values of fields that older reports lack.
 OLDER: dict[str, Any] = {
     "variant": None,
     "processes": 1,
@@ -160,22 +160,22 @@ OLDER: dict[str, Any] = {
 
 
 def load_report(folder: Path) -> Report:
-    """The report in a folder of this machine.
+    """The report in a local folder.
 
     Raises:
-        ValueError: The file is no report.
+        ValueError: The file is not a report.
         FileNotFoundError: There is none.
     """
     return _as_report(read_json(folder / REPORT), str(folder))
 
 
 def bundled_models(root: Path) -> list[Path]:
-    """Folders of the models that a clone offers its users, sorted by name; the teachers are a folder below."""
+    """Folders of the bundled models, sorted by name, without the teachers, which are one level deeper."""
     return sorted(path.parent for path in (root / "checkpoints").glob(f"[!.]*/{REPORT}"))
 
 
 def read_report(folder: Path) -> Report | None:
-    """The report in a folder of this machine; None if there is none."""
+    """The report in a local folder; None if there is none."""
     return load_report(folder) if (folder / REPORT).is_file() else None
 
 
@@ -183,7 +183,7 @@ def report_of(source: str) -> Report | None:
     """The report of a model, in its folder or on the Hub; None if there is none.
 
     Raises:
-        ValueError: The file is no report.
+        ValueError: The file is not a report.
     """
     path = cached_file(
         source,
@@ -209,15 +209,15 @@ def _as_report(content: Any, source: str) -> Report:
 
 
 def on_crema_d(report: Report) -> Mapping[str, Any]:
-    """The scores and their intervals on the test clips of CREMA-D, where it is one of several corpora; else of all."""
+    """Scores and intervals on the test clips of CREMA-D if it is one of several corpora, else on all test clips."""
     return report.get("by_corpus", {}).get("test", {}).get("CREMA-D", report)
 
 
 def measured(folder: Path, what: str) -> dict[str, dict]:
-    """What was measured of a model so far: by `ser robustness` (as "conditions"), `cross-corpus` or `calibrate`.
+    """Scores of a model measured after training, by `ser robustness` ("conditions"), `cross-corpus` or `calibrate`.
 
     Raises:
-        ValueError: The file holds something else.
+        ValueError: The file contains something else.
     """
     path = folder / MEASURED[what]
     content = read_json(path) if path.is_file() else {what: {}}
@@ -233,7 +233,7 @@ def means_when_changed(models: dict[Any, dict[str, dict]]) -> dict[Any, float | 
         models: Robustness scores, by model and condition.
 
     Returns:
-        None for a model that lacks a condition which another model has: such means are not comparable.
+        None for a model that lacks a condition of another model, as such means are not comparable.
     """
     changed = {name for conditions in models.values() for name in conditions} - {CLEAN}
     means: dict[Any, float | None] = dict.fromkeys(models)

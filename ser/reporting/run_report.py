@@ -23,7 +23,7 @@ from ser.reporting.report_file import Report
 
 
 def classification_report(results: Report) -> str:
-    """The classification report of the test split, and the labels that are confused most, as lines of text."""
+    """The classification report of the test split, and the most confused labels, as lines of text."""
     width = max(len("weighted avg"), *map(len, results["labels"]))
     lines = [f"{'':{width}}  precision  recall     F1  clips"]
     for name, scores in results["per_class"].items():
@@ -90,7 +90,7 @@ def write_report(
         model: With its final weights.
         extractor: The one that the model is used with.
         results: The report.
-        logits: Of the test clips, calibrated, shape `(test_clips, num_labels)`.
+        logits: Calibrated logits of the test clips, shape `(test_clips, num_labels)`.
         clips: The test clips.
         model_dir: The model folder, which is replaced.
         results_dir: The report folder, which is replaced.
@@ -110,7 +110,7 @@ def write_report(
 
 
 def write_predictions(clips: datasets.Dataset, logits: np.ndarray, path: Path) -> None:
-    """The model's probability of every label for each test clip, beside its label, as CSV."""
+    """Write the label and the predicted probability of every label for each test clip, as CSV."""
     names = clips.features["label"].names
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -1,9 +1,9 @@
 """Simulates another room, microphone, line and background noise on a log-mel image.
 
 Powers of independent sounds add up, an echo is a decaying sum over earlier frames, and a frequency response is a curve
-added in dB. So features need not be extracted again in each epoch: `Channel` takes one or two milliseconds a clip,
-where changing and transforming the waveform takes ten times as long. Random numbers come from
-numpy's global generator, which `Trainer` seeds, stores in checkpoints and restores.
+added in dB. So features need not be extracted again in each epoch: `Channel` takes one or two milliseconds per clip,
+a tenth of the time for changing and transforming the waveform. Random numbers come from numpy's global generator, which
+`Trainer` seeds, stores in checkpoints and restores.
 """
 
 import numpy as np
@@ -23,22 +23,22 @@ DIRECT_TO_REVERBERANT_DB = (-3.0, 15.0)
 TELEPHONE_HZ = (300.0, 3400.0)
 LOW_PASS_HZ = (3000.0, 8000.0)
 NOISE_CURVE_DB = 8.0
-NOISE_FRAMES = 16384  # some minutes, from which a random stretch is taken
+NOISE_FRAMES = 16384  # a few minutes, from which a random stretch is taken
 NOISE_TILT_DB = (-9.0, 3.0)  # an octave: hum and rumble to hiss
 NARROW_BAND_SLOPE_DB = (12.0, 96.0)  # an octave
 MARGIN_SECONDS = 0.5
 LOWEST_HZ = 50.0  # below it, the tilt goes no further
-HANN_BINS = 1.5  # neighbouring bins that the window of the transform makes one
+HANN_BINS = 1.5  # equivalent noise bandwidth of the Hann window, in bins
 
 
 class Channel:
     """Draws another recording of the same speech: `(frames, n_mels)` in dB, in and out.
 
     Args:
-        extractor: Made the images; its features are `log_mel` alone.
-        probability: Of each of a room, a background noise, a narrow band and margins of silence.
+        extractor: The extractor of the images; its only feature is `log_mel`.
+        probability: Of a room, of background noise, of a narrow band and of margins of silence, each.
         floor_probability: Of another noise floor in place of the recording's own.
-        voice_probability: Of somebody else who speaks behind the voice.
+        voice_probability: Of another voice in the background.
         equalizer_db: Largest boost or cut by the microphone, in dB; 0 for none.
     """
 
@@ -59,20 +59,20 @@ class Channel:
         weights = filters / np.maximum(filters.sum(1, keepdims=True), FAINTEST)
         self.centres = weights @ np.linspace(0, extractor.sampling_rate / 2, filters.shape[1])  # Hz
         self.bandwidths = np.gradient(self.centres)
-        # A cell sums up so many independent parts of a noise; the fewer there are, the more it flickers.
+        # The number of independent noise components in each cell; the fewer there are, the more it fluctuates.
         parts = 1 / np.clip(HANN_BINS * np.square(weights).sum(1), FAINTEST, 1.0)
-        # Drawn once, as this takes longer than all the rest, and alike in all processes.
+        # Drawn once, as this takes longer than all the rest, and the same in all processes.
         self.flicker = np.random.default_rng(0).gamma(parts, 1 / parts, (NOISE_FRAMES, len(parts)))
         self.seconds_a_frame = extractor.hop_length / extractor.sampling_rate
 
     def __call__(self, image: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """The image of another recording, whose level is not kept; `other` is the image of who may speak behind."""
+        """The image of another recording, at any level; `other` is the image of a possible voice in the background."""
         power = 10 ** (image / 10)
         if self._happens(self.floor_probability):
             power = self.add_noise(self.suppress_noise(power), _decibels(FLOOR_SNR_DB))
         if self._happens(self.probability):
             power = self.add_margins(power)
-        # Draws no number where it is off, so that recipes older than it are repeated to the last digit.
+        # Draws no number if it is off, so that older recipes give exactly the same results.
         if self.voice_probability and self._happens(self.voice_probability):
             power = self.add_voice(power, 10 ** (other / 10), _decibels(VOICE_SNR_DB))
         if self._happens(self.probability):
@@ -88,7 +88,7 @@ class Channel:
         return np.random.random() < probability
 
     def suppress_noise(self, power: np.ndarray) -> np.ndarray:
-        """Subtract what is there between the words, as browsers and telephones do (Boll 1979, IEEE TASSP 27(2)).
+        """Subtract the noise between the words, as browsers and telephones do (Boll 1979, IEEE TASSP 27(2)).
 
         In a corpus recorded with one microphone, the noise level reveals how loud the voice was (`ser noise-floor`).
         That does not hold in other recordings: a model that relies on it predicts anger wherever a room is quiet.
@@ -112,7 +112,7 @@ class Channel:
         return self.add(power, self.noise(len(power)), snr)
 
     def add_voice(self, power: np.ndarray, other: np.ndarray, snr: float) -> np.ndarray:
-        """Speech and, `snr` times as faint, another clip from a random moment on, over again where it is shorter."""
+        """Speech and another clip, `snr` times as faint, from a random moment on and repeated if it is shorter."""
         start = np.random.randint(len(other))
         return self.add(power, other.take(range(start, start + len(power)), axis=0, mode="wrap"), snr)
 
@@ -128,7 +128,7 @@ class Channel:
         return power + echo / direct_to_reverberant
 
     def add_margins(self, power: np.ndarray) -> np.ndarray:
-        """Up to half a second before and after, as quiet as the clip's quietest frames or wholly silent."""
+        """Add up to half a second before and after, as quiet as the clip's quietest frames or digitally silent."""
         longest = round(MARGIN_SECONDS / self.seconds_a_frame)
         before, after = np.random.randint(0, longest + 1, 2)
         quiet = np.quantile(power, QUIETEST, axis=0) if np.random.random() < 0.5 else np.full(power.shape[1], FAINTEST)

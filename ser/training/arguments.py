@@ -38,10 +38,10 @@ from ser.training.option_parser import OptionParser
 
 logger = logging.getLogger(__name__)
 
-# Options left out of the command in a report, as are all that begin with hub_.
+# Options that a report's command leaves out, as it does all that begin with hub_.
 LOCAL: tuple[str, ...] = ("cache_dir", "output_dir", "model_dir", "results_dir", "resume_from_checkpoint")
 LOCAL += ("push_to_hub", "disable_tqdm", "report_to", "run_name", "project", "logging_dir")
-# Options written as DIR in that command where they name a folder of this machine.
+# Options written as DIR in that command if they name a local folder.
 FOLDERS = ("data_dir", "dataset_dir", "dataset_name", "model_name_or_path", "teachers")
 # Options of `TrainingArguments` that `--help` shows, in the groups "training" and "publishing".
 COMMON = [
@@ -56,7 +56,7 @@ PUBLISHING = [
 
 @dataclass
 class DataArguments:
-    """What to train on, and how to split it."""
+    """Training data, and how to split it."""
 
     recipe: str = field(default=DEFAULT_RECIPE, metadata={"help": f"The system to train: {', '.join(recipe_names())}."})
     variant: str | None = field(
@@ -116,7 +116,7 @@ class DataArguments:
     command: str = field(init=False, default="")  # that repeats the run
 
     def __post_init__(self) -> None:
-        """Refuse names that are not known."""
+        """Refuse unknown names."""
         protocols = (*PROTOCOLS, *ACROSS_CORPORA)
         for name, known in (("recipe", recipe_names()), ("corpus", CORPORA), ("protocol", protocols)):
             if (given := getattr(self, name)) not in known:
@@ -126,7 +126,7 @@ class DataArguments:
         self._check_corpora()
 
     def _check_corpora(self) -> None:
-        """Refuse options that only go with several corpora, or not with them."""
+        """Refuse options that require several corpora, or exclude them."""
         protocol = _protocol_across(self.corpora, self.test_corpus)
         if protocol is None and (self.test_corpus or self.protocol in ACROSS_CORPORA):
             raise ValueError("--test_corpus and the protocols of several corpora need --corpora with two or more")
@@ -225,26 +225,26 @@ class SERTrainingArguments(TrainingArguments):
     teacher_share: float = field(
         default=0.5, metadata={"help": "Weight of the teachers in the training target; 0 trains without them."}
     )
-    chooses_epoch: bool = field(init=False, default=True)  # by dev, here or, with --refit, in the run before
+    chooses_epoch: bool = field(init=False, default=True)  # on dev, here or, with --refit, in the run before
 
     def __getstate__(self) -> dict:
         """Without the token: `Trainer` pickles its arguments into each checkpoint."""
         return self.__dict__ | {"hub_token": None}
 
     def __post_init__(self) -> None:
-        """Check shares and sizes, use one GPU a process, and set whether a plateau is of a maximum or a minimum."""
-        self.remove_unused_columns = False  # of clips, which have no others than what is needed
+        """Check shares and sizes, use one GPU per process, and set whether a plateau is of a maximum or a minimum."""
+        self.remove_unused_columns = False  # all columns are used
         for name in ("per_device_train_batch_size", "per_device_eval_batch_size"):
             check_range(name, getattr(self, name), at_least=1)
         for name in ("teacher_share", "ema_decay", "start_share"):
             check_range(name, getattr(self, name), at_most=1)
         self.chooses_epoch = self.load_best_model_at_end or self.early_stopping_patience > 0
         if self.accelerator_config is None and not self.use_cpu:
-            self.accelerator_config = {"non_blocking": True}  # copies a batch to the GPU while that is at work
+            self.accelerator_config = {"non_blocking": True}  # copies a batch to the GPU while the GPU computes
         super().__post_init__()
         if self.n_gpu > 1:
             logger.info("one of %d GPUs is used; for all: torchrun --nproc_per_node %d train.py ...", *2 * [self.n_gpu])
-            self._n_gpu = 1  # else Trainer would multiply the batch by them, within one process
+            self._n_gpu = 1  # else Trainer would multiply the batch size by the number of GPUs, in one process
         if self.lr_scheduler_type == SchedulerType.REDUCE_ON_PLATEAU:
             mode = {"mode": "max" if self.greater_is_better else "min"}
             self.lr_scheduler_kwargs = mode | cast(dict, self.lr_scheduler_kwargs or {})  # JSON is read by now
@@ -252,7 +252,7 @@ class SERTrainingArguments(TrainingArguments):
 
 @dataclass
 class Arguments:
-    """All options of the command line."""
+    """All command-line options."""
 
     data: DataArguments
     options: ModelArguments
@@ -293,7 +293,7 @@ class Arguments:
 
 
 def parse_arguments(arguments: list[str] | None = None, *, description: str | None = None) -> Arguments:
-    """The options on a command line; the recipe sets the defaults of all of them.
+    """Parse a command line; the recipe sets the defaults.
 
     Args:
         arguments: Without the name of the program; default: those of this process.
@@ -323,7 +323,7 @@ def parse_arguments(arguments: list[str] | None = None, *, description: str | No
         parser.set_defaults(lr_scheduler_kwargs=None)  # those of the recipe are for its own
     output_dir = Path("runs") / Arguments(known, known, known, known).name
     parser.set_defaults(bf16=has_bf16(known.use_cpu) and not known.fp16, output_dir=str(output_dir))
-    if known.share_of_clips < 1:  # a trial, whose report is not to be published
+    if known.share_of_clips < 1:  # a trial, whose report should not be published
         parser.set_defaults(results_dir="runs/results")
     data, options, augmentation, training = parser.parse_all(arguments)
     given, recipe_alone = (vars(parser.parse_known_args(a)[0]) for a in (arguments, ["--recipe", peeked.recipe]))
@@ -338,7 +338,7 @@ def parse_arguments(arguments: list[str] | None = None, *, description: str | No
 
 
 def _peek(arguments: list[str] | None) -> argparse.Namespace:
-    """The options that decide about the defaults of the others."""
+    """The options that determine the defaults of the others."""
     peek = OptionParser()
     peek.add_argument("--recipe", default=DEFAULT_RECIPE)
     for name in ("--variant", "--dataset_name", "--dataset_config", "--dataset_dir", "--protocol", "--test_corpus"):
@@ -357,7 +357,7 @@ def _protocol_across(corpora: list[str], test_corpus: str | None) -> str | None:
 
 
 def _own_protocol(peeked: argparse.Namespace) -> dict[str, str]:
-    """How clips are split that are not of one corpus here, where the command does not say."""
+    """The default protocol of clips that are not one of our corpora, if the command gives none."""
     if protocol := _protocol_across(peeked.corpora, peeked.test_corpus):
         return {"protocol": protocol}
     name = peeked.dataset_name or peeked.dataset_dir
@@ -392,17 +392,17 @@ def has_bf16(use_cpu: bool) -> bool:
 
 
 def corpus_title(data: DataArguments) -> str:
-    """The corpus as a card calls it; of several, those that are trained on."""
+    """The title of the corpus in a card; of several, those that are trained on."""
     if data.corpora:
         return " + ".join(corpus.TITLE for corpus in training_corpora(data.corpora, data.test_corpus))
     return title_of(data.dataset_name or data.dataset_dir or data.corpus)
 
 
 def command_line(given: dict) -> str:
-    """The command that repeats a run, without folders of this machine, secrets and where the author publishes.
+    """The command that repeats a run, without local folders, secrets and Hub repositories.
 
     Args:
-        given: What differs from the recipe, by the name of the option.
+        given: Options that differ from the recipe, by name.
 
     Example:
         >>> command_line({"recipe": "cnn2d", "data_dir": "/data/mine", "seed": 3, "hub_token": "hf_x", "bf16": False})
@@ -427,7 +427,7 @@ def _as_word(name: str, value: object) -> str:
 
 
 def on_the_hub(name: str | None) -> bool:
-    """Whether a dataset or model is named by its id rather than by a folder of this machine."""
+    """Whether a dataset or model is named by its Hub id rather than by a local folder."""
     if not name:
         return False
     return not Path(name).exists() and name.count("/") == 1 and not name.startswith((".", "/", "~"))

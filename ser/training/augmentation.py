@@ -80,7 +80,7 @@ class AugmentationArguments:
     )
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be done."""
+        """Refuse values out of range."""
         for name, value in vars(self).items():
             check_range(name, value, at_most=MOST.get(name, math.inf))
 
@@ -163,7 +163,7 @@ class FeatureAugmentation:
             self.channel = Channel(extractor, **options)
 
     def __call__(self, features: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """Augment features before normalisation; `other` are those of a clip that may be mixed in behind."""
+        """Augment features before normalisation; `other` are those of a clip that may be mixed into the background."""
         arguments = self.arguments
         if arguments.time_stretch:
             features = stretch(features, 1 + np.random.uniform(-1, 1) * arguments.time_stretch)
@@ -232,8 +232,8 @@ def soft_targets(
         labels: Shape `(clips,)`.
         num_labels: Number of classes.
         smoothing: Share that is spread over all classes.
-        opinions: Of listeners or of teachers: votes or probabilities, shape `(clips, num_labels)`, and the share of the
-            target that follows them, of which later ones take theirs again; a clip without any keeps what it has.
+        opinions: Votes of listeners or probabilities of teachers, shape `(clips, num_labels)`, and their weight in the
+            target; each is mixed into the result of those before. A clip without any keeps its target.
     """
     targets = np.eye(num_labels, dtype=np.float32)[labels]
     for votes, share in opinions:

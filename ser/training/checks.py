@@ -30,7 +30,7 @@ FOR_IMAGES += ("channel_probability", "floor_probability", "voice_probability")
 
 
 def check_arguments(arguments: Arguments) -> None:
-    """Refuse what can be seen to be wrong before a model or a clip is read."""
+    """Refuse invalid arguments before a model or a clip is read."""
     data, options, training = arguments.data, arguments.options, arguments.training
     for folder in (training.output_dir, options.results_dir):
         check_writable(folder)
@@ -60,7 +60,7 @@ def check_arguments(arguments: Arguments) -> None:
 
 
 def check_selection(training: SERTrainingArguments, *, refit: bool) -> None:
-    """Refuse to choose an epoch by a metric that there will not be."""
+    """Refuse to choose an epoch by a metric that will not be available."""
     if refit and training.lr_scheduler_type in (SchedulerType.REDUCE_ON_PLATEAU, SchedulerType.GREEDY):
         raise ValueError("--refit leaves no dev split to lower the learning rate by; set another --lr_scheduler_type")
     metrics = ("loss", *score(np.arange(2), np.arange(2)))
@@ -73,7 +73,7 @@ def check_selection(training: SERTrainingArguments, *, refit: bool) -> None:
 
 
 def check_optimizer(training: SERTrainingArguments) -> None:
-    """Refuse an optimizer whose package is missing here."""
+    """Refuse an optimizer whose package is not installed."""
     try:
         Trainer.get_optimizer_cls_and_kwargs(training)
     except ImportError as error:
@@ -81,13 +81,13 @@ def check_optimizer(training: SERTrainingArguments) -> None:
 
 
 def check_reporting(names: Sequence[str]) -> None:
-    """Refuse to show the training where it could not be."""
+    """Refuse a training logger whose package is not installed."""
     if missing := set(names) - set(get_available_reporting_integrations()):
         raise ValueError(f"--report_to {', '.join(sorted(missing))} is not installed here; install it, or leave it out")
 
 
 def check_apart(arguments: Arguments) -> None:
-    """Refuse to replace a folder, with all that it holds, that another one of the run is, or lies in."""
+    """Refuse to replace a folder that is, or contains, another folder of the run."""
     output_dir, results_dir = Path(arguments.training.output_dir), Path(arguments.options.results_dir)
     replaced = {"the model": arguments.model_dir, "the report": arguments.results_dir}
     folders = replaced | {"--output_dir": output_dir, "--results_dir": results_dir}
@@ -100,21 +100,21 @@ def check_apart(arguments: Arguments) -> None:
 
 
 def check_kept(folder: Path) -> None:
-    """Refuse to let a model take the place of that of the run before it."""
+    """Refuse to replace the model of the run before --refit."""
     earlier = read_report(folder)
     if earlier is not None and not earlier.get("refit"):
         raise ValueError(f"{folder} holds the model of the run before --refit; set another --model_dir")
 
 
 def check_images(augmentation: AugmentationArguments, extractor: SERFeatureExtractor) -> None:
-    """Refuse to change images where the features are others."""
+    """Refuse image augmentation of features that are not images."""
     for name in FOR_IMAGES:
         if getattr(augmentation, name) and (extractor.features != ["log_mel"] or extractor.statistics):
             raise ValueError(f"{name} needs images of log_mel alone; set it to 0 for other features")
 
 
 def find_checkpoint(training: SERTrainingArguments) -> str | None:
-    """The checkpoint to go on from; refuses to mix a new run with the checkpoints of an earlier one."""
+    """The checkpoint to resume from; refuses to mix a new run with the checkpoints of an earlier one."""
     wanted, folder, last = training.resume_from_checkpoint, Path(training.output_dir), last_checkpoint(training)
     if wanted == "last" and last is None:
         raise ValueError(f"there is no checkpoint in {folder} to resume from; start without --resume_from_checkpoint")

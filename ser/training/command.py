@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None, *, program: str = "train.py") -> No
 
     Args:
         arguments: Without the name of the program; default: those of this process.
-        program: Begins that sentence.
+        program: The start of that sentence.
     """
     first = os.environ.get("RANK", "0") == "0"  # of several processes, only one logs
     logging.basicConfig(level=logging.INFO if first else logging.ERROR, format="%(levelname)s: %(message)s")

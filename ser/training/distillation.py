@@ -1,9 +1,9 @@
-"""Distillation: the network also learns what trained models, its teachers, answer for the training clips.
+"""Distillation: the network also learns the probabilities that trained models, its teachers, give for training clips.
 
-Each teacher classifies the whole clip as it was recorded, with its own feature extractor, once before training; the
-student gets an augmented crop of it (Hinton et al. 2015, arXiv:1503.02531; Li et al. 2017, arXiv:1708.05466). So
-teachers may be other networks with other features, and an epoch takes no longer. Of several corpora, a teacher
-classifies the clips of those that it was trained on.
+Each teacher classifies the whole unchanged clip, with its own feature extractor, once before training; the student gets
+an augmented crop of it (Hinton et al. 2015, arXiv:1503.02531; Li et al. 2017, arXiv:1708.05466). So teachers may be
+other networks with other features, and an epoch takes no longer. With several corpora, a teacher classifies only the
+clips of those that it was trained on.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def load_teacher(folder: str, split: Split, labels: list[str]) -> Teacher:
         labels: Of this run.
 
     Raises:
-        ValueError: It is no model of this project, has other labels, or was trained on another split.
+        ValueError: It is not a model of this project, has other labels, or was trained on another split.
     """
     try:
         model, extractor, report = load_reported(folder)
@@ -56,7 +56,7 @@ def load_teacher(folder: str, split: Split, labels: list[str]) -> Teacher:
     known = [each for other in trained_on for each in by_corpus(other)]
     for other in known:
         if split["refit"]:
-            other = other | {"refit": True}  # it may have used for selection what is now trained on
+            other = other | {"refit": True}  # its dev split may be trained on now
         if difference := split_difference(other, taught.get(other["corpus"], split)):
             raise ValueError(
                 f"--teachers: {folder!r} was trained {difference}: take teachers that were trained on the same split, "
@@ -69,7 +69,7 @@ def load_teacher(folder: str, split: Split, labels: list[str]) -> Teacher:
 
 def teacher_probabilities(teachers: Sequence[Teacher], clips: datasets.Dataset, device: torch.device) -> np.ndarray:
     """Summed probabilities of the teachers that know the corpus of a clip, shape `(clips, num_labels)`."""
-    sources = clips.remove_columns(["features", "frames"])  # which are of the student
+    sources = clips.remove_columns(["features", "frames"])  # features of the student
     several = "corpus" in clips.column_names
     summed = np.zeros((len(clips), len(clips.features["label"].names)))
     for model, extractor, corpora in teachers:

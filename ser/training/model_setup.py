@@ -1,4 +1,4 @@
-"""The front end and the network of a run: those of its recipe, or of a trained model to go on from."""
+"""The feature extractor and the network of a run: those of its recipe, or of a trained model to fine-tune."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def new_front_end(recipe: Recipe, options: ModelArguments) -> tuple[SERFeatureExtractor, dict]:
-    """The recipe's front end with the overrides that were asked for, and the fields that inference overrides."""
+    """The recipe's feature extractor with the requested overrides, and the fields that inference overrides."""
     _refuse_unknown("model", overrides_of(options.model, "model"), recipe.config_class())
     asked = overrides_of(options.feature_extractor, "feature_extractor")
     overrides = {name: value for name, value in recipe.inference_overrides.items() if name not in asked}
@@ -33,7 +33,7 @@ def new_front_end(recipe: Recipe, options: ModelArguments) -> tuple[SERFeatureEx
 
 
 def build_extractor(recipe: Recipe, overrides: dict) -> SERFeatureExtractor:
-    """The recipe's front end."""
+    """The recipe's feature extractor."""
     _refuse_unknown("feature_extractor", overrides, SERFeatureExtractor())
     try:
         return SERFeatureExtractor(**recipe.feature_extractor | overrides)
@@ -44,7 +44,7 @@ def build_extractor(recipe: Recipe, overrides: dict) -> SERFeatureExtractor:
 def build_model(
     recipe: Recipe, overrides: dict, extractor: SERFeatureExtractor, labels: list[str]
 ) -> CNNForAudioClassification:
-    """The recipe's network for this front end and these labels."""
+    """The recipe's network for this feature extractor and these labels."""
     fields = recipe.model | overrides | {"n_features": extractor.feature_size, "id2label": dict(enumerate(labels))}
     try:
         config = recipe.config_class(**fields)
@@ -74,7 +74,7 @@ def _refuse_unknown(option: str, overrides: dict, example: SERFeatureExtractor |
 
 
 class Start(NamedTuple):
-    """A trained model to go on from: where it came from, its front end, network and, if there is one, report."""
+    """A trained model to fine-tune: its origin, feature extractor, network and, if there is one, report."""
 
     source: str
     extractor: SERFeatureExtractor
@@ -88,7 +88,7 @@ def load_start(options: ModelArguments) -> Start:
     Raises:
         ValueError: There is no such model of this project, or `--model` or `--feature_extractor` would change it.
     """
-    source = cast(str, options.model_name_or_path)  # asked for only where it is given
+    source = cast(str, options.model_name_or_path)  # only called if it is given
     if options.model != "{}" or options.feature_extractor != "{}":
         raise ValueError(
             "--model and --feature_extractor describe a new network; leave them out to start from a trained model"
@@ -99,14 +99,14 @@ def load_start(options: ModelArguments) -> Start:
         report = report_of(source)
     except ValueError as error:
         raise ValueError(f"--model_name_or_path: {error}") from error
-    model.config.update(NOT_CALIBRATED)  # which was of the old weights
+    model.config.update(NOT_CALIBRATED)  # it was fitted to the old weights
     return Start(source, extractor, model, report)
 
 
 def as_trained(extractor: SERFeatureExtractor, recipe: Recipe) -> tuple[SERFeatureExtractor, dict]:
-    """A trained model's front end as the recipe trains with it, and the fields that inference overrides.
+    """A trained model's feature extractor with the recipe's training settings, and the fields that inference overrides.
 
-    A front end without the recipe's overrides stays as it is, in training and in inference.
+    A feature extractor without the recipe's overrides stays as it is, in training and in inference.
     """
     settings = extractor.to_dict()
     if any(settings[name] != value for name, value in recipe.inference_overrides.items()):
@@ -117,7 +117,7 @@ def as_trained(extractor: SERFeatureExtractor, recipe: Recipe) -> tuple[SERFeatu
 
 
 def replace_head(model: CNNForAudioClassification, labels: list[str]) -> CNNForAudioClassification:
-    """The model, with a new output layer for other labels than its own; for the same ones it keeps the old."""
+    """The model, with a new output layer if the labels are not its own."""
     old = labels_of(model)
     if sorted(old) == sorted(labels):
         order = [old.index(label) for label in labels]

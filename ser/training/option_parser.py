@@ -1,4 +1,4 @@
-"""Options from dataclasses: help in groups, and mistakes answered in one line with the nearest valid name."""
+"""Options from dataclasses: help in groups, and one-line errors that suggest the nearest valid name."""
 
 import argparse
 import dataclasses
@@ -14,7 +14,7 @@ from ser.nearest_name import nearest
 
 
 class OptionParser(HfArgumentParser):
-    """`HfArgumentParser` for many options: it raises `ValueError` where others print their usage, here 200 lines."""
+    """`HfArgumentParser` that raises `ValueError` instead of printing its usage, which has 200 lines here."""
 
     def __init__(self, kinds: Sequence[type] = ()):
         super().__init__(kinds, add_help=False, allow_abbrev=False)  # type: ignore[arg-type]  # a NewType of its own
@@ -28,7 +28,7 @@ class OptionParser(HfArgumentParser):
         """One object of each dataclass; unknown options are refused."""
         *parsed, unknown = self.parse_args_into_dataclasses(arguments, return_remaining_strings=True)
         if unknown:
-            self._refuse(unknown[0].partition("=")[0])  # what is behind it may be a secret
+            self._refuse(unknown[0].partition("=")[0])  # its value may be a secret
         return tuple(parsed)
 
     def _refuse(self, option: str) -> NoReturn:

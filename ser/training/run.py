@@ -99,7 +99,7 @@ def push(run: Run) -> str:
         Address of the commit.
 
     Raises:
-        ConnectionError: It failed; the message names the command that does it later.
+        ConnectionError: It failed; the message gives the command to push later.
     """
     training = run.training
     try:
@@ -131,7 +131,7 @@ def push_unfinished(run: Run, folder: Path, state: TrainerState) -> Future:
 
 
 def build_trainer(run: Run) -> SERTrainer:
-    """Datasets with augmentation on the training split only, and the loop."""
+    """The trainer, with augmentation on the training split only."""
     extractor, augmentation, training = run.extractor, run.augmentation, run.training
     crop_frames = round(augmentation.crop_duration * extractor.sampling_rate / extractor.hop_length)
     callbacks: list[TrainerCallback] = []
@@ -163,7 +163,7 @@ def build_trainer(run: Run) -> SERTrainer:
 
 
 def training_targets(run: Run) -> np.ndarray:
-    """What the network is to learn of each training clip, shape `(clips, num_labels)`."""
+    """The target probabilities of each training clip, shape `(clips, num_labels)`."""
     clips, augmentation = run.splits["train"], run.augmentation
     opinions = []
     if augmentation.vote_share:
@@ -182,7 +182,7 @@ def training_targets(run: Run) -> np.ndarray:
 
 
 def for_inference(run: Run) -> Run:
-    """The run with the front end and the features of inference, and without changed copies of training clips."""
+    """The run with the feature extractor and features of inference, and without changed copies of training clips."""
     if "copy" in run.splits["train"].column_names and run.data.protocol != "leaky":
         train = run.splits["train"]
         originals = train.select(np.flatnonzero(np.asarray(train["copy"][:]) == 0))
@@ -198,9 +198,9 @@ def for_inference(run: Run) -> Run:
 
 
 def evaluate(run: Run, model: PreTrainedModel) -> tuple[Report, np.ndarray]:
-    """Calibrate on dev, unless that was trained on, too; scores on all splits and the logits of the test split.
+    """Calibrate on dev, unless it was trained on; returns scores on all splits and the logits of the test split.
 
-    In float32, without augmentation.
+    Runs in float32, without augmentation.
     """
     logits = {
         name: predict_logits(
@@ -245,7 +245,7 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[Report, np.ndarray]:
 
 
 def best_epoch(state: TrainerState) -> float | None:
-    """The epoch whose weights were kept, judged on the dev split; None where none was judged."""
+    """The epoch whose weights were kept for their score on the dev split; None if dev chose none."""
     epochs = [entry["epoch"] for entry in state.log_history if entry["step"] == state.best_global_step]
     return epochs[0] if epochs else None
 

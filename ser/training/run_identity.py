@@ -32,10 +32,10 @@ from ser.training.arguments import DataArguments
 from ser.training.arguments import corpus_title
 from ser.training.arguments import on_the_hub
 
-RUN_FILE = "run.json"  # beside the checkpoints: the run that they are of
+RUN_FILE = "run.json"  # beside the checkpoints: their run
 NOT_RECORDED = "not recorded"  # in place of a field that older reports lack
 SETTINGS = frozenset({"changes", "fine_tuned_from", "weights_before", "teachers", "labels"})  # not data, split or seed
-# Options that do not change what is learned, or that a report has a field for.
+# Options that do not change the result, or for which a report has a field.
 BESIDE: tuple[str, ...] = ("seed", "use_cpu", "bf16", "per_device_eval_batch_size", "license")
 BESIDE += ("dataloader_num_workers", "dataloader_persistent_workers", "model_name_or_path", "teachers", *LOCAL)
 WHAT_IS_READ = ("dataset_config", "audio_column", "label_column")  # of a dataset: they select other clips or labels
@@ -50,13 +50,13 @@ class RunIdentity:
         variant: Of the recipe.
         split: Which clips are for training, selection and test.
         seed: Of weights, batches and augmentation.
-        processes: That train together.
+        processes: Number that train together.
         changes: Options that differ from the recipe, and their values; see `changes`.
         fine_tuned_from: Name of the model that training starts from.
         weights_before: Digest of its weights.
         teachers: Their names.
         labels: Of the clips.
-        command: That repeats the run; not compared.
+        command: Repeats the run; not compared.
     """
 
     recipe: str
@@ -92,7 +92,7 @@ class RunIdentity:
 
     @classmethod
     def from_report(cls, content: Mapping[str, Any]) -> "RunIdentity":
-        """The identity of the run that wrote a `results.json` or `run.json`, perhaps with an older version."""
+        """The identity of the run that wrote a `results.json` or `run.json`, possibly with an older version."""
         report = OLDER | dict(content)
         teachers = report.get("teachers") or []
         return cls(
@@ -112,18 +112,18 @@ class RunIdentity:
     def report_fields(self) -> dict[str, Any]:
         """The fields of a report that `from_report` reads."""
         fields = dataclasses.asdict(self)
-        del fields["changes"]  # which the command says
+        del fields["changes"]  # the command contains them
         return fields.pop("split") | fields | {"teachers": list(self.teachers), "labels": list(self.labels)}
 
     def differences(self, other: "RunIdentity") -> set[str]:
-        """Names of the fields in which two runs differ; what one of them has not recorded is left out."""
+        """Names of the fields in which two runs differ, among those that both have recorded."""
         names = [each.name for each in dataclasses.fields(self) if each.compare]
         pairs = {name: (getattr(self, name), getattr(other, name)) for name in names if name != "split"}
         found = {name for name, (one, two) in pairs.items() if one != two and NOT_RECORDED not in (one, two)}
         return found | ({"split"} if split_difference(self.split, other.split) else set())
 
     def __str__(self) -> str:
-        """The command, and where its weights and targets came from."""
+        """The command, and the origin of its weights and targets."""
         text = self.command
         text += f", fine-tuned from {self.fine_tuned_from}" if self.fine_tuned_from else ""
         if self.weights_before not in (None, NOT_RECORDED):
@@ -149,13 +149,13 @@ def split_of(data: DataArguments, clips: datasets.Dataset) -> Split:
 
 
 def repeatable(command: str, processes: int) -> str:
-    """The command that repeats a run in as many processes."""
+    """The command that repeats a run with the same number of processes."""
     launcher = f"torchrun --nproc_per_node {processes}" if processes > 1 else "python"
     return command.replace("python", launcher, 1)
 
 
 def trained_name(source: str) -> str:
-    """The name of a base model or teacher in a report: its id, or the recipe that it was trained by."""
+    """The name of a base model or teacher in a report: its Hub id, or its recipe."""
     if on_the_hub(source):
         return source
     report = report_of(source)
@@ -165,7 +165,7 @@ def trained_name(source: str) -> str:
 
 
 def refuse_to_overwrite(folder: Path, this: RunIdentity) -> None:
-    """Keep the report of a run with other settings; the report of an earlier run with the same ones is replaced."""
+    """Refuse to replace the report of a run with other settings."""
     report = read_report(folder)
     if report is None:
         return

@@ -1,4 +1,4 @@
-"""A training run, loaded and checked before it starts, so that mistakes are reported at once."""
+"""Loads and checks a training run before it starts, so that mistakes are reported at once."""
 
 import logging
 import math
@@ -65,7 +65,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Run(Arguments):
-    """All that one training run needs, checked before it starts."""
+    """Everything that one training run needs, checked before it starts."""
 
     identity: RunIdentity
     splits: datasets.DatasetDict
@@ -79,7 +79,7 @@ class Run(Arguments):
 
     @property
     def repo_id(self) -> str:
-        """Where on the Hub it is pushed to, as `prepare` claimed it."""
+        """The Hub repository that `prepare` created for it."""
         return cast(str, self.training.hub_model_id)
 
 
@@ -110,7 +110,7 @@ def prepare(arguments: Arguments) -> Run:
             check_same_run(training.resume_from_checkpoint, this)
         before = report_before(arguments, this) if data.refit and training.chooses_epoch else None
         refuse_to_overwrite(arguments.results_dir, this)
-        splits = split_clips(data, clips)  # refused, if they have to be, before features are extracted
+        splits = split_clips(data, clips)  # may be refused, so before features are extracted
         if arguments.augmentation.vote_share and listeners_votes(splits["train"]) is None:
             raise ValueError("--vote_share needs clips with listeners' votes, such as those of CREMA-D; set it to 0")
         overrides = overrides_of(options.model, "model")
@@ -143,7 +143,7 @@ def prepare(arguments: Arguments) -> Run:
 
 
 def split_clips(data: DataArguments, clips: datasets.Dataset) -> datasets.DatasetDict:
-    """Train, dev and test, as the arguments say; without dev where that is trained on."""
+    """Train, dev and test as the arguments say; without dev if it is trained on."""
     try:
         if data.corpora:
             tested = title_of(data.test_corpus) if data.test_corpus else None
@@ -159,7 +159,7 @@ def split_clips(data: DataArguments, clips: datasets.Dataset) -> datasets.Datase
 
 
 def warn_about_splits(splits: datasets.DatasetDict, protocol: str) -> None:
-    """Warn of what the scores on these splits do not show."""
+    """Warn of limits to what the scores on these splits show."""
     if protocol in ("given", "speakers") and speakers_of(splits["train"]) is None:
         drawn = "splits are drawn by clip, so" if protocol == "speakers" else "the given splits may share some:"
         logger.warning("speakers are unknown: %s the scores are not for unseen speakers", drawn)
@@ -179,7 +179,7 @@ def warn_about_splits(splits: datasets.DatasetDict, protocol: str) -> None:
 
 
 def claim(arguments: Arguments) -> None:
-    """Make the repository that the model will be pushed to, and see that its card will be taken."""
+    """Create the repository that the model will be pushed to, and check that the Hub accepts its card."""
     training = arguments.training
     training.hub_model_id = claim_repository(
         training.hub_model_id or f"ser-{arguments.data.recipe}",
@@ -237,7 +237,7 @@ def load_clips(data: DataArguments) -> datasets.Dataset:
 
 
 def load_teachers(training: SERTrainingArguments, split: Split, labels: list[str]) -> list[Teacher]:
-    """The teachers that the arguments name; none if they have no share in what is learned."""
+    """The teachers that the arguments name; none if their weight is 0."""
     folders = training.teachers if training.teacher_share else []
     return [load_teacher(folder, split, labels) for folder in folders]
 
@@ -245,7 +245,7 @@ def load_teachers(training: SERTrainingArguments, split: Split, labels: list[str
 def augment_waveform(
     augmentation: AugmentationArguments, extractor: SERFeatureExtractor
 ) -> WaveformAugmentation | None:
-    """`(samples,)` to `(samples,)`, or None where waveforms are left alone."""
+    """Augmentation of a waveform, `(samples,)` to `(samples,)`; None if waveforms are not augmented."""
     if not augmentation.waveform_probability:
         return None
     return WaveformAugmentation(augmentation.waveform_probability, extractor.sampling_rate)

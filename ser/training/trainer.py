@@ -1,4 +1,4 @@
-"""`Trainer` with mixup, training accuracy and averaged weights, and the checkpoints that it goes on from."""
+"""`Trainer` with mixup, training accuracy and averaged weights, and the checkpoints to resume from."""
 
 import copy
 import math
@@ -48,7 +48,7 @@ LIVE_WEIGHTS = "live_weights.safetensors"
 
 
 class _Averaging(TrainerCallback):
-    """Moves the averaged weights a little towards the live ones after each step."""
+    """Updates the moving average of the weights after each step."""
 
     def __init__(self, trainer: "SERTrainer"):
         self.trainer = trainer
@@ -59,10 +59,10 @@ class _Averaging(TrainerCallback):
 
 
 class PatientStopping(EarlyStoppingCallback):
-    """Stops after so many epochs without a better score on dev, those before an interruption included."""
+    """Stops after so many epochs without a better score on dev, including those before an interruption."""
 
     def waited(self, args: TrainingArguments, state: TrainerState) -> int:
-        """Epochs since the best one of a training so far."""
+        """Epochs since the best one so far."""
         metric = f"eval_{cast(str, args.metric_for_best_model).removeprefix('eval_')}"
         scores = [entry[metric] for entry in state.log_history if metric in entry]
         if not scores:
@@ -77,19 +77,19 @@ class PatientStopping(EarlyStoppingCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Counts the epochs since the best one of a training that goes on."""
+        """Counts the epochs since the best one of a resumed training."""
         super().on_train_begin(args, state, control, **kwargs)
         self.early_stopping_patience_counter = self.waited(args, state)
 
 
 class StoppingAfter(TrainerCallback):
-    """Stops after so many epochs, at that point of a schedule which may be longer."""
+    """Stops after so many epochs, although the learning-rate schedule may be longer."""
 
     def __init__(self, epoch: float):
         self.epoch = epoch
 
     def finished(self, args: TrainingArguments, state: TrainerState) -> bool:
-        """Whether a training has got there."""
+        """Whether the training has reached that epoch."""
         return round(state.epoch or 0.0, 3) >= round(self.epoch, 3)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -99,10 +99,10 @@ class StoppingAfter(TrainerCallback):
 
 
 class _ShuffledBatches(torch.utils.data.Sampler[int]):
-    """The batches of a `LengthGroupedSampler` in any order; the last one, which may be smaller, stays the last.
+    """The batches of a `LengthGroupedSampler` in random order; the last one, which may be smaller, stays last.
 
-    Its own order goes from long clips to short ones, so that batch norms, whose running statistics remember some ten
-    batches, would know of short clips alone at the end of each epoch.
+    Its own order goes from long clips to short ones. The running statistics of batch norms cover about ten batches, so
+    at the end of each epoch they would be those of short clips only.
     """
 
     def __init__(self, grouped: LengthGroupedSampler):
@@ -119,7 +119,7 @@ class _ShuffledBatches(torch.utils.data.Sampler[int]):
 
 
 class _AllButTheLast(torch.utils.data.Sampler[int]):
-    """Leaves out the clip that would be a batch by itself, another one each epoch: batch norm needs two."""
+    """Leaves out the clip that would be a batch of one, a different clip each epoch: batch norm needs two."""
 
     def __init__(self, sampler: Any):
         self.sampler = sampler
@@ -132,14 +132,14 @@ class _AllButTheLast(torch.utils.data.Sampler[int]):
 
 
 class SERTrainer(Trainer):
-    """Trains on augmented batches; where `args.ema_decay` is set, evaluates and saves the average of the weights.
+    """Trains on augmented batches; if `args.ema_decay` is set, evaluates and saves the average of the weights.
 
-    With `args.start_share`, the finished weights lie between those and the ones that it started from (Wortsman et al.
-    2022, arXiv:2109.01903), which forgets less of what the start could do.
+    With `args.start_share`, the finished weights are between the trained and the initial ones (Wortsman et al. 2022,
+    arXiv:2109.01903), so that less is forgotten.
 
     Args:
         mixup_beta: Of `mixup`, for training batches, whose labels are probabilities; 0 for none.
-        sampling_weights: How often to draw each training clip; default: each once an epoch.
+        sampling_weights: How often to draw each training clip; default: once per epoch.
         push_checkpoint: Pushes a checkpoint folder to the Hub in the background, given the state of the training.
         **kwargs: As `Trainer`.
     """
@@ -189,7 +189,7 @@ class SERTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Cross-entropy; in training against probabilities of the known labels, perhaps mixed, counting hits."""
+        """Cross-entropy; in training, against probabilities of the known labels, possibly after mixup; counts hits."""
         if model.training and self.mixup_beta:
             inputs = inputs | mixup(inputs, self.mixup_beta)
         known = inputs.pop("known_labels", None)
@@ -198,7 +198,7 @@ class SERTrainer(Trainer):
             outputs.loss = restricted_cross_entropy(outputs.logits, inputs["labels"], known)
         if model.training:
             hits = (outputs.logits.argmax(1) == inputs["labels"].argmax(1)).sum()
-            self.hits = self.hits.to(hits.device) + hits  # to ask for the number would be to wait for the GPU
+            self.hits = self.hits.to(hits.device) + hits  # reading the number here would wait for the GPU
             self.seen += len(outputs.logits)
         return (outputs.loss, outputs) if return_outputs else outputs.loss
 
@@ -207,10 +207,10 @@ class SERTrainer(Trainer):
         return 0
 
     def log(self, logs: dict, *args: Any, **kwargs: Any) -> None:
-        """Adds the seconds spent so far, resumptions included, and the accuracy on the augmented batches since then.
+        """Adds the seconds spent so far, over all resumptions, and the accuracy on augmented batches since then.
 
         Raises:
-            FloatingPointError: The loss is no finite number, and never will be again.
+            FloatingPointError: The loss is not finite, from which training cannot recover.
         """
         for name in ("loss", "eval_loss"):
             if not math.isfinite(logs.get(name, 0.0)):
@@ -229,7 +229,7 @@ class SERTrainer(Trainer):
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
-        """Put the averaged weights into the model for the length of a block."""
+        """Put the averaged weights into the model within a block."""
         if self.averaged is None:
             yield
             return
@@ -246,7 +246,7 @@ class SERTrainer(Trainer):
             return super().evaluate(*args, **kwargs)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Saves the averaged weights as the model and, beside them, the live ones that training goes on from."""
+        """Saves the averaged weights as the model and, beside them, the live ones, from which training resumes."""
         output_dir = output_dir or self.args.output_dir
         with self.averaged_weights():
             super().save_model(output_dir, _internal_call)
@@ -254,7 +254,7 @@ class SERTrainer(Trainer):
             save_model(self.model, str(Path(output_dir) / LIVE_WEIGHTS))
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-        """As `Trainer`; a disk that is full is an OSError, whichever library found out."""
+        """As `Trainer`; a full disk is an OSError, whichever library reports it."""
         try:
             super()._save_checkpoint(*args, **kwargs)
         except (RuntimeError, SafetensorError) as error:
@@ -269,7 +269,7 @@ class SERTrainer(Trainer):
             load_model(self.model, str(live))
 
     def init_hf_repo(self, *args: Any, **kwargs: Any) -> None:
-        """The repository was claimed before the features were extracted."""
+        """Does nothing: the repository was created before the features were extracted."""
         self.hub_model_id, self.push_in_progress = self.args.hub_model_id, None
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
@@ -281,9 +281,9 @@ class SERTrainer(Trainer):
             self.push_in_progress = PushInProgress([job])  # type: ignore[arg-type]  # it says one job, and takes a list
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> TrainOutput:
-        """As `Trainer`; afterwards the model holds averaged weights, the best or the last, and nothing is swapped.
+        """As `Trainer`; afterwards the model has the best or last averaged weights.
 
-        A training that had stopped early before it was interrupted goes on for no epoch.
+        A training that had already stopped early is not continued.
         """
         if isinstance(resume_from_checkpoint, str):
             state = TrainerState.load_from_json(str(Path(resume_from_checkpoint) / TRAINER_STATE_NAME))
@@ -306,7 +306,7 @@ class SERTrainer(Trainer):
 def between(
     one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor], share: float
 ) -> dict[str, torch.Tensor]:
-    """Weights and statistics between those of two networks, with a share of the other; whole numbers are of the one."""
+    """Interpolates the weights and statistics of two networks; integers are those of the first."""
     return {
         name: torch.lerp(value, other[name], share) if value.is_floating_point() else value
         for name, value in one.items()
@@ -325,16 +325,16 @@ def restricted_cross_entropy(logits: torch.Tensor, targets: torch.Tensor, known:
 
 
 def seed_process(seed: int) -> None:
-    """Augment otherwise than the neighbours do; torch's generator, which orders the clips, is left alone."""
+    """Seed the augmentation of each process differently; torch's generator, which orders the clips, is not changed."""
     random.seed(seed)
     np.random.seed(seed)
 
 
 def last_checkpoint(training: SERTrainingArguments) -> str | None:
-    """The newest checkpoint of a run of which nothing is missing; None if there is none.
+    """The newest complete checkpoint of a run; None if there is none.
 
-    The state of the training is written last, so a process that was killed while it wrote leaves none that can be read;
-    one that was killed while it removed a checkpoint may have left the state, and not the rest.
+    The training state is written last, so a process killed while writing leaves no readable state; one killed while
+    removing a checkpoint may leave the state without the rest.
     """
     needed = {SAFE_WEIGHTS_NAME, OPTIMIZER_NAME, SCHEDULER_NAME} | ({LIVE_WEIGHTS} if training.ema_decay else set())
     for checkpoint in map(Path, reversed(sort_checkpoints(training.output_dir))):
