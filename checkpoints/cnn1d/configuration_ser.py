@@ -1,4 +1,4 @@
-"""Typed configurations of the 1D and the 2D CNN; every architecture number lives here."""
+"""Typed configurations of the 1D CNN, the 2D CNN and the CRNN, with all numbers of their architectures."""
 
 import math
 from collections.abc import Iterable
@@ -13,14 +13,14 @@ from transformers import PreTrainedConfig
 
 BLOCKS = ("plain", "residual")
 POOLINGS = ("mean", "max", "attentive_statistics", "flatten")
-NORMED = ("convolution", "relu", "pool")  # what a batch norm may stand behind
+NORMED = ("convolution", "relu", "pool")  # layers that a batch norm may follow
 INITIALIZATIONS = ("he", "glorot")
 CHOICES = {"block": BLOCKS, "batch_norm_after": NORMED, "initialization": INITIALIZATIONS}
 PER_BLOCK = ("kernel_sizes", "pool_sizes", "pool_strides")
 SIZES = (*PER_BLOCK, "n_features", "channels", "input_length", "hidden_sizes", "image_size", "lstm_size")
 LARGEST = 2**20  # size, and product of the sides of an image: a damaged number must not fill the memory
 LARGEST_BIAS = 100  # of a logit
-# Without these fields, older models answer as they always did.
+# Older models lack these fields, whose defaults do not change their predictions.
 ADDED_LATER: tuple[str, ...] = ("calibration_bias", "certain_threshold", "initialization")
 ADDED_LATER += ("batch_norm_after", "batch_norm_momentum", "batch_norm_epsilon")
 NOT_HERE = "is not what these models learn: they choose one label out of several"
@@ -51,7 +51,7 @@ class SERConfig(PreTrainedConfig):
         pool_strides: Step of the pooling per block, if not its size.
         squeeze_excitation: Channel reduction of the squeeze-excitation gates of residual blocks; 0 for none.
         batch_norm: Whether plain blocks have batch norm.
-        batch_norm_after: What it follows in plain blocks: "convolution", "relu" or "pool".
+        batch_norm_after: The layer that it follows in plain blocks: "convolution", "relu" or "pool".
         batch_norm_momentum: Share of the new batch in the running statistics, 1 less what Keras calls momentum.
         batch_norm_epsilon: Added to the variance.
         block_dropout: Dropout after each block.
@@ -66,8 +66,8 @@ class SERConfig(PreTrainedConfig):
         calibration_temperature: Logits are divided by it; fitted on the dev split after training, 1 before.
         calibration_bias: Added to the logits then, one number for each label; None for none. Fitted together with the
             temperature on speech of other corpora (`python -m ser calibrate`).
-        certain_threshold: Probability from which the likeliest label is right often enough to be stated plainly, as
-            measured on corpora that the model was not trained on; None where that was not measured.
+        certain_threshold: Probability from which the most probable label is right often enough to be certain, as
+            measured on corpora that the model was not trained on; None if that was not measured.
     """
 
     poolings: ClassVar[tuple[str, ...]] = POOLINGS
@@ -103,7 +103,7 @@ class SERConfig(PreTrainedConfig):
             ValueError: Names the field.
         """
         for field in own_fields(cls):
-            if field not in (*config_dict, *ADDED_LATER):  # a default would change what the model answers
+            if field not in (*config_dict, *ADDED_LATER):  # a default would change the model's predictions
                 raise ValueError(f"config.json has no {field}; take the whole file as it was saved")
         try:
             return super().from_dict(config_dict, **kwargs)
@@ -112,7 +112,7 @@ class SERConfig(PreTrainedConfig):
             raise ValueError(f"config.json: {reason}") from error
 
     def __post_init__(self, **kwargs: Any) -> None:
-        """Check what the base class takes on trust."""
+        """Check what the base class does not check."""
         refuse_misspelt(kwargs, own_fields(type(self)))
         if self.dtype is not None and str(self.dtype).removeprefix("torch.") not in DTYPES:
             raise ValueError(f"expected dtype to be one of {DTYPES}; got {self.dtype!r}")
@@ -175,7 +175,7 @@ class SERConfig(PreTrainedConfig):
             raise ValueError(f"expected squeeze_excitation between 0 and {most:,}; got {self.squeeze_excitation}")
 
     def validate_sizes(self) -> None:
-        """Raise if a size is no whole number above 0 or, per block of a 2D network, a pair of them."""
+        """Raise if a size is not a positive integer or, per block of a 2D network, a pair of them."""
         for name in SIZES:
             value = getattr(self, name, None)
             entries = value if isinstance(value, (list, tuple)) else [value]
@@ -192,7 +192,7 @@ class SERConfig(PreTrainedConfig):
             raise ValueError(f"expected odd kernel_sizes with residual blocks; got {self.kernel_sizes}")
 
     def _parts(self, entry: int | list | tuple | None) -> list:
-        """Both numbers of a pair, where the network has two dimensions; anything else by itself."""
+        """Both numbers of a pair if the network has two dimensions; any other entry as a list of one."""
         return list(entry) if isinstance(entry, (list, tuple)) and len(entry) == self.rank == 2 else [entry]
 
     def per_block(self, name: str) -> list:
@@ -210,15 +210,15 @@ class SERConfig(PreTrainedConfig):
 
 
 def own_fields(config_class: type[SERConfig]) -> list[str]:
-    """Names of the fields that transformers does not give to every model."""
+    """Names of the fields that not every transformers model has."""
     return [field.name for field in fields(config_class) if field.name not in PreTrainedConfig.__dataclass_fields__]
 
 
 def refuse_misspelt(names: Iterable[str], known: Iterable[str]) -> None:
-    """Tell an unknown field from one of transformers, which may come and go, by its likeness to one of ours.
+    """Refuse unknown fields that resemble one of ours; others may be fields of some version of transformers.
 
     Raises:
-        ValueError: A field is meant, but not called, like a known one, whose default would be taken silently.
+        ValueError: A field is probably misspelt; its default would be used silently.
     """
     for name in names:
         if name not in known and (meant := get_close_matches(name, known, n=1, cutoff=0.85)):
@@ -261,14 +261,14 @@ class CNN2DConfig(SERConfig):
     image_size: list[int] | tuple[int, int] | None = None
 
     def validate_image(self) -> None:
-        """Raise if `image_size` is no pair, or too large to be held."""
+        """Raise if `image_size` is not a pair, or too large for memory."""
         if self.image_size and (len(self.image_size) != 2 or math.prod(self.image_size) > LARGEST):
             raise ValueError(f"expected image_size as two numbers, {LARGEST:,} cells at most; got {self.image_size}")
 
 
 @strict
 class CRNNConfig(CNN2DConfig):
-    r"""2D CNN whose output is read by a bidirectional LSTM, frame by frame.
+    r"""2D CNN followed by a bidirectional LSTM over its frames.
 
     Args:
         lstm_size: Units of each direction.

@@ -33,7 +33,7 @@ DB_REFERENCES = ("one", "max")
 NAMES = {"features": FEATURES, "statistics": STATISTICS}
 CHOICES = {"db_reference": DB_REFERENCES, "normalization": NORMALIZATIONS}
 SWITCHES = ("wiener", "pad_to_max_duration", "join")
-RANGES = {  # kind, lowest and highest; beyond them memory would run out, or nothing be left of a clip
+RANGES = {  # type, lowest and highest; beyond them, memory would run out or nothing would be left of a clip
     "sampling_rate": (Integral, 1000, 768_000),
     "n_fft": (Integral, 2, 2**16),
     "hop_length": (Integral, 1, 2**16),
@@ -47,7 +47,7 @@ RANGES = {  # kind, lowest and highest; beyond them memory would run out, or not
     "max_duration": (Real, 0.001, 3600),
 }
 MAY_BE_NONE = ("fmax", "top_db", "band_top_db", "trim_db", "max_duration", "statistics")
-# Models saved before there were such settings lack them, and read clips as before.
+# Older models lack these settings, whose defaults do not change their features.
 NEW = ("band_top_db", "trim_margin")
 
 
@@ -63,15 +63,15 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         fmax: Highest mel frequency, in Hz; None for half the sampling rate.
         features: Ordered names out of `FEATURES`; their columns are joined in this order.
         top_db: Dynamic range of `log_mel` below the clip's loudest cell, in dB; None keeps all.
-        band_top_db: Dynamic range of each band of `log_mel` below its own loudest frame, in dB; None keeps all. What a
-            quiet room lets through and a noisy one hides is then cut off in both.
+        band_top_db: Dynamic range of each band of `log_mel` below its own loudest frame, in dB; None keeps all. It cuts
+            off quiet sounds that are audible in quiet rooms only.
         db_reference: "one" for absolute dB, "max" for dB relative to the clip's loudest cell.
         trim_db: Cut leading and trailing sound this many dB below the loudest frame; None keeps all.
-        trim_margin: Seconds that trimming leaves on either side, where there are so many.
+        trim_margin: Seconds that trimming leaves on either side, if the clip has them.
         wiener: Whether to denoise the waveform with a Wiener filter first.
         max_duration: Seconds kept from the start of a clip; None keeps all.
         pad_to_max_duration: Whether to pad shorter clips with digital silence up to `max_duration`.
-        statistics: Out of "mean", "std", "min" and "max": each column is summed up over the clip by these, which leaves
+        statistics: Out of "mean", "std", "min" and "max": each column is reduced to these over the clip, which leaves
             one frame of `len(statistics)` times as many columns; None keeps the frames.
         join: Whether to lay the normalised columns end to end, as one column of `frames * n_features` rows.
         normalization: "none", "clip" (each feature to zero mean and unit variance within the clip) or "corpus" (by
@@ -155,7 +155,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         self.mel_filters = MelFilters(filters)  # transformers leaves this name out of the JSON
 
     def _check_names(self) -> None:
-        """Raise if a choice is none that there is."""
+        """Raise if a choice is unknown."""
         for name, known in NAMES.items():
             value = getattr(self, name)
             if value is None and name in MAY_BE_NONE:
@@ -170,7 +170,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
                 raise ValueError(f"expected {name} to be true or false; got {getattr(self, name)!r}")
 
     def _check_numbers(self) -> None:
-        """Raise if a number is of a wrong kind or out of its range."""
+        """Raise if a number has the wrong type or is out of range."""
         for name, (kind, lowest, highest) in RANGES.items():
             value = getattr(self, name)
             if value is None and name in MAY_BE_NONE:
@@ -189,7 +189,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
             raise ValueError("expected max_duration in seconds beside pad_to_max_duration; set it")
 
     def _check_normalization(self, columns: int) -> None:
-        """Raise if `mean` or `std` is there, but not one usable number for each column."""
+        """Raise if `mean` or `std` is given, but is not one finite number for each column."""
         for name, lowest in (("mean", -math.inf), ("std", 0.0)):
             value = getattr(self, name)
             usable = isinstance(value, list) and all(_is_number(part, Real) and part >= lowest for part in value)
@@ -218,7 +218,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         return_tensors: str | None = None,
         **kwargs: Any,
     ) -> BatchFeature:
-        """Featurise one waveform or a list of waveforms.
+        """Extract the features of one waveform or a list of waveforms.
 
         Args:
             raw_speech: Float waveform of shape `(samples,)`, or a list of such waveforms.
@@ -263,11 +263,11 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         return np.concatenate([STATISTICS[name](features, axis=0) for name in self.statistics])[None]
 
     def limit_range(self, image: np.ndarray) -> np.ndarray:
-        """Give a changed log-mel image, shape `(frames, n_mels)`, the level and dynamic range that `extract` gives."""
+        """Normalise level and dynamic range of a changed log-mel image, shape `(frames, n_mels)`, as `extract` does."""
         return limit_range(image, top_db=self.top_db, band_top_db=self.band_top_db, db_reference=self.db_reference)
 
     def loud_span(self, waveform: np.ndarray) -> slice:
-        """Samples of a waveform of shape `(samples,)` that are left when silence is trimmed."""
+        """Samples of a waveform of shape `(samples,)` that remain after silence is trimmed."""
         if self.trim_db is None:
             return slice(0, len(waveform))
         span = loud_span(waveform, top_db=self.trim_db, frame_length=self.n_fft, hop_length=self.hop_length)
@@ -323,11 +323,11 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         pad_to_multiple_of: int | None = None,
         **kwargs: Any,
     ) -> BatchFeature:
-        """Collate items with `input_features` of shape `(frames, n_features)` to the longest, or the next multiple.
+        """Pad items with `input_features` of shape `(frames, n_features)` to the longest, or to the next multiple.
 
-        Items with an `attention_mask` of shape `(frames,)` were padded before and are cut to it; other keys (labels)
-        are stacked. A mapping of one list for each key, as a batch is, will do for the items. Unlike the base class
-        this also pads features of a single column.
+        Items with an `attention_mask` of shape `(frames,)` were padded before and are first cut to it; other keys
+        (labels) are stacked. A mapping with one list for each key also works. Unlike the base class, this also pads
+        features of a single column.
         """
         if isinstance(processed_features, Mapping):
             rows = zip(*processed_features.values(), strict=True)

@@ -1,7 +1,6 @@
-"""The blocks of a network as they are fastest in inference: batch norms folded into the convolutions before them.
+"""The blocks of a network for fast inference: batch norms are folded into the convolutions before them.
 
-The folded blocks are a copy, so that training and saving know nothing of it, and they are made anew whenever a weight
-has changed since.
+The folded blocks are a copy, which does not affect training and saving, and is made again when a weight has changed.
 """
 
 import copy
@@ -14,7 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-# oneDNN's convolution of weights in its own layout: a fifth faster than torch's, which lays them out in each call.
+# oneDNN's convolution with weights in its own layout: a fifth faster than torch's, which converts them in each call.
 CONVOLVE: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)  # None on other processors
 LAY_OUT: Any = getattr(torch.ops.mkldnn, "_reorder_convolution_weight", None)
 
@@ -23,8 +22,8 @@ class FoldedBlocks:
     """The folded copy of some blocks, valid as long as their weights are what they were.
 
     Args:
-        blocks: Stay as they are.
-        compute_type: In which the 2D convolutions compute, but the first, whose rounding would matter most.
+        blocks: The original blocks, which are not changed.
+        compute_type: Of the 2D convolutions except the first, whose rounding would matter most.
     """
 
     def __init__(self, blocks: nn.ModuleList, compute_type: torch.dtype | None = None):
@@ -36,33 +35,33 @@ class FoldedBlocks:
             self.blocks = folded(blocks, compute_type)
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
-        """A copy of the model, also one sent to another process, starts with none."""
+        """A copy of the model, also one sent to another process, starts without folded blocks."""
         return type(None), ()
 
     def valid(self) -> bool:
-        """Whether the modules and their weights are still the same, and no weight has changed since."""
+        """Whether modules and weights are still the same, and no weight has been changed."""
         return state_of(self.modules) == self.state
 
 
 def weights_of(modules: list[nn.Module]) -> list[torch.Tensor]:
-    """Parameters and statistics, each module's own; faster than torch's generators, since every answer asks."""
+    """Parameters and buffers of the modules; faster than torch's generators, as every prediction needs them."""
     own = [(*module._parameters.values(), *module._buffers.values()) for module in modules]
     return [weight for weights in own for weight in weights if weight is not None]
 
 
 def state_of(modules: list[nn.Module]) -> tuple[list[Any], list[tuple[int, int]]]:
-    """What they contain, where each weight lies, and how often torch has seen it changed in place."""
+    """Submodules, and the memory address and version counter of each weight."""
     children = [child for module in modules for child in module._modules.values()]
     return children, [(weight.data_ptr(), weight._version) for weight in weights_of(modules)]
 
 
 def has_hooks(modules: list[nn.Module]) -> bool:
-    """Whether somebody wants to see or change what goes into a module or comes out of it."""
+    """Whether a module has hooks."""
     return any(module._forward_hooks or module._forward_pre_hooks for module in modules)
 
 
 class LaidOutConvolution(nn.Module):
-    """A 2D convolution on the CPU whose weights are laid out as oneDNN reads them."""
+    """A 2D convolution on the CPU with weights in oneDNN's layout."""
 
     def __init__(self, conv: nn.Conv2d, padding: list[int], dtype: torch.dtype):
         super().__init__()
@@ -72,12 +71,12 @@ class LaidOutConvolution(nn.Module):
         self.bias = None if conv.bias is None else conv.bias.detach().to(dtype)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """As the convolution that it was made of, in the type of `x`."""
+        """The result of the original convolution, in the type of `x`."""
         return CONVOLVE(x.to(self.dtype), self.weight, self.bias, *self.geometry, "none", [], "").to(x.dtype)
 
 
 def folded(blocks: nn.ModuleList, compute_type: torch.dtype | None = None) -> nn.ModuleList:
-    """A copy in which each batch norm behind a convolution is part of it."""
+    """A copy in which each batch norm after a convolution is part of it."""
     blocks = copy.deepcopy(blocks).eval()
     for module in list(blocks.modules()):
         norm_is_next = getattr(module, "norm_after", "convolution") == "convolution"
@@ -91,7 +90,7 @@ def folded(blocks: nn.ModuleList, compute_type: torch.dtype | None = None) -> nn
 
 
 def laid_out(conv: nn.Module, compute_type: torch.dtype | None) -> nn.Module:
-    """The convolution in oneDNN's layout where that is possible and pays: one of a single cell is a matrix product."""
+    """The convolution in oneDNN's layout if that is possible and faster; with 1x1 kernels it is a matrix product."""
     if not (isinstance(conv, nn.Conv2d) and conv.weight.device.type == "cpu" and computes_in(conv.weight.dtype)):
         return conv
     before, after = (conv._reversed_padding_repeated_twice[side::-2] for side in (-2, -1))  # of frames and of bands

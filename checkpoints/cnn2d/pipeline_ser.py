@@ -17,17 +17,17 @@ from .audio_ser import check_audible
 from .audio_ser import load_audio
 from .feature_extraction_ser import SERFeatureExtractor
 
-TIMEOUT = 30.0  # seconds without an answer from an address
+TIMEOUT = 30.0  # seconds without an answer from a URL
 OPTIONS = ("top_k", "function_to_apply", "sampling_rate", "timeout")
-MOST_CHANNELS = 2  # of an array; more are taken for clips that were stacked
+MOST_CHANNELS = 2  # of an array; more are assumed to be stacked clips
 
 
 class SERPipeline(AudioClassificationPipeline):
-    """`pipeline("audio-classification")` without ffmpeg or torchaudio, returning every label unless `top_k` says less.
+    """`pipeline("audio-classification")` without ffmpeg or torchaudio, returning all labels unless `top_k` is given.
 
-    Accepts whatever `load_audio` accepts, and `http(s)://` addresses of audio files; lists, generators and
-    `KeyDataset` of these. An array without a rate (`sampling_rate=`, or in a dict) is taken to be at the model's own.
-    An address that does not answer for `timeout` seconds (30) is given up.
+    Accepts whatever `load_audio` accepts, and `http(s)://` URLs of audio files; lists, generators and `KeyDataset` of
+    these. An array without a rate (`sampling_rate=`, or in a dict) is assumed to have the model's rate. A URL that does
+    not answer within `timeout` seconds (30) is an error.
     """
 
     feature_extractor: SERFeatureExtractor
@@ -38,12 +38,12 @@ class SERPipeline(AudioClassificationPipeline):
         check_fits(self.model, self.feature_extractor)
 
     def __call__(self, inputs: Any, **kwargs: Any) -> Any:  # type: ignore[override]  # its types are of one clip only
-        """As the base class; `datasets`, which needs torchcodec for it, is not asked to decode an audio column."""
+        """As the base class, but `datasets` does not decode audio columns, for which it would need torchcodec."""
         read: Any = undecoded(inputs) if isinstance(inputs, KeyDataset) else inputs
         return super().__call__(read, **kwargs)
 
     def _sanitize_parameters(self, top_k: Any = None, function_to_apply: Any = None, **kwargs: Any) -> Any:
-        """A call without `top_k` keeps that of the pipeline; the base class would take all labels, and any option."""
+        """A call without `top_k` keeps the pipeline's, and unknown options are refused, unlike in the base class."""
         if unknown := sorted(kwargs.keys() - {*OPTIONS}):
             raise ValueError(f"expected options out of {', '.join(OPTIONS)}; got {', '.join(unknown)}")
         _, forward, postprocess = super()._sanitize_parameters(top_k, function_to_apply)
@@ -53,7 +53,7 @@ class SERPipeline(AudioClassificationPipeline):
         return preprocess, forward, postprocess
 
     def check_model_type(self, supported_models: list[str] | dict) -> None:
-        """Any model that gives logits will do; the base class only knows those inside transformers."""
+        """Accept any model that returns logits; the base class accepts only those inside transformers."""
 
     def preprocess(  # type: ignore[override]  # as the class above has it
         self, inputs: Any, sampling_rate: int | None = None, timeout: float = TIMEOUT
@@ -69,10 +69,10 @@ class SERPipeline(AudioClassificationPipeline):
 
 
 def fetch(address: str, timeout: float) -> bytes:
-    """What lies at an http(s) address.
+    """The content of an http(s) URL.
 
     Raises:
-        OSError: It is not found, or does not answer in time; says which address.
+        OSError: It is not found, or does not answer in time; the message has the URL.
     """
     try:
         with urlopen(address, timeout=timeout) as response:  # noqa: S310 - http(s) alone; raises on 4xx and 5xx
@@ -85,10 +85,10 @@ def fetch(address: str, timeout: float) -> bytes:
 
 
 def check_one_clip(inputs: Any, sampling_rate: int | None) -> None:
-    """Refuse several clips in one array, and a rate beside what has its own.
+    """Refuse several clips in one array, and a rate for input that has its own.
 
     Raises:
-        ValueError: Says what to pass.
+        ValueError: The message says what to pass.
     """
     is_array = isinstance(inputs, (np.ndarray, torch.Tensor))
     if is_array and inputs.ndim == 2 and min(inputs.shape) > MOST_CHANNELS:
@@ -101,7 +101,7 @@ def check_one_clip(inputs: Any, sampling_rate: int | None) -> None:
 
 
 def undecoded(clips: KeyDataset) -> KeyDataset:
-    """The same clips as files where they are a column of audio that `datasets` would decode."""
+    """The same clips, as undecoded files if they are an audio column."""
     dataset: Any = clips.dataset  # of torch, or of the package datasets
     feature: Any = (getattr(dataset, "features", None) or {}).get(clips.key)
     if not getattr(feature, "decode", False):
@@ -110,10 +110,10 @@ def undecoded(clips: KeyDataset) -> KeyDataset:
 
 
 def check_fits(model: PreTrainedModel, extractor: SERFeatureExtractor) -> None:
-    """Refuse a feature extractor that does not make what one of our models reads.
+    """Refuse a feature extractor that does not match one of our models.
 
     Raises:
-        ValueError: Says in which field its preprocessor_config.json does not belong to the model's config.json.
+        ValueError: Names the field in which its preprocessor_config.json does not match the model's config.json.
     """
     if model.main_input_name not in extractor.model_input_names:
         kind = type(extractor).__name__

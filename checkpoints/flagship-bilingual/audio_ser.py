@@ -1,6 +1,6 @@
-"""Whatever a user may call "audio" becomes one mono float32 waveform at one rate, without ffmpeg or torchaudio.
+"""Turns any form of audio into a mono float32 waveform at one rate, without ffmpeg or torchaudio.
 
-Only what libsndfile does not read (M4A, MP4, WebM, AMR, AAC, WMA and the like) is handed to ffmpeg, where installed.
+Only files that libsndfile cannot read (M4A, MP4, WebM, AMR, AAC, WMA and the like) are passed to ffmpeg, if installed.
 """
 
 import io
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:  # a process that reads audio alone starts without it
+if TYPE_CHECKING:  # not needed to read audio
     import torch
 
 try:
@@ -34,11 +34,11 @@ except ImportError:
 LOUDEST = 100  # times full scale
 QUIETEST = 1e-3  # peak amplitude; below it, a recording is silent
 LOWEST_RATE = 1000  # Hz
-SHORTEST = 0.2  # seconds; of less, no emotion can be told
+SHORTEST = 0.2  # seconds; too short to recognize an emotion below
 LONGEST = 3 * 3600.0  # seconds that ffmpeg writes
-CANCELLED = 0.01  # share of the channels' energy; less in their mean, and they are in opposite phase
+CANCELLED = 0.01  # share of the channels' energy; with less in their mean, they are in opposite phase
 MOST_VALUES = 2**29  # samples of all channels: three hours in mono at 48 kHz, 2 GiB
-# How files begin that libsndfile does not read: offset, bytes, the name that ffmpeg has for the kind, and its own.
+# Signatures of files that libsndfile cannot read: offset, bytes, ffmpeg's name of the format, and its usual name.
 KINDS = (
     (4, b"ftyp", "mov", "M4A, MP4 or 3GP"),
     (0, b"\x1aE\xdf\xa3", "matroska", "WebM or Matroska"),
@@ -72,7 +72,7 @@ def load_audio(source: Any, *, sampling_rate: int, source_rate: int | None = Non
             WAV, FLAC, Ogg Vorbis, Ogg Opus, MP3, AIFF, AU, CAF and W64 files are read, and those of `KINDS` with the
             ffmpeg program.
         sampling_rate: Wanted rate in Hz.
-        source_rate: Rate in Hz of an array, `sampling_rate` if not given; refused beside a file, which knows its own.
+        source_rate: Rate in Hz of an array, `sampling_rate` if not given; refused with a file, which has its own.
 
     Returns:
         Float32 waveform of shape `(samples,)`, the channels as `mix_down` joins them, at `sampling_rate`.
@@ -168,7 +168,7 @@ def _content(file: Any) -> bytes:
 
 @contextmanager
 def open_sound(source: str | Path | io.IOBase) -> Iterator["soundfile.SoundFile"]:
-    """A file for soundfile, by its content alone: by a name like x.au or x.vox, anything would pass for sound."""
+    """A file for soundfile, opened by content: with a name like x.au or x.vox, any file would be read as sound."""
     if isinstance(source, io.IOBase):
         with soundfile.SoundFile(source) as sound:
             yield sound
@@ -180,7 +180,7 @@ def open_sound(source: str | Path | io.IOBase) -> Iterator["soundfile.SoundFile"
 
 
 class _Bytes(io.BytesIO):
-    """A damaged file leads libsndfile to places before its beginning: nothing is there, and nothing printed."""
+    """Reads as empty before its beginning, where damaged files make libsndfile seek; avoids printed errors."""
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         try:
@@ -197,7 +197,7 @@ def _read(source: Path | io.IOBase) -> tuple[np.ndarray, int]:
 
 
 def container_of(source: str | Path | io.IOBase) -> tuple[str, str] | None:
-    """What ffmpeg and people call the kind of a file that libsndfile does not read, by its first bytes; else None."""
+    """Names of the format, for ffmpeg and for people, if libsndfile cannot read it (by its first bytes); else None."""
     if isinstance(source, io.IOBase):
         source.seek(0)
         head = source.read(12)
@@ -223,7 +223,7 @@ def to_wav(path: str | Path, wav: str | Path, *, longest: float | None = None) -
     kind, title = found
     if shutil.which("ffmpeg") is None:
         raise ValueError(f"{title} files need the program ffmpeg, which is not installed here; convert them to WAV")
-    # The kind is named and only this file may be opened: no playlist can lead ffmpeg to another file or address.
+    # The format is fixed and only this file may be opened: no playlist can lead ffmpeg to another file or URL.
     command = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file", "-f", kind]
     command += ["-i", f"file:{os.fspath(path)}", "-map", "0:a:0", "-c:a", "pcm_s16le"]
     command += [] if longest is None else ["-t", str(longest)]
@@ -235,7 +235,7 @@ def to_wav(path: str | Path, wav: str | Path, *, longest: float | None = None) -
 
 @contextmanager
 def as_sound(path: str | Path) -> Iterator[str | Path]:
-    """A file that libsndfile reads: the given one, or for one of `KINDS` its sound as WAV, as long as this lasts.
+    """A file that libsndfile can read: the given one, or for one of `KINDS` a temporary WAV file of its sound.
 
     Raises:
         ValueError: As `to_wav`.
@@ -273,13 +273,13 @@ def _to_mono(waveform: np.ndarray) -> np.ndarray:
     if 1 in waveform.shape:
         waveform = waveform.reshape(-1)
     if waveform.ndim == 2:
-        # Channels are always the short side: nobody has more channels than samples.
+        # Channels are the shorter side: no clip has more channels than samples.
         waveform = mix_down(waveform if waveform.shape[1] < waveform.shape[0] else waveform.T)
     return np.ascontiguousarray(waveform, dtype=np.float32)
 
 
 def mix_down(channels: np.ndarray) -> np.ndarray:
-    """The mean of the channels; where they cancel out, as of a balanced microphone at a stereo input, one of them.
+    """The mean of the channels, or one of them where they cancel out, as from a balanced microphone at a stereo input.
 
     Args:
         channels: Shape `(samples, channels)`.
@@ -304,7 +304,7 @@ def peak_of(waveform: np.ndarray) -> float:
 
 
 def check_samples(waveform: np.ndarray, sampling_rate: int) -> None:
-    """Refuse samples that are no sound.
+    """Refuse samples that cannot be audio.
 
     Raises:
         ValueError: They are NaN, infinite or far beyond full scale, or sampled too slowly for speech.

@@ -1,6 +1,6 @@
 """Log-mel spectrogram and hand-made frame features, by librosa's definitions, from one shared spectrogram.
 
-Frames are centred, but for those of `mean_energy`: frame `t` covers the samples around `t * hop_length`, the clip being
+Frames are centred, except those of `mean_energy`: frame `t` covers the samples around `t * hop_length`, and the clip is
 padded on both sides.
 
     samples      |----------------------------|
@@ -19,7 +19,7 @@ import torch
 ROLLOFF_SHARE = 0.85
 SILENCE = 1e-10  # librosa's floor for powers (amin) and for the amplitudes that count as a zero crossing
 TO_DB = np.float32(10 / math.log(10))
-# Matrix products: so many rows, bands and bins at a time. BLAS starts threads for larger ones, beside those of torch.
+# Rows, bands and bins of one matrix product: for larger ones, BLAS starts threads beside those of torch.
 ROWS, BANDS, BINS = 32, 16, 16
 
 
@@ -31,7 +31,7 @@ def hann_window(size: int) -> torch.Tensor:
 
 @lru_cache
 def moment_weights(blocks: int) -> np.ndarray:
-    """What makes `Frames.block_moments` into moments of a frame of order 0, 1 and 2, shape `(3, blocks, 3)`."""
+    """Weights that turn `Frames.block_moments` into moments of order 0, 1 and 2 of a frame, shape `(3, blocks, 3)`."""
     start = np.arange(0.0, blocks * BINS, BINS)
     one, none = np.ones_like(start), np.zeros_like(start)
     # (start + i)^k in powers of i
@@ -67,7 +67,7 @@ class MelFilters:
 
 
 def frame_sums(values: np.ndarray, n_fft: int, hop_length: int, *, before: int) -> np.ndarray:
-    """Sum of `values`, shape `(samples,)`, within each frame, shape `(frames,)`; what frames share is summed up once.
+    """Sum of `values`, shape `(samples,)`, within each frame, shape `(frames,)`; overlaps are summed once.
 
     The first frame begins `before` values before the first.
     """
@@ -79,7 +79,7 @@ def frame_sums(values: np.ndarray, n_fft: int, hop_length: int, *, before: int) 
 
 
 class Frames:
-    """One waveform cut into frames; what several features need is computed once, on first use.
+    """One waveform cut into frames; intermediate results are computed on first use and shared by the features.
 
     Args:
         waveform: Float32, shape `(samples,)`.
@@ -104,7 +104,7 @@ class Frames:
         band_top_db: float | None,
         db_reference: str,
     ):
-        self.waveform = np.ascontiguousarray(waveform)  # torch takes none that runs backwards
+        self.waveform = np.ascontiguousarray(waveform)  # torch accepts no negative strides
         self.sampling_rate = sampling_rate
         self.n_fft = n_fft
         self.hop_length = hop_length
@@ -179,7 +179,7 @@ def log_mel(frames: Frames) -> np.ndarray:
 def limit_range(
     decibels: np.ndarray, *, top_db: float | None, band_top_db: float | None, db_reference: str
 ) -> np.ndarray:
-    """Refer a mel spectrogram in dB, shape `(frames, n_mels)`, to its loudest cell, and cut what is too far below."""
+    """Normalise a mel spectrogram in dB, shape `(frames, n_mels)`, to its loudest cell, and limit its dynamic range."""
     loudest = decibels.max()
     if db_reference == "max":
         decibels, loudest = decibels - loudest, np.float32(0.0)
@@ -271,7 +271,7 @@ FEATURES = {
 def loud_span(waveform: np.ndarray, *, top_db: float, frame_length: int, hop_length: int) -> slice:
     """Samples without leading and trailing frames more than `top_db` dB below the loudest (librosa.effects.trim).
 
-    Of a clip of digital silence these are all.
+    Digital silence is not trimmed.
     """
     energy = frame_sums(np.square(waveform), frame_length, hop_length, before=frame_length // 2)
     mean_square = np.maximum(energy / frame_length, SILENCE)

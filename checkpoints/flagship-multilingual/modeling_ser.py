@@ -1,7 +1,7 @@
 """The 1D CNN, the 2D CNN and the CRNN: blocks that keep padding at zero, pooling over real frames, dense layers.
 
-Padding never reaches a result: each block zeroes the frames beyond a clip's length, just as a convolution sees zeros
-beyond the end of a clip that is alone, so a batch gives the logits of its clips one by one.
+Padding does not affect the result: each block zeroes the frames beyond a clip's length, just as a convolution pads a
+single clip with zeros, so the logits of a clip are the same alone and in a batch.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from .configuration_ser import SERConfig
 from .folding_ser import FoldedBlocks
 from .folding_ser import has_hooks
 
-if TYPE_CHECKING:  # names the pipeline's file as one to copy beside this one when a model is saved
+if TYPE_CHECKING:  # so that saving a model also copies the pipeline's file
     from .pipeline_ser import SERPipeline  # noqa: F401
 
 CONVOLUTION: dict[int, Callable[..., nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d}
@@ -52,7 +52,7 @@ def batch_norm(config: SERConfig, rank: int, channels: int) -> nn.Module:
 def frame_mask(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor | None:
     """1 for real frames, 0 for padding: `(batch, 1, frames)` or `(batch, 1, frames, 1)`, to multiply `x` with.
 
-    None where nothing is padded, if that can be seen at once: not on a GPU, and not for a graph that takes any clip.
+    None if nothing is padded and that is cheap to find out: not on a GPU, nor in an exported graph.
     """
     if x.device.type == "cpu" and not becomes_a_graph() and int(lengths.min()) >= x.shape[2]:
         return None
@@ -61,7 +61,7 @@ def frame_mask(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor | None:
 
 
 def becomes_a_graph() -> bool:
-    """Whether torch records what is computed, as for ONNX: then it must not depend on the clip at hand."""
+    """Whether torch is tracing, for example for ONNX: then the graph must not depend on the current clip."""
     return torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
 
 
@@ -79,13 +79,13 @@ def never_largest(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
 class PairMax(torch.autograd.Function):
     """Max pooling of two frames at a time, `(batch, channels, frames)`, for training on a CPU.
 
-    torch's own, which notes where each maximum stands, takes a fifth of a training step of a 1D network.
+    torch's own, which stores the index of each maximum, takes a fifth of a training step of a 1D network.
     """
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-        """A last frame without a neighbour counts."""
-        pooled = F.max_pool1d(x, 2, ceil_mode=True)  # notes nothing, as no gradient is recorded here
+        """A last frame without a neighbour is kept."""
+        pooled = F.max_pool1d(x, 2, ceil_mode=True)  # stores no indices, as no gradient is recorded here
         ctx.save_for_backward(x, pooled)
         return pooled
 
@@ -110,14 +110,14 @@ class MaskedMaxPool(nn.Module):
         self.pool = MAX_POOL[len(size)](size, stride, padding, ceil_mode=True)
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pool `x`, in which frames beyond `lengths` are never the largest."""
+        """Pool `x`, ignoring frames beyond `lengths`."""
         in_pairs = x.ndim == 3 and self.time == (2, 2, 0) and x.requires_grad and x.device.type == "cpu"
         x = PairMax.apply(x) if in_pairs else self.pool(x)
         windows = self.windows(lengths)
         return masked(x, frame_mask(x, windows)), windows
 
     def windows(self, lengths: torch.Tensor) -> torch.Tensor:
-        """Frames that are left of `lengths` frames, as torch counts in ceil mode."""
+        """Number of frames after pooling, as in torch's ceil mode."""
         size, stride, padding = self.time
         windows = -((size - 2 * padding - lengths) // stride) + 1
         return windows - ((windows - 1) * stride >= lengths + padding).long()
@@ -151,7 +151,7 @@ class PlainBlock(nn.Module):
         if self.pool is not None:
             x, lengths = self.pool(x, lengths)
         if self.norm_after != "relu":
-            x = F.relu(x)  # after the pool, which changes nothing but leaves it less to do
+            x = F.relu(x)  # after the pool: the same result with less work
         if self.norm_after == "pool":
             x = self.norm(x)
             x = masked(x, frame_mask(x, lengths))
@@ -167,9 +167,9 @@ class SqueezeExcitation(nn.Module):
         self.excite = nn.Linear(channels // reduction, channels)
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Same shape in and out: `(batch, channels, frames[, bands])`; with what `frame_mask` gives."""
+        """Same shape in and out: `(batch, channels, frames[, bands])`; `mask` is from `frame_mask`."""
         bands = x.shape[3] if x.ndim == 4 else 1
-        wide = torch.float32 if x.dtype == torch.float16 else None  # float16 ends at 65,504
+        wide = torch.float32 if x.dtype == torch.float16 else None  # the maximum of float16 is 65,504
         total = masked(x, mask).flatten(2).sum(2, dtype=wide)  # (batch, channels)
         mean = (total / (lengths * bands)[:, None]).to(x.dtype)
         gate = torch.sigmoid(self.excite(F.relu(self.squeeze(mean))))
@@ -195,7 +195,7 @@ class ResidualBlock(nn.Module):
         self.shortcut = None
         if in_channels != channels or max(stride) > 1:
             self.shortcut = nn.Sequential(conv(in_channels, channels, 1, bias=False), norm(channels))
-        # Instead of a stride of its own: oneDNN then writes beyond its memory if channels are few (oneDNN#6035).
+        # Not a strided convolution: with few channels, oneDNN writes beyond its memory then (oneDNN#6035).
         self.read = tuple(slice(None, None, step) for step in (1, 1, *stride))
         self.dropout = nn.Dropout(config.block_dropout)
 
@@ -282,7 +282,7 @@ class Flatten(nn.Module):
         self.frames = frames
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Shorter batches are padded with the zeros that stand beyond `lengths` anyway."""
+        """Shorter batches are padded with zeros, as are the frames beyond `lengths`."""
         return F.pad(x, (0, self.frames - x.shape[2])).flatten(1)
 
 
@@ -298,13 +298,13 @@ class SERPreTrainedModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
-        """As `PreTrainedModel`, but from safetensors alone; weights missing or left over are an error, not a warning.
+        """As `PreTrainedModel`, but only from safetensors; missing or unexpected weights are an error, not a warning.
 
         Raises:
             OSError: There is no safetensors file.
             ValueError: The weights are not those of this configuration, or damaged.
         """
-        kwargs["use_safetensors"] = True  # without it, pickled weights are read where there are no others
+        kwargs["use_safetensors"] = True  # without it, pickled weights are read if there are no others
         try:
             loaded: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
         except SafetensorError as error:
@@ -324,7 +324,7 @@ class SERPreTrainedModel(PreTrainedModel):
         return (model, info) if output_loading_info else model
 
     def _init_weights(self, module: nn.Module) -> None:
-        """As the configuration says for convolutions; the base class would draw all of them from N(0, 0.02)."""
+        """Initialises convolutions as configured; the base class would draw all weights from N(0, 0.02)."""
         if isinstance(module, (nn.Conv1d, nn.Conv2d)) and self.config.initialization == "he":
             init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
         elif isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear)):
@@ -346,7 +346,7 @@ class SERPreTrainedModel(PreTrainedModel):
 
 
 class CNNModel(SERPreTrainedModel):
-    """Blocks and pooling over time: clips to embeddings; the subclasses say how features enter the blocks."""
+    """Blocks and pooling over time: clips to embeddings; subclasses define how features enter the blocks."""
 
     _keys_to_ignore_on_load_unexpected: list[str] | None = [
         r"^(hidden|hidden_norms|classifier)\."
@@ -367,7 +367,7 @@ class CNNModel(SERPreTrainedModel):
         self.post_init()
 
     def build_head(self, config: SERConfig) -> None:
-        """Layers behind the pooling."""
+        """Layers after the pooling."""
 
     def input_channels(self, config: SERConfig) -> int:
         """Channels of the tensor that `to_image` returns."""
@@ -380,8 +380,8 @@ class CNNModel(SERPreTrainedModel):
         return POOLING[config.pooling](config.channels[-1])
 
     def encoded_size(self, frames: int) -> tuple[int, int]:
-        """Channels and frames that the pooling reads of clips of so many frames."""
-        self.blocks.eval()  # so that the probe leaves no trace in the batch norms
+        """Channels and frames at the pooling, for clips of so many frames."""
+        self.blocks.eval()  # so that this does not change the running statistics
         with torch.no_grad():
             size = getattr(self.config, "image_size", None) or (frames, self.config.n_features)
             x = self.columns(self.run_blocks(torch.zeros(1, *size), torch.tensor([size[0]]))[0])
@@ -389,17 +389,17 @@ class CNNModel(SERPreTrainedModel):
         return x.shape[1], x.shape[2]
 
     def to_image(self, input_features: torch.Tensor) -> torch.Tensor:
-        """`(batch, frames, n_features)` to what the first block reads."""
+        """`(batch, frames, n_features)` to the input of the first block."""
         raise AttributeError("use one of the subclasses")
 
     def fit(self, input_features: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Crop `(batch, frames, n_features)` to `input_length` where there is one."""
+        """Crop `(batch, frames, n_features)` to `input_length`, if set."""
         if self.config.input_length is None:
             return input_features, lengths
         return input_features[:, : self.config.input_length], lengths.clamp(max=self.config.input_length)
 
     def columns(self, maps: torch.Tensor) -> torch.Tensor:
-        """Feature maps to what the pooling reads, `(batch, channels, frames)`."""
+        """Feature maps to the input of the pooling, `(batch, channels, frames)`."""
         return maps
 
     def feature_maps(
@@ -408,9 +408,9 @@ class CNNModel(SERPreTrainedModel):
         attention_mask: torch.Tensor | None = None,
         hidden_states: list[torch.Tensor] | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the last block makes of clips: `(batch, channels, frames[, bands])`, and their lengths in such frames.
+        """Output of the last block, `(batch, channels, frames[, bands])`, and the lengths of the clips in its frames.
 
-        Args and errors as of `forward`; what each block makes is added to `hidden_states`.
+        Arguments and errors as in `forward`; the output of each block is added to `hidden_states`.
         """
         if input_features.ndim != 3 or input_features.shape[2] != self.config.n_features:
             raise ValueError(
@@ -438,12 +438,12 @@ class CNNModel(SERPreTrainedModel):
         return self.pooling(self.columns(maps), lengths)
 
     def kept(self, output_hidden_states: bool | None) -> list[torch.Tensor] | None:
-        """Where `feature_maps` puts what each block makes; None if that is not asked for."""
+        """The list to which `feature_maps` adds the output of each block; None if that is not requested."""
         wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         return [] if wanted else None
 
     def blocks_for(self, x: torch.Tensor) -> nn.ModuleList:
-        """The blocks, or their folded copy where only answers are wanted: no gradients, export, autocast or hooks."""
+        """The blocks, or their folded copy for inference: without gradients, export, autocast or hooks."""
         if (
             self.training
             or torch.is_grad_enabled()
@@ -461,9 +461,9 @@ class CNNModel(SERPreTrainedModel):
         return folded.blocks
 
     def compute_in(self, dtype: torch.dtype | None) -> None:
-        """Let convolutions compute answers in another type where the processor has it; all else stays as it is.
+        """Let convolutions compute in another type for inference, if the processor has it; nothing else changes.
 
-        In bfloat16 those on a CPU take half the time, and the probabilities of the bundled models change by 0.003.
+        In bfloat16 they take half the time on a CPU, and the probabilities of the bundled models change by 0.003.
         """
         self._compute_type = dtype
 
@@ -495,9 +495,9 @@ class CNNModel(SERPreTrainedModel):
             **kwargs: `return_dict=False` returns a tuple; others, of callers in `transformers`, are ignored.
 
         Returns:
-            `pooler_output` of shape `(batch, size)`, one embedding a clip; `last_hidden_state` of shape
-            `(batch, channels, frames[, bands])`, which is pooled; and as `hidden_states` what each block makes, of
-            such shapes. Frames get fewer from block to block; those beyond the end of a clip are zero.
+            `pooler_output` of shape `(batch, size)`, one embedding per clip; `last_hidden_state` of shape
+            `(batch, channels, frames[, bands])`, the input of the pooling; and as `hidden_states` the output of each
+            block. Each block leaves fewer frames; those beyond the end of a clip are zero.
 
         Raises:
             ValueError: `input_features` is not of shape `(batch, frames, n_features)`.
@@ -517,7 +517,7 @@ class CNN1DModel(CNNModel):
     config_class = CNN1DConfig
 
     def input_channels(self, config: SERConfig) -> int:
-        """One channel a feature column."""
+        """One channel per feature column."""
         return config.n_features
 
     def to_image(self, input_features: torch.Tensor) -> torch.Tensor:
@@ -531,7 +531,7 @@ class CNN2DModel(CNNModel):
     config_class = CNN2DConfig
 
     def input_channels(self, config: SERConfig) -> int:
-        """One channel: the image is grey."""
+        """One channel."""
         return 1
 
     def to_image(self, input_features: torch.Tensor) -> torch.Tensor:
@@ -539,14 +539,14 @@ class CNN2DModel(CNNModel):
         return input_features[:, None]
 
     def fit(self, input_features: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Crop, and resize to `image_size` where there is one."""
+        """Crop, and resize to `image_size`, if set."""
         input_features, lengths = super().fit(input_features, lengths)
         if self.config.image_size is None:
             return input_features, lengths
         return resize(input_features, lengths, self.config.image_size)
 
     def columns(self, maps: torch.Tensor) -> torch.Tensor:
-        """Bands become channels where every position counts, and are averaged where positions are pooled."""
+        """Bands become channels if the pooling keeps positions, else they are averaged."""
         if self.config.pooling in ("flatten", "lstm"):
             return maps.transpose(2, 3).flatten(1, 2)
         return maps.mean(3)
@@ -562,18 +562,18 @@ def resize(images: torch.Tensor, lengths: torch.Tensor, size: tuple[int, int]) -
 
 
 class CRNNModel(CNN2DModel):
-    """2D CNN whose columns of channels and bands are read, frame by frame, by a bidirectional LSTM."""
+    """2D CNN followed by a bidirectional LSTM over its frames, each with all channels and bands."""
 
     config_class = CRNNConfig
 
     def build_pooling(self, config: SERConfig) -> nn.Module:
-        """A bidirectional LSTM in place of a pooling."""
+        """A bidirectional LSTM instead of pooling."""
         channels, _ = self.encoded_size(frames=64)
         return LSTMPooling(channels, self.config.lstm_size)
 
 
 class CNNForAudioClassification(CNNModel):
-    """The head: dense layers behind the pooling, and the output layer."""
+    """Adds the head: dense layers after the pooling, and the output layer."""
 
     _keys_to_ignore_on_load_unexpected = None
 
@@ -585,7 +585,7 @@ class CNNForAudioClassification(CNNModel):
             batch_norm(config, 1, size) if config.hidden_batch_norm else nn.Identity() for size in config.hidden_sizes
         )
         self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(sizes[-1], cast(int, config.num_labels))  # two, where none are named
+        self.classifier = nn.Linear(sizes[-1], cast(int, config.num_labels))  # two by default
 
     def classify(self, maps: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Logits of shape `(batch, num_labels)` from what `feature_maps` returns."""
@@ -617,8 +617,8 @@ class CNNForAudioClassification(CNNModel):
 
         Returns:
             `logits` of shape `(batch, num_labels)`; with labels, the mean cross-entropy as `loss`; and as
-            `hidden_states` what each block makes, `(batch, channels, frames[, bands])`. One embedding a clip is what
-            `AutoModel` gives.
+            `hidden_states` the output of each block, `(batch, channels, frames[, bands])`. For embeddings, use
+            `AutoModel`.
 
         Raises:
             ValueError: `input_features` is not of shape `(batch, frames, n_features)`.
