@@ -1,6 +1,6 @@
 """One side of `benchmarks.inference`: clips of 3 s on one core, by one of our models or by wav2vec2-base.
 
-wav2vec2-base is the architecture of transformers with random weights: what it costs is compared, not what it knows.
+wav2vec2-base is the architecture of transformers with random weights: only its cost is compared.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""What the figures of a benchmark depend on, how they are taken, and where they go."""
+"""The machine of a benchmark, stopwatches, and the report file."""
 
 import functools
 import json
@@ -32,7 +32,7 @@ def machine(*packages: str) -> dict:
 
 
 def milliseconds(work: Callable[[], object], count: int) -> list[float]:
-    """What some work takes, so many times after a first one, which pays for what was put out of memory."""
+    """Durations of some work, `count` times after a warm-up."""
     work()
     times = []
     for _ in range(count):
@@ -43,7 +43,7 @@ def milliseconds(work: Callable[[], object], count: int) -> list[float]:
 
 
 class Stopwatch:
-    """Seconds spent in pieces of work, by name; those in a piece within another one count for the inner one alone."""
+    """Seconds spent in pieces of work, by name; time in a nested piece counts only for that piece."""
 
     def __init__(self):
         self.seconds = defaultdict(float)
@@ -76,7 +76,7 @@ class Stopwatch:
 
 
 def spread(values: Sequence[float], digits: int = 2) -> dict[str, float]:
-    """Median, smallest and largest of what the rounds gave."""
+    """Median, smallest and largest value of the rounds."""
     figures = {"median": statistics.median(values), "min": min(values), "max": max(values)}
     return {name: round(value, digits) for name, value in figures.items()}
 

@@ -1,4 +1,4 @@
-"""Write `docs/benchmarks.md` from what the benchmarks measured: nothing in it is typed.
+"""Write `docs/benchmarks.md` from the reports of the benchmarks.
 
 python -m benchmarks.report
 """
@@ -33,31 +33,32 @@ clips, {rounds} rounds). The floor is decoding and the Fourier transform alone: 
 {table}
 ### Where our time goes
 
-Microseconds a clip, medians. The first two rows are the floor; the others are a few passes of numpy each, over arrays
-of up to some hundred kilobytes.
+Microseconds per clip, medians. The first two rows are the floor; each of the others is a few passes of numpy over
+arrays of up to a few hundred kilobytes.
 
 {steps}"""
 TRAINING = """
 ## Training
 
-Seconds from raw audio to the end of the first epoch, and of a later one, each with its evaluation; Keras does what the
-class projects do: features by librosa in a loop, everything in memory, padded to 400 frames. Same clips, same changed
-copies of them (`zcr-energy-1d`), same epochs. Threads: {threads}. Keras runs with {keras}.
+Seconds from raw audio to the end of the first epoch, and for a later epoch, including evaluation. Keras is used as in
+the class projects: features by librosa in a loop, everything in memory, padded to 400 frames. All sides use the same
+clips, the same kinds of changed copies (`zcr-energy-1d`) and as many epochs. Threads: {threads}. Keras runs with
+{keras}.
 
 {table}
-Peak memory is that of the process; of it, the libraries alone take what stands behind the slash; behind a plus, if
-there is one, are the workers that load data. Keras' network has as many parameters
-as ours, running statistics included: {parameters}.
+Memory is the peak of the process; after the slash, that of its libraries alone; after a plus, if there is one, that of
+the workers that load data. The Keras networks have as many parameters as ours, including running statistics:
+{parameters}.
 
 ### Where our time goes
 
-Shares of a later epoch; what is left is logging and housekeeping. GFLOP/s are the multiplications and additions of a
-whole epoch, evaluation included, over its seconds, and the last column is their share of what a {size} x {size} matrix
-multiplication reaches here ({fp32} GFLOP/s in fp32, {bf16} in bf16).
+Shares of a later epoch; the rest is logging and housekeeping. GFLOP/s are the multiplications and additions of a whole
+epoch, including evaluation, per second; the ceiling is what a {size} x {size} matrix multiplication reaches on this
+machine ({fp32} GFLOP/s in fp32, {bf16} in bf16).
 
 {shares}
-Of the forward and backward pass, products are convolutions and matrix products. All else reads and writes whole feature
-maps for a few operations a number, and so waits for memory: that keeps an epoch from the ceiling.
+Shares of the forward and backward passes. Products are convolutions and matrix products. Everything else does only a
+few operations per value of a feature map and waits for memory, which keeps an epoch below the ceiling.
 
 {operations}"""
 INFERENCE = """
@@ -68,14 +69,14 @@ writes. wav2vec2-base has random weights, so only its cost is compared. The limi
 speed of a product of large matrices on that core.
 
 {clips}
-`ser predict` on {many:,} clips of CREMA-D (Ogg Vorbis), its start left out: {by_cores}.
+`ser predict` on {many:,} clips of CREMA-D (Ogg Vorbis), without its start: {by_cores}.
 From the start of a process to its first answer: {start_up}.
 """
 GROWTH = """
 ## Growth
 
-Seconds after the imports, and peak memory; each size is a process of its own, median of {rounds}. The exponent is that
-of time over size: 1 is linear, less means that something is paid once.
+Seconds after the imports, and peak memory; each size runs in its own process, median of {rounds}. The exponent is that
+of time as a power of size: 1 is linear, less means that there are fixed costs.
 
 {table}
 ![Time and memory at 1, 4 and 16 times the size](../results/benchmarks/growth.png)
@@ -84,7 +85,7 @@ PAGE = """
 ## The page
 
 From the end of a recording of 3 s to the bars: {clip} ms (median of {recordings}); half an hour of speech: {long} s.
-Visitors who ask, wait for the answer and ask again, all at once:
+Concurrent visitors, each of whom waits for an answer before asking again:
 
 {table}
 """

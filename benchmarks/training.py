@@ -3,8 +3,8 @@
     python -m benchmarks.training --clips DIR --peers .venv-peers/bin/python
 
 Sides of a recipe read the same clips, train for as many epochs, and evaluate on a dev split after each. They run one
-after the other, not epoch by epoch in turn: a process that waits for a minute finds its libraries put out of memory,
-and pays for that when it goes on. All cores.
+after the other, not epoch by epoch in turn: the libraries of a process that waits for a minute are swapped out, which
+costs time when it continues. All cores.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from ser.files import BUNDLED
 
 KERAS, FP32, BF16 = "Keras", "ours, fp32", "ours, bf16"
 DEFAULT, CLIPS, MATMUL = BUNDLED.name, 7442, 2048
-# Clips of each split, as few as give a steady figure, and epochs; of the default recipe, all clips of its splits.
+# Clips of each split, as few as give stable results, and epochs; for the default recipe, all clips of its splits.
 SIZES = {
     "mel-2d": {"train": 160, "dev": 32, "test": 32, "epochs": 4},
     "zcr-energy-1d": {"train": 480, "dev": 64, "test": 32, "epochs": 6},

@@ -1,4 +1,4 @@
-"""Sides of a comparison as processes of their own that work in turns, so that memory is each one's and noise meets all.
+"""Sides of a comparison as processes that take turns, so that each has its own memory and noise affects all alike.
 
 A side calls `hand_over` with what it has to report, and goes on when it is its turn again. Standard library only: some
 sides run in an environment of their own.
@@ -17,7 +17,7 @@ MARK = "report: "
 
 
 def hand_over(**report) -> None:
-    """Called by a side: say what was found, wait for the next turn, and end where there is none."""
+    """Called by a side: report results, wait for the next turn, and end if there is none."""
     print(MARK + json.dumps(report | {"peak_mib": peak_mib()}), flush=True)
     if not sys.stdin.readline():
         sys.exit()
