@@ -216,4 +216,4 @@ def test_a_model_stands_in_for_corpora_that_were_trained_on(model, tmp_path):
     assert (alone["stand_ins"], stood_in["stand_ins"]) == ([], ["nEMO"])
     assert stood_in["corpora"] == alone["corpora"]
     card = (model / "README.md").read_text()
-    assert "For nEMO, which it was trained on, a model stands in that was trained in the same way without it." in card
+    assert "For nEMO, which it was trained on, a model trained in the same way without it takes its place." in card

@@ -201,7 +201,7 @@ def test_a_long_recording_is_heard_in_windows(client, tmp_path):
     assert [row["start"] for row in rows] == [0, 1.5, 3, 4.5, 6, 7.5, 9]
     assert [row["speech"] for row in rows] == [True, True, True, False, False, True, True]
     spoken = [row["probabilities"]["anger"] for row in rows if row["speech"]]
-    assert "The mean of the 5 stretches of 3 seconds in which somebody speaks" in said
+    assert "The mean over 5 stretches of 3 seconds in which somebody speaks" in said
     assert confidences(bars)["anger"] == pytest.approx(np.mean(spoken), abs=1e-4)
 
 
