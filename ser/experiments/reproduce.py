@@ -72,8 +72,7 @@ def folds(corpus: str) -> list[dict]:
 
 def on_several_corpora(recipe: str) -> Iterator[dict]:
     """Arguments of `train.py` for all corpora of a recipe, then with ASED and without each corpus but CREMA-D."""
-    start = {"model_name_or_path": TRAINED, "refit": True}
-    run = {"recipe": recipe} | start | LICENSES.get(recipe, {})
+    run = {"recipe": recipe, "model_name_or_path": TRAINED} | LICENSES.get(recipe, {})
     _, *others = trained_on = ON_SEVERAL[recipe]
     yield run | {"corpora": trained_on}
     yield from (run | {"corpora": [*trained_on, "ased"], "test_corpus": name} for name in others)

@@ -50,7 +50,7 @@ class Recipe:
         inference_overrides: Those that change after training, for evaluation and for users of the model.
         augmentation: Fields of `AugmentationArguments`.
         training: Fields of `SERTrainingArguments`.
-        data: Fields of `DataArguments`, if the recipe is for another corpus than CREMA-D.
+        data: Fields of `DataArguments`: another corpus than CREMA-D, or training on the dev split as well.
         variants: Named changes to the recipe: by name, the changed fields of the arguments above.
         budget_without_gpu: Arguments with which `ser reproduce` shortens a run that would take days on two CPU cores.
         source: The class project that it follows, if any.

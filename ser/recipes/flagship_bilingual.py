@@ -6,7 +6,7 @@ the start and those at the end (Wortsman et al. 2022, arXiv:2109.01903). Dev spl
 trained on, too.
 
 python train.py --recipe flagship-bilingual --model_name_or_path checkpoints/teachers/flagship-distilled \\
-    --refit True --corpora crema-d=DIR emodb=DIR
+    --corpora crema-d=DIR emodb=DIR
 """
 
 from dataclasses import replace
@@ -18,6 +18,7 @@ RECIPE = replace(
     augmentation=DISTILLED.augmentation | {"label_smoothing": 0.05},
     training=DISTILLED.training
     | {"num_train_epochs": 10, "learning_rate": 5e-4, "start_share": 0.5, "load_best_model_at_end": False},
+    data={"refit": True},
     variants={},
     chosen_with=(*DISTILLED.chosen_with, "nEMO", "URDU", "ASED"),
 )

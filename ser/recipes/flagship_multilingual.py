@@ -3,7 +3,7 @@
 nEMO is licensed CC BY-NC-SA 4.0 and URDU is for research only, and so is the model.
 
 python train.py --recipe flagship-multilingual --model_name_or_path checkpoints/teachers/flagship-distilled \\
-    --refit True --corpora crema-d=DIR emodb=DIR nemo=DIR urdu=DIR
+    --corpora crema-d=DIR emodb=DIR nemo=DIR urdu=DIR
 """
 
 from ser.recipes.flagship_bilingual import RECIPE
