@@ -102,7 +102,7 @@ def other_clips(options: argparse.Namespace, report: Report) -> tuple[str, datas
     if title in trained_on:
         raise ValueError(
             f"the model was trained on {title}; its results.json has the scores of its test split "
-            "(folders of clips are identified by name: rename this one if its clips are different)"
+            "(a folder of other clips must have another name)"
         )
     return title, clips
 

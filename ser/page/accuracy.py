@@ -24,6 +24,7 @@ COLUMNS = {
     "ordinary speech": "clips of people reading aloud with a certain answer other than neutral (lower is better)",
 }
 MISSING = '–<span class="unseen">not measured</span>'
+BEFORE = " This and the table of confusions are before its calibration for other people's recordings."
 MEANT = "Rows: what the actor meant. Columns: what {who} answered. Numbers: of 100 clips of a row; framed: right."
 
 
@@ -51,10 +52,11 @@ def models_html() -> str:
 
 def describe(name: str) -> str:
     """What a model was tested on, its confusions and those of people, data and licence."""
-    report = load()[name].report
+    model = load()[name]
+    report = model.report
     votes = report.get("human_confusion_matrix")
     parts = [
-        f"<p>{tested(name, report)}</p>",
+        f"<p>{tested(name, report)}{BEFORE if trust.on_strangers(model) else ''}</p>",
         confusion_html(report["confusion_matrix"], report["labels"], "the model"),
     ]
     if votes:

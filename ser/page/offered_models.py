@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from huggingface_hub import snapshot_download
 
+from ser.files import BUNDLED
 from ser.files import PROJECT
 from ser.inference.loading import check_own
 from ser.inference.loading import load_trained
@@ -83,12 +84,13 @@ def fetch_model(name: str) -> Path:
 
 
 def best_first(folders: dict[str, Path]) -> dict[str, Path]:
-    """By mean accuracy over the changed conditions of `ser robustness`; models without it last, by test accuracy."""
+    """The default model, then by mean accuracy over the changed conditions; models without it last, by test accuracy."""
     changed = means_when_changed({name: measured(folder, "conditions") for name, folder in folders.items()})
 
-    def place(name: str) -> tuple[bool, float]:
+    def place(name: str) -> tuple[bool, bool, float]:
         mean = changed[name]
-        return mean is None, -(load_report(folders[name])["accuracy"] if mean is None else mean)
+        accuracy = load_report(folders[name])["accuracy"] if mean is None else mean
+        return name != BUNDLED.name, mean is None, -accuracy
 
     return {name: folders[name] for name in sorted(folders, key=place)}
 

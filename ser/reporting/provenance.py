@@ -105,7 +105,7 @@ def _check_unseen(source: str, other: Split, split: Split) -> None:
     shared = corpora_of(other) & corpora_of(split)
     if shared and (difference := split_difference(other, split)):
         same = other["corpus"] == split["corpus"]
-        hint = "folders of clips are identified by name: rename this one if its clips are different"
+        hint = "a folder of other clips must have another name"
         raise ValueError(
             f"{source!r} was trained {difference}: its training data may contain this run's test clips; "
             "take a model that was trained on the same split, or on another corpus "

@@ -93,7 +93,7 @@ class DataArguments:
         default="tfds",
         metadata={
             "help": f"How to split (see docs/training.md): {', '.join(PROTOCOLS)}. For your own clips or a "
-            "dataset, the default is given where they have splits, else speakers."
+            "dataset, the default is given where they have splits, else speakers; --corpora sets its own."
         },
     )
     fold: int | None = field(

@@ -54,7 +54,10 @@ def check_arguments(arguments: Arguments) -> None:
     if data.variant == FINE_TUNING and not options.model_name_or_path:
         raise ValueError(f"--variant {FINE_TUNING} starts from a trained model: name one with --model_name_or_path")
     if training.start_share and not options.model_name_or_path:
-        raise ValueError("--start_share needs the weights of a trained model: name one with --model_name_or_path")
+        raise ValueError(
+            "--start_share needs the weights of a trained model: name one with --model_name_or_path "
+            "(docs/training.md says from which the bundled models continue)"
+        )
     if training.push_to_hub:
         check_token(training.hub_token)
 

@@ -214,7 +214,7 @@ def test_splits_of_other_clips_of_the_same_name_are_other_splits(tmp_path):
     (tmp_path / "run").rename(tmp_path / "before")
     with pytest.raises(ValueError, match="--refit: the run before it was trained on a split that was drawn from other"):
         prepare(arguments_for(tmp_path, *SMALL, "--refit", "True"))
-    with pytest.raises(ValueError, match=r"drawn from other clips.* its training data .* rename this one if its clips"):
+    with pytest.raises(ValueError, match=r"drawn from other clips.* its training data .* must have another name"):
         prepare(arguments_for(tmp_path, "--model_name_or_path", str(tmp_path / "before/model")))
 
 

@@ -142,3 +142,5 @@ def test_a_card_says_what_strangers_get():
     never = render_card(RESULTS, strangers=strangers | {"certain_threshold": 1.0, "own": {}})
     assert "treat none of them as certain" in never and "accuracy on the same clips" not in never
     assert "Strangers" not in render_card(RESULTS)
+    chosen = "Scores on URDU were known when the recipe was chosen, so these are not independent tests."
+    assert chosen in render_card(changed(recipe="flagship-bilingual"), strangers=strangers) and chosen not in card

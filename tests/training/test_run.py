@@ -223,7 +223,7 @@ def test_inference_may_override_the_front_end_of_training(tmp_path):
     plain = prepare(parse_arguments(["--recipe", "cnn2d", *arguments[4:]]))
     assert for_inference(plain) is plain
 
-    for name, trims in (("teachers/flagship-distilled", True), ("cnn2d", False)):  # a trained model is gone on from likewise
+    for name, trims in (("teachers/flagship-distilled", True), ("cnn2d", False)):  # as is one that goes on
         model = shutil.copytree(ROOT / "checkpoints" / name, tmp_path / "models" / name)
         report = json.loads((model / REPORT).read_text())
         report["refit"] = False  # as it was before it was trained on the dev split
