@@ -84,7 +84,7 @@ def fetch_model(name: str) -> Path:
 
 
 def best_first(folders: dict[str, Path]) -> dict[str, Path]:
-    """The default model, then by mean accuracy over the changed conditions; models without it last, by test accuracy."""
+    """The default model, then by mean accuracy on changed clips; models without that last, by test accuracy."""
     changed = means_when_changed({name: measured(folder, "conditions") for name, folder in folders.items()})
 
     def place(name: str) -> tuple[bool, bool, float]:
