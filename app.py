@@ -55,8 +55,8 @@ def build() -> gr.Blocks:
         with gr.Accordion("Why this answer?", open=False, elem_id="why"):
             reasons = gr.HTML("<p>The reasons for the last answer appear here. The first time takes a few seconds.</p>")
         gr.HTML(
-            "<h2>Or guess with an actor</h2><p>Play a clip and guess the emotion. Then see what the model answers, and "
-            "what the actor meant.</p>"
+            "<h2>Or guess what an actor meant</h2><p>Play a clip and guess the emotion. Then see what the model "
+            "answers, and what was meant.</p>"
         )
         examples(elem_id="examples")
         gr.HTML("<h2>Your attempts</h2>")
