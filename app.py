@@ -115,7 +115,7 @@ def header_html(first: str) -> str:
 def over_time_part() -> dict[str, Any]:
     """Components of the timeline of a long recording by name, hidden until there is one."""
     with gr.Column(elem_classes=handlers.AWAY, elem_id="over-time") as column:
-        gr.HTML("<h2>Over time</h2><p>Click anywhere to hear that moment and see the reasons for its answer.</p>")
+        gr.HTML("<h2>Over time</h2><p>Click anywhere to play that moment and see the reasons for its answer.</p>")
         drawn = components.timeline()
         gr.HTML(
             "<p><small>“Relative to this recording” removes what all its parts have in common. It helps if one person "

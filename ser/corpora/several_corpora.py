@@ -10,6 +10,7 @@ import numpy as np
 from ser.corpora import CORPORA
 from ser.corpora import with_title
 from ser.corpora.crema_d import EMOTIONS
+from ser.corpora.crema_d import VOTES
 from ser.corpora.crema_d import CremaD
 from ser.corpora.folder_corpus import FolderCorpus
 from ser.corpora.labelled_audio import SPELLINGS
@@ -112,7 +113,7 @@ def _harmonised(clips: datasets.Dataset, corpus: type[FolderCorpus], labels: Seq
             }
         ),
     )
-    votes = [column for column in clips.column_names if column.startswith("votes_")]
+    votes = [column for column in VOTES if column in clips.column_names]
     return datasets.concatenate_datasets([clips.select_columns(SHARED_COLUMNS + votes), columns], axis=1)
 
 
