@@ -13,6 +13,7 @@ import numpy as np
 from ser.reporting.report_file import MEASURED
 from ser.reporting.report_file import REPORT
 from ser.reporting.report_file import Report
+from ser.reporting.report_file import bundled_models
 from ser.reporting.report_file import load_report
 from ser.reporting.report_file import measured
 
@@ -58,9 +59,9 @@ def read_runs(results: Path) -> list[Run]:
     return runs
 
 
-def read_measured(models: Path, what: str) -> dict[str, dict[str, dict]]:
-    """Robustness or cross-corpus scores (see `measured`) of the models below `models`, by name."""
-    found = {path.name: measured(path, what) for path in sorted(models.glob("[!.]*"))}
+def read_measured(root: Path, what: str) -> dict[str, dict[str, dict]]:
+    """Robustness or cross-corpus scores (see `measured`) of the bundled models, by name."""
+    found = {folder.name: measured(folder, what) for folder in bundled_models(root)}
     return {name: scores for name, scores in found.items() if scores}
 
 

@@ -64,17 +64,17 @@ def generated(root: Path) -> dict[Path, str]:
 
 def results_page(root: Path) -> str:
     """The text of docs/results.md."""
-    results, models = root / "results", root / "checkpoints"
-    runs = read_runs(results)
+    results = root / "results"
+    runs, strangers = read_runs(results), read_measured(root, "strangers")
     leaky = {folder.parts[-3]: read_predictions(folder) for folder in run_folders(results) if "leaky" in folder.parts}
     return TEMPLATE.read_text(encoding="utf-8").format(
         protocols=protocol_tables(runs),
         leaky=leaky_table(leaky),
-        conditions=robustness_table(read_measured(models, "conditions")),
-        corpora=corpora_table(read_measured(models, "corpora")),
-        strangers=strangers_table(read_measured(models, "strangers")),
+        conditions=robustness_table(read_measured(root, "conditions")),
+        corpora=corpora_table(read_measured(root, "corpora")),
+        strangers=strangers_table(strangers),
         strangers_legend=STRANGERS_LEGEND,
-        centred=centred_table(read_measured(models, "strangers")),
+        centred=centred_table(strangers),
         centred_legend=CENTRED_LEGEND,
         noise_floor=in_words(read_json(results / NOISE_FLOOR)),
         variants=variant_table(runs),
@@ -92,9 +92,7 @@ def projects_page(root: Path) -> str:
 def bundled_block(root: Path) -> str:
     """The tables of the bundled models."""
     reports = {folder.name: load_report(folder) for folder in bundled_models(root)}
-    conditions, corpora, strangers = (
-        read_measured(root / "checkpoints", what) for what in ("conditions", "corpora", "strangers")
-    )
+    conditions, corpora, strangers = (read_measured(root, what) for what in ("conditions", "corpora", "strangers"))
     return f"{bundled_table(reports, conditions, corpora)}\n{strangers_summary(strangers)}"
 
 
