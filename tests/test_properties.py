@@ -433,7 +433,7 @@ AWKWARD = [
 def renamed(results: dict, labels: list[str], corpus: str) -> dict:
     """The report of a run whose labels and corpus are called otherwise."""
     new = dict(zip(results["labels"], labels, strict=True))
-    pairs = [pair | {key: new[pair[key]] for key in ("label", "heard_as")} for pair in results["most_confused"]]
+    pairs = [pair | {key: new[pair[key]] for key in ("label", "predicted")} for pair in results["most_confused"]]
     per_class = {new.get(name, name): figures for name, figures in results["per_class"].items()}
     return results | {"labels": labels, "corpus": corpus, "most_confused": pairs, "per_class": per_class}
 

@@ -59,14 +59,14 @@ STOPPED = "run the same command again"
 MOST_CLIPS = 200  # of one speaker, as some corpora give many people one name
 MOST_ORDINARY = 4  # clips of one speaker of ordinary speech
 RIGHT = 0.70  # of certain answers, at least
-PLAIN_WRONG = 0.08  # of ordinary speech that is called another emotion with certainty, at most
+CERTAIN_WRONG = 0.08  # of ordinary speech that is called another emotion with certainty, at most
 THRESHOLDS = np.arange(30, 96) / 100
 NEVER = 1.0  # the threshold of a model that keeps these promises at no threshold
 OTHERS = 5  # clips of the same speaker, to evaluate centring with few clips
 THRESHOLD_BEFORE = 0.5  # of certain answers, where a model has none of its own
 
 
-def is_plain(log: np.ndarray, threshold: float) -> np.ndarray:
+def is_certain(log: np.ndarray, threshold: float) -> np.ndarray:
     """Whether each clip gets a certain answer; log-probabilities `(clips, num_labels)` to `(clips,)`."""
     return np.exp(log.max(1)) >= threshold
 
@@ -79,17 +79,17 @@ def curve(judged: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[dict[str, flo
     """
     points = []
     for threshold in THRESHOLDS:
-        plain = [is_plain(log, threshold) for log, _ in judged]
+        certain = [is_certain(log, threshold) for log, _ in judged]
         hits = [log.argmax(1) == labels for log, labels in judged]
-        coverage = np.mean([each.mean() for each in plain])
+        coverage = np.mean([each.mean() for each in certain])
         if coverage:
-            right = np.mean([(one & other).mean() for one, other in zip(plain, hits, strict=True)]) / coverage
-            points.append({"threshold": float(threshold), "plain": float(coverage), "right": float(right)})
+            right = np.mean([(one & other).mean() for one, other in zip(certain, hits, strict=True)]) / coverage
+            points.append({"threshold": float(threshold), "certain": float(coverage), "right": float(right)})
     return points
 
 
 def choose_threshold(points: Iterable[dict[str, float]], ordinary: Speech, log: np.ndarray) -> float:
-    """The lowest threshold that keeps both promises, `RIGHT` and `PLAIN_WRONG`; `NEVER` if none does.
+    """The lowest threshold that keeps both promises, `RIGHT` and `CERTAIN_WRONG`; `NEVER` if none does.
 
     Args:
         points: Returned by `curve`.
@@ -100,15 +100,15 @@ def choose_threshold(points: Iterable[dict[str, float]], ordinary: Speech, log: 
         (
             point["threshold"]
             for point in points
-            if point["right"] >= RIGHT and plain_wrong(ordinary, log, point["threshold"]) <= PLAIN_WRONG
+            if point["right"] >= RIGHT and certain_wrong(ordinary, log, point["threshold"]) <= CERTAIN_WRONG
         ),
         NEVER,
     )
 
 
-def plain_wrong(speech: Speech, log: np.ndarray, threshold: float) -> float:
+def certain_wrong(speech: Speech, log: np.ndarray, threshold: float) -> float:
     """The share of clips with a certain but wrong answer."""
-    return float(((log.argmax(1) != speech.labels) & is_plain(log, threshold)).mean())
+    return float(((log.argmax(1) != speech.labels) & is_certain(log, threshold)).mean())
 
 
 def measure(speech: Speech, log: np.ndarray, threshold: float, names: Sequence[str]) -> dict:
@@ -122,7 +122,7 @@ def measure(speech: Speech, log: np.ndarray, threshold: float, names: Sequence[s
     """
     _, labels, speakers = speech
     predicted = log.argmax(1)
-    hits, plain = predicted == labels, is_plain(log, threshold)
+    hits, certain = predicted == labels, is_certain(log, threshold)
     scores = score(labels, predicted)
     return {
         "clips": len(labels),
@@ -132,9 +132,9 @@ def measure(speech: Speech, log: np.ndarray, threshold: float, names: Sequence[s
         "interval_95": bootstrap_interval(labels, predicted, speakers, num_labels=len(names)),
         "recall": {names[label]: float(hits[labels == label].mean()) for label in np.unique(labels)},
         "confidence": float(np.exp(log.max(1)).mean()),
-        "plain": float(plain.mean()),
-        "plain_right": float(hits[plain].mean()) if plain.any() else None,
-        "plain_wrong": plain_wrong(speech, log, threshold),
+        "certain": float(certain.mean()),
+        "certain_right": float(hits[certain].mean()) if certain.any() else None,
+        "certain_wrong": certain_wrong(speech, log, threshold),
     }
 
 
@@ -385,7 +385,7 @@ def in_words(scores: dict) -> str:
     """The results of `judge`, as lines of text."""
     lines = [
         f"{title}: accuracy {each['accuracy']:.3f} ({each['before']['accuracy']:.3f} before), confidence "
-        f"{each['confidence']:.3f} ({each['before']['confidence']:.3f}), {each['plain']:.0%} certain answers"
+        f"{each['confidence']:.3f} ({each['before']['confidence']:.3f}), {each['certain']:.0%} certain answers"
         for title, each in (scores["own"] | scores["corpora"] | {scores["ordinary_title"]: scores["ordinary"]}).items()
     ]
     return "\n".join([*lines, f"threshold of certain answers: {scores['certain_threshold']}"])

@@ -47,7 +47,7 @@ def most_confused(matrix: np.ndarray, names: Sequence[str], *, count: int = 5) -
     order = np.argsort(share, axis=None)[::-1][:count]
     cells = [np.unravel_index(index, share.shape) for index in order]
     return [
-        {"label": names[i], "heard_as": names[j], "clips": int(matrix[i, j]), "share": round(float(share[i, j]), 4)}
+        {"label": names[i], "predicted": names[j], "clips": int(matrix[i, j]), "share": round(float(share[i, j]), 4)}
         for i, j in cells
         if share[i, j] > 0
     ]

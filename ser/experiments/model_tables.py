@@ -69,9 +69,9 @@ def strangers_summary(strangers: dict[str, dict]) -> str:
         [
             f"`{name}`",
             _before_and_after(each["corpora"].values(), "accuracy", ".3f"),
-            *(f"{point[what]:.0%}" if (point := promise(each)) else "" for what in ("plain", "right")),
+            *(f"{point[what]:.0%}" if (point := promise(each)) else "" for what in ("certain", "right")),
             _before_and_after([each["ordinary"]], "accuracy", ".0%"),
-            _before_and_after([each["ordinary"]], "plain_wrong", ".0%"),
+            _before_and_after([each["ordinary"]], "certain_wrong", ".0%"),
             _before_and_after(each["own"].values(), "accuracy", ".3f"),
         ]
         for name, each in strangers.items()

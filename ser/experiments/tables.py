@@ -98,7 +98,7 @@ def _run_row(name: str, protocol: str, summary: dict) -> list[str]:
         f"{summary['macro_f1']:.3f}",
         f"{summary['parameters']:,}",
         summary["training"],
-        f"{pair['label']} as {pair['heard_as']}" if pair else "none",
+        f"{pair['label']} as {pair['predicted']}" if pair else "none",
     ]
 
 

@@ -70,7 +70,7 @@ def tested(name: str, report: Report) -> str:
     if report["protocol"] == "leaky":
         return f"The scores of {name} are invalid: it was trained on some of its test clips."
     low, high = report["interval_95"]["accuracy"]
-    known = report["heard_before"] is not None  # it is None for models fine-tuned from one without a report
+    known = report["trained_before"] is not None  # it is None for models fine-tuned from one without a report
     unseen = report["test_actors"] if known and not report["protocol"].startswith("random") else None
     who = f" of {counted(unseen, 'actor')} it was not trained on" if unseen else ""
     clips = counted(report["test_clips"], "test clip")

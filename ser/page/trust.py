@@ -34,7 +34,7 @@ def right_on_strangers(model: OfferedModel) -> float | None:
 
 def ordinary_speech(model: OfferedModel) -> float | None:
     """Share of clips of ordinary speech with a certain but wrong answer."""
-    return on_strangers(model).get("ordinary", {}).get("plain_wrong")
+    return on_strangers(model).get("ordinary", {}).get("certain_wrong")
 
 
 def right_when(model: OfferedModel, share: float) -> float | None:
@@ -43,7 +43,7 @@ def right_when(model: OfferedModel, share: float) -> float | None:
     If too few answers were that certain, it is the accuracy at the highest probability that enough of them had.
     """
     curve = on_strangers(model).get("curve", [])
-    reached = [point for point in curve if point["threshold"] <= share and point["plain"] >= ENOUGH]
+    reached = [point for point in curve if point["threshold"] <= share and point["certain"] >= ENOUGH]
     return max(reached, key=lambda point: point["threshold"])["right"] if reached else None
 
 

@@ -86,11 +86,11 @@ def plot_risk_coverage(curve: list[dict[str, float]], threshold: float, title: s
     """Accuracy of certain answers against their share of all clips (see `ser.evaluation.calibrate`); dot: threshold."""
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
     axes = figure.subplots()
-    axes.plot([each["plain"] for each in curve], [each["right"] for each in curve], color=TRAINING)
+    axes.plot([each["certain"] for each in curve], [each["right"] for each in curve], color=TRAINING)
     for point in [each for each in curve if each["threshold"] == threshold]:
-        axes.plot(point["plain"], point["right"], color=DEV, marker="o")
+        axes.plot(point["certain"], point["right"], color=DEV, marker="o")
         text = f"from a probability of {threshold:.2f} on"
-        axes.annotate(text, (point["plain"], point["right"]), textcoords="offset points", xytext=(6, 4))
+        axes.annotate(text, (point["certain"], point["right"]), textcoords="offset points", xytext=(6, 4))
     axes.set(xlabel="share of clips with a certain answer", ylabel="of these, right", xlim=(0, 1), ylim=(0, 1))
     axes.grid(alpha=0.3)
     axes.set_title(_plain(title), fontfamily=_fonts(), wrap=True)

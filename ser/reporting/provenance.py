@@ -54,10 +54,10 @@ def training_splits(report: Report | None) -> list[Split] | None:
     Returns:
         None if they are unknown, for example if it was fine-tuned from a model without a report.
     """
-    if report is None or report["heard_before"] is None:
+    if report is None or report["trained_before"] is None:
         return None
     own = {name: value for name, value in report.items() if name in SPLIT}
-    return [*report["heard_before"], cast(Split, own)]
+    return [*report["trained_before"], cast(Split, own)]
 
 
 def corpora_of(split: Split) -> set[str]:

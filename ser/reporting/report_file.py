@@ -43,7 +43,7 @@ class Confusion(TypedDict):
     """How often one label is predicted instead of another."""
 
     label: str
-    heard_as: str  # the predicted label
+    predicted: str
     clips: int
     share: float  # of the clips with this label
 
@@ -98,7 +98,7 @@ class Report(Split, Scores):
     teachers: list[str]  # models that it was distilled from
     fine_tuned_from: str | None
     weights_before: NotRequired[str | None]  # fingerprint of the weights it was fine-tuned from
-    heard_before: list[Split] | None  # splits that these weights were trained on; None: unknown
+    trained_before: list[Split] | None  # splits that these weights were trained on; None: unknown
     base_model: str | None  # Hub id of `fine_tuned_from`
     dataset_name: str | None  # Hub id of the data
     license: str | None
@@ -145,7 +145,7 @@ OLDER: dict[str, Any] = {
     "variant": None,
     "processes": 1,
     "fine_tuned_from": None,
-    "heard_before": [],  # trained from scratch
+    "trained_before": [],  # trained from scratch
     "base_model": None,
     "dataset_name": None,
     "license": None,

@@ -33,7 +33,7 @@ def classification_report(results: Report) -> str:
                 f"{scores['support']:5.0f}"
             )
     pairs = [
-        f"{pair['label']} as {pair['heard_as']} ({counted(pair['clips'], 'clip')}, {pair['share']:.0%})"
+        f"{pair['label']} as {pair['predicted']} ({counted(pair['clips'], 'clip')}, {pair['share']:.0%})"
         for pair in results["most_confused"]
     ]
     return "\n".join([*lines, f"most confused: {', '.join(pairs) or 'none'}"])

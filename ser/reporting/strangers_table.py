@@ -1,7 +1,7 @@
 """Rows for cards and docs: scores of a model on strangers' speech, as measured by `ser calibrate`."""
 
 COLUMNS = ("speech", "clips", "accuracy", "confidence", "UAR", "certain", "certain: right", "certain and wrong")
-SCORES = ("accuracy", "confidence", "uar", "plain", "plain_right", "plain_wrong")
+SCORES = ("accuracy", "confidence", "uar", "certain", "certain_right", "certain_wrong")
 LEGEND = (
     "Left of the arrow: with the temperature of the model's own corpus, and certain answers from a probability of 0.5. "
     "Right of it: with this calibration. Confidence: mean probability of the most probable label. Certain: share of "
@@ -9,7 +9,7 @@ LEGEND = (
 )
 
 CENTRED_COLUMNS = ("speech", "clips", "speakers", "commonest label", "accuracy", "UAR", "certain", "certain: right")
-CENTRED_SCORES = ("accuracy", "uar", "plain", "plain_right")
+CENTRED_SCORES = ("accuracy", "uar", "certain", "certain_right")
 CENTRED_LEGEND = (
     "Without centring → relative to the clip itself and at most five others of the same speaker, drawn at random → "
     "relative to all clips of the speaker. Commonest label: share of clips that have the commonest label of their "

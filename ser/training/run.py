@@ -223,7 +223,7 @@ def evaluate(run: Run, model: PreTrainedModel) -> tuple[Report, np.ndarray]:
     results = {
         **run.identity.report_fields(),
         "dataset_name": run.data.dataset_name if on_the_hub(run.data.dataset_name) else None,
-        "heard_before": run.heard_before,
+        "trained_before": run.trained_before,
         "base_model": run.options.model_name_or_path if on_the_hub(run.options.model_name_or_path) else None,
         "license": run.options.license,
         "valid": run.data.protocol != "leaky",

@@ -72,7 +72,7 @@ class Run(Arguments):
     extractor: SERFeatureExtractor
     inference_overrides: dict  # fields of the extractor that change once the network is trained
     model: PreTrainedModel
-    heard_before: list[Split] | None  # splits that the base model was trained on; None: unknown
+    trained_before: list[Split] | None  # splits that the base model was trained on; None: unknown
     teachers: Sequence[Teacher]
     before: Report | None  # with --refit, where dev chooses the epoch: report of the run without it
     git_commit: str | None
@@ -135,7 +135,7 @@ def prepare(arguments: Arguments) -> Run:
         extractor=extractor,
         inference_overrides=inference_overrides,
         model=model,
-        heard_before=training_splits(start.report) if start else [],
+        trained_before=training_splits(start.report) if start else [],
         teachers=teachers,
         before=before,
         git_commit=git_commit(),

@@ -156,7 +156,7 @@ def test_clips_of_a_known_corpus_among_others_are_still_of_it(tmp_path):
     options = SimpleNamespace(corpus=None, dataset_dir=str(tmp_path / "mixed"), cache_dir=str(tmp_path / "cache"))
     with pytest.raises(ValueError, match="trained on CREMA-D, and mixed has clips of it: take them out"):
         other_clips(options, load_report(trained_on_it))
-    mixed = prepare(parse_arguments([*given, *SMALL])).identity.report_fields() | {"heard_before": []}
+    mixed = prepare(parse_arguments([*given, *SMALL])).identity.report_fields() | {"trained_before": []}
     assert (mixed["corpus"], mixed["contains"]) == ("mixed", ["CREMA-D"])
     with pytest.raises(ValueError, match="the model was trained on CREMA-D"):
         other_clips(SimpleNamespace(corpus="crema-d", data_dir="x"), mixed)
@@ -186,10 +186,10 @@ def test_a_model_is_a_start_only_with_the_splits_of_all_that_it_was_trained_on(c
     split = {name: report.get(name) for name in SPLIT}
     other = split | {"corpus": "clips", "protocol": "speakers"}
     for before in ([], [other], [other, other]):
-        assert check_unseen("x", report | {"heard_before": before}, split) is None
+        assert check_unseen("x", report | {"trained_before": before}, split) is None
         with pytest.raises(ValueError, match="its training data may contain this run's test clips"):
-            check_unseen("x", report | {"heard_before": before}, split | change)
-    went_on = report | other | {"heard_before": [split, other]}
+            check_unseen("x", report | {"trained_before": before}, split | change)
+    went_on = report | other | {"trained_before": [split, other]}
     assert check_unseen("x", went_on, split) is None
     with pytest.raises(ValueError, match="its training data may contain this run's test clips"):
         check_unseen("x", went_on, split | change)
@@ -248,13 +248,13 @@ def test_what_a_model_without_a_report_was_trained_on_is_not_known(tmp_path, cap
     with caplog.at_level(logging.WARNING):
         run = prepare(arguments_for(tmp_path, "--model_name_or_path", str(tmp_path / "bare")))
     assert "its training data may contain this run's test clips" in caplog.text
-    assert run.heard_before is None
+    assert run.trained_before is None
     train(run)
     card = (tmp_path / "run/model/README.md").read_text()
     assert "the training data of the model that was fine-tuned is unknown and may include these clips" in card
-    assert training_splits({"heard_before": None}) is None
+    assert training_splits({"trained_before": None}) is None
     with pytest.raises(ValueError, match="the training data of this model is unknown"):
-        other_clips(SimpleNamespace(corpus="emodb", data_dir="x"), {"heard_before": None})
+        other_clips(SimpleNamespace(corpus="emodb", data_dir="x"), {"trained_before": None})
 
 
 @pytest.mark.parametrize(

@@ -88,9 +88,9 @@ def test_few_clips_change_little():
 def test_risk_coverage_and_the_threshold_by_hand():
     log = np.log([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.45, 0.55]])
     points = {round(each["threshold"], 2): each for each in curve([(log, np.array([0, 0, 0, 1]))])}
-    assert (points[0.5]["plain"], points[0.5]["right"]) == (1.0, 0.75)
-    assert (points[0.6]["plain"], points[0.6]["right"]) == (0.75, pytest.approx(2 / 3))
-    assert (points[0.85]["plain"], points[0.85]["right"]) == (0.25, 1.0)
+    assert (points[0.5]["certain"], points[0.5]["right"]) == (1.0, 0.75)
+    assert (points[0.6]["certain"], points[0.6]["right"]) == (0.75, pytest.approx(2 / 3))
+    assert (points[0.85]["certain"], points[0.85]["right"]) == (0.25, 1.0)
     assert 0.95 not in points
     quiet = Speech(np.zeros((1, 2)), np.array([0]), np.array(["a"]))
     for wrong, expected in ((0.1, 0.3), (0.7, 0.71), (0.97, NEVER)):
@@ -108,9 +108,9 @@ def test_each_corpus_is_judged_by_a_fit_on_the_others():
         assert {name: judged[name] for name in expected} == expected
         off, off_before = (abs(each["confidence"] - each["accuracy"]) for each in (judged, judged["before"]))
         assert off < off_before
-        assert judged["plain_right"] > 0.65
+        assert judged["certain_right"] > 0.65
     assert scores["ordinary"]["speakers"] == 5
-    assert scores["ordinary"]["plain_wrong"] <= 0.08
+    assert scores["ordinary"]["certain_wrong"] <= 0.08
     assert list(scores["bias"].values()) == after.bias.tolist()
     assert 0.3 <= scores["certain_threshold"] < 1
 

@@ -87,7 +87,7 @@ def test_intervals_are_over_actors_not_clips():
 
 def test_most_confused_pairs_come_first():
     pairs = most_confused(np.array([[8, 2, 0], [5, 5, 0], [1, 0, 9]]), NAMES, count=2)
-    assert [(pair["label"], pair["heard_as"], pair["clips"], pair["share"]) for pair in pairs] == [
+    assert [(pair["label"], pair["predicted"], pair["clips"], pair["share"]) for pair in pairs] == [
         ("happy", "anger", 5, 0.5),
         ("anger", "happy", 2, 0.2),
     ]

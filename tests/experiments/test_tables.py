@@ -287,8 +287,8 @@ def test_the_markers_of_a_generated_block_must_be_there():
 
 
 def test_strangers_speech_has_a_row_for_each_kind():
-    figure = {"clips": 9, "accuracy": 0.5, "uar": 0.4, "confidence": 0.45, "plain": 0.2, "plain_right": 0.75}
-    figure |= {"plain_wrong": 0.05, "recall": {"happy": 0.4, "sad": 0.6}}
+    figure = {"clips": 9, "accuracy": 0.5, "uar": 0.4, "confidence": 0.45, "certain": 0.2, "certain_right": 0.75}
+    figure |= {"certain_wrong": 0.05, "recall": {"happy": 0.4, "sad": 0.6}}
     figure |= {"before": figure | {"accuracy": 0.4}}
     strangers = {"own": {"CREMA-D": figure}, "corpora": {"URDU": figure}, "ordinary": figure, "ordinary_title": "talk"}
     table = rows(strangers_table({"a": strangers, "b": strangers | {"own": {}}}))
@@ -308,10 +308,10 @@ def test_centring_has_a_row_for_each_kind_of_speech():
         "prevailing": 0.3,
         "accuracy": 0.5,
         "uar": 0.4,
-        "plain": 0.2,
-        "plain_right": 0.75,
+        "certain": 0.2,
+        "certain_right": 0.75,
     }
-    others = {"centred": figure | {"accuracy": 0.7}, "centred_few": figure | {"accuracy": 0.6, "plain_right": None}}
+    others = {"centred": figure | {"accuracy": 0.7}, "centred_few": figure | {"accuracy": 0.6, "certain_right": None}}
     acted, talk = (figure | others | {"recall": dict.fromkeys(labels, 0.4)} for labels in ("ab", "b"))
     strangers = {"own": {}, "corpora": {"URDU": acted}, "ordinary": talk, "ordinary_title": "talk"}
     change = ["0.50 → 0.60 → 0.70", "0.40 → 0.40 → 0.40", "0.20 → 0.20 → 0.20", "0.75 → - → 0.75"]

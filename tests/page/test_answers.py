@@ -13,8 +13,8 @@ from ser.page.offered_models import OfferedModel
 SURE = {"anger": 0.62, "happy": 0.3, "sad": 0.08}
 STRANGERS = {
     "corpora": {"one": {"accuracy": 0.4}, "two": {"accuracy": 0.6}},
-    "ordinary": {"plain_wrong": 0.05},
-    "curve": [{"threshold": 0.4, "plain": 0.6, "right": 0.55}, {"threshold": 0.6, "plain": 0.3, "right": 0.72}],
+    "ordinary": {"certain_wrong": 0.05},
+    "curve": [{"threshold": 0.4, "certain": 0.6, "right": 0.55}, {"threshold": 0.6, "certain": 0.3, "right": 0.72}],
 }
 
 
@@ -65,7 +65,7 @@ def test_what_is_known_of_strangers_is_read_from_one_place(model):
     assert trust.right_on_strangers(known) == pytest.approx(0.5)
     assert trust.ordinary_speech(known) == 0.05
     assert trust.right_when(known, 0.3) is None and trust.right_when(known, 0.5) == 0.55
-    rare = {"threshold": 0.9, "plain": 0.001, "right": 1.0}
+    rare = {"threshold": 0.9, "certain": 0.001, "right": 1.0}
     surest = model(strangers={"strangers": STRANGERS | {"curve": [*STRANGERS["curve"], rare]}})
     assert trust.right_when(surest, 0.95) == 0.72  # of too few clips to say more
     assert trust.on_strangers(model()._replace(folder=known.folder / "none")) == {}

@@ -122,14 +122,14 @@ def test_a_corpus_that_the_recipe_was_chosen_with_is_no_independent_test():
 
 
 def test_a_card_says_what_strangers_get():
-    figure = {"clips": 1200, "accuracy": 0.5, "uar": 0.4, "confidence": 0.45, "plain": 0.2, "plain_right": 0.75}
-    figure |= {"plain_wrong": 0.05, "recall": {"happy": 0.4, "sad": 0.6}}
-    figure |= {"before": figure | {"accuracy": 0.4, "plain_right": None}}
+    figure = {"clips": 1200, "accuracy": 0.5, "uar": 0.4, "confidence": 0.45, "certain": 0.2, "certain_right": 0.75}
+    figure |= {"certain_wrong": 0.05, "recall": {"happy": 0.4, "sad": 0.6}}
+    figure |= {"before": figure | {"accuracy": 0.4, "certain_right": None}}
     strangers = {"own": {"CREMA-D": figure | {"accuracy": 0.62}}, "corpora": {"URDU": figure}, "fit_only": ["ASED"]}
     neutral = {"recall": {"neutral": 0.5}}
     ordinary = figure | neutral | {"before": figure["before"] | neutral}
     strangers |= {"ordinary": ordinary, "ordinary_title": "talk", "certain_threshold": 0.6}
-    strangers |= {"curve": [{"threshold": 0.6, "plain": 0.2, "right": 0.75}]}
+    strangers |= {"curve": [{"threshold": 0.6, "certain": 0.2, "right": 0.75}]}
     card = render_card(RESULTS, strangers=strangers)
     assert "| URDU | 1,200 | 0.40 → 0.50 | 0.45 → 0.45 | 0.40 → 0.40 | 0.20 → 0.20 | - → 0.75 | 0.05 → 0.05 |" in card
     assert "| talk, ordinary speech | 1,200 | 0.40 → 0.50 | 0.45 → 0.45 |  |" in card
