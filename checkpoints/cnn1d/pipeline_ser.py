@@ -12,13 +12,15 @@ from transformers import AudioClassificationPipeline
 from transformers import BatchFeature
 from transformers import PreTrainedModel
 from transformers.pipelines.pt_utils import KeyDataset
+from transformers.utils import ModelOutput
 
 from .audio_ser import check_audible
 from .audio_ser import load_audio
 from .feature_extraction_ser import SERFeatureExtractor
+from .ordinary_voice_ser import relative_to
 
 TIMEOUT = 30.0  # seconds without an answer from a URL
-OPTIONS = ("top_k", "function_to_apply", "sampling_rate", "timeout")
+OPTIONS = ("top_k", "function_to_apply", "sampling_rate", "timeout", "ordinary_voice")
 MOST_CHANNELS = 2  # of an array; more are assumed to be stacked clips
 
 
@@ -28,6 +30,9 @@ class SERPipeline(AudioClassificationPipeline):
     Accepts whatever `load_audio` accepts, and `http(s)://` URLs of audio files; lists, generators and `KeyDataset` of
     these. An array without a rate (`sampling_rate=`, or in a dict) is assumed to have the model's rate. A URL that does
     not answer within `timeout` seconds (30) is an error.
+
+    `ordinary_voice`, one recording or a list of them, makes answers relative to how their speaker ordinarily talks: a
+    sentence or two, read or said without emotion, into the same microphone. The model must be calibrated for it.
     """
 
     feature_extractor: SERFeatureExtractor
@@ -42,7 +47,9 @@ class SERPipeline(AudioClassificationPipeline):
         read: Any = undecoded(inputs) if isinstance(inputs, KeyDataset) else inputs
         return super().__call__(read, **kwargs)
 
-    def _sanitize_parameters(self, top_k: Any = None, function_to_apply: Any = None, **kwargs: Any) -> Any:
+    def _sanitize_parameters(
+        self, top_k: Any = None, function_to_apply: Any = None, ordinary_voice: Any = None, **kwargs: Any
+    ) -> Any:
         """A call without `top_k` keeps the pipeline's, and unknown options are refused, unlike in the base class."""
         if unknown := sorted(kwargs.keys() - {*OPTIONS}):
             raise ValueError(f"expected options out of {', '.join(OPTIONS)}; got {', '.join(unknown)}")
@@ -50,6 +57,8 @@ class SERPipeline(AudioClassificationPipeline):
         preprocess = {name: value for name, value in kwargs.items() if value is not None}
         if top_k is None and hasattr(self, "_postprocess_params"):
             del postprocess["top_k"]
+        if ordinary_voice is not None:
+            postprocess["voice"] = self.mean_log(ordinary_voice, **preprocess)
         return preprocess, forward, postprocess
 
     def check_model_type(self, supported_models: list[str] | dict) -> None:
@@ -66,6 +75,24 @@ class SERPipeline(AudioClassificationPipeline):
         waveform = load_audio(inputs, sampling_rate=rate, source_rate=sampling_rate)
         check_audible(waveform)
         return self.feature_extractor(waveform, sampling_rate=rate, return_tensors="pt").to(dtype=self.dtype)
+
+    def mean_log(self, recordings: Any, **preprocess: Any) -> np.ndarray:
+        """Mean log-probabilities of one recording or a list of them, shape `(num_labels,)`."""
+        several = recordings if isinstance(recordings, (list, tuple)) else [recordings]
+        if not several:
+            raise ValueError("expected at least one recording of the ordinary voice; got none")
+        logits = [self.forward(self.preprocess(each, **preprocess)).logits for each in several]
+        return torch.cat(logits).float().log_softmax(1).mean(0).numpy()
+
+    def postprocess(  # type: ignore[override]  # as the class above has it
+        self, model_outputs: Any, voice: np.ndarray | None = None, **options: Any
+    ) -> list[dict]:
+        """Labels with their scores, relative to the mean log-probabilities of an ordinary voice if there is one."""
+        if voice is not None:
+            log = model_outputs.logits.float().log_softmax(1).numpy()
+            relative = relative_to(voice, log, self.model.config.ordinary_voice)
+            model_outputs = ModelOutput(logits=torch.from_numpy(relative))
+        return super().postprocess(model_outputs, **options)
 
 
 def fetch(address: str, timeout: float) -> bytes:

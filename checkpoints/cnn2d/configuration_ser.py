@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any
@@ -10,6 +11,8 @@ from typing import ClassVar
 from huggingface_hub.dataclasses import strict
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedConfig
+
+from .ordinary_voice_ser import SETTINGS
 
 BLOCKS = ("plain", "residual")
 POOLINGS = ("mean", "max", "attentive_statistics", "flatten")
@@ -21,7 +24,7 @@ SIZES = (*PER_BLOCK, "n_features", "channels", "input_length", "hidden_sizes", "
 LARGEST = 2**20  # size, and product of the sides of an image: a damaged number must not fill the memory
 LARGEST_BIAS = 100  # of a logit
 # Older models lack these fields, whose defaults do not change their predictions.
-ADDED_LATER: tuple[str, ...] = ("calibration_bias", "certain_threshold", "initialization")
+ADDED_LATER: tuple[str, ...] = ("calibration_bias", "certain_threshold", "ordinary_voice", "initialization")
 ADDED_LATER += ("batch_norm_after", "batch_norm_momentum", "batch_norm_epsilon")
 NOT_HERE = "is not what these models learn: they choose one label out of several"
 DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -68,6 +71,8 @@ class SERConfig(PreTrainedConfig):
             temperature on speech of other corpora (`python -m ser calibrate`).
         certain_threshold: Probability from which the most probable label is right often enough to be certain, as
             measured on corpora that the model was not trained on; None if that was not measured.
+        ordinary_voice: Calibration of answers relative to a speaker's ordinary voice (`relative_to`): "temperature",
+            "bias" and "certain_threshold"; None for none.
     """
 
     poolings: ClassVar[tuple[str, ...]] = POOLINGS
@@ -94,6 +99,7 @@ class SERConfig(PreTrainedConfig):
     calibration_temperature: float | int = 1.0
     calibration_bias: list[float | int] | tuple[float | int, ...] | None = None
     certain_threshold: float | int | None = None
+    ordinary_voice: dict[str, Any] | None = None
 
     @classmethod
     def from_dict(cls, config_dict: dict, **kwargs: Any) -> Any:
@@ -156,23 +162,34 @@ class SERConfig(PreTrainedConfig):
         for name in ("dropout", "block_dropout", "batch_norm_momentum", "batch_norm_epsilon"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"expected {name} between 0 and 1; got {getattr(self, name)}")
-        if not 0.001 <= self.calibration_temperature <= 1000:
-            raise ValueError(
-                f"expected calibration_temperature between 0.001 and 1000; got {self.calibration_temperature}"
-            )
-        bias = self.calibration_bias
+        most = min(self.channels[1:], default=0) if self.block == "residual" else LARGEST
+        if not 0 <= self.squeeze_excitation <= most:
+            raise ValueError(f"expected squeeze_excitation between 0 and {most:,}; got {self.squeeze_excitation}")
+
+    def validate_calibration(self) -> None:
+        """Raise if a calibration lacks a number, or has one out of its range."""
+        names = ["calibration_temperature", "calibration_bias", "certain_threshold"]
+        self._check_calibration(*(getattr(self, name) for name in names), names=names)
+        if (voice := self.ordinary_voice) is None:
+            return
+        if voice.keys() != {*SETTINGS} or not _are_numbers(voice["temperature"], voice["certain_threshold"]):
+            raise ValueError(f"expected ordinary_voice with numbers for {', '.join(SETTINGS)}; got {voice}")
+        if not (isinstance(voice["bias"], (list, tuple)) and _are_numbers(*voice["bias"])):
+            raise ValueError(f"expected ordinary_voice with a list of numbers as bias; got {voice['bias']!r}")
+        self._check_calibration(*map(voice.get, SETTINGS), names=[f"ordinary_voice: {name}" for name in SETTINGS])
+
+    def _check_calibration(self, temperature: Any, bias: Any, threshold: Any, *, names: Sequence[str]) -> None:
+        """Raise if a number of a calibration is out of its range; `names` are the fields'."""
+        if not 0.001 <= temperature <= 1000:
+            raise ValueError(f"expected {names[0]} between 0.001 and 1000; got {temperature}")
         if bias is not None and not (
             len(bias) == len(self.id2label or {}) and all(abs(number) <= LARGEST_BIAS for number in bias)
         ):
             raise ValueError(
-                f"expected calibration_bias as a number between -{LARGEST_BIAS} and {LARGEST_BIAS} for each label; "
-                f"got {bias}"
+                f"expected {names[1]} as a number between -{LARGEST_BIAS} and {LARGEST_BIAS} for each label; got {bias}"
             )
-        if self.certain_threshold is not None and not 0 <= self.certain_threshold <= 1:
-            raise ValueError(f"expected certain_threshold between 0 and 1; got {self.certain_threshold}")
-        most = min(self.channels[1:], default=0) if self.block == "residual" else LARGEST
-        if not 0 <= self.squeeze_excitation <= most:
-            raise ValueError(f"expected squeeze_excitation between 0 and {most:,}; got {self.squeeze_excitation}")
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise ValueError(f"expected {names[2]} between 0 and 1; got {threshold}")
 
     def validate_sizes(self) -> None:
         """Raise if a size is not a positive integer or, per block of a 2D network, a pair of them."""
@@ -228,6 +245,10 @@ def refuse_misspelt(names: Iterable[str], known: Iterable[str]) -> None:
 def _is_numbered(labels: object) -> bool:
     """Whether the keys are 0, 1, 2, ... without a gap, in any order, as numbers or as JSON writes them."""
     return isinstance(labels, dict) and {*map(str, labels)} == {*map(str, range(len(labels)))}
+
+
+def _are_numbers(*values: object) -> bool:
+    return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
 
 
 def _is_size(value: object) -> bool:

@@ -12,7 +12,6 @@ python -m ser calibrate checkpoints/flagship-multilingual --stand_ins emodb=MODE
 
 import argparse
 import json
-from collections.abc import Iterable
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,15 +27,18 @@ from ser.corpora.clip_dataset import with_features
 from ser.corpora.several_corpora import emotions_of
 from ser.corpora.several_corpora import folders_of
 from ser.corpora.splits import speakers_of
+from ser.evaluation.certain_answers import choose_threshold
+from ser.evaluation.certain_answers import curve
+from ser.evaluation.certain_answers import measure
 from ser.evaluation.cross_corpus import own_label
 from ser.evaluation.cross_corpus_calibration import Calibration
 from ser.evaluation.cross_corpus_calibration import Speech
 from ser.evaluation.cross_corpus_calibration import fit
-from ser.evaluation.intervals import bootstrap_interval
+from ser.evaluation.ordinary_voice import judge_voice
+from ser.evaluation.ordinary_voice import measure_voice
 from ser.evaluation.robustness import own_split
 from ser.evaluation.robustness import own_title
 from ser.evaluation.scores import predict_logits
-from ser.evaluation.scores import score
 from ser.files import PROJECT
 from ser.files import check_writable
 from ser.files import read_json
@@ -46,6 +48,7 @@ from ser.inference.loading import NOT_CALIBRATED
 from ser.inference.loading import labels_of
 from ser.inference.loading import load_reported
 from ser.models.feature_extraction_ser import SERFeatureExtractor
+from ser.models.ordinary_voice_ser import SETTINGS
 from ser.reporting.model_card import record
 from ser.reporting.plots import plot_risk_coverage
 from ser.reporting.provenance import corpora_of
@@ -58,84 +61,8 @@ PICTURE = "strangers.png"
 STOPPED = "run the same command again"
 MOST_CLIPS = 200  # of one speaker, as some corpora give many people one name
 MOST_ORDINARY = 4  # clips of one speaker of ordinary speech
-RIGHT = 0.70  # of certain answers, at least
-CERTAIN_WRONG = 0.08  # of ordinary speech that is called another emotion with certainty, at most
-THRESHOLDS = np.arange(30, 96) / 100
-NEVER = 1.0  # the threshold of a model that keeps these promises at no threshold
 OTHERS = 5  # clips of the same speaker, to evaluate centring with few clips
 THRESHOLD_BEFORE = 0.5  # of certain answers, where a model has none of its own
-
-
-def is_certain(log: np.ndarray, threshold: float) -> np.ndarray:
-    """Whether each clip gets a certain answer; log-probabilities `(clips, num_labels)` to `(clips,)`."""
-    return np.exp(log.max(1)) >= threshold
-
-
-def curve(judged: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[dict[str, float]]:
-    """Risk and coverage: by threshold, the share of certain answers, and the share of these that is right.
-
-    Args:
-        judged: Log-probabilities and labels of each corpus; all corpora have the same weight.
-    """
-    points = []
-    for threshold in THRESHOLDS:
-        certain = [is_certain(log, threshold) for log, _ in judged]
-        hits = [log.argmax(1) == labels for log, labels in judged]
-        coverage = np.mean([each.mean() for each in certain])
-        if coverage:
-            right = np.mean([(one & other).mean() for one, other in zip(certain, hits, strict=True)]) / coverage
-            points.append({"threshold": float(threshold), "certain": float(coverage), "right": float(right)})
-    return points
-
-
-def choose_threshold(points: Iterable[dict[str, float]], ordinary: Speech, log: np.ndarray) -> float:
-    """The lowest threshold that keeps both promises, `RIGHT` and `CERTAIN_WRONG`; `NEVER` if none does.
-
-    Args:
-        points: Returned by `curve`.
-        ordinary: Ordinary speech.
-        log: Its log-probabilities.
-    """
-    return next(
-        (
-            point["threshold"]
-            for point in points
-            if point["right"] >= RIGHT and certain_wrong(ordinary, log, point["threshold"]) <= CERTAIN_WRONG
-        ),
-        NEVER,
-    )
-
-
-def certain_wrong(speech: Speech, log: np.ndarray, threshold: float) -> float:
-    """The share of clips with a certain but wrong answer."""
-    return float(((log.argmax(1) != speech.labels) & is_certain(log, threshold)).mean())
-
-
-def measure(speech: Speech, log: np.ndarray, threshold: float, names: Sequence[str]) -> dict:
-    """Scores, the recall of each label, the mean confidence, and certain answers.
-
-    Args:
-        speech: The clips.
-        log: Their log-probabilities, shape `(clips, num_labels)`.
-        threshold: Probability from which an answer is certain.
-        names: Of the labels.
-    """
-    _, labels, speakers = speech
-    predicted = log.argmax(1)
-    hits, certain = predicted == labels, is_certain(log, threshold)
-    scores = score(labels, predicted)
-    return {
-        "clips": len(labels),
-        "speakers": len(set(speakers)),
-        "accuracy": scores["accuracy"],
-        "uar": scores["uar"],
-        "interval_95": bootstrap_interval(labels, predicted, speakers, num_labels=len(names)),
-        "recall": {names[label]: float(hits[labels == label].mean()) for label in np.unique(labels)},
-        "confidence": float(np.exp(log.max(1)).mean()),
-        "certain": float(certain.mean()),
-        "certain_right": float(hits[certain].mean()) if certain.any() else None,
-        "certain_wrong": certain_wrong(speech, log, threshold),
-    }
 
 
 def compare(
@@ -185,20 +112,26 @@ def judge(
     """
     fitted, unseen = ordinary.halves()
     after = fit([*corpora.values(), *fit_only], fitted)
-    logs = {}
-    for title, speech in corpora.items():
+    calibrations = {}  # for each corpus, the one that leaves it out
+    for title in corpora:
         others = [other for name, other in corpora.items() if name != title]
-        logs[title] = fit([*others, *fit_only], fitted).log_probabilities(speech.logits)
+        calibrations[title] = fit([*others, *fit_only], fitted)
+    logs = {title: calibrations[title].log_probabilities(speech.logits) for title, speech in corpora.items()}
     points = curve([(logs[title], speech.labels) for title, speech in corpora.items()])
     log = after.log_probabilities(unseen.logits)
     threshold = choose_threshold(points, unseen, log)
+    voice, with_voice, ordinary_with_voice = judge_voice(corpora, fit_only, ordinary, calibrations, after, names)
     return after, {
         "temperature": after.temperature,
         "bias": dict(zip(names, after.bias.tolist(), strict=True)),
         "certain_threshold": threshold,
-        "corpora": {title: compare(speech, before, logs[title], threshold, names) for title, speech in corpora.items()},
-        "ordinary": compare(unseen, before, log, threshold, names),
+        "corpora": {
+            title: compare(speech, before, logs[title], threshold, names) | {"ordinary_voice": with_voice[title]}
+            for title, speech in corpora.items()
+        },
+        "ordinary": compare(unseen, before, log, threshold, names) | {"ordinary_voice": ordinary_with_voice},
         "curve": points,
+        "ordinary_voice": voice,
     }
 
 
@@ -304,14 +237,22 @@ def trained_on(report: Report) -> set[str]:
     return set[str]().union(*map(corpora_of, splits))
 
 
-def write_calibration(folder: Path, calibration: Calibration, threshold: float) -> None:
-    """Write it into config.json, and save the current code, which applies it, beside."""
-    for code in folder.glob("*_ser.py"):
-        write_text(code, (PROJECT / "ser/models" / code.name).read_text(encoding="utf-8"))
+def write_calibration(folder: Path, calibration: Calibration, scores: dict) -> None:
+    """Write it into config.json, and save the current code, which applies it, beside.
+
+    Args:
+        folder: Of the model.
+        calibration: Fitted on all corpora.
+        scores: Returned by `judge`.
+    """
+    for code in (PROJECT / "ser/models").glob("*_ser.py"):
+        write_text(folder / code.name, code.read_text(encoding="utf-8"))
+    voice = scores["ordinary_voice"]
     config = read_json(folder / "config.json") | {
         "calibration_temperature": calibration.temperature,
         "calibration_bias": calibration.bias.tolist(),
-        "certain_threshold": threshold,
+        "certain_threshold": scores["certain_threshold"],
+        "ordinary_voice": voice and {name: voice[name] for name in SETTINGS},
     }
     write_text(folder / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
 
@@ -352,17 +293,29 @@ def run(options: argparse.Namespace) -> None:
     calibration, scores = judge(
         judges.classify(options.corpora, MOST_CLIPS), list(fit_only.values()), ordinary, before, judges.names
     )
-    threshold = scores["certain_threshold"]
-    scores |= {"ordinary_title": title, "fit_only": list(fit_only), "stand_ins": list(judges.stand_ins), "own": {}}
-    scores |= {"git_commit": git_commit()}
-    if own:
-        test = classify(*judges.own, own)
-        log = calibration.log_probabilities(test.logits)
-        scores["own"] = {own_title(judges.report): compare(test, before, log, threshold, judges.names)}
-    write_calibration(folder, calibration, threshold)
+    scores |= {"ordinary_title": title, "fit_only": list(fit_only), "stand_ins": list(judges.stand_ins)}
+    own_scores = judge_own(classify(*judges.own, own), calibration, before, scores, judges.names) if own else {}
+    scores |= {"own": {own_title(judges.report): own_scores} if own else {}, "git_commit": git_commit()}
+    write_calibration(folder, calibration, scores)
     title = f"{judges.report['recipe']}, corpora left out of the fit"
-    save({PICTURE: plot_risk_coverage(scores["curve"], threshold, title)}, folder)
+    save({PICTURE: plot_risk_coverage(scores["curve"], scores["certain_threshold"], title)}, folder)
     print(f"{in_words(scores)}\n{record(folder, 'strangers', scores)}")
+
+
+def judge_own(
+    test: Speech, calibration: Calibration, before: Calibration, scores: dict, names: Sequence[str]
+) -> dict[str, Any]:
+    """Scores on the test split of the model's own corpus, as `compare` returns them.
+
+    With "ordinary_voice", those of `measure_voice`.
+    """
+    log, voice = calibration.log_probabilities(test.logits), scores["ordinary_voice"]
+    found = compare(test, before, log, scores["certain_threshold"], names) | {"ordinary_voice": {}}
+    if voice:
+        relative, neutral = Calibration(voice["temperature"], np.array(voice["bias"])), list(names).index("neutral")
+        rest = voice["certain_threshold"], neutral, names
+        found["ordinary_voice"] = measure_voice(test, calibration, relative, *rest)
+    return found
 
 
 def check_corpora(options: argparse.Namespace) -> None:

@@ -22,7 +22,9 @@ from ser.reporting.report_file import Report
 from ser.reporting.report_file import report_of
 
 PATIENCE = 10.0  # seconds to wait for the Hub's answer
-NOT_CALIBRATED = {"calibration_temperature": 1.0, "calibration_bias": None, "certain_threshold": None}
+NOT_CALIBRATED = {"calibration_temperature": 1.0} | dict.fromkeys(
+    ("calibration_bias", "certain_threshold", "ordinary_voice")
+)
 STRANGE = "model_type in its config.json or feature_extractor_type in its preprocessor_config.json is not known here"
 
 

@@ -12,13 +12,13 @@ from transformers import pipeline
 
 from ser.__main__ import main
 from ser.evaluation import cross_corpus_calibration
-from ser.evaluation.calibrate import NEVER
 from ser.evaluation.calibrate import OTHERS
 from ser.evaluation.calibrate import centred_by_few
-from ser.evaluation.calibrate import choose_threshold
-from ser.evaluation.calibrate import curve
 from ser.evaluation.calibrate import judge
-from ser.evaluation.calibrate import measure
+from ser.evaluation.certain_answers import NEVER
+from ser.evaluation.certain_answers import choose_threshold
+from ser.evaluation.certain_answers import curve
+from ser.evaluation.certain_answers import measure
 from ser.evaluation.cross_corpus_calibration import Calibration
 from ser.evaluation.cross_corpus_calibration import Speech
 from ser.evaluation.cross_corpus_calibration import _loss
@@ -37,6 +37,13 @@ def world(clips: int = 4000, *, lacks: int | None = None, seed: int = 0, hard: f
     honest = generator.normal(size=(clips, 4)) + hard * np.eye(4)[labels]  # log-odds are linear in such values
     logits = (honest * hard - OFF.bias) * OFF.temperature
     return Speech(logits, labels, np.array([f"s{number}" for number in np.arange(clips) % 10]))
+
+
+def peculiar(speech: Speech, seed: int = 1) -> Speech:
+    """The same, with logits that are off by something else for each speaker."""
+    voices = np.unique(speech.speakers)
+    of_speaker = dict(zip(voices, np.random.default_rng(seed).normal(0, 2, (len(voices), 4)), strict=True))
+    return speech._replace(logits=speech.logits + np.stack([of_speaker[name] for name in speech.speakers]))
 
 
 def ordinary(clips: int = 2000) -> Speech:
@@ -117,9 +124,7 @@ def test_each_corpus_is_judged_by_a_fit_on_the_others():
 
 def test_centring_undoes_what_is_peculiar_to_speakers_and_few_clips_undo_most_of_it():
     speech = world(600, seed=5)
-    of_speaker = dict(zip(np.unique(speech.speakers), np.random.default_rng(1).normal(0, 2, (10, 4)), strict=True))
-    shifted = speech._replace(logits=speech.logits + np.stack([of_speaker[name] for name in speech.speakers]))
-    _, figures = judge({"one": shifted, "two": world(seed=1)}, [], ordinary(), OFF, NAMES)
+    _, figures = judge({"one": peculiar(speech), "two": world(seed=1)}, [], ordinary(), OFF, NAMES)
     scores = figures["corpora"]["one"]
     assert scores["accuracy"] < scores["centred_few"]["accuracy"] < scores["centred"]["accuracy"]
     assert figures["ordinary"]["centred"]["accuracy"] < figures["ordinary"]["accuracy"]  # as one emotion prevails
@@ -164,6 +169,7 @@ def test_the_command_writes_what_forward_applies_and_the_card_tells(model, tmp_p
     assert config["calibration_temperature"] == scores["temperature"]
     assert config["calibration_bias"] == list(scores["bias"].values())
     assert config["certain_threshold"] == scores["certain_threshold"]
+    assert config["ordinary_voice"] is scores["ordinary_voice"] is None  # as each speaker has a single clip
     assert (model / "audio_ser.py").read_text() == (ROOT / "ser/models/audio_ser.py").read_text()
     logits = np.log(list(before.values())) * temperature / scores["temperature"]
     expected = softmax(logits + [scores["bias"][label] for label in before])

@@ -99,10 +99,13 @@ def test_models_saved_before_there_was_a_bias_answer_as_they_did(tmp_path):
     model.save_pretrained(tmp_path)
     saved = ser.CNN1DForAudioClassification.from_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
-    assert config.pop("calibration_bias", 0) is None and config.pop("certain_threshold", 0) is None
+    assert all(config.pop(name, 0) is None for name in ("calibration_bias", "certain_threshold", "ordinary_voice"))
     (tmp_path / "config.json").write_text(json.dumps(config))
     clip = torch.randn(1, 30, 2)
     assert torch.equal(ser.CNN1DForAudioClassification.from_pretrained(tmp_path)(clip).logits, saved(clip).logits)
+
+
+VOICE = {"temperature": 1.0, "bias": [0.0, 1.0], "certain_threshold": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -116,6 +119,13 @@ def test_models_saved_before_there_was_a_bias_answer_as_they_did(tmp_path):
         ("certain_threshold", 1.5),
         ("certain_threshold", float("nan")),
         ("certain_threshold", "often"),
+        ("ordinary_voice", {}),
+        ("ordinary_voice", VOICE | {"temperature": 0}),
+        ("ordinary_voice", VOICE | {"temperature": "warm"}),
+        ("ordinary_voice", VOICE | {"bias": [1.0]}),
+        ("ordinary_voice", VOICE | {"bias": "ab"}),
+        ("ordinary_voice", VOICE | {"certain_threshold": float("nan")}),
+        ("ordinary_voice", [1.0]),
     ],
 )
 def test_a_damaged_calibration_is_refused_by_its_name(field, value):

@@ -26,6 +26,7 @@ from transformers import pipeline
 from transformers.pipelines.pt_utils import KeyDataset
 
 import ser
+from ser.models.ordinary_voice_ser import relative_to
 
 LABELS = ["anger", "disgust", "fear", "happy", "neutral", "sad"]
 WITH_THE_PACKAGE = """
@@ -115,6 +116,26 @@ def test_batches_and_single_clips_agree(model_folder):
     clips = [voice(seconds, seed=number) for number, seconds in enumerate((0.3, 2.0, 1.1, 0.7))]
     for alone, together in zip(map(classifier, clips), classifier(clips, batch_size=3), strict=True):
         assert scores(together) == pytest.approx(scores(alone), abs=1e-5)
+
+
+def test_answers_relative_to_an_ordinary_voice(model_folder):
+    classifier = pipeline("audio-classification", model=str(model_folder))
+    clip, others = voice(1.0, seed=1), [voice(2.0, seed=2), voice(0.5, seed=3)]
+    with pytest.raises(ValueError, match="this model was not calibrated for answers relative to an ordinary voice"):
+        classifier(clip, ordinary_voice=others)
+    settings = {"temperature": 0.5, "bias": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5], "certain_threshold": 0.5}
+    classifier.model.config.ordinary_voice = settings
+    plain, *logs = (np.log([scores(classifier(each))[label] for label in LABELS]) for each in (clip, *others))
+    expected = np.exp(relative_to(np.mean(logs, axis=0), plain[None], settings)[0])
+    for found in (classifier(clip, ordinary_voice=others), classifier([clip, clip], ordinary_voice=others)[1]):
+        assert [scores(found)[label] for label in LABELS] == pytest.approx(expected.tolist(), abs=1e-5)
+    always = pipeline("audio-classification", model=str(model_folder), ordinary_voice=others[0], top_k=1)
+    always.model.config.ordinary_voice = settings
+    assert always(clip) == classifier(clip, ordinary_voice=others[:1])[:1]
+    with pytest.raises(ValueError, match="expected at least one recording of the ordinary voice; got none"):
+        classifier(clip, ordinary_voice=[])
+    with pytest.raises(ValueError, match="the clip is silent"):
+        classifier(clip, ordinary_voice=np.zeros(RATE))
 
 
 def test_what_is_too_short_or_silent_for_an_answer_gets_a_sentence(model_folder):
