@@ -156,7 +156,7 @@ def check_packages() -> None:
 
 
 def export(model: CNNForAudioClassification, extractor: SERFeatureExtractor) -> "onnx.ModelProto":
-    """The graph; its metadata are `labels`, `sampling_rate` (Hz) and `certain_threshold`, in JSON."""
+    """The graph; its metadata are `labels`, `sampling_rate` (Hz), `certain_threshold` and `ordinary_voice`, in JSON."""
     import onnx
 
     second = torch.zeros(extractor.sampling_rate)
@@ -175,6 +175,7 @@ def export(model: CNNForAudioClassification, extractor: SERFeatureExtractor) -> 
         "labels": json.dumps(labels_of(model)),
         "sampling_rate": str(extractor.sampling_rate),
         "certain_threshold": json.dumps(model.config.certain_threshold),
+        "ordinary_voice": json.dumps(model.config.ordinary_voice),
     }
     onnx.helper.set_model_props(graph, metadata)
     return graph

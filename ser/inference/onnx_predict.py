@@ -28,6 +28,7 @@ from ser.inference.prediction_table import part_schema
 from ser.inference.prediction_table import predicted
 from ser.inference.prediction_table import put_together
 from ser.inference.prediction_table import read_waveform
+from ser.inference.prediction_table import voice_of
 from ser.inference.resumable_table import new_output
 from ser.inference.resumable_table import open_parts
 from ser.inference.resumable_table import rows_done
@@ -54,6 +55,7 @@ class OnnxClassifier:
         labels: In the order of the probabilities.
         sampling_rate: In Hz.
         certain_threshold: As in the configuration of the model.
+        ordinary_voice: As there.
     """
 
     def __init__(self, model: str = MODEL, revision: str | None = None):
@@ -65,6 +67,7 @@ class OnnxClassifier:
         self.labels: list[str] = json.loads(metadata["labels"])
         self.sampling_rate = int(metadata["sampling_rate"])
         self.certain_threshold: float | None = json.loads(metadata["certain_threshold"])
+        self.ordinary_voice: dict[str, Any] | None = json.loads(metadata["ordinary_voice"])
 
     def __call__(self, source: Any, source_rate: int | None = None) -> dict[str, float]:
         """Probability of each label for any input of `load_audio`; raises the same errors, and for silence."""
@@ -150,6 +153,12 @@ def run(options: argparse.Namespace) -> None:
     *_, fingerprint = open_share(options, 0)  # refuses missing input
     classifier = OnnxClassifier(options.model, options.revision)
     check_labels(classifier.labels)
+    voice = options.ordinary_voice and voice_of(
+        options.ordinary_voice,
+        lambda clips: [row_of((clip, None), classifier) for clip in clips],
+        classifier.labels,
+        classifier.ordinary_voice,
+    )
     job = {"folder": os.getcwd(), "clips": fingerprint, "graph": classifier.graph.stem}
     parts = open_parts(output, vars(options) | job)
     done = rows_done(parts, 0)
@@ -159,7 +168,8 @@ def run(options: argparse.Namespace) -> None:
             rows = list(pool.map(lambda clip: row_of(clip, classifier), several))
             write_part(parts, 0, pa.Table.from_pylist(rows, part_schema(classifier.labels)))
             bar.update(len(rows))
-    what = put_together(parts, output, classifier.labels, classifier.certain_threshold, options.center_by)
+    how = {"threshold": classifier.certain_threshold, "center_by": options.center_by, "voice": voice}
+    what = put_together(parts, output, classifier.labels, **how)
     print(f"{what}: {output}")
 
 

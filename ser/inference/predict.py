@@ -4,11 +4,15 @@ python -m ser predict clips --output preds.parquet                      # all au
 python -m ser predict "clips/*.wav" other.mp3 --model runs/my/model --output preds.csv
 python -m ser predict --dataset user/name --split test --streaming --output preds.parquet
 torchrun --nproc_per_node 2 -m ser predict clips --output preds.parquet
+python -m ser predict clips --ordinary_voice me.wav --output preds.csv  # relative to the voice of their one speaker
 python -m ser predict clips --center_by speaker --output preds.parquet  # relative to all clips of the speaker
 python -m ser predict clip.wav --backend onnx --output preds.csv        # starts in a second, without torch
 After an interruption, run the same command again: it continues where it stopped. A clip that cannot be read, or
 is silent, becomes a row with the reason. Noise without speech also gets an emotion; `ser.inference.timeline` detects
 speech.
+
+--ordinary_voice makes answers relative to how the one speaker of all clips ordinarily talks, so that more of them are
+right. Give one or a few recordings of a sentence or two, read or said without emotion into the same microphone.
 
 --center_by subtracts the mean log-probability over all clips of the same speaker (column speaker of the dataset, or of
 the nearest metadata.csv beside or above the clips) or of the same folder. Use it only if these clips contain several
@@ -28,7 +32,14 @@ from ser.inference.prediction_table import add_inputs
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     add_inputs(parser)
-    parser.add_argument(
+    relative = parser.add_mutually_exclusive_group()
+    relative.add_argument(
+        "--ordinary_voice",
+        nargs="+",
+        metavar="FILE",
+        help="make predictions relative to the ordinary voice of the clips' one speaker, recorded in these files",
+    )
+    relative.add_argument(
         "--center_by",
         choices=("speaker", "folder"),
         help="make predictions relative to all clips of the speaker or folder, which must contain several emotions",

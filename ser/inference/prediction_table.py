@@ -2,13 +2,17 @@
 
 import argparse
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from ser.audio_files import GROUP
+from ser.audio_files import find_files
 from ser.files import BUNDLED
 from ser.files import MODEL
 from ser.inference.centering import GroupMeans
@@ -17,6 +21,8 @@ from ser.inference.resumable_table import merge_parts
 from ser.inference.resumable_table import read_parts
 from ser.models.audio_ser import check_audible
 from ser.models.audio_ser import load_audio
+from ser.models.ordinary_voice_ser import check_calibrated
+from ser.models.ordinary_voice_ser import relative_to
 
 STOPPED = "finished rows are kept: run the same command again to continue"
 LONGEST = 600.0  # seconds of one clip; the network takes 130 MB a minute
@@ -96,10 +102,60 @@ def centre(part: pa.Table, labels: list[str], means: GroupMeans, threshold: floa
     return pa.Table.from_pylist(all_rows, part.schema)
 
 
-def put_together(parts: Path, output: Path, labels: list[str], threshold: float | None, center_by: str | None) -> str:
-    """Write the table from all parts, centred if requested; returns a summary in words."""
+class OrdinaryVoice(NamedTuple):
+    """A speaker's ordinary voice, as a model sees it."""
+
+    log: np.ndarray  # mean log-probabilities, shape (num_labels,)
+    settings: dict[str, Any]  # `ordinary_voice` in the configuration of the model
+
+
+def voice_of(
+    paths: list[str], rows_of: Callable[[list[dict]], list[dict]], labels: list[str], settings: dict[str, Any] | None
+) -> OrdinaryVoice:
+    """The ordinary voice in recordings.
+
+    Args:
+        paths: Files, folders or patterns.
+        rows_of: Classifies undecoded clips; returns the row of each.
+        labels: Of the model.
+        settings: `ordinary_voice` in its configuration.
+
+    Raises:
+        ValueError: The model has no settings, or a recording cannot be read; the message names it.
+    """
+    settings = check_calibrated(settings)
+    rows = rows_of([{"path": path, "bytes": None} for path in find_files(paths)])
+    for row in rows:
+        if row.get("error"):
+            raise ValueError(f"--ordinary_voice {row['file']!r}: {row['error']}")
+    log = log_probabilities(np.array([[row[label] for label in labels] for row in rows]))
+    return OrdinaryVoice(log.mean(0), settings)
+
+
+def relate(part: pa.Table, labels: list[str], voice: OrdinaryVoice) -> pa.Table:
+    """A part of the table, with its rows relative to an ordinary voice."""
+    all_rows = part.to_pylist()
+    rows, log, _ = readable(all_rows, labels)
+    values = np.exp(relative_to(voice.log, log, voice.settings)).tolist()
+    for row, scores in zip(rows, values, strict=True):
+        row.update(predicted(dict(zip(labels, scores, strict=True)), voice.settings["certain_threshold"]))
+    return pa.Table.from_pylist(all_rows, part.schema)
+
+
+def put_together(
+    parts: Path,
+    output: Path,
+    labels: list[str],
+    *,
+    threshold: float | None,
+    center_by: str | None,
+    voice: OrdinaryVoice | None,
+) -> str:
+    """Write the table from all parts, relative to groups or an ordinary voice if requested; a summary in words."""
     change, alone = None, ""
-    if center_by:
+    if voice:
+        change = partial(relate, labels=labels, voice=voice)
+    elif center_by:
         means = mean_by_group(parts, labels)
         change = partial(centre, labels=labels, means=means, threshold=threshold)
         alone = f", {means.alone:,} left as they are, the only ones of their {center_by}"
@@ -135,6 +191,7 @@ def cores() -> int:
 __all__ = [
     "LONGEST",
     "STOPPED",
+    "OrdinaryVoice",
     "add_inputs",
     "check_labels",
     "cores",
@@ -143,4 +200,5 @@ __all__ = [
     "put_together",
     "read_waveform",
     "table_schema",
+    "voice_of",
 ]

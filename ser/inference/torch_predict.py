@@ -12,10 +12,12 @@ from ser.inference.loading import labels_of
 from ser.inference.many_clips import Chunk
 from ser.inference.many_clips import Job
 from ser.inference.many_clips import batches
+from ser.inference.many_clips import read_clip
 from ser.inference.prediction_table import check_labels
 from ser.inference.prediction_table import part_schema
 from ser.inference.prediction_table import predicted
 from ser.inference.prediction_table import put_together
+from ser.inference.prediction_table import voice_of
 from ser.models.feature_extraction_ser import SERFeatureExtractor
 from ser.models.folding_ser import has_bfloat16
 from ser.models.modeling_ser import CNNForAudioClassification
@@ -79,17 +81,21 @@ def predict_chunk(
     return pa.Table.from_pylist([row for row, _ in chunk], part_schema(labels))
 
 
+def rows_of(clips: list[dict], job: Job) -> list[dict]:
+    """The rows of a few undecoded clips."""
+    return predict_chunk([read_clip(clip, job.extractor) for clip in clips], job.model, job.extractor).to_pylist()
+
+
 def run(options: argparse.Namespace) -> None:
     """Classify all clips."""
     job = Job(options)
     check_labels(labels := labels_of(job.model))
     on_cpu = job.model.device.type == "cpu"
     reduced = job.many and on_cpu and isinstance(job.model, CNNForAudioClassification) and has_bfloat16()
-    threshold = certain_threshold(job.model)
-    job.write(
-        partial(predict_chunk, reduced=reduced),
-        partial(put_together, labels=labels, threshold=threshold, center_by=options.center_by),
-    )
+    settings = getattr(job.model.config, "ordinary_voice", None)
+    voice = options.ordinary_voice and voice_of(options.ordinary_voice, partial(rows_of, job=job), labels, settings)
+    how = {"threshold": certain_threshold(job.model), "center_by": options.center_by, "voice": voice}
+    job.write(partial(predict_chunk, reduced=reduced), partial(put_together, labels=labels, **how))
 
 
 __all__ = ["predict_chunk", "run"]
