@@ -20,6 +20,7 @@ import sys
 from collections.abc import Iterator
 from typing import NoReturn
 
+from ser.closed_pipe import reader_may_leave
 from ser.files import sentence_of
 from ser.nearest_name import nearest
 
@@ -65,6 +66,7 @@ class _Parser(argparse.ArgumentParser):
                 raise ValueError(f"there is no option {name}{nearest(name, known) or f'; see {self.prog} --help'}")
 
 
+@reader_may_leave()
 def main(arguments: list[str] | None = None) -> None:
     """Run one command; errors end in one sentence."""
     name, *words = (sys.argv[1:] if arguments is None else arguments) or ["--help"]

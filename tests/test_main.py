@@ -126,6 +126,17 @@ def test_without_a_command_the_commands_are_listed(capsys):
     assert all(f"python -m ser {name} " in said for name in program.COMMANDS)
 
 
+@pytest.mark.parametrize("command", ["train.py", "-mser", "-mser predict"])
+def test_a_reader_of_the_help_may_leave_early(command):
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [sys.executable, *command.split(), "--help"]
+    environment = os.environ | {"PYTHONUNBUFFERED": ""}
+    done = subprocess.run(words, cwd=ROOT, env=environment, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def options_of(parser):
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

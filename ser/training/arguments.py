@@ -316,7 +316,7 @@ def parse_arguments(arguments: list[str] | None = None, *, description: str | No
         if peeked.help_all:
             shown = {name for names in groups.values() for name in names}
             groups["all others, of transformers.TrainingArguments"] = [n for n in parser.fields if n not in shown]
-        print(parser.help_text(groups, description=description, epilog=None if peeked.help_all else epilog))
+        parser.print_groups(groups, description=description, epilog=None if peeked.help_all else epilog)
         raise SystemExit(0)
     known: Any = parser.parse_known_args(arguments)[0]  # has the fields of all four
     if known.lr_scheduler_type != parser.get_default("lr_scheduler_type"):

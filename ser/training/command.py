@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 
+from ser.closed_pipe import reader_may_leave
 from ser.files import sentence_of
 from ser.plural import counted
 from ser.reporting.run_report import classification_report
@@ -23,6 +24,7 @@ from ser.training.setup import prepare
 from ser.training.trainer import last_checkpoint
 
 
+@reader_may_leave()
 def main(arguments: list[str] | None = None, *, program: str = "train.py") -> None:
     """Parse, check, train; bad arguments and bad data end in one sentence.
 

@@ -38,8 +38,8 @@ class OptionParser(HfArgumentParser):
         name = option.lstrip("-").replace("-", "_")
         raise ValueError(f"there is no option {option}{nearest(name, self.fields, prefix='--') or see_help}")
 
-    def help_text(self, groups: Mapping[str, Iterable[str]], *, description: str | None, epilog: str | None) -> str:
-        """Description, the options of each group with their defaults, and epilog.
+    def print_groups(self, groups: Mapping[str, Iterable[str]], *, description: str | None, epilog: str | None) -> None:
+        """Print description, the options of each group with their defaults, and epilog.
 
         Args:
             groups: Names of options, by the title of their group.
@@ -60,7 +60,7 @@ class OptionParser(HfArgumentParser):
                 if default not in (None, "", []) and "efault" not in text:
                     text += f" (default: {getattr(default, 'value', default)})".replace("%", "%%")
                 group.add_argument(f"--{name}", metavar="", help=text)
-        return shown.format_help()
+        shown.print_help()
 
 
 __all__ = ["OptionParser"]
