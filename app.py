@@ -7,8 +7,12 @@ import signal
 import sys
 from typing import Any
 
-import gradio as gr
 import torch
+
+try:
+    import gradio as gr
+except ValueError as mistake:
+    sys.exit(f"app.py: expected a number in GRADIO_SERVER_PORT ({mistake})")
 
 from ser.page import accuracy
 from ser.page import challenge

@@ -5,6 +5,7 @@ import base64
 import concurrent.futures
 import io
 import json
+import os
 import re
 import runpy
 import shutil
@@ -149,6 +150,13 @@ def test_a_page_without_an_address_says_what_to_check(monkeypatch):
     monkeypatch.setattr(app.gr.Blocks, "launch", launch)
     with pytest.raises(SystemExit, match=r"app.py: the page cannot be served \(Cannot .*check GRADIO_SERVER"):
         app.main()
+
+
+def test_a_port_that_is_no_number_is_answered_in_one_sentence():
+    command = [sys.executable, "app.py"]
+    environment = os.environ | {"GRADIO_SERVER_PORT": "abc"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.stderr.startswith("app.py: expected a number in GRADIO_SERVER_PORT (") and done.stderr.count("\n") == 1
 
 
 def test_options_are_not_ignored(monkeypatch):
