@@ -99,22 +99,24 @@ def _harmonised(clips: datasets.Dataset, corpus: type[FolderCorpus], labels: Seq
         logger.warning("left out clips of %s whose labels are not trained on: %s", corpus.TITLE, counts)
     clips = clips.select(kept)
     prefix = "" if corpus is CremaD else f"{corpus.TITLE}-"
+    votes, unknown = (VOTES, ()) if corpus is CremaD else ((), VOTES)  # every corpus gets these columns
     columns = datasets.Dataset.from_dict(
         {
             "label": [labels.index(emotions[index]) for index in kept],
             "speaker": [prefix + speaker for speaker in speakers_of(clips) or ()],
             "corpus": [corpus.TITLE] * len(kept),
-        },
+        }
+        | {column: [None] * len(kept) for column in unknown},
         features=datasets.Features(
             {
                 "label": datasets.ClassLabel(names=list(labels)),
                 "speaker": datasets.Value("string"),
                 "corpus": datasets.Value("string"),
             }
+            | {column: datasets.Value("int32") for column in unknown}
         ),
     )
-    votes = [column for column in VOTES if column in clips.column_names]
-    return datasets.concatenate_datasets([clips.select_columns(SHARED_COLUMNS + votes), columns], axis=1)
+    return datasets.concatenate_datasets([clips.select_columns(SHARED_COLUMNS + [*votes]), columns], axis=1)
 
 
 def own_protocol(title: str) -> str:

@@ -79,6 +79,11 @@ def test_a_corpus_left_out_is_tested_alone(clips):
         assert set(splits[name]["clip"]) < set(whole[name]["clip"])  # none of the others' test clips
 
 
+def test_crema_d_can_be_the_corpus_left_out(clips):
+    splits = split_each(clips, test_corpus="CREMA-D")
+    assert (set(splits["train"]["corpus"]), set(splits["test"]["corpus"])) == ({"EmoDB", "URDU"}, {"CREMA-D"})
+
+
 def test_labels_are_those_of_the_training_corpora(folders, tmp_path, caplog):
     nemo = tmp_path / "nemo"
     write_corpus(nemo, [f"EB{n}_{emotion}_1" for n in range(3) for emotion in ("anger", "fear", "sadness")])
