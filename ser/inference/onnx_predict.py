@@ -126,7 +126,7 @@ def open_share(
     Input other than files needs imports that take a moment longer.
     """
     more = options.dataset or options.center_by or dataset_options(options)
-    if not more and not any(Path(name).is_dir() for name in options.inputs):
+    if options.inputs and not more and not any(Path(name).is_dir() for name in options.inputs):
         files = find_files(options.inputs)
         clips = (({"path": path, "bytes": None}, None) for path in files[done:])
         return clips, len(files), digest_of(files)

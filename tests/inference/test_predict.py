@@ -481,10 +481,11 @@ def test_bad_commands_end_in_one_sentence(clips, tmp_path, monkeypatch, argument
     assert not Path("preds.parquet").exists()
 
 
+@pytest.mark.parametrize("backend", ["torch", "onnx"])
 @pytest.mark.parametrize("arguments", [[], ["clips", "--dataset", "user/name"]])
-def test_input_and_dataset_exclude_each_other(arguments):
+def test_input_and_dataset_exclude_each_other(arguments, backend):
     with pytest.raises(SystemExit, match="expected either INPUT or --dataset"):
-        main(["predict", *arguments, "--output", "preds.csv"])
+        main(["predict", *arguments, "--backend", backend, "--output", "preds.csv"])
 
 
 @pytest.fixture(scope="module")
