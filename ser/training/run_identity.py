@@ -199,7 +199,7 @@ def report_before(arguments: Arguments, this: RunIdentity) -> Report:
     folder = replace(arguments, data=replace(arguments.data, refit=False)).results_dir
     report, place = read_report(folder), folder / REPORT
     if report is None:
-        raise ValueError(f"--refit repeats a run that has a report: run the command without --refit first ({place})")
+        raise ValueError(f"--refit repeats a run that has a report: run the command with --refit False first ({place})")
     if "temperature" not in report:
         raise ValueError(f"--refit: {place} is an older report, without a temperature; run that command again")
     earlier = RunIdentity.from_report(report)

@@ -152,11 +152,11 @@ def test_a_run_is_repeated_with_its_dev_split_to_train_on(finished, small_corpus
     monkeypatch.chdir(folder)
     teacher = "runs/cnn1d/tfds/seed-3/model"
     for other, message in (
-        (["--seed", "4"], r"run the command without --refit first \(results/cnn1d/tfds/seed-4/results.json\)"),
+        (["--seed", "4"], r"run the command with --refit False first \(results/cnn1d/tfds/seed-4/results.json\)"),
         (["--seed", "3", "--learning_rate", "0.1"], "expects the settings of the run before it; that was python train"),
         (
             ["--seed", "3", "--teachers", teacher],
-            "run the command without --refit .*/distilled-seed-3/results.json",
+            "run the command with --refit False .*/distilled-seed-3/results.json",
         ),
         (["--protocol", "leaky"], "--refit would train on the test clips"),
         (["--seed", "3", "--lr_scheduler_type", "reduce_lr_on_plateau"], "no dev split to lower the learning rate by"),

@@ -171,7 +171,7 @@ def test_all_together_then_refit(folder, monkeypatch):
 def test_where_dev_chooses_nothing_it_is_trained_on_without_a_run_before(folder, monkeypatch):
     monkeypatch.chdir(folder)
     command = [*options("crema-d", "emodb", "urdu"), "--refit", "True", "--seed", "7"]
-    with pytest.raises(ValueError, match="run the command without --refit first"):
+    with pytest.raises(ValueError, match="run the command with --refit False first"):
         prepare(parse_arguments(command))
     report = train(prepare(parse_arguments([*command, *DEV_CHOOSES_NOTHING])))
     assert list(report["parts"]) == ["train", "test"]
