@@ -158,6 +158,8 @@ OLDER: dict[str, Any] = {
     "agreement_with_a_listener": None,
 }
 
+RENAMED = {"heard_before": "trained_before", "heard_as": "predicted"}  # fields of reports written by version 0.1.0
+
 
 def load_report(folder: Path) -> Report:
     """The report in a local folder.
@@ -198,14 +200,19 @@ def _as_report(content: Any, source: str) -> Report:
     """The content of a report, with the fields that older ones lack."""
     if not isinstance(content, dict):
         raise ValueError(f"{REPORT} of {source!r} is no report of this project; take another model")
-    report = OLDER | content
+    report = OLDER | _renamed(content)
     if missing := Report.__required_keys__ - report.keys() - {"teachers"}:
         raise ValueError(
             f"{REPORT} of {source!r} is no report of this project (it lacks {', '.join(sorted(missing))}); "
             "take another model"
         )
     report["teachers"] = report.get("teachers") or []  # older reports have none, or a number
+    report["most_confused"] = [_renamed(pair) for pair in report["most_confused"]]
     return cast(Report, report)
+
+
+def _renamed(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {RENAMED.get(name, name): value for name, value in fields.items()}
 
 
 def on_crema_d(report: Report) -> Mapping[str, Any]:
