@@ -39,6 +39,8 @@ def check_arguments(arguments: Arguments) -> None:
     check_selection(training, refit=data.refit)
     check_reporting(cast(list, training.report_to))  # a list by now
     if data.refit:
+        if data.protocol == "leaky":
+            raise ValueError("--refit would train on the test clips, which are the dev clips of leaky; leave it out")
         check_kept(arguments.model_dir)
     if training.label_smoothing_factor:
         raise ValueError("--label_smoothing_factor is not used here; set --label_smoothing, which is")

@@ -158,7 +158,6 @@ def test_a_run_is_repeated_with_its_dev_split_to_train_on(finished, small_corpus
             ["--seed", "3", "--teachers", teacher],
             "run the command with --refit False .*/distilled-seed-3/results.json",
         ),
-        (["--protocol", "leaky"], "--refit would train on the test clips"),
         (["--seed", "3", "--lr_scheduler_type", "reduce_lr_on_plateau"], "no dev split to lower the learning rate by"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -551,6 +550,10 @@ def test_one_process_uses_one_gpu(monkeypatch, caplog):
         (["--feature_extractor", '{"n_mels": "64"}'], "--feature_extractor: expected n_mels as a whole number"),
         (["--metric_for_best_model", "f1"], "expected --metric_for_best_model out of loss, accuracy, uar"),
         (["--eval_strategy", "no", "--load_best_model_at_end", "False"], "add --early_stopping_patience 0"),
+        (
+            ["--protocol", "leaky", "--refit", "--early_stopping_patience", "0", "--load_best_model_at_end", "False"],
+            "--refit would train on the test clips",
+        ),
         (["--model_dir", "clips"], "would be replaced, but holds other files; choose a new folder"),
         (["--frequency_shift", "-3"], "expected --frequency_shift of at least 0; got -3"),
         (["--waveform_probability", "2"], "expected --waveform_probability of at least 0 and at most 1; got 2"),
