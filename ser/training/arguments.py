@@ -234,8 +234,10 @@ class SERTrainingArguments(TrainingArguments):
     def __post_init__(self) -> None:
         """Check shares and sizes, use one GPU per process, and set whether a plateau is of a maximum or a minimum."""
         self.remove_unused_columns = False  # all columns are used
-        for name in ("per_device_train_batch_size", "per_device_eval_batch_size"):
+        for name in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
             check_range(name, getattr(self, name), at_least=1)
+        for name in ("num_train_epochs", "learning_rate", "dataloader_num_workers"):
+            check_range(name, getattr(self, name))
         for name in ("teacher_share", "ema_decay", "start_share"):
             check_range(name, getattr(self, name), at_most=1)
         self.chooses_epoch = self.load_best_model_at_end or self.early_stopping_patience > 0
