@@ -39,8 +39,8 @@ WHOLE = ("config.json", "preprocessor_config.json", "model.safetensors", "README
 PUBLIC = (".json", ".safetensors", ".py", ".md", ".png")  # no pickle, no optimizer state
 PAGE = (*PUBLIC, ".ogg", ".css", ".js")  # what the Space needs of its folders
 LOCAL = ("trainer_state.json", "live_weights.safetensors")  # of a checkpoint
-PICTURES = ("curves.png", "reliability.png", "confusion.png", "confusion_normalized.png", "listeners.png")
-OF_THE_WEIGHTS = {REPORT, *MEASURED.values(), *PICTURES}  # wrong for any other weights
+PICTURES = ("curves", "reliability", "confusion", "confusion_normalized", "listeners", "strangers")
+OF_THE_WEIGHTS = {REPORT, *MEASURED.values(), *(f"{name}.png" for name in PICTURES)}  # wrong for any other weights
 SPACE = ("app.py", "README.md", "results/page.png", "results/page-phone.png")
 # The packages of requirements.txt that the page needs: a Space that installs only these starts sooner.
 SPACE_PACKAGES = {
