@@ -20,6 +20,7 @@ from ser.page import components
 from ser.page import handlers
 from ser.page import live
 from ser.page import offered_models
+from ser.page import own_voice
 from ser.page import recordings
 from ser.page import trust
 from ser.page.examples import examples
@@ -58,6 +59,7 @@ def build() -> gr.Blocks:
         over_time = over_time_part()
         with gr.Accordion("Why this answer?", open=False, elem_id="why"):
             reasons = gr.HTML("<p>The reasons for the last answer appear here. The first time takes a few seconds.</p>")
+        voice_recorder, voices, voice_note, forget = voice_part(names[0])
         gr.HTML(
             "<h2>Or guess what an actor meant</h2><p>Play a clip and guess the emotion. Then see what the model "
             "answers, and what was meant.</p>"
@@ -79,28 +81,30 @@ def build() -> gr.Blocks:
         place = gr.State(None)
         parts = {"card": card, "attempt": attempts, "place": place} | over_time
         shown = [parts[name] for name in handlers.Shown._fields]
+        remembered = voice_recorder.one(own_voice.remember, voice_recorder, [voices, voice_note, forget], **QUIET)
+        forgotten = forget.click(own_voice.forget, None, [voices, voice_note, forget], **QUIET)
         answered = [
             asked(
                 handlers.respond,
-                [recorder, model],
+                [recorder, model, voices],
                 shown,
                 concurrency_limit=AT_ONCE,
                 concurrency_id="answers",
                 show_progress_on=card,
                 **NEWEST,
             )
-            for asked in (recorder.one, model.input)
+            for asked in (recorder.one, model.input, remembered.then, forgotten.then)
         ]
         # One handler per event: when one has to wait, Gradio runs all of its event again, so two would never end.
         for each in answered:
-            each.then(handlers.explain, [recorder, model, place], reasons, **QUIET)
-            each.then(handlers.compare, [recorder, model, *comparison], compared, **QUIET)
+            each.then(handlers.explain, [recorder, model, voices, place], reasons, **QUIET)
+            each.then(handlers.compare, [recorder, model, voices, *comparison], compared, **QUIET)
         answered[1].then(accuracy.describe, model, about, **QUIET)
         for chosen in comparison:
-            chosen.change(handlers.compare, [recorder, model, *comparison], compared, **QUIET)
-        over_time["over_time"].place(handlers.explain_place, [recorder, model], [reasons, place], **QUIET)
-        recorder.several(handlers.classify_several, [recorder, model], [several, several_csv], **QUIET)
-        challenge_recorder.one(challenge.play, [challenge_recorder, model, game], [task, game], **QUIET)
+            chosen.change(handlers.compare, [recorder, model, voices, *comparison], compared, **QUIET)
+        over_time["over_time"].place(handlers.explain_place, [recorder, model, voices], [reasons, place], **QUIET)
+        recorder.several(handlers.classify_several, [recorder, model, voices], [several, several_csv], **QUIET)
+        challenge_recorder.one(challenge.play, [challenge_recorder, model, voices, game], [task, game], **QUIET)
         again.click(challenge.restart, model, [task, game], **QUIET)
     return page.queue(max_size=WAITING)
 
@@ -118,7 +122,7 @@ def header_html(first: str) -> str:
 
 def over_time_part() -> dict[str, Any]:
     """Components of the timeline of a long recording by name, hidden until there is one."""
-    with gr.Column(elem_classes=handlers.AWAY, elem_id="over-time") as column:
+    with gr.Column(elem_classes=components.AWAY, elem_id="over-time") as column:
         gr.HTML("<h2>Over time</h2><p>Click anywhere to play that moment and see the reasons for its answer.</p>")
         drawn = components.timeline()
         gr.HTML(
@@ -130,11 +134,19 @@ def over_time_part() -> dict[str, Any]:
     return {"over_time": drawn, "long": column, "csv_file": files[0], "json_file": files[1]}
 
 
+def voice_part(first: str) -> tuple[gr.HTML, gr.State, gr.HTML, gr.Button]:
+    """Records the visitor's ordinary voice, to which answers are then relative, until it is forgotten."""
+    gr.HTML(own_voice.introduction(offered_models.load()[first]))
+    recorder = components.recorder(files=False, elem_id="voice")
+    note = components.answer_card(elem_id="voice-note")
+    return recorder, gr.State(None), note, gr.Button("Forget my voice", elem_classes=components.AWAY, elem_id="forget")
+
+
 def several_part() -> tuple[gr.HTML, gr.DownloadButton]:
     """A table of several files, empty until there are some."""
     gr.HTML("<h2>Several files</h2><p>Drop or choose several at the top: each gets a row here.</p>")
     table = components.answer_card(elem_id="several")
-    return table, gr.DownloadButton("Save as CSV", elem_classes=handlers.AWAY, elem_id="several-csv")
+    return table, gr.DownloadButton("Save as CSV", elem_classes=components.AWAY, elem_id="several-csv")
 
 
 def challenge_part(first: str) -> tuple[gr.HTML, gr.HTML, gr.State, gr.Button]:

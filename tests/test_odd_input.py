@@ -139,7 +139,7 @@ class Ways:
 
     def page(self, path: Path) -> Any:
         upload = FileData(path=str(path)).model_dump()
-        shown = handlers.respond([upload], "cnn1d")
+        shown = handlers.respond([upload], "cnn1d", None)
         if refused := re.search(r'data-say="([^"]+)"><p class="said">.*No answer', shown.card):
             return f"refused: {in_short(refused[1])}"
         if "No speech" in shown.card:

@@ -43,10 +43,11 @@ sys.modules |= dict.fromkeys(sys.argv[2:])
 import app
 from ser.page import handlers, offered_models, why
 app.build()
-model = next(iter(offered_models.load()))
-handlers.classify(sys.argv[1], model)
+name = next(iter(offered_models.load()))
+handlers.classify(sys.argv[1], name)
+model = offered_models.chosen(name)
 waveform = handlers.read_clip(sys.argv[1], model)
-print(why.explain(waveform, handlers.classify_clip(waveform, model), offered_models.load()[model], 0.0))
+print(why.explain(waveform, handlers.classify_clip(waveform, model), model, 0.0))
 """
 
 

@@ -24,6 +24,7 @@ from ser.models.audio_ser import check_samples
 from ser.models.audio_ser import is_silent
 from ser.models.audio_ser import mix_down
 from ser.models.audio_ser import open_sound
+from ser.models.ordinary_voice_ser import relative_to
 from ser.models.pipeline_ser import SERPipeline
 
 WINDOW, HOP = 3.0, 1.5  # seconds
@@ -137,12 +138,34 @@ def relative_to_recording(rows: list[dict]) -> list[dict]:
     Args:
         rows: Returned by `analyse`; not modified.
     """
-    speech = [row for row in rows if row["speech"]]
-    if len(speech) < 2:
+    if sum(row["speech"] for row in rows) < 2:
         return rows
-    labels = list(speech[0]["probabilities"])
-    log = log_probabilities(np.array([[row["probabilities"][label] for label in labels] for row in speech]))
-    values = iter(np.exp(centred(log, ["recording"] * len(speech))).tolist())
+    labels = list(rows[0]["probabilities"])
+    log = log_of_speech(rows, labels)
+    return _with_speech(rows, labels, centred(log, ["recording"] * len(log)))
+
+
+def relative_to_voice(rows: list[dict], labels: list[str], voice: np.ndarray, settings: dict[str, Any]) -> list[dict]:
+    """The windows relative to the ordinary voice of the speaker; those without speech do not change.
+
+    Args:
+        rows: Returned by `analyse`; not modified.
+        labels: Of the model, in the order of its logits.
+        voice: Mean of `log_of_speech` over windows of ordinary speech, shape `(num_labels,)`.
+        settings: `ordinary_voice` in the configuration of the model.
+    """
+    return _with_speech(rows, labels, relative_to(voice, log_of_speech(rows, labels), settings))
+
+
+def log_of_speech(rows: list[dict], labels: list[str]) -> np.ndarray:
+    """Log-probabilities of the windows with speech, shape `(windows, num_labels)`."""
+    values = [[row["probabilities"][label] for label in labels] for row in rows if row["speech"]]
+    return log_probabilities(np.reshape(values, (-1, len(labels))))
+
+
+def _with_speech(rows: list[dict], labels: list[str], log: np.ndarray) -> list[dict]:
+    """The windows with other log-probabilities for those with speech."""
+    values = iter(np.exp(log).tolist())
     return [row | _answer(dict(zip(labels, next(values), strict=True))) if row["speech"] else row for row in rows]
 
 
@@ -182,9 +205,11 @@ __all__ = [
     "HOP",
     "WINDOW",
     "analyse",
+    "log_of_speech",
     "overall",
     "read_blocks",
     "relative_to_recording",
+    "relative_to_voice",
     "to_csv",
     "to_json",
     "windows",

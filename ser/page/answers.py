@@ -48,9 +48,14 @@ def decide(scores: dict[str, float] | None, model: OfferedModel, *, windows: int
     if share < trust.threshold(model):
         words = f"unclear: {adjective(first)} or {adjective(second)}"
         details = ["No emotion stands out: answers as uncertain as this one are often wrong."]
-        return Verdict(UNCLEAR, words, share, _over(windows) + details)
+        return Verdict(UNCLEAR, words, share, _over(windows) + details + _relative(model))
     details = [f"Runner-up: {adjective(second)}, {next_share:.0%}."]
-    return Verdict(first, adjective(first), share, details + (_over(windows) or _trust(model, share)))
+    details += (_over(windows) or _trust(model, share)) + _relative(model)
+    return Verdict(first, adjective(first), share, details)
+
+
+def _relative(model: OfferedModel) -> list[str]:
+    return [] if model.voice is None else ["This is relative to your ordinary voice."]
 
 
 def _over(windows: int) -> list[str]:

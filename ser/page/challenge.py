@@ -9,6 +9,8 @@ from ser.page import handlers
 from ser.page.emotions import adjective
 from ser.page.emotions import face
 from ser.page.emotions import tone
+from ser.page.offered_models import Voices
+from ser.page.offered_models import chosen
 from ser.page.offered_models import load
 from ser.page.uploads import paths_of
 from ser.page.uploads import readable
@@ -38,14 +40,14 @@ def new_game(model: str) -> dict[str, Any]:
     return {"tasks": list(zip(sentences, emotions, strict=True)), "guesses": [], "note": ""}
 
 
-def play(files: list[dict], model: str, game: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def play(files: list[dict], model: str, voices: Voices | None, game: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The next round, played with a recording; one that cannot be classified is played again."""
     if not (paths := paths_of(files)) or len(game["guesses"]) == len(game["tasks"]):
         return game_html(game), game
     game = game | {"note": ""}
     try:
         with readable(paths[0]) as (sound, seconds):
-            scores = handlers.answer_of(sound, seconds, model, None).scores
+            scores = handlers.answer_of(sound, seconds, chosen(model, voices), None).scores
         if scores is None:
             raise ValueError("Nobody seems to speak: try again, closer to the microphone.")
         game["guesses"] = [*game["guesses"], max(scores, key=scores.__getitem__)]

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 HERE = Path(__file__).parent
+AWAY = "away"  # CSS class that hides, as components with `visible=False` may not come back (gradio-app/gradio#13494)
 STYLE = (HERE / "page.css").read_text(encoding="utf-8")
 SCRIPT = f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>"
 BUTTON = """
@@ -110,4 +111,4 @@ def live(classify_live: Callable, **settings: Any) -> gr.HTML:
     return scripted("live", html_template=template, server_functions=[classify_live], **settings)
 
 
-__all__ = ["STYLE", "answer_card", "history", "live", "recorder", "timeline"]
+__all__ = ["AWAY", "STYLE", "answer_card", "history", "live", "recorder", "timeline"]

@@ -1,6 +1,7 @@
 """Six clips of CREMA-D, one per emotion, of actors that no model of the page was trained on."""
 
 import html
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -51,4 +52,9 @@ def examples(**settings: Any) -> gr.HTML:
     return gr.HTML(files, html_template=template, js_on_load=None, **settings)
 
 
-__all__ = ["EXAMPLES", "FOLDER", "examples"]
+def is_example(path: str) -> bool:
+    """Whether a recording is one of these clips, which Gradio keeps under their names."""
+    return Path(path).name in {clip["file"] for clip in EXAMPLES["clips"]}
+
+
+__all__ = ["EXAMPLES", "FOLDER", "examples", "is_example"]

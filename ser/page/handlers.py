@@ -19,9 +19,15 @@ from ser.models.audio_ser import QUIETEST
 from ser.models.audio_ser import is_silent
 from ser.page import answers
 from ser.page import over_time
+from ser.page import own_voice
 from ser.page import why
+from ser.page.components import AWAY
 from ser.page.emotions import face
 from ser.page.emotions import tone
+from ser.page.examples import is_example
+from ser.page.offered_models import OfferedModel
+from ser.page.offered_models import Voices
+from ser.page.offered_models import chosen
 from ser.page.offered_models import load
 from ser.page.offered_models import rate_of
 from ser.page.uploads import LONGEST
@@ -30,7 +36,6 @@ from ser.page.uploads import readable
 
 SILENT_DB = 20 * np.log10(QUIETEST) - 20  # level of a long recording in which nobody speaks: speech peaks above it
 ONE_CLIP = 6.0  # seconds; longer recordings are classified in windows
-AWAY = "away"  # CSS class that hides, as components with `visible=False` may not come back (gradio-app/gradio#13494)
 SAME: Any = gr.skip()  # leaves a component as it is
 PROGRESS = gr.Progress()
 
@@ -86,35 +91,41 @@ def classify(path: str | None, model: str, progress: gr.Progress = PROGRESS) -> 
         if path is None:
             raise ValueError("Upload a recording first.")
         with readable(path) as (sound, seconds):
-            verdict, scores, rows = answer_of(sound, seconds, model, progress)
+            verdict, scores, rows = answer_of(sound, seconds, chosen(model), progress)
     except ValueError as error:
         raise gr.Error(str(error), print_exception=False) from error
     share = f", {verdict.share:.0%}" if scores else ""
     return html.unescape(f"## {verdict.words.capitalize()}{share}\n{' '.join(verdict.details)}"), scores, rows
 
 
-def respond(files: list[dict], model: str, progress: gr.Progress = PROGRESS) -> Shown:
-    """The answer for a recording."""
+def respond(files: list[dict], name: str, voices: Voices | None, progress: gr.Progress = PROGRESS) -> Shown:
+    """The answer of the model of this name for a recording."""
     if not (paths := paths_of(files)):
         return Shown("")
-    path = paths[0]
+    path, model = paths[0], model_for(paths[0], name, voices)
     try:
         with readable(path) as (sound, seconds):
             answer = answer_of(sound, seconds, model, progress)
-            attempt = attempt_of(answer, path, model)
+            attempt = attempt_of(answer, path, name, model)
             shown = Shown(answers.card_html(answer.verdict, answer.scores), attempt)
-            return shown._replace(**over_time_of(sound, path, answer.rows, model)) if answer.rows else shown
+            return shown._replace(**over_time_of(sound, path, answer.rows, name, model)) if answer.rows else shown
     except ValueError as error:
         return Shown(answers.refusal_html(str(error)))
 
 
-def attempt_of(answer: Answer, path: str, model: str) -> dict[str, Any]:
-    """An entry of the history, which the browser keeps; there is one for each recording and model."""
+def model_for(path: str, name: str, voices: Voices | None) -> OfferedModel:
+    """The model of this name for a recording: with the visitor's ordinary voice, unless it is an example's."""
+    return chosen(name, None if is_example(path) else voices)
+
+
+def attempt_of(answer: Answer, path: str, name: str, model: OfferedModel) -> dict[str, Any]:
+    """An entry of the history, which the browser keeps; there is one for each recording, model and ordinary voice."""
     verdict = answer.verdict
     stated = verdict.look not in (answers.UNCLEAR, answers.NONE)
-    whose = "" if model == next(iter(load())) else f" ({model})"
+    whose = "" if name == next(iter(load())) else f" ({name})"
+    whose += "" if model.voice is None else " (for your voice)"
     return {
-        "key": f"{Path(path).parent.name}/{model}",  # Gradio names the folder by the content
+        "key": f"{Path(path).parent.name}{whose}",  # Gradio names the folder by the content
         "path": path,
         "tone": tone(verdict.look),
         "face": face(verdict.look),
@@ -124,12 +135,12 @@ def attempt_of(answer: Answer, path: str, model: str) -> dict[str, Any]:
     }
 
 
-def over_time_of(sound: str, path: str, rows: list[dict], model: str) -> dict[str, Any]:
+def over_time_of(sound: str, path: str, rows: list[dict], name: str, model: OfferedModel) -> dict[str, Any]:
     """The fields of `Shown` that only a long recording has."""
-    texts = {"timeline.csv": timeline.to_csv(rows), "timeline.json": timeline.to_json(rows, model)}
+    texts = {"timeline.csv": timeline.to_csv(rows), "timeline.json": timeline.to_json(rows, name)}
     csv_file, json_file = (save(text, name) for name, text in texts.items())
     return {
-        "over_time": over_time.describe(sound, rows, load()[model]) | {"key": path},
+        "over_time": over_time.describe(sound, rows, model) | {"key": path},
         "long": gr.Column(elem_classes=[]),
         "csv_file": csv_file,
         "json_file": json_file,
@@ -137,26 +148,28 @@ def over_time_of(sound: str, path: str, rows: list[dict], model: str) -> dict[st
     }
 
 
-def explain(files: list[dict], model: str, place: float | None) -> str:
+def explain(files: list[dict], name: str, voices: Voices | None, place: float | None) -> str:
     """The explanation for a clip, or for the window of a long recording that begins at `place`."""
     if not (paths := paths_of(files)):
         return ""
+    model = model_for(paths[0], name, voices)
     try:
         with readable(paths[0]) as (sound, _):
             waveform = read_clip(sound, model, place or 0.0, None if place is None else place + timeline.WINDOW)
     except ValueError:
         return ""  # the answer says it
-    return why.explain(waveform, classify_clip(waveform, model), load()[model], place or 0.0)
+    return why.explain(waveform, classify_clip(waveform, model), model, place or 0.0)
 
 
-def explain_place(files: list[dict], model: str, event: gr.EventData) -> tuple[str, float]:
+def explain_place(files: list[dict], name: str, voices: Voices | None, event: gr.EventData) -> tuple[str, float]:
     """The explanation for the window that a visitor chose, and where the window begins."""
     place = float(event.start)
-    return explain(files, model, place), place
+    return explain(files, name, voices, place), place
 
 
-def classify_several(files: list[dict], model: str) -> Iterator[tuple[str, Any]]:
+def classify_several(files: list[dict], name: str, voices: Voices | None) -> Iterator[tuple[str, Any]]:
     """A table that gets a row for each file, and at the end the same as a CSV file."""
+    model = chosen(name, voices)
     paths, rows = paths_of(files), list[list[str]]()
     for path in paths:
         rows.append(row_of(path, model))
@@ -166,7 +179,7 @@ def classify_several(files: list[dict], model: str) -> Iterator[tuple[str, Any]]
     yield table_html(rows, len(paths)), gr.DownloadButton(value=save(text.getvalue(), "emotions.csv"), elem_classes=[])
 
 
-def row_of(path: str, model: str) -> list[str]:
+def row_of(path: str, model: OfferedModel) -> list[str]:
     """Name, answer, its probability, and the error of a file."""
     name = Path(path).name
     try:
@@ -194,7 +207,14 @@ def table_html(rows: list[list[str]], count: int) -> str:
     )
 
 
-def compare(files: list[dict], model: str, other: str, opened: bool, progress: gr.Progress = PROGRESS) -> str:
+def compare(
+    files: list[dict],
+    name: str,
+    voices: Voices | None,
+    other: str,
+    opened: bool,
+    progress: gr.Progress = PROGRESS,
+) -> str:
     """The answers of two models for one recording, side by side; empty unless that part of the page is open."""
     if not opened:
         return ""
@@ -202,18 +222,19 @@ def compare(files: list[dict], model: str, other: str, opened: bool, progress: g
         return "<p>Record or choose something first.</p>"
     try:
         with readable(paths[0]) as (sound, seconds):
-            said = {name: answer_of(sound, seconds, name, progress) for name in dict.fromkeys((model, other))}
+            names = dict.fromkeys((name, other))
+            said = {each: answer_of(sound, seconds, model_for(paths[0], each, voices), progress) for each in names}
     except ValueError as error:
         return answers.refusal_html(str(error))
     sections = "".join(
-        f'<section class="{tone(verdict.look)}"><h3>{html.escape(name)}: {face(verdict.look)}{verdict.words}</h3>'
+        f'<section class="{tone(verdict.look)}"><h3>{html.escape(each)}: {face(verdict.look)}{verdict.words}</h3>'
         f"{answers.bars_html(scores)}</section>"
-        for name, (verdict, scores, _) in said.items()
+        for each, (verdict, scores, _) in said.items()
     )
     return f'<div class="pair">{sections}</div>'
 
 
-def answer_of(sound: str, seconds: float, model: str, progress: gr.Progress | None) -> Answer:
+def answer_of(sound: str, seconds: float, model: OfferedModel, progress: gr.Progress | None) -> Answer:
     """A model's answer for a sound file that lasts `seconds`.
 
     Raises:
@@ -222,7 +243,7 @@ def answer_of(sound: str, seconds: float, model: str, progress: gr.Progress | No
     rows: list[dict] = []
     if seconds > ONE_CLIP:
         report = progress and (lambda done: progress(min(done / seconds, 1), desc=f"{clock(done)} of {clock(seconds)}"))
-        rows = timeline.analyse(sound, load()[model].classifier, report)
+        rows = own_voice.relative_rows(timeline.analyse(sound, model.classifier, report), model)
         silent = max(row["level_db"] for row in rows) < SILENT_DB
         scores = timeline.overall(rows)
     else:
@@ -232,7 +253,7 @@ def answer_of(sound: str, seconds: float, model: str, progress: gr.Progress | No
     if silent:
         raise ValueError("The recording is silent: check the microphone and record again.")
     spoken = sum(row["speech"] for row in rows)
-    return Answer(answers.decide(scores, load()[model], windows=spoken), scores, rows)
+    return Answer(answers.decide(scores, model, windows=spoken), scores, rows)
 
 
 def save(text: str, name: str) -> str:
@@ -245,20 +266,20 @@ def clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def classify_clip(waveform: np.ndarray, model: str) -> dict[str, float] | None:
+def classify_clip(waveform: np.ndarray, model: OfferedModel) -> dict[str, float] | None:
     """Probability of each emotion in a waveform of shape `(samples,)`; None if nobody speaks."""
     if not has_speech(waveform, rate_of(model)):
         return None
-    return {entry["label"]: entry["score"] for entry in load()[model].classifier(waveform)}
+    scores = {entry["label"]: entry["score"] for entry in model.classifier(waveform)}
+    return own_voice.relative_scores(scores, model)
 
 
-def read_clip(sound: str, model: str, start: float = 0.0, end: float | None = LONGEST) -> np.ndarray:
+def read_clip(sound: str, model: OfferedModel, start: float = 0.0, end: float | None = LONGEST) -> np.ndarray:
     """The samples between two times in seconds, shape `(samples,)`, at the model's rate."""
     return np.concatenate(list(timeline.read_blocks(sound, rate_of(model), start, end)))
 
 
 __all__ = [
-    "AWAY",
     "Answer",
     "Shown",
     "answer_of",

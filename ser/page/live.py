@@ -9,10 +9,12 @@ import numpy as np
 from ser.models.audio_ser import load_audio
 from ser.page import answers
 from ser.page import handlers
+from ser.page import own_voice
 from ser.page import trust
 from ser.page.emotions import adjective
 from ser.page.emotions import face
 from ser.page.emotions import tone
+from ser.page.offered_models import chosen
 from ser.page.offered_models import load
 from ser.page.offered_models import rate_of
 
@@ -26,7 +28,8 @@ def classify_live(request: dict[str, Any]) -> dict[str, Any]:
     """Classify the last seconds, smoothed with those before.
 
     Args:
-        request: "audio" as base64 of 16-bit samples at `RATE`, "model", and "before": what "memory" was last time.
+        request: "audio" as base64 of 16-bit samples at `RATE`, "model", "voices" as `own_voice.remember` returns them,
+            and "before": what "memory" was last time.
 
     Returns:
         What page.js shows, and "memory" to be sent back.
@@ -37,15 +40,16 @@ def classify_live(request: dict[str, Any]) -> dict[str, Any]:
     name = request.get("model") or next(iter(load()))
     if name not in load():
         raise ValueError(f"expected a model of the page; got {name!r:.50}")
-    before = checked(request.get("before"), load()[name].report["labels"])
-    waveform = load_audio(decode(request.get("audio", "")), sampling_rate=rate_of(name), source_rate=RATE)
-    scores = handlers.classify_clip(waveform, name)
+    model = chosen(name, own_voice.checked(request.get("voices"), name))
+    before = checked(request.get("before"), model.report["labels"])
+    waveform = load_audio(decode(request.get("audio", "")), sampling_rate=rate_of(model), source_rate=RATE)
+    scores = handlers.classify_clip(waveform, model)
     if scores is None:
         look, words = answers.NONE, "nobody speaks"
     else:
         if old := before["scores"]:
             scores = {label: KEPT * old[label] + (1 - KEPT) * share for label, share in scores.items()}
-        look = stable(scores, before["look"], trust.threshold(load()[name]))
+        look = stable(scores, before["look"], trust.threshold(model))
         words = "unclear" if look == answers.UNCLEAR else adjective(look)
     return {
         "answer": f'<p class="said {tone(look)}">{face(look)}<span>{words.capitalize()}</span></p>',

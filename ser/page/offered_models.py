@@ -4,7 +4,9 @@ import os
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+from typing import TypeAlias
 
+import numpy as np
 from huggingface_hub import snapshot_download
 
 from ser.files import BUNDLED
@@ -19,15 +21,20 @@ from ser.reporting.report_file import load_report
 from ser.reporting.report_file import means_when_changed
 from ser.reporting.report_file import measured
 
+Voices: TypeAlias = dict[str, list[float]]  # mean log-probabilities of an ordinary voice, by model
 WANTED = "SER_MODELS"  # environment variable: folders or Hub ids, separated by commas, instead of the bundled models
 
 
 class OfferedModel(NamedTuple):
-    """A model of the page: its pipeline, the report of its training, and its folder with further scores."""
+    """A model of the page: its pipeline, the report of its training, and its folder with further scores.
+
+    `voice` is the visitor's ordinary voice, to which answers are relative: its mean log-probabilities, `(num_labels,)`.
+    """
 
     classifier: SERPipeline
     report: Report
     folder: Path
+    voice: np.ndarray | None = None
 
 
 @cache
@@ -95,9 +102,15 @@ def best_first(folders: dict[str, Path]) -> dict[str, Path]:
     return {name: folders[name] for name in sorted(folders, key=place)}
 
 
-def rate_of(model: str) -> int:
+def chosen(name: str, voices: Voices | None = None) -> OfferedModel:
+    """A model of the page, with the visitor's ordinary voice if it is known."""
+    voice = (voices or {}).get(name)
+    return load()[name]._replace(voice=None if voice is None else np.array(voice))
+
+
+def rate_of(model: OfferedModel) -> int:
     """Sampling rate in Hz of the features of a model."""
-    return load()[model].classifier.feature_extractor.sampling_rate
+    return model.classifier.feature_extractor.sampling_rate
 
 
-__all__ = ["OfferedModel", "best_first", "fetch_model", "find_models", "load", "rate_of"]
+__all__ = ["OfferedModel", "Voices", "best_first", "chosen", "fetch_model", "find_models", "load", "rate_of"]

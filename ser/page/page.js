@@ -253,11 +253,13 @@ window.ser = (() => {
   }
 
   // ---- answer: announced and scrolled to
+  let voices = null; // the visitor's ordinary voice, for live answers
   function answer({element, watch}) {
     watch("value", () => {
       const card = element.querySelector("[data-say]");
       updatePlayButtons();
       if (!card) return;
+      if (card.dataset.voices) voices = JSON.parse(card.dataset.voices);
       say(card.dataset.say);
       card.scrollIntoView({block: "nearest"});
     });
@@ -436,7 +438,7 @@ window.ser = (() => {
           try {
             const samples = toInt16(await resampled(lastSeconds(), rate, SAMPLES_16K));
             const model = document.querySelector("#model input:checked")?.value;
-            const said = await server.classify_live({audio: base64(samples), model, before});
+            const said = await server.classify_live({audio: base64(samples), model, voices, before});
             clearText(button.hint, NO_ANSWER);
             if (button.running()) show(said);
           } catch {

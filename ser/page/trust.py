@@ -17,13 +17,16 @@ def on_strangers(model: OfferedModel) -> dict[str, Any]:
 
 def threshold(model: OfferedModel) -> float:
     """Probability from which an answer is certain."""
-    own = getattr(model.classifier.model.config, "certain_threshold", None)
+    config = model.classifier.model.config
+    own = config.certain_threshold if model.voice is None else config.ordinary_voice["certain_threshold"]
     return PLAIN if own is None else own
 
 
 def other_corpora(model: OfferedModel) -> dict[str, float]:
-    """Accuracy by the corpora that the model was not trained on."""
+    """Accuracy by the corpora that the model was not trained on, relative to ordinary voices if it knows one."""
     found = on_strangers(model).get("corpora") or measured(model.folder, "corpora")
+    if model.voice is not None:
+        found = {name: each["ordinary_voice"]["1"] for name, each in found.items() if each.get("ordinary_voice")}
     return {name: each["accuracy"] for name, each in found.items()}
 
 
@@ -37,14 +40,34 @@ def ordinary_speech(model: OfferedModel) -> float | None:
     return on_strangers(model).get("ordinary", {}).get("certain_wrong")
 
 
+def gain_of_voice(model: OfferedModel) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """Accuracy without and with one recording of the ordinary voice: mean over corpora, and on ordinary speech."""
+    strangers = on_strangers(model)
+    if not strangers.get("ordinary_voice"):
+        return None
+    found = [each["ordinary_voice"]["1"] for each in strangers["corpora"].values() if each["ordinary_voice"]]
+    spoken = strangers["ordinary"]["ordinary_voice"]["1"]
+    without, relative = (fmean(each[what] for each in found) for what in ("without", "accuracy"))
+    return (without, relative), (spoken["without"], spoken["accuracy"])
+
+
 def right_when(model: OfferedModel, share: float) -> float | None:
     """Accuracy of the model's answers of at least this probability, on other people's recordings.
 
     If too few answers were that certain, it is the accuracy at the highest probability that enough of them had.
     """
-    curve = on_strangers(model).get("curve", [])
+    strangers = on_strangers(model)
+    curve = (strangers if model.voice is None else strangers.get("ordinary_voice") or {}).get("curve", [])
     reached = [point for point in curve if point["threshold"] <= share and point["certain"] >= ENOUGH]
     return max(reached, key=lambda point: point["threshold"])["right"] if reached else None
 
 
-__all__ = ["on_strangers", "ordinary_speech", "other_corpora", "right_on_strangers", "right_when", "threshold"]
+__all__ = [
+    "gain_of_voice",
+    "on_strangers",
+    "ordinary_speech",
+    "other_corpora",
+    "right_on_strangers",
+    "right_when",
+    "threshold",
+]

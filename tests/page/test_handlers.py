@@ -283,13 +283,13 @@ def files(*paths) -> list[dict]:
 
 
 def test_a_clip_gets_a_card_an_entry_of_the_history_and_a_reason():
-    shown = handlers.respond(files(CLIP), "cnn2d")
+    shown = handlers.respond(files(CLIP), "cnn2d", None)
     scores = {entry["label"]: entry["score"] for entry in offered_models.load()["cnn2d"].classifier(str(CLIP))}
     assert f"{max(scores.values()):.0%}" in shown.card
     assert [shown.card.count(f'class="bar e-{label}"') for label in sorted(LABELS)] == [1] * 6
     assert shown.attempt["bars"] in shown.card
     assert shown.over_time is None and shown.place is None
-    reason = handlers.explain(files(CLIP), "cnn2d", None)
+    reason = handlers.explain(files(CLIP), "cnn2d", None, None)
     begin, end = map(float, re.search(r"marked stretch of speech, ([\d.]+) to ([\d.]+) s, supports", reason).groups())
     assert 0 <= begin < end <= 2.2
     assert reason.count("<img") == 1 and reason.count('<th scope="row">') == 3
@@ -297,33 +297,35 @@ def test_a_clip_gets_a_card_an_entry_of_the_history_and_a_reason():
 
 def test_a_long_recording_is_shown_over_time_and_any_place_of_it_explained():
     path = EXAMPLES / "two-voices.ogg"
-    shown = handlers.respond(files(path), "cnn2d")
+    shown = handlers.respond(files(path), "cnn2d", None)
     rows = timeline.analyse(path, offered_models.load()["cnn2d"].classifier)
     assert [row["start"] for row in shown.over_time["rows"]] == [row["start"] for row in rows]
     assert Path(shown.csv_file).read_bytes() == timeline.to_csv(rows).encode()
     assert json.loads(Path(shown.json_file).read_text())["windows"] == rows
     for place in (shown.place, 6.0):
-        stretch = re.search(r"stretch of speech, ([\d.]+) to ([\d.]+) s", handlers.explain(files(path), "cnn2d", place))
+        stretch = re.search(
+            r"stretch of speech, ([\d.]+) to ([\d.]+) s", handlers.explain(files(path), "cnn2d", None, place)
+        )
         assert not stretch or place <= float(stretch[1]) < float(stretch[2]) <= place + 3
 
 
 def test_a_bad_file_gets_a_card_that_says_why(tmp_path):
     (tmp_path / "notes.wav").write_text("not audio")
-    shown = handlers.respond(files(tmp_path / "notes.wav"), "cnn1d")
+    shown = handlers.respond(files(tmp_path / "notes.wav"), "cnn1d", None)
     assert "it is damaged or not audio" in shown.card and shown.over_time is None
-    assert "was deleted in the meantime" in handlers.respond(files(tmp_path / "gone.wav"), "cnn1d").card
-    assert handlers.explain(files(tmp_path / "gone.wav"), "cnn1d", None) == ""
-    assert "damaged" in handlers.compare(files(tmp_path / "notes.wav"), "cnn1d", "cnn2d", True)
+    assert "was deleted in the meantime" in handlers.respond(files(tmp_path / "gone.wav"), "cnn1d", None).card
+    assert handlers.explain(files(tmp_path / "gone.wav"), "cnn1d", None, None) == ""
+    assert "damaged" in handlers.compare(files(tmp_path / "notes.wav"), "cnn1d", None, "cnn2d", True)
 
 
 def test_what_bears_no_mark_of_an_upload_is_refused():
     with pytest.raises(ValueError, match="meta"):
-        handlers.respond([{"path": "/etc/passwd"}], "cnn1d")
+        handlers.respond([{"path": "/etc/passwd"}], "cnn1d", None)
 
 
 def test_several_files_get_a_row_each_errors_too(tmp_path):
     (tmp_path / "<b>notes.txt").write_text("not audio")
-    *_, (table, button) = handlers.classify_several(files(CLIP, tmp_path / "<b>notes.txt"), "cnn2d")
+    *_, (table, button) = handlers.classify_several(files(CLIP, tmp_path / "<b>notes.txt"), "cnn2d", None)
     assert "2 of 2 files" in table and "&lt;b&gt;notes" in table and "damaged or not audio" in table
     lines = Path(button.value["path"] if isinstance(button.value, dict) else button.value).read_text().splitlines()
     assert lines[0] == "file,answer,probability,error"
@@ -331,24 +333,24 @@ def test_several_files_get_a_row_each_errors_too(tmp_path):
 
 
 def test_two_models_answer_in_bars_of_one_order():
-    html = handlers.compare(files(CLIP), "cnn1d", "cnn2d", True)
+    html = handlers.compare(files(CLIP), "cnn1d", None, "cnn2d", True)
     order = re.findall(r'class="bar (e-\w+)"', html)
     assert order == [f"e-{label}" for label in sorted(LABELS)] * 2
     assert "cnn1d: " in html and "cnn2d: " in html
-    assert handlers.compare(files(CLIP), "cnn1d", "cnn1d", True).count("<h3>") == 1  # not with itself
-    assert handlers.compare(files(CLIP), "cnn1d", "cnn2d", False) == ""
+    assert handlers.compare(files(CLIP), "cnn1d", None, "cnn1d", True).count("<h3>") == 1  # not with itself
+    assert handlers.compare(files(CLIP), "cnn1d", None, "cnn2d", False) == ""
 
 
 def test_a_game_has_five_rounds_and_a_score(monkeypatch):
     html, game = challenge.restart("cnn2d")
     assert "Round 1 of 5" in html
     game["tasks"][0] = (game["tasks"][0][0], "anger")
-    html, game = challenge.play(files("/nowhere/gone.wav"), "cnn2d", game)
+    html, game = challenge.play(files("/nowhere/gone.wav"), "cnn2d", None, game)
     assert 'data-say="The recording was deleted in the meantime: record or upload it again. Round 1: say' in html
-    assert html != challenge.play(files("/nowhere/gone.wav"), "cnn2d", game)[0]  # so that it is said again
+    assert html != challenge.play(files("/nowhere/gone.wav"), "cnn2d", None, game)[0]  # so that it is said again
     assert "was deleted in the meantime" in html and not game["guesses"]
     for _ in range(6):
-        html, game = challenge.play(files(CLIP), "cnn2d", game)
+        html, game = challenge.play(files(CLIP), "cnn2d", None, game)
     assert game["guesses"] == ["anger"] * 5
     assert f"{sum(emotion == 'anger' for _, emotion in game['tasks'])} of 5 right" in html
 
