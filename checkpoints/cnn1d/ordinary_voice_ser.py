@@ -12,6 +12,16 @@ SHARE = 0.75  # of the log-probabilities of the ordinary voice: one recording sh
 SETTINGS = ("temperature", "bias", "certain_threshold")
 
 
+def check_calibrated(settings: dict[str, Any] | None) -> dict[str, Any]:
+    """The settings of a model; raises `ValueError` if it has none."""
+    if settings is None:
+        raise ValueError(
+            "this model was not calibrated for answers relative to an ordinary voice; choose another model, or run "
+            "`python -m ser calibrate` on it"
+        )
+    return settings
+
+
 def relative_to(voice: np.ndarray, log: np.ndarray, settings: dict[str, Any] | None) -> np.ndarray:
     """Log-probabilities relative to the ordinary voice of their speaker.
 
@@ -23,13 +33,9 @@ def relative_to(voice: np.ndarray, log: np.ndarray, settings: dict[str, Any] | N
     Raises:
         ValueError: The model has no such settings.
     """
-    if settings is None:
-        raise ValueError(
-            "this model was not calibrated for answers relative to an ordinary voice; choose another model, or run "
-            "`python -m ser calibrate` on it"
-        )
+    settings = check_calibrated(settings)
     relative = (log - SHARE * voice) / settings["temperature"] + np.asarray(settings["bias"])
     return relative - np.logaddexp.reduce(relative, axis=1, keepdims=True)
 
 
-__all__ = ["SETTINGS", "SHARE", "relative_to"]
+__all__ = ["SETTINGS", "SHARE", "check_calibrated", "relative_to"]

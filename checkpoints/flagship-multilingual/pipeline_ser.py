@@ -12,7 +12,7 @@ from transformers import AudioClassificationPipeline
 from transformers import BatchFeature
 from transformers import PreTrainedModel
 from transformers.pipelines.pt_utils import KeyDataset
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 
 from .audio_ser import check_audible
 from .audio_ser import load_audio

@@ -11,9 +11,11 @@ from ser.reporting.report_file import means_when_changed
 from ser.reporting.report_file import on_crema_d
 from ser.reporting.strangers_table import CENTRED_COLUMNS
 from ser.reporting.strangers_table import COLUMNS
+from ser.reporting.strangers_table import VOICE_COLUMNS
 from ser.reporting.strangers_table import centred_rows
 from ser.reporting.strangers_table import promise
 from ser.reporting.strangers_table import strangers_rows
+from ser.reporting.strangers_table import voice_rows
 
 BUNDLED_COLUMNS = ("model", "CREMA-D, unseen actors", "noise, rooms, codecs")
 SUMMARY_COLUMNS = (
@@ -60,23 +62,51 @@ def _on_another(title: str, corpora: dict[str, dict], report: Report) -> str:
 
 
 def strangers_summary(strangers: dict[str, dict]) -> str:
-    """One row for each model that is calibrated for strangers' voices: scores before and after.
+    """For each model that is calibrated for strangers' voices, scores before and after, and with an ordinary voice.
 
     Args:
         strangers: Content of `strangers.json`, by model.
     """
-    rows = [
-        [
-            f"`{name}`",
-            _before_and_after(each["corpora"].values(), "accuracy", ".3f"),
-            *(f"{point[what]:.0%}" if (point := promise(each)) else "" for what in ("certain", "right")),
-            _before_and_after([each["ordinary"]], "accuracy", ".0%"),
-            _before_and_after([each["ordinary"]], "certain_wrong", ".0%"),
-            _before_and_after(each["own"].values(), "accuracy", ".3f"),
-        ]
-        for name, each in strangers.items()
-    ]
+    rows = []
+    for name, each in strangers.items():
+        rows.append(
+            [
+                f"`{name}`",
+                _before_and_after(each["corpora"].values(), "accuracy", ".3f"),
+                *_promised(each),
+                _before_and_after([each["ordinary"]], "accuracy", ".0%"),
+                _before_and_after([each["ordinary"]], "certain_wrong", ".0%"),
+                _before_and_after(each["own"].values(), "accuracy", ".3f"),
+            ]
+        )
+        if voice := each["ordinary_voice"]:
+            acted, own = (
+                [found["ordinary_voice"]["1"] for found in each[kind].values() if found["ordinary_voice"]]
+                for kind in ("corpora", "own")
+            )
+            spoken = each["ordinary"]["ordinary_voice"]["1"]
+            rows.append(
+                [
+                    "the same, with one sentence in the speaker's ordinary voice",
+                    _mean(acted, "accuracy", ".3f"),
+                    *_promised(voice),
+                    f"{spoken['accuracy']:.0%}",
+                    f"{spoken['certain_wrong']:.0%}",
+                    _mean(own, "accuracy", ".3f"),
+                ]
+            )
     return markdown_table(SUMMARY_COLUMNS, rows)
+
+
+def _promised(calibrated: dict) -> list[str]:
+    """The share of certain answers, and the share of these that is right."""
+    point = promise(calibrated)
+    return [f"{point[what]:.0%}" if point else "" for what in ("certain", "right")]
+
+
+def _mean(measured: Collection[dict], what: str, form: str) -> str:
+    """The mean of a score; empty if it was not measured."""
+    return f"{fmean(each[what] for each in measured):{form}}" if measured else ""
 
 
 def _before_and_after(measured: Collection[dict], what: str, form: str) -> str:
@@ -141,6 +171,12 @@ def centred_table(models: dict[str, dict]) -> str:
     return markdown_table(("model", *CENTRED_COLUMNS), rows)
 
 
+def voice_table(models: dict[str, dict]) -> str:
+    """Like `strangers_table`, without and with recordings of the speaker's ordinary voice."""
+    rows = [[f"`{name}`", *row] for name, strangers in models.items() for row in voice_rows(strangers)]
+    return markdown_table(("model", *VOICE_COLUMNS), rows)
+
+
 def _too_often(scores: dict) -> str:
     """The label that a model overpredicts most, with its share of the predictions and of the labels."""
     excess = {name: count - scores["intended"][name] for name, count in scores["answered"].items()}
@@ -161,4 +197,5 @@ __all__ = [
     "robustness_table",
     "strangers_summary",
     "strangers_table",
+    "voice_table",
 ]

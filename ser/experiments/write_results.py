@@ -17,6 +17,7 @@ from ser.experiments.model_tables import corpora_table
 from ser.experiments.model_tables import robustness_table
 from ser.experiments.model_tables import strangers_summary
 from ser.experiments.model_tables import strangers_table
+from ser.experiments.model_tables import voice_table
 from ser.experiments.noise_floor import FILE as NOISE_FLOOR
 from ser.experiments.noise_floor import in_words
 from ser.experiments.projects import deviations_table
@@ -44,6 +45,7 @@ from ser.reporting.run_report import draw
 from ser.reporting.run_report import save
 from ser.reporting.strangers_table import CENTRED_LEGEND
 from ser.reporting.strangers_table import LEGEND as STRANGERS_LEGEND
+from ser.reporting.strangers_table import VOICE_LEGEND
 
 STOPPED = "the same command writes them all"
 TEMPLATE = PROJECT / "ser/experiments/results.md"
@@ -74,6 +76,8 @@ def results_page(root: Path) -> str:
         corpora=corpora_table(read_measured(root, "corpora")),
         strangers=strangers_table(strangers),
         strangers_legend=STRANGERS_LEGEND,
+        voice=voice_table(strangers),
+        voice_legend=VOICE_LEGEND,
         centred=centred_table(strangers),
         centred_legend=CENTRED_LEGEND,
         noise_floor=in_words(read_json(results / NOISE_FLOOR)),

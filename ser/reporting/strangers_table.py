@@ -16,6 +16,14 @@ CENTRED_LEGEND = (
     "speaker; if it is near 1, as in ordinary speech, which is all neutral, centring misleads."
 )
 
+VOICE_COLUMNS = ("speech", "clips", "speakers", "accuracy", "certain", "certain: right", "certain and wrong")
+VOICE_SCORES = ("accuracy", "certain", "certain_right", "certain_wrong")
+VOICE_LEGEND = (
+    "Accuracy on the same clips without a recording of the speaker's ordinary voice → with one → with three; the other "
+    "scores with one → with three. Other neutral clips of the speaker, drawn at random, stand for these recordings; "
+    "clips of speakers without enough of them are left out."
+)
+
 
 def strangers_rows(strangers: dict) -> list[list[str]]:
     """Cells of one row for each kind of speech, as `COLUMNS` calls them.
@@ -42,6 +50,22 @@ def centred_rows(strangers: dict) -> list[list[str]]:
     ]
 
 
+def voice_rows(strangers: dict) -> list[list[str]]:
+    """Cells of one row for each kind of speech with neutral clips, as `VOICE_COLUMNS` calls them.
+
+    Args:
+        strangers: The content of strangers.json.
+    """
+    rows = []
+    for name, each in _kinds(strangers).items():
+        if one := each.get("ordinary_voice", {}).get("1"):
+            measured = one, *filter(None, [each["ordinary_voice"].get("3")])
+            accuracy, *others = (_change(what, *measured) for what in VOICE_SCORES)
+            changed = f"{one['without']:.2f} → {accuracy}"
+            rows.append([name, f"{one['clips']:,}", f"{one['speakers']:,}", changed, *others])
+    return rows
+
+
 def _kinds(strangers: dict) -> dict[str, dict]:
     """Scores by the kind of speech."""
     kinds = {f"{title}, unseen speakers": each for title, each in strangers["own"].items()}
@@ -55,9 +79,13 @@ def _change(what: str, *measured: dict) -> str:
     return " → ".join("-" if each[what] is None else f"{each[what]:.2f}" for each in measured)
 
 
-def promise(strangers: dict) -> dict[str, float] | None:
-    """The point of the risk and coverage curve at the model's threshold; None if no threshold keeps the promises."""
-    return next((each for each in strangers["curve"] if each["threshold"] == strangers["certain_threshold"]), None)
+def promise(calibrated: dict) -> dict[str, float] | None:
+    """The point of the risk and coverage curve at the threshold; None if no threshold keeps the promises.
+
+    Args:
+        calibrated: The content of strangers.json, or its "ordinary_voice".
+    """
+    return next((each for each in calibrated["curve"] if each["threshold"] == calibrated["certain_threshold"]), None)
 
 
 def for_card(strangers: dict) -> dict:
@@ -69,6 +97,9 @@ def for_card(strangers: dict) -> dict:
         "rows": strangers_rows(strangers),
         "legend": LEGEND,
         "promise": promise(strangers),
+        "voice_columns": VOICE_COLUMNS,
+        "voice_rows": voice_rows(strangers),
+        "voice_legend": VOICE_LEGEND,
     }
 
 
@@ -77,8 +108,11 @@ __all__ = [
     "CENTRED_LEGEND",
     "COLUMNS",
     "LEGEND",
+    "VOICE_COLUMNS",
+    "VOICE_LEGEND",
     "centred_rows",
     "for_card",
     "promise",
     "strangers_rows",
+    "voice_rows",
 ]

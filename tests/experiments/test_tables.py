@@ -13,7 +13,9 @@ from ser.experiments.model_tables import bundled_table
 from ser.experiments.model_tables import centred_table
 from ser.experiments.model_tables import corpora_table
 from ser.experiments.model_tables import robustness_table
+from ser.experiments.model_tables import strangers_summary
 from ser.experiments.model_tables import strangers_table
+from ser.experiments.model_tables import voice_table
 from ser.experiments.noise_floor import in_words
 from ser.experiments.projects import deviations_table
 from ser.experiments.projects import lower_list
@@ -299,6 +301,49 @@ def test_strangers_speech_has_a_row_for_each_kind():
         ["`b`", "URDU", "9", "0.40 → 0.50"],
         ["`b`", "talk, ordinary speech", "9", "0.40 → 0.50"],
     ]
+
+
+def voiced(accuracy: float, *, with_three: bool = True) -> dict:
+    """Scores of a kind of speech without, with one and perhaps with three recordings of the ordinary voice."""
+    figure = {"clips": 1200, "speakers": 2, "accuracy": accuracy, "certain": 0.3, "certain_right": 0.7}
+    figure |= {"without": 0.4, "certain_wrong": 0.06, "recall": {"happy": 0.4, "sad": 0.6}}
+    before = {"before": figure | {"accuracy": 0.35}}
+    three = {"3": figure | {"accuracy": accuracy + 0.1}} if with_three else {}
+    return figure | before | {"accuracy": 0.4, "ordinary_voice": {"1": figure} | three}
+
+
+def test_an_ordinary_voice_has_a_row_for_each_kind_of_speech_that_has_neutral_clips():
+    corpora = {
+        "nEMO": voiced(0.5),
+        "URDU": voiced(0.5, with_three=False),
+        "words": voiced(0.5) | {"ordinary_voice": {}},
+    }
+    strangers = {"own": {}, "corpora": corpora, "ordinary": voiced(0.7), "ordinary_title": "talk"}
+    assert rows(voice_table({"a": strangers, "b": strangers | {"corpora": {}, "ordinary": {}}})) == [
+        ["`a`", "nEMO", "1,200", "2", "0.40 → 0.50 → 0.60", "0.30 → 0.30", "0.70 → 0.70", "0.06 → 0.06"],
+        ["`a`", "URDU", "1,200", "2", "0.40 → 0.50", "0.30", "0.70", "0.06"],
+        [
+            "`a`",
+            "talk, ordinary speech",
+            "1,200",
+            "2",
+            "0.40 → 0.70 → 0.80",
+            "0.30 → 0.30",
+            "0.70 → 0.70",
+            "0.06 → 0.06",
+        ],
+    ]
+
+
+def test_the_summary_has_a_second_row_where_an_ordinary_voice_was_measured():
+    point = {"threshold": 0.5, "certain": 0.2, "right": 0.71}
+    strangers = {"own": {}, "corpora": {"nEMO": voiced(0.5), "URDU": voiced(0.6)}, "ordinary": voiced(0.7)}
+    strangers |= {"curve": [point], "certain_threshold": 0.5, "ordinary_voice": None}
+    voice = {"curve": [point | {"certain": 0.36}], "certain_threshold": 0.5}
+    first, again, second = rows(strangers_summary({"a": strangers, "b": strangers | {"ordinary_voice": voice}}))
+    assert first == ["`a`", "0.350 → 0.400", "20%", "71%", "35% → 40%", "6% → 6%", ""] and again[1:] == first[1:]
+    assert second[0].startswith("the same, with one sentence")
+    assert second[1:] == ["0.550", "36%", "71%", "70%", "6%", ""]
 
 
 def test_centring_has_a_row_for_each_kind_of_speech():

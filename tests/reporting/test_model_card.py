@@ -141,6 +141,11 @@ def test_a_card_says_what_strangers_get():
     assert "accuracy on the test clips of CREMA-D is 62.0 %" in card
     never = render_card(RESULTS, strangers=strangers | {"certain_threshold": 1.0, "own": {}})
     assert "treat none of them as certain" in never and "accuracy on the same clips" not in never
-    assert "Strangers" not in render_card(RESULTS)
+    assert "Strangers" not in render_card(RESULTS) and "ordinary_voice=" not in card
+    voice = {"ordinary_voice": {"1": figure | {"speakers": 9, "without": 0.4}}}
+    strangers |= {"corpora": {"URDU": figure | voice}, "ordinary_voice": {"certain_threshold": 0.45}}
+    card = render_card(RESULTS, strangers=strangers)
+    assert 'classifier("speech.wav", ordinary_voice="ordinary.wav")' in card and "from a probability of 0.45" in card
+    assert "| URDU | 1,200 | 9 | 0.40 → 0.50 | 0.20 | 0.75 | 0.05 |" in card
     chosen = "Scores on URDU were known when the recipe was chosen, so these are not independent tests."
     assert chosen in render_card(changed(recipe="flagship-bilingual"), strangers=strangers) and chosen not in card
