@@ -160,6 +160,31 @@ def test_all_parts_work_one_after_the_other(page, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("options", [DESK, NARROW], ids=["desk", "narrow"])
+def test_answers_fit_the_visitors_ordinary_voice_until_it_is_forgotten(visit, options):
+    page = visit(**options)
+    record(page)
+    expect(card(page)).to_contain_text("Angry")
+    record(page, "#voice")  # the microphone says the same again, so that this anger is what is ordinary
+    expect(page.locator("#voice-note")).to_contain_text("Answers are now relative to your ordinary voice")
+    expect(card(page)).to_contain_text("This is relative to your ordinary voice.")
+    expect(card(page).locator(".said")).not_to_contain_text("Angry")
+    check(page)
+    shoot(page, "voice")
+    button(page, "#live").click()
+    expect(page.locator("#live .live-strip > span").nth(6)).to_be_attached()
+    expect(page.locator("#live .said")).not_to_have_text("Angry")
+    button(page, "#live").click()
+    page.get_by_role("button", name="Ask the model about clip 4").click()
+    expect(card(page)).not_to_contain_text("ordinary voice")
+    page.get_by_role("button", name="Forget my voice").click()
+    expect(page.locator("#voice-note")).to_contain_text("Forgotten")
+    expect(page.get_by_role("button", name="Forget my voice")).to_be_hidden()
+    record(page)
+    expect(card(page).locator(".said")).to_contain_text("Angry")
+
+
+@pytest.mark.slow
 def test_history_is_gone_when_the_page_is_closed(page):
     page.get_by_role("button", name="Ask the model about clip 4").click()
     expect(page.locator("#history li")).to_have_count(1)
