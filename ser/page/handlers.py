@@ -107,7 +107,9 @@ def respond(files: list[dict], name: str, voices: Voices | None, progress: gr.Pr
         with readable(path) as (sound, seconds):
             answer = answer_of(sound, seconds, model, progress)
             attempt = attempt_of(answer, path, name, model)
-            shown = Shown(answers.card_html(answer.verdict, answer.scores), attempt)
+            hint = [] if is_example(path) else own_voice.hint(answer.verdict, model)
+            verdict = answer.verdict._replace(details=answer.verdict.details + hint)
+            shown = Shown(answers.card_html(verdict, answer.scores), attempt)
             return shown._replace(**over_time_of(sound, path, answer.rows, name, model)) if answer.rows else shown
     except ValueError as error:
         return Shown(answers.refusal_html(str(error)))

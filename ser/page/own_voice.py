@@ -11,6 +11,8 @@ import numpy as np
 from ser.inference import timeline
 from ser.inference.loading import labels_of
 from ser.page import trust
+from ser.page.answers import UNCLEAR
+from ser.page.answers import Verdict
 from ser.page.components import AWAY
 from ser.page.offered_models import OfferedModel
 from ser.page.offered_models import Voices
@@ -35,6 +37,12 @@ def introduction(model: OfferedModel) -> str:
         "<h2>Make it fit your voice</h2><p>Read this as you ordinarily talk, without any emotion: "
         f"<b>“{SENTENCE}”</b> Answers to your recordings are then relative to your ordinary voice.{gain}</p>"
     )
+
+
+def hint(verdict: Verdict, model: OfferedModel) -> list[str]:
+    """Where to get a clearer answer, below one that is unclear."""
+    helps = verdict.look == UNCLEAR and model.voice is None and trust.gain_of_voice(model)
+    return ["More answers are clear if you first read a sentence in your ordinary voice, below."] if helps else []
 
 
 def remember(files: list[dict]) -> tuple[Voices | None, str, Any]:
@@ -111,6 +119,7 @@ def checked(voices: Any, name: str) -> Voices | None:
 __all__ = [
     "checked",
     "forget",
+    "hint",
     "introduction",
     "relative_rows",
     "relative_scores",

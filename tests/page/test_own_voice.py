@@ -63,6 +63,14 @@ def test_examples_and_models_without_a_calibration_for_it_are_not_relative(voice
     assert "relative" not in handlers.respond(files(OTHER), "cnn2d", voices).card
 
 
+def test_below_an_unclear_answer_the_page_says_what_helps(voices):
+    unclear = handlers.respond(files(TALK), MODEL, None).card
+    assert "Unclear" in unclear and "More answers are clear if you first read a sentence" in unclear
+    assert "first read" not in handlers.respond(files(TALK), MODEL, voices).card
+    assert all("first read" not in handlers.respond(files(clip), MODEL, None).card for clip in FOLDER.glob("*.ogg"))
+    assert "first read" not in handlers.classify(str(TALK), MODEL)[0]
+
+
 def test_live_answers_are_relative_to_what_the_browser_kept(voices):
     sound = speech(3.0)
     before = live.classify_live(request(sound, model=MODEL))["memory"]["scores"]
