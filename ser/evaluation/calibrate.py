@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import datasets
 import numpy as np
+from matplotlib.figure import Figure
 from transformers import PreTrainedModel
 
 from ser.corpora import CORPORA
@@ -297,9 +298,18 @@ def run(options: argparse.Namespace) -> None:
     own_scores = judge_own(classify(*judges.own, own), calibration, before, scores, judges.names) if own else {}
     scores |= {"own": {own_title(judges.report): own_scores} if own else {}, "git_commit": git_commit()}
     write_calibration(folder, calibration, scores)
-    title = f"{judges.report['recipe']}, corpora left out of the fit"
-    save({PICTURE: plot_risk_coverage(scores["curve"], scores["certain_threshold"], title)}, folder)
+    save({PICTURE: picture_of(scores, judges.report["recipe"])}, folder)
     print(f"{in_words(scores)}\n{record(folder, 'strangers', scores)}")
+
+
+def picture_of(scores: dict, recipe: str) -> Figure:
+    """Risk and coverage of a model, without and with an ordinary voice."""
+    calibrated = {
+        "the clip alone": scores,
+        "with one sentence in the speaker's ordinary voice": scores["ordinary_voice"],
+    }
+    shown = {name: each for name, each in calibrated.items() if each}
+    return plot_risk_coverage(shown, f"{recipe}, corpora left out of the fit")
 
 
 def judge_own(

@@ -82,17 +82,24 @@ def plot_reliability(calibration: dict[str, Reliability], title: str) -> Figure:
     return figure
 
 
-def plot_risk_coverage(curve: list[dict[str, float]], threshold: float, title: str) -> Figure:
-    """Accuracy of certain answers against their share of all clips (see `ser.evaluation.calibrate`); dot: threshold."""
+def plot_risk_coverage(calibrated: dict[str, dict], title: str) -> Figure:
+    """Accuracy of certain answers against their share of all clips; dots: at the thresholds, which are probabilities.
+
+    Args:
+        calibrated: By what the legend calls it, "curve" and "certain_threshold" as `ser.evaluation.calibrate` has them.
+        title: Of the picture.
+    """
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
     axes = figure.subplots()
-    axes.plot([each["certain"] for each in curve], [each["right"] for each in curve], color=TRAINING)
-    for point in [each for each in curve if each["threshold"] == threshold]:
-        axes.plot(point["certain"], point["right"], color=DEV, marker="o")
-        text = f"from a probability of {threshold:.2f} on"
-        axes.annotate(text, (point["certain"], point["right"]), textcoords="offset points", xytext=(6, 4))
+    for (name, each), colour in zip(calibrated.items(), (TRAINING, DEV), strict=False):
+        curve, threshold = each["curve"], each["certain_threshold"]
+        chosen = [point for point in curve if point["threshold"] == threshold]
+        label = f"{name} (dot: from {threshold:.2f})" if chosen else name
+        axes.plot([point["certain"] for point in curve], [point["right"] for point in curve], color=colour, label=label)
+        axes.plot([point["certain"] for point in chosen], [point["right"] for point in chosen], "o", color=colour)
     axes.set(xlabel="share of clips with a certain answer", ylabel="of these, right", xlim=(0, 1), ylim=(0, 1))
     axes.grid(alpha=0.3)
+    axes.legend(loc="lower left", fontsize="small")
     axes.set_title(_plain(title), fontfamily=_fonts(), wrap=True)
     return figure
 

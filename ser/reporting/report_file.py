@@ -207,7 +207,7 @@ def _as_report(content: Any, source: str) -> Report:
             "take another model"
         )
     report["teachers"] = report.get("teachers") or []  # older reports have none, or a number
-    report["most_confused"] = [_renamed(pair) for pair in report["most_confused"]]
+    report["most_confused"] = [_renamed(pair) for pair in report["most_confused"] or []]
     return cast(Report, report)
 
 

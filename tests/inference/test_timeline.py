@@ -17,6 +17,7 @@ from transformers import pipeline
 import ser
 from ser.inference import timeline
 from ser.models.audio_ser import is_silent
+from ser.models.ordinary_voice_ser import relative_to
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,18 @@ def test_windows_relative_to_their_recording_by_hand():
     assert list(last["probabilities"]) == ["fear", "sad"]  # the likeliest first, as in all rows
     assert silent == before[1] and rows == before
     assert timeline.relative_to_recording(rows[:2]) == rows[:2] and timeline.relative_to_recording([]) == []
+
+
+def test_windows_relative_to_an_ordinary_voice():
+    rows = [window(True, sad=0.9, fear=0.1), window(False, sad=0.5, fear=0.5), window(True, sad=0.6, fear=0.4)]
+    log = timeline.log_of_speech(rows, ["fear", "sad"])
+    assert np.exp(log) == pytest.approx(np.array([[0.1, 0.9], [0.4, 0.6]]))
+    settings = {"temperature": 0.5, "bias": [0.2, 0.0], "certain_threshold": 0.5}
+    first, silent, last = timeline.relative_to_voice(rows, ["fear", "sad"], log[0], settings)
+    expected = np.exp(relative_to(log[0], log, settings))
+    assert first["probabilities"] == pytest.approx({"fear": expected[0, 0], "sad": expected[0, 1]})
+    assert last["emotion"] == "fear" and last["probability"] == pytest.approx(expected[1, 0])
+    assert silent == rows[1] and timeline.relative_to_voice(rows[1:2], ["fear", "sad"], log[0], settings) == rows[1:2]
 
 
 def test_relative_to_the_recording_a_constant_lean_is_gone():
