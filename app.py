@@ -116,7 +116,7 @@ def header_html(first: str) -> str:
     return (
         "<h1>What does your voice sound like?</h1>"
         "<p>Say a sentence, and a small neural network names the emotion that it sounds like. "
-        f"<b>It is often wrong{wrong}.</b> Recordings are deleted within an hour; nothing else is kept.</p>"
+        f"<b>It is often wrong{wrong}.</b> Recordings are deleted within an hour; nothing else outlasts your visit.</p>"
     )
 
 
