@@ -3,8 +3,9 @@
 python -m ser calibrate checkpoints/cnn2d --corpora emodb=DIR nemo=DIR urdu=DIR ased=DIR \\
     --fit_only emospeech=DIR --ordinary_speech speechocean762=DIR --data_dir data/crema-d
 writes a temperature, a bias for each label and the threshold of certain answers into the model's config.json, and the
-scores on strangers' speech before and after into strangers.json and the model card. Each of --corpora is evaluated with
-a fit on the others, ordinary speech, all of it neutral, with a fit on other speakers. The weights do not change.
+same for answers relative to a speaker's ordinary voice (`ser.evaluation.ordinary_voice`). The scores on strangers'
+speech go into strangers.json and the model card. Each of --corpora is evaluated with a fit on the others, and ordinary
+speech, all of it neutral, with a fit on other speakers. The weights do not change.
 
 If the model was trained on a corpus, a model trained in the same way without that corpus takes its place:
 python -m ser calibrate checkpoints/flagship-multilingual --stand_ins emodb=MODEL nemo=MODEL urdu=MODEL ...
@@ -346,12 +347,19 @@ def check_corpora(options: argparse.Namespace) -> None:
 
 def in_words(scores: dict) -> str:
     """The results of `judge`, as lines of text."""
-    lines = [
-        f"{title}: accuracy {each['accuracy']:.3f} ({each['before']['accuracy']:.3f} before), confidence "
-        f"{each['confidence']:.3f} ({each['before']['confidence']:.3f}), {each['certain']:.0%} certain answers"
-        for title, each in (scores["own"] | scores["corpora"] | {scores["ordinary_title"]: scores["ordinary"]}).items()
-    ]
+    kinds = scores["own"] | scores["corpora"] | {scores["ordinary_title"]: scores["ordinary"]}
+    lines = [f"{title}: {_in_words(each)}" for title, each in kinds.items()]
     return "\n".join([*lines, f"threshold of certain answers: {scores['certain_threshold']}"])
+
+
+def _in_words(scores: dict) -> str:
+    """The scores of `compare`, as a line of text."""
+    before, voice = scores["before"], scores["ordinary_voice"].get("1")
+    return (
+        f"accuracy {scores['accuracy']:.3f} ({before['accuracy']:.3f} before), confidence {scores['confidence']:.3f} "
+        f"({before['confidence']:.3f}), {scores['certain']:.0%} certain answers"
+        + (f"; with an ordinary voice, accuracy {voice['accuracy']:.3f}" if voice else "")
+    )
 
 
 __all__ = ["STOPPED", "add_arguments", "judge", "run", "trained_on"]
