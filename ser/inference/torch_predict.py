@@ -90,8 +90,9 @@ def run(options: argparse.Namespace) -> None:
     """Classify all clips."""
     job = Job(options)
     check_labels(labels := labels_of(job.model))
-    on_cpu = job.model.device.type == "cpu"
-    reduced = job.many and on_cpu and isinstance(job.model, CNNForAudioClassification) and has_bfloat16()
+    ours = isinstance(job.model, CNNForAudioClassification) and job.model.device.type == "cpu"
+    relative = options.center_by or options.ordinary_voice  # then it is not known yet which calls are close
+    reduced = job.many and ours and has_bfloat16() and not relative
     settings = getattr(job.model.config, "ordinary_voice", None)
     voice = options.ordinary_voice and voice_of(options.ordinary_voice, partial(rows_of, job=job), labels, settings)
     how = {"threshold": certain_threshold(job.model), "center_by": options.center_by, "voice": voice}
