@@ -15,8 +15,8 @@ from conftest import run_python
 from transformers import pipeline
 
 from ser import load_audio
-from ser.evaluation.calibrate import CERTAIN_WRONG
-from ser.evaluation.calibrate import RIGHT
+from ser.evaluation.certain_answers import CERTAIN_WRONG
+from ser.evaluation.certain_answers import RIGHT
 from ser.evaluation.conditions import CONDITIONS
 from ser.evaluation.robustness import CLEAN
 from ser.experiments import write_results

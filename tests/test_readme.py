@@ -65,7 +65,8 @@ def here(tmp_path, monkeypatch) -> Path:
         write_corpus(tmp_path / folder, [f"take-{number}" for number in range(18)])
         rows = [f"take-{number}.wav,{('calm', 'cross')[number % 2]},s{number // 6}" for number in range(18)]
         (tmp_path / folder / "metadata.csv").write_text("\n".join([f"file,{label},speaker", *rows]))
-    soundfile.write(tmp_path / "speech.wav", speech(1.0), RATE)
+    for name in ("speech.wav", "ordinary.wav"):
+        soundfile.write(tmp_path / name, speech(1.0), RATE)
     (tmp_path / "checkpoints").symlink_to(ROOT / "checkpoints")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
