@@ -76,12 +76,19 @@ class SERPipeline(AudioClassificationPipeline):
         check_audible(waveform)
         return self.feature_extractor(waveform, sampling_rate=rate, return_tensors="pt").to(dtype=self.dtype)
 
-    def mean_log(self, recordings: Any, **preprocess: Any) -> np.ndarray:
-        """Mean log-probabilities of one recording or a list of them, shape `(num_labels,)`."""
+    def mean_log(self, recordings: Any, sampling_rate: int | None = None, timeout: float = TIMEOUT) -> np.ndarray:
+        """Mean log-probabilities of one recording or a list of them, shape `(num_labels,)`.
+
+        `sampling_rate` is that of the arrays among them, as of those to classify.
+        """
         several = recordings if isinstance(recordings, (list, tuple)) else [recordings]
         if not several:
             raise ValueError("expected at least one recording of the ordinary voice; got none")
-        logits = [self.forward(self.preprocess(each, **preprocess)).logits for each in several]
+        try:
+            inputs = [self.preprocess(each, sampling_rate if is_array(each) else None, timeout) for each in several]
+        except ValueError as error:  # which of the recordings of a call it is, it does not say
+            raise ValueError(f"ordinary_voice: {error}") from error
+        logits = [self.forward(each).logits for each in inputs]
         return torch.cat(logits).float().log_softmax(1).mean(0).numpy()
 
     def postprocess(  # type: ignore[override]  # as the class above has it
@@ -111,19 +118,23 @@ def fetch(address: str, timeout: float) -> bytes:
         raise OSError(f"{address!r} cannot be fetched ({reason}); check it, or download the file first") from error
 
 
+def is_array(inputs: Any) -> bool:
+    """Whether the rate of a clip has to be given beside it."""
+    return isinstance(inputs, (np.ndarray, torch.Tensor))
+
+
 def check_one_clip(inputs: Any, sampling_rate: int | None) -> None:
     """Refuse several clips in one array, and a rate for input that has its own.
 
     Raises:
         ValueError: The message says what to pass.
     """
-    is_array = isinstance(inputs, (np.ndarray, torch.Tensor))
-    if is_array and inputs.ndim == 2 and min(inputs.shape) > MOST_CHANNELS:
+    if is_array(inputs) and inputs.ndim == 2 and min(inputs.shape) > MOST_CHANNELS:
         raise ValueError(
             f"expected one clip of one or two channels; got an array of shape {tuple(inputs.shape)}: pass a batch as a "
             "list of clips, and mix more channels down"
         )
-    if sampling_rate is not None and not is_array:
+    if sampling_rate is not None and not is_array(inputs):
         raise ValueError(f"sampling_rate={sampling_rate} is for arrays; a file or dict has its own: leave it out")
 
 

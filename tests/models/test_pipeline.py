@@ -134,8 +134,17 @@ def test_answers_relative_to_an_ordinary_voice(model_folder):
     assert always(clip) == classifier(clip, ordinary_voice=others[:1])[:1]
     with pytest.raises(ValueError, match="expected at least one recording of the ordinary voice; got none"):
         classifier(clip, ordinary_voice=[])
-    with pytest.raises(ValueError, match="the clip is silent"):
+    with pytest.raises(ValueError, match="ordinary_voice: the clip is silent"):
         classifier(clip, ordinary_voice=np.zeros(RATE))
+
+
+def test_a_rate_is_that_of_the_arrays_also_beside_an_ordinary_voice(model_folder, tmp_path):
+    classifier = pipeline("audio-classification", model=str(model_folder))
+    classifier.model.config.ordinary_voice = {"temperature": 0.5, "bias": [0.0] * 6, "certain_threshold": 0.5}
+    clip, ordinary = voice(1.0, seed=1), voice(2.0, seed=2)
+    soundfile.write(tmp_path / "ordinary.wav", ordinary, 44100, subtype="FLOAT")
+    both = classifier(clip, sampling_rate=44100, ordinary_voice=[str(tmp_path / "ordinary.wav"), ordinary])
+    assert both == classifier(clip, sampling_rate=44100, ordinary_voice=ordinary)
 
 
 def test_what_is_too_short_or_silent_for_an_answer_gets_a_sentence(model_folder):
