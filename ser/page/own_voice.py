@@ -30,7 +30,7 @@ def introduction(model: OfferedModel) -> str:
     if measured:
         (without, relative), (before, neutral) = measured
         gain = (
-            f" In our tests on other people's recordings, {relative:.0%} of answers were right then instead of "
+            f" In our tests on other people's recordings, {relative:.0%} of answers were then right instead of "
             f"{without:.0%}, and ordinary speech was neutral in {neutral:.0%} of cases instead of {before:.0%}."
         )
     return (

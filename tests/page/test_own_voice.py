@@ -92,7 +92,7 @@ def test_the_page_says_what_it_is_worth(voices):
     (without, relative), (before, neutral) = trust.gain_of_voice(load()[MODEL])
     assert relative > without + 0.03 and neutral > before + 0.2
     said = own_voice.introduction(load()[MODEL])
-    assert f"{relative:.0%} of answers were right then instead of {without:.0%}" in said
+    assert f"{relative:.0%} of answers were then right instead of {without:.0%}" in said
     assert "In our tests" not in own_voice.introduction(load()["cnn2d"])
     assert trust.right_on_strangers(chosen(MODEL, voices)) == pytest.approx(relative)
     assert trust.threshold(chosen(MODEL, voices)) < trust.threshold(chosen(MODEL))
