@@ -17,6 +17,7 @@ from transformers.utils.generic import ModelOutput
 from .audio_ser import check_audible
 from .audio_ser import load_audio
 from .feature_extraction_ser import SERFeatureExtractor
+from .ordinary_voice_ser import check_calibrated
 from .ordinary_voice_ser import relative_to
 
 TIMEOUT = 30.0  # seconds without an answer from a URL
@@ -58,6 +59,7 @@ class SERPipeline(AudioClassificationPipeline):
         if top_k is None and hasattr(self, "_postprocess_params"):
             del postprocess["top_k"]
         if ordinary_voice is not None:
+            check_calibrated(self.model.config.ordinary_voice)
             postprocess["voice"] = self.mean_log(ordinary_voice, **preprocess)
         return preprocess, forward, postprocess
 

@@ -88,11 +88,11 @@ def strangers_summary(strangers: dict[str, dict]) -> str:
             rows.append(
                 [
                     "the same, with one sentence in the speaker's ordinary voice",
-                    _mean(acted, "accuracy", ".3f"),
+                    _without_and_with(acted, ".3f"),
                     *_promised(voice),
-                    f"{spoken['accuracy']:.0%}",
+                    _without_and_with([spoken], ".0%"),
                     f"{spoken['certain_wrong']:.0%}",
-                    _mean(own, "accuracy", ".3f"),
+                    _without_and_with(own, ".3f"),
                 ]
             )
     return markdown_table(SUMMARY_COLUMNS, rows)
@@ -104,9 +104,11 @@ def _promised(calibrated: dict) -> list[str]:
     return [f"{point[what]:.0%}" if point else "" for what in ("certain", "right")]
 
 
-def _mean(measured: Collection[dict], what: str, form: str) -> str:
-    """The mean of a score; empty if it was not measured."""
-    return f"{fmean(each[what] for each in measured):{form}}" if measured else ""
+def _without_and_with(measured: Collection[dict], form: str) -> str:
+    """The mean accuracy without and with an ordinary voice, on the same clips; empty if it was not measured."""
+    if not measured:
+        return ""
+    return " → ".join(f"{fmean(each[what] for each in measured):{form}}" for what in ("without", "accuracy"))
 
 
 def _before_and_after(measured: Collection[dict], what: str, form: str) -> str:

@@ -124,7 +124,11 @@ def voice_of(
         ValueError: The model has no settings, or a recording cannot be read; the message names it.
     """
     settings = check_calibrated(settings)
-    rows = rows_of([{"path": path, "bytes": None} for path in find_files(paths)])
+    try:
+        files = find_files(paths)
+    except ValueError as error:
+        raise ValueError(f"--ordinary_voice: {error}") from error
+    rows = rows_of([{"path": path, "bytes": None} for path in files])
     for row in rows:
         if row.get("error"):
             raise ValueError(f"--ordinary_voice {row['file']!r}: {row['error']}")

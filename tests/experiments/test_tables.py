@@ -343,7 +343,7 @@ def test_the_summary_has_a_second_row_where_an_ordinary_voice_was_measured():
     first, again, second = rows(strangers_summary({"a": strangers, "b": strangers | {"ordinary_voice": voice}}))
     assert first == ["`a`", "0.350 → 0.400", "20%", "71%", "35% → 40%", "6% → 6%", ""] and again[1:] == first[1:]
     assert second[0].startswith("the same, with one sentence")
-    assert second[1:] == ["0.550", "36%", "71%", "70%", "6%", ""]
+    assert second[1:] == ["0.400 → 0.550", "36%", "71%", "40% → 70%", "6%", ""]
 
 
 def test_centring_has_a_row_for_each_kind_of_speech():

@@ -74,7 +74,7 @@ def test_what_cannot_be_an_ordinary_voice_is_refused_before_anything_is_classifi
         (["--model", str(model), "--ordinary_voice", str(clips / "clips")], "--ordinary_voice '.*x.wav': .* decoded"),
         (
             ["--model", str(model), "--ordinary_voice", "nowhere.wav"],
-            "there is no file, folder or match of 'nowhere.wav'",
+            "--ordinary_voice: there is no file, folder or match of 'nowhere.wav'",
         ),
         (["--model", str(MODEL), "--ordinary_voice", str(clips / "me")], "this model was not calibrated for answers"),
     ):

@@ -118,7 +118,7 @@ def test_batches_and_single_clips_agree(model_folder):
         assert scores(together) == pytest.approx(scores(alone), abs=1e-5)
 
 
-def test_answers_relative_to_an_ordinary_voice(model_folder):
+def test_answers_relative_to_an_ordinary_voice(model_folder, tmp_path):
     classifier = pipeline("audio-classification", model=str(model_folder))
     clip, others = voice(1.0, seed=1), [voice(2.0, seed=2), voice(0.5, seed=3)]
     with pytest.raises(ValueError, match="this model was not calibrated for answers relative to an ordinary voice"):
@@ -129,8 +129,8 @@ def test_answers_relative_to_an_ordinary_voice(model_folder):
     expected = np.exp(relative_to(np.mean(logs, axis=0), plain[None], settings)[0])
     for found in (classifier(clip, ordinary_voice=others), classifier([clip, clip], ordinary_voice=others)[1]):
         assert [scores(found)[label] for label in LABELS] == pytest.approx(expected.tolist(), abs=1e-5)
-    always = pipeline("audio-classification", model=str(model_folder), ordinary_voice=others[0], top_k=1)
-    always.model.config.ordinary_voice = settings
+    classifier.save_pretrained(tmp_path)
+    always = pipeline("audio-classification", model=str(tmp_path), ordinary_voice=others[0], top_k=1)
     assert always(clip) == classifier(clip, ordinary_voice=others[:1])[:1]
     with pytest.raises(ValueError, match="expected at least one recording of the ordinary voice; got none"):
         classifier(clip, ordinary_voice=[])
