@@ -135,11 +135,13 @@ def over_time_part() -> dict[str, Any]:
 
 
 def voice_part(first: str) -> tuple[gr.HTML, gr.State, gr.HTML, gr.Button]:
-    """Records the visitor's ordinary voice, to which answers are then relative, until it is forgotten."""
-    gr.HTML(own_voice.introduction(offered_models.load()[first]))
-    recorder = components.recorder(files=False, elem_id="voice")
-    note = components.answer_card(elem_id="voice-note")
-    return recorder, gr.State(None), note, gr.Button("Forget my voice", elem_classes=components.AWAY, elem_id="forget")
+    """Records the visitor's ordinary voice, to which answers are then relative; hidden if no model can use it."""
+    with gr.Column(elem_classes=[] if own_voice.is_of_use() else components.AWAY):
+        gr.HTML(own_voice.introduction(offered_models.load()[first]))
+        recorder = components.recorder(files=False, elem_id="voice")
+        note = components.answer_card(elem_id="voice-note")
+        forget = gr.Button("Forget my voice", elem_classes=components.AWAY, elem_id="forget")
+    return recorder, gr.State(None), note, forget
 
 
 def several_part() -> tuple[gr.HTML, gr.DownloadButton]:

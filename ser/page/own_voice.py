@@ -24,6 +24,11 @@ SENTENCE = "The parcel came this morning. It is on the kitchen table."
 NOBODY = "Nobody seems to speak: record again, closer to the microphone."
 
 
+def is_of_use() -> bool:
+    """Whether a model of the page can make its answers relative to an ordinary voice."""
+    return any(map(settings_of, load().values()))
+
+
 def introduction(model: OfferedModel) -> str:
     """What to record, and what it is good for, as measured."""
     gain, measured = "", trust.gain_of_voice(model)
@@ -121,6 +126,7 @@ __all__ = [
     "forget",
     "hint",
     "introduction",
+    "is_of_use",
     "relative_rows",
     "relative_scores",
     "remember",

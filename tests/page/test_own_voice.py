@@ -3,6 +3,7 @@
 import json
 import re
 
+import gradio as gr
 import numpy as np
 import pytest
 import soundfile
@@ -12,12 +13,15 @@ from conftest import speech
 from test_handlers import files
 from test_live import request
 
+import app
 from ser.inference.loading import labels_of
 from ser.models.ordinary_voice_ser import relative_to
 from ser.page import handlers
 from ser.page import live
+from ser.page import offered_models
 from ser.page import own_voice
 from ser.page import trust
+from ser.page.components import AWAY
 from ser.page.examples import FOLDER
 from ser.page.offered_models import chosen
 from ser.page.offered_models import load
@@ -97,3 +101,13 @@ def test_the_page_says_what_it_is_worth(voices):
     assert trust.right_on_strangers(chosen(MODEL, voices)) == pytest.approx(relative)
     assert trust.threshold(chosen(MODEL, voices)) < trust.threshold(chosen(MODEL))
     assert trust.right_when(chosen(MODEL, voices), 0.6) >= 0.7
+
+
+def test_without_a_model_that_can_use_it_the_page_does_not_offer_to_record_it(monkeypatch):
+    assert own_voice.is_of_use()
+    alone = {"cnn2d": load()["cnn2d"]}
+    monkeypatch.setattr(offered_models, "load", lambda: alone)
+    monkeypatch.setattr(own_voice, "load", lambda: alone)
+    with gr.Blocks():
+        recorder, *_ = app.voice_part("cnn2d")
+    assert AWAY in recorder.parent.elem_classes
