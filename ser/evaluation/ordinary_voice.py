@@ -73,8 +73,8 @@ def judge_voice(
 ) -> tuple[dict[str, Any] | None, dict[str, dict], dict]:
     """The calibration fitted on all corpora, with its threshold and curve; scores on each corpus; on ordinary speech.
 
-    Each corpus is evaluated with a fit that leaves it out. Without two clips of a speaker of ordinary speech, there is
-    nothing to fit: then the calibration is None, and there are no scores.
+    Each corpus is evaluated with a fit that leaves it out. Without two clips of a speaker of ordinary speech, or a clip
+    in the corpora whose speaker has another, neutral one, the calibration is None, and there are no scores.
 
     Args:
         corpora: By their titles.
@@ -85,7 +85,10 @@ def judge_voice(
         names: Of the labels.
     """
     (fitted, unseen), neutral = ordinary.halves(), int(ordinary.labels[0])
-    if not all(len(relative(half, half.logits, neutral, RECORDINGS[0])[1]) for half in (fitted, unseen)):
+    half, other, *found = (
+        len(relative(each, each.logits, neutral, RECORDINGS[0])[1]) for each in (fitted, unseen, *corpora.values())
+    )
+    if not (half and other and any(found)):
         return None, dict.fromkeys(corpora, {}), {}
     voices, judged = dict[str, Calibration](), []
     for title, speech in corpora.items():

@@ -49,6 +49,13 @@ def test_a_corpus_without_neutral_clips_is_not_evaluated_with_a_voice():
     assert scores["corpora"]["two"]["ordinary_voice"] == {} and scores["corpora"]["one"]["ordinary_voice"].keys()
 
 
+def test_without_neutral_clips_in_any_corpus_there_is_no_calibration():
+    corpora = {str(seed): world(100, seed=seed, lacks=NEUTRAL) for seed in (1, 5)}
+    _, scores = judge(corpora, [], ordinary(400), OFF, NAMES)
+    assert scores["ordinary_voice"] is None and scores["ordinary"]["ordinary_voice"] == {}
+    assert all(each["ordinary_voice"] == {} for each in scores["corpora"].values())
+
+
 def test_one_clip_of_each_speaker_of_ordinary_speech_is_not_enough():
     alone = ordinary(40)
     alone = alone._replace(speakers=np.arange(len(alone.labels)).astype(str))
