@@ -100,7 +100,7 @@ def classify(path: str | None, model: str, progress: gr.Progress = PROGRESS) -> 
 
 def respond(files: list[dict], name: str, voices: Voices | None, progress: gr.Progress = PROGRESS) -> Shown:
     """The answer of the model of this name for a recording."""
-    if not (paths := paths_of(files)):
+    if not (paths := paths_of_one(files)):
         return Shown("")
     path, model = paths[0], model_for(paths[0], name, voices)
     try:
@@ -113,6 +113,12 @@ def respond(files: list[dict], name: str, voices: Voices | None, progress: gr.Pr
             return shown._replace(**over_time_of(sound, path, answer.rows, name, model)) if answer.rows else shown
     except ValueError as error:
         return Shown(answers.refusal_html(str(error)))
+
+
+def paths_of_one(files: list[dict]) -> list[str]:
+    """The path of the only recording; none for several files, which have a table instead."""
+    paths = paths_of(files)
+    return paths if len(paths) == 1 else []
 
 
 def model_for(path: str, name: str, voices: Voices | None) -> OfferedModel:
@@ -152,7 +158,7 @@ def over_time_of(sound: str, path: str, rows: list[dict], name: str, model: Offe
 
 def explain(files: list[dict], name: str, voices: Voices | None, place: float | None) -> str:
     """The explanation for a clip, or for the window of a long recording that begins at `place`."""
-    if not (paths := paths_of(files)):
+    if not (paths := paths_of_one(files)):
         return ""
     model = model_for(paths[0], name, voices)
     try:
@@ -220,7 +226,7 @@ def compare(
     """The answers of two models for one recording, side by side; empty unless that part of the page is open."""
     if not opened:
         return ""
-    if not (paths := paths_of(files)):
+    if not (paths := paths_of_one(files)):
         return "<p>Record or choose something first.</p>"
     try:
         with readable(paths[0]) as (sound, seconds):

@@ -323,6 +323,13 @@ def test_what_bears_no_mark_of_an_upload_is_refused():
         handlers.respond([{"path": "/etc/passwd"}], "cnn1d", None)
 
 
+def test_several_files_get_no_card_when_the_model_or_the_voice_changes():
+    several = files(CLIP, CLIP)
+    assert handlers.respond(several, "cnn2d", None) == handlers.respond([], "cnn2d", None)
+    assert handlers.explain(several, "cnn2d", None, None) == ""
+    assert "Record or choose" in handlers.compare(several, "cnn2d", None, "cnn1d", True)
+
+
 def test_several_files_get_a_row_each_errors_too(tmp_path):
     (tmp_path / "<b>notes.txt").write_text("not audio")
     *_, (table, button) = handlers.classify_several(files(CLIP, tmp_path / "<b>notes.txt"), "cnn2d", None)
