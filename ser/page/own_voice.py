@@ -6,7 +6,6 @@ from typing import Any
 from uuid import uuid4
 
 import gradio as gr
-import numpy as np
 
 from ser.inference import timeline
 from ser.inference.loading import labels_of
@@ -21,6 +20,7 @@ from ser.page.uploads import paths_of
 from ser.page.uploads import readable
 
 SENTENCE = "The parcel came this morning. It is on the kitchen table."
+LARGEST = 200.0  # size of a log-probability; those of float32 end at 104
 NOBODY = "Nobody seems to speak: record again, closer to the microphone."
 
 
@@ -116,7 +116,7 @@ def checked(voices: Any, name: str) -> Voices | None:
     voice, size = voices.get(name) if isinstance(voices, dict) else None, len(load()[name].report["labels"])
     if not settings_of(load()[name]) or not isinstance(voice, list) or len(voice) != size:
         return None
-    if not all(isinstance(value, (int, float)) and np.isfinite(value) for value in voice):
+    if not all(isinstance(value, (int, float)) and abs(value) <= LARGEST for value in voice):
         return None
     return {name: voice}
 

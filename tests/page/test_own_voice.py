@@ -80,7 +80,16 @@ def test_live_answers_are_relative_to_what_the_browser_kept(voices):
     before = live.classify_live(request(sound, model=MODEL))["memory"]["scores"]
     after = live.classify_live(request(sound, model=MODEL) | {"voices": voices})["memory"]["scores"]
     assert sum(after.values()) == pytest.approx(1) and abs(after["neutral"] - before["neutral"]) > 0.01
-    for bad in (3, {}, {MODEL: None}, {MODEL: [1.0]}, {MODEL: ["a"] * 6}, {MODEL: [float("nan")] * 6}):
+    for bad in (
+        3,
+        {},
+        {MODEL: None},
+        {MODEL: [1.0]},
+        {MODEL: ["a"] * 6},
+        {MODEL: [float("nan")] * 6},
+        {MODEL: [-1e308] * 6},
+        {MODEL: [10**400] * 6},
+    ):
         assert live.classify_live(request(sound, model=MODEL) | {"voices": bad})["memory"]["scores"] == before
 
 
