@@ -69,33 +69,37 @@ def strangers_summary(strangers: dict[str, dict]) -> str:
     """
     rows = []
     for name, each in strangers.items():
-        rows.append(
-            [
-                f"`{name}`",
-                _before_and_after(each["corpora"].values(), "accuracy", ".3f"),
-                *_promised(each),
-                _before_and_after([each["ordinary"]], "accuracy", ".0%"),
-                _before_and_after([each["ordinary"]], "certain_wrong", ".0%"),
-                _before_and_after(each["own"].values(), "accuracy", ".3f"),
-            ]
-        )
-        if voice := each["ordinary_voice"]:
-            acted, own = (
-                [found["ordinary_voice"]["1"] for found in each[kind].values() if found["ordinary_voice"]]
-                for kind in ("corpora", "own")
-            )
-            spoken = each["ordinary"]["ordinary_voice"]["1"]
-            rows.append(
-                [
-                    "the same, with one sentence in the speaker's ordinary voice",
-                    _without_and_with(acted, ".3f"),
-                    *_promised(voice),
-                    _without_and_with([spoken], ".0%"),
-                    f"{spoken['certain_wrong']:.0%}",
-                    _without_and_with(own, ".3f"),
-                ]
-            )
+        rows.append([f"`{name}`", *_alone(each)])
+        if each["ordinary_voice"]:
+            rows.append(["the same, with one sentence in the speaker's ordinary voice", *_with_voice(each)])
     return markdown_table(SUMMARY_COLUMNS, rows)
+
+
+def _alone(strangers: dict) -> list[str]:
+    """Scores before and after calibration, in the order of `SUMMARY_COLUMNS`."""
+    return [
+        _before_and_after(strangers["corpora"].values(), "accuracy", ".3f"),
+        *_promised(strangers),
+        _before_and_after([strangers["ordinary"]], "accuracy", ".0%"),
+        _before_and_after([strangers["ordinary"]], "certain_wrong", ".0%"),
+        _before_and_after(strangers["own"].values(), "accuracy", ".3f"),
+    ]
+
+
+def _with_voice(strangers: dict) -> list[str]:
+    """Scores with one recording of the ordinary voice, in the same order."""
+    acted, own = (
+        [each["ordinary_voice"]["1"] for each in strangers[kind].values() if each["ordinary_voice"]]
+        for kind in ("corpora", "own")
+    )
+    spoken = strangers["ordinary"]["ordinary_voice"]["1"]
+    return [
+        _without_and_with(acted, ".3f"),
+        *_promised(strangers["ordinary_voice"]),
+        _without_and_with([spoken], ".0%"),
+        f"{spoken['certain_wrong']:.0%}",
+        _without_and_with(own, ".3f"),
+    ]
 
 
 def _promised(calibrated: dict) -> list[str]:

@@ -7,7 +7,7 @@ from ser.page.offered_models import OfferedModel
 from ser.reporting.report_file import measured
 
 ENOUGH = 0.02  # share of clips with answers of such a probability, below which their accuracy says little
-PLAIN = 0.5  # probability from which an answer is certain, for a model without a `certain_threshold`
+CERTAIN = 0.5  # probability from which an answer is certain, for a model without a `certain_threshold`
 
 
 def on_strangers(model: OfferedModel) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def threshold(model: OfferedModel) -> float:
     """Probability from which an answer is certain."""
     config = model.classifier.model.config
     own = config.certain_threshold if model.voice is None else config.ordinary_voice["certain_threshold"]
-    return PLAIN if own is None else own
+    return CERTAIN if own is None else own
 
 
 def other_corpora(model: OfferedModel) -> dict[str, float]:

@@ -58,9 +58,8 @@ def voice_rows(strangers: dict) -> list[list[str]]:
     """
     rows = []
     for name, each in _kinds(strangers).items():
-        if one := each.get("ordinary_voice", {}).get("1"):
-            measured = one, *filter(None, [each["ordinary_voice"].get("3")])
-            accuracy, *others = (_change(what, *measured) for what in VOICE_SCORES)
+        if measured := list(each.get("ordinary_voice", {}).values()):
+            one, (accuracy, *others) = measured[0], (_change(what, *measured) for what in VOICE_SCORES)
             changed = f"{one['without']:.2f} → {accuracy}"
             rows.append([name, f"{one['clips']:,}", f"{one['speakers']:,}", changed, *others])
     return rows
