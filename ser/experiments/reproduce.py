@@ -33,12 +33,12 @@ from ser.training.trainer import last_checkpoint
 STOPPED = "the same command continues"
 SEEDS = {"class-1d": 3, "class-2d": 3, "cnn1d": 3, "cnn2d": 3, "mel-2d": 3, "zcr-energy-1d": 3}  # others: one
 LEAKY = ("mel-2d", "zcr-energy-1d")
-TRAINED = str(PROJECT / "checkpoints/teachers/flagship-distilled")  # the start of fine-tuning
+TEACHERS = PROJECT / "checkpoints/teachers"
 ON_EMODB = {
     "flagship": {"variant": "small-corpus"},
     "flagship-distilled": {
         "variant": "fine-tuning",
-        "model_name_or_path": TRAINED,
+        "model_name_or_path": str(TEACHERS / "flagship-distilled"),
     },
 }
 REFIT = ("cnn1d", "flagship", "flagship-distilled")  # on unseen speakers
@@ -72,7 +72,7 @@ def folds(corpus: str) -> list[dict]:
 
 def on_several_corpora(recipe: str) -> Iterator[dict]:
     """Arguments of `train.py` for all corpora of a recipe, then with ASED and without each corpus but CREMA-D."""
-    run = {"recipe": recipe, "model_name_or_path": TRAINED} | LICENSES.get(recipe, {})
+    run = {"recipe": recipe, "model_name_or_path": str(TEACHERS / "flagship-compact")} | LICENSES.get(recipe, {})
     _, *others = trained_on = ON_SEVERAL[recipe]
     yield run | {"corpora": trained_on}
     yield from (run | {"corpora": [*trained_on, "ased"], "test_corpus": name} for name in others)

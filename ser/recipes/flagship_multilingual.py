@@ -2,7 +2,7 @@
 
 nEMO is licensed CC BY-NC-SA 4.0 and URDU is for research only, and so is the model.
 
-python train.py --recipe flagship-multilingual --model_name_or_path checkpoints/teachers/flagship-distilled \\
+python train.py --recipe flagship-multilingual --model_name_or_path checkpoints/teachers/flagship-compact \\
     --corpora crema-d=DIR emodb=DIR nemo=DIR urdu=DIR
 """
 
