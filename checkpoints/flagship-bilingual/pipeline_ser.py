@@ -33,7 +33,8 @@ class SERPipeline(AudioClassificationPipeline):
     not answer within `timeout` seconds (30) is an error.
 
     `ordinary_voice`, one recording or a list of them, makes answers relative to how their speaker ordinarily talks: a
-    sentence or two, read or said without emotion, into the same microphone. The model must be calibrated for it.
+    sentence or two, read or said without emotion, into the same microphone. The model must be calibrated for it. Given
+    to `pipeline(...)`, it applies to every call but those with their own, or with `ordinary_voice=None`.
     """
 
     feature_extractor: SERFeatureExtractor
@@ -48,19 +49,17 @@ class SERPipeline(AudioClassificationPipeline):
         read: Any = undecoded(inputs) if isinstance(inputs, KeyDataset) else inputs
         return super().__call__(read, **kwargs)
 
-    def _sanitize_parameters(
-        self, top_k: Any = None, function_to_apply: Any = None, ordinary_voice: Any = None, **kwargs: Any
-    ) -> Any:
+    def _sanitize_parameters(self, top_k: Any = None, function_to_apply: Any = None, **kwargs: Any) -> Any:
         """A call without `top_k` keeps the pipeline's, and unknown options are refused, unlike in the base class."""
         if unknown := sorted(kwargs.keys() - {*OPTIONS}):
             raise ValueError(f"expected options out of {', '.join(OPTIONS)}; got {', '.join(unknown)}")
         _, forward, postprocess = super()._sanitize_parameters(top_k, function_to_apply)
-        preprocess = {name: value for name, value in kwargs.items() if value is not None}
+        preprocess = {name: value for name, value in kwargs.items() if name != "ordinary_voice" and value is not None}
         if top_k is None and hasattr(self, "_postprocess_params"):
             del postprocess["top_k"]
-        if ordinary_voice is not None:
-            check_calibrated(self.model.config.ordinary_voice)
-            postprocess["voice"] = self.mean_log(ordinary_voice, **preprocess)
+        if "ordinary_voice" in kwargs:
+            voice = kwargs["ordinary_voice"]
+            postprocess["voice"] = None if voice is None else self.mean_log(voice, **preprocess)
         return preprocess, forward, postprocess
 
     def check_model_type(self, supported_models: list[str] | dict) -> None:
@@ -83,6 +82,7 @@ class SERPipeline(AudioClassificationPipeline):
 
         `sampling_rate` is that of the arrays among them, as of those to classify.
         """
+        check_calibrated(self.model.config.ordinary_voice)
         several = recordings if isinstance(recordings, (list, tuple)) else [recordings]
         if not several:
             raise ValueError("expected at least one recording of the ordinary voice; got none")

@@ -132,6 +132,7 @@ def test_answers_relative_to_an_ordinary_voice(model_folder, tmp_path):
     classifier.save_pretrained(tmp_path)
     always = pipeline("audio-classification", model=str(tmp_path), ordinary_voice=others[0], top_k=1)
     assert always(clip) == classifier(clip, ordinary_voice=others[:1])[:1]
+    assert always(clip, ordinary_voice=None) == classifier(clip)[:1] != always(clip)
     with pytest.raises(ValueError, match="expected at least one recording of the ordinary voice; got none"):
         classifier(clip, ordinary_voice=[])
     with pytest.raises(ValueError, match="ordinary_voice: the clip is silent"):
