@@ -34,7 +34,8 @@ class SERPipeline(AudioClassificationPipeline):
 
     `ordinary_voice`, one recording or a list of them, makes answers relative to how their speaker ordinarily talks: a
     sentence or two, read or said without emotion, into the same microphone. The model must be calibrated for it. Given
-    to `pipeline(...)`, it applies to every call but those with their own, or with `ordinary_voice=None`.
+    to `pipeline(...)`, it applies to every call but those with their own, or with `ordinary_voice=None`. With it,
+    `function_to_apply="none"` returns log-probabilities in place of logits.
     """
 
     feature_extractor: SERFeatureExtractor

@@ -132,6 +132,9 @@ def test_answers_relative_to_an_ordinary_voice(model_folder, tmp_path):
     classifier.save_pretrained(tmp_path)
     always = pipeline("audio-classification", model=str(tmp_path), ordinary_voice=others[0], top_k=1)
     assert always(clip) == classifier(clip, ordinary_voice=others[:1])[:1]
+    assert scores(always(clip, function_to_apply="none", top_k=6)) == pytest.approx(
+        {label: np.log(score) for label, score in scores(always(clip, top_k=6)).items()}, abs=1e-5
+    )
     assert always(clip, ordinary_voice=None) == classifier(clip)[:1] != always(clip)
     with pytest.raises(ValueError, match="expected at least one recording of the ordinary voice; got none"):
         classifier(clip, ordinary_voice=[])
