@@ -59,8 +59,8 @@ class SERPipeline(AudioClassificationPipeline):
         if top_k is None and hasattr(self, "_postprocess_params"):
             del postprocess["top_k"]
         if "ordinary_voice" in kwargs:
-            voice = kwargs["ordinary_voice"]
-            postprocess["voice"] = None if voice is None else self.mean_log(voice, **preprocess)
+            voice, reading = kwargs["ordinary_voice"], getattr(self, "_preprocess_params", {}) | preprocess
+            postprocess["voice"] = None if voice is None else self.mean_log(voice, **reading)
         return preprocess, forward, postprocess
 
     def check_model_type(self, supported_models: list[str] | dict) -> None:

@@ -149,6 +149,9 @@ def test_a_rate_is_that_of_the_arrays_also_beside_an_ordinary_voice(model_folder
     soundfile.write(tmp_path / "ordinary.wav", ordinary, 44100, subtype="FLOAT")
     both = classifier(clip, sampling_rate=44100, ordinary_voice=[str(tmp_path / "ordinary.wav"), ordinary])
     assert both == classifier(clip, sampling_rate=44100, ordinary_voice=ordinary)
+    of_one_rate = pipeline("audio-classification", model=str(model_folder), sampling_rate=44100)
+    of_one_rate.model.config.ordinary_voice = classifier.model.config.ordinary_voice
+    assert of_one_rate(clip, ordinary_voice=ordinary) == both
 
 
 def test_what_is_too_short_or_silent_for_an_answer_gets_a_sentence(model_folder):
