@@ -7,23 +7,26 @@ import signal
 import sys
 from typing import Any
 
-import torch
+from ser.interrupted import may_be_stopped
 
-try:
-    import gradio as gr
-except ValueError as mistake:
-    sys.exit(f"app.py: expected a number in GRADIO_SERVER_PORT ({mistake})")
+with may_be_stopped("app.py"):
+    import torch
 
-from ser.page import accuracy
-from ser.page import challenge
-from ser.page import components
-from ser.page import handlers
-from ser.page import live
-from ser.page import offered_models
-from ser.page import own_voice
-from ser.page import recordings
-from ser.page import trust
-from ser.page.examples import examples
+    try:
+        import gradio as gr
+    except ValueError as mistake:
+        sys.exit(f"app.py: expected a number in GRADIO_SERVER_PORT ({mistake})")
+
+    from ser.page import accuracy
+    from ser.page import challenge
+    from ser.page import components
+    from ser.page import handlers
+    from ser.page import live
+    from ser.page import offered_models
+    from ser.page import own_voice
+    from ser.page import recordings
+    from ser.page import trust
+    from ser.page.examples import examples
 
 AT_ONCE, WAITING, SESSIONS = 2, 100, 300  # requests handled and queued, sessions kept in memory
 THEME = gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
@@ -190,9 +193,10 @@ def main() -> None:
         if number and signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, signal.default_int_handler)
     try:
-        recordings.choose_folder()
-        recordings.sweep()
-        page = build()
+        with may_be_stopped("app.py"):
+            recordings.choose_folder()
+            recordings.sweep()
+            page = build()
     except ValueError as error:
         sys.exit(f"app.py: {error}")
     try:

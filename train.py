@@ -1,6 +1,9 @@
 """Train a speech emotion recogniser: see `python train.py --help`, and `ser.training.command`, which this runs."""
 
-from ser.training.command import main
+from ser.interrupted import may_be_stopped
+
+with may_be_stopped("train.py"):
+    from ser.training.command import main
 
 if __name__ == "__main__":
     main()

@@ -22,6 +22,7 @@ from typing import NoReturn
 
 from ser.closed_pipe import reader_may_leave
 from ser.files import sentence_of
+from ser.interrupted import may_be_stopped
 from ser.nearest_name import nearest
 
 COMMANDS = {
@@ -76,11 +77,10 @@ def main(arguments: list[str] | None = None) -> None:
         expected = f"; expected {', '.join(COMMANDS)}"
         sys.exit(f"ser: there is no command {name!r}{nearest(name, COMMANDS) or expected}")
     try:
-        command = importlib.import_module(COMMANDS[name])
+        with may_be_stopped(f"ser {name}"):
+            command = importlib.import_module(COMMANDS[name])
     except ImportError as error:  # a package that only this command needs
         sys.exit(f"ser {name}: {error}")
-    except KeyboardInterrupt:  # of torch and others, which takes seconds
-        sys.exit(f"ser {name}: stopped before it began")
     if name == "train":  # whose hundreds of options have a parser of their own
         return command.main(words, program="ser train")
     try:

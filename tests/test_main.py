@@ -49,6 +49,15 @@ def test_a_stop_while_a_command_is_imported_is_one_sentence(monkeypatch):
         program.main(["embed"])
 
 
+@pytest.mark.parametrize("script", ["train.py", "app.py"])
+def test_a_stop_while_a_script_imports_is_one_sentence(script, tmp_path):
+    (tmp_path / "torch.py").write_text("raise KeyboardInterrupt")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, ROOT / script]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, f"{script}: stopped before it began\n")
+
+
 IMPORTS = """
 import sys
 import ser.__main__
