@@ -29,6 +29,7 @@ from ser.hub.access import check_token
 from ser.hub.access import claim_repository
 from ser.hub.access import explained
 from ser.hub.dataset_card import render_dataset_card
+from ser.inference.loading import load_trained
 from ser.plural import counted
 from ser.reporting.report_file import MEASURED
 from ser.reporting.report_file import REPORT
@@ -64,13 +65,14 @@ def push_model(folder: str | Path, repo_id: str, *, token: str | None = None, re
         Address of the commit.
 
     Raises:
-        ValueError: `folder` is not a complete model folder, or `repo_id` not a valid name.
+        ValueError: `folder` is not a complete model folder, a file in it is damaged, or `repo_id` not a valid name.
         ConnectionError: The Hub cannot be reached or refuses.
     """
     folder = Path(folder)
     absent = [name for name in WHOLE if not (folder / name).is_file()]
     if absent:
         raise ValueError(f"expected a model folder written by train.py at {str(folder)!r}; it has no {absent[0]}")
+    load_trained(str(folder))  # refuses damaged files
     repo_id = claim_repository(repo_id, token=token, branch=revision)
     card = (folder / "README.md").read_text(encoding="utf-8").replace(PLACEHOLDER, repo_id)
     check_card(card)

@@ -345,6 +345,14 @@ def test_what_cannot_be_pushed_is_told_in_a_sentence(here, hub, command, message
     assert hub.repositories == {}
 
 
+def test_damaged_weights_are_not_pushed(here, hub, tmp_path):
+    weights = shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "model") / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    sentence = here(ser.__main__.main, "push", "model", "model", "user/x")
+    assert "model.safetensors is damaged" in sentence and "\n" not in sentence
+    assert hub.repositories == {}
+
+
 def test_what_the_hub_does_not_take_is_told_in_its_words(here, hub, tmp_path):
     shutil.copytree(ROOT / "checkpoints/cnn1d", tmp_path / "model")
     (tmp_path / "model/README.md").write_text("---\n\n---\nNo metadata.\n")
