@@ -98,24 +98,23 @@ def graph_of(model: str, revision: str | None = None) -> Path:
 
 
 def folder_of(model: str, revision: str | None) -> Path:
-    """A model folder; a model on the Hub is downloaded unless it is in the cache."""
+    """A model folder; of a model on the Hub, the newest files, or those in the cache if it cannot be reached."""
     check_revision(model, revision)
     if Path(model).is_dir():
         return Path(model)
-    from huggingface_hub import try_to_load_from_cache
+    from httpx2 import HTTPError
+    from huggingface_hub import hf_hub_download
 
-    def cached() -> str | None:
-        try:
-            found = try_to_load_from_cache(model, MADE_OF[0], revision=revision)
-        except ValueError:  # it could not be an id
-            return None
-        return found if isinstance(found, str) else None
+    try:
+        folder = Path(hf_hub_download(model, MADE_OF[0], revision=revision)).parent
+        if all((folder / name).is_file() for name in MADE_OF):
+            return folder
+    except (ValueError, OSError, HTTPError):  # no such model, or no way to fetch it: `load_trained` says which
+        pass
+    from ser.inference.loading import load_trained  # imports torch
 
-    if not cached():
-        from ser.inference.loading import load_trained  # imports torch
-
-        load_trained(model, revision)
-    return Path(cached() or model).parent
+    load_trained(model, revision)
+    return Path(hf_hub_download(model, MADE_OF[0], revision=revision, local_files_only=True)).parent
 
 
 def open_share(

@@ -13,11 +13,17 @@ import soundfile
 from conftest import RATE
 from conftest import ROOT
 from conftest import voice
+from hub_server import serve
+from hub_server import take_for_the_hub
+from huggingface_hub import constants
 
 from ser.__main__ import main
+from ser.hub.push import push_model
 from ser.inference import export_onnx
 from ser.inference import onnx_predict
+from ser.inference.onnx_predict import MADE_OF
 from ser.inference.onnx_predict import OnnxClassifier
+from ser.inference.onnx_predict import folder_of
 from ser.inference.onnx_predict import graph_of
 
 MODEL = str(ROOT / "checkpoints/flagship-bilingual")
@@ -84,6 +90,20 @@ def test_a_graph_is_made_again_for_other_settings_only(cache, tmp_path, monkeypa
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"certain_threshold": 0.65}))
     assert graph_of(str(folder)) != made
+
+
+def test_a_newer_model_on_the_hub_is_fetched(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    folder = shutil.copytree(ROOT / "checkpoints/cnn2d", tmp_path / "cnn2d")
+    with serve() as hub:
+        take_for_the_hub(monkeypatch, hub.url)
+        for name in ("first", "second"):
+            (folder / "notes.md").write_text(name)
+            push_model(folder, "user/x")
+            found = folder_of("user/x", None)
+            assert found.name == hub.model("user/x").head
+            assert {*MADE_OF} <= {path.name for path in found.iterdir()}
+    assert folder_of("user/x", None) == found  # though the Hub is gone
 
 
 def test_the_classifier_takes_what_load_audio_takes(cache, monkeypatch):
