@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from accelerate import PartialState
+from huggingface_hub import try_to_load_from_cache
 from tqdm.auto import tqdm
-from transformers import PreTrainedModel
 
 from ser.audio_files import GROUP
 from ser.corpora.unlabelled_audio import Clips
@@ -172,7 +172,7 @@ class Job:
             table_of: Makes the rows of a chunk; called with it, `model` and `extractor`.
             put_together: Writes the table from the folder of its parts; returns a summary in words.
         """
-        parts = open_parts(self.output, describe_job(self.options, self.clips, self.model))
+        parts = open_parts(self.output, describe_job(self.options, self.clips))
         try:
             done = rows_done(parts, self.rank)
             _, total = share(self.clips, self.rank, self.processes)
@@ -236,16 +236,22 @@ def gathered(tables: Iterator[pa.Table], progress: Callable[[int], Any]) -> Iter
         yield pa.concat_tables(joined)
 
 
-def describe_job(options: argparse.Namespace, clips: Clips, model: PreTrainedModel) -> dict:
+def describe_job(options: argparse.Namespace, clips: Clips) -> dict:
     """Everything that determines the rows of a part: parts of different jobs must not be merged."""
-    files = [*Path(options.model).glob("*.safetensors"), *Path(options.model).glob("config.json")]
-    weights = sorted((path.name, path.stat().st_mtime_ns) for path in files)
     return vars(options) | {
         "folder": os.getcwd(),
         "clips": fingerprint(clips, options.dataset),
-        "weights": getattr(model.config, "_commit_hash", None) or str(weights),
+        "weights": weights_of(options.model, options.revision),
         "processes": PartialState().num_processes,
     }
+
+
+def weights_of(name: str, revision: str | None) -> str:
+    """Tells apart the weights and settings of a loaded model: times of its files, or its commit on the Hub."""
+    if not Path(name).is_dir():
+        return Path(str(try_to_load_from_cache(name, "config.json", revision=revision))).parent.name
+    files = [*Path(name).glob("*.safetensors"), *Path(name).glob("config.json")]
+    return str(sorted((path.name, path.stat().st_mtime_ns) for path in files))
 
 
 __all__ = ["Chunk", "Job", "batches"]

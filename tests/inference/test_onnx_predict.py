@@ -21,6 +21,8 @@ from ser.__main__ import main
 from ser.hub.push import push_model
 from ser.inference import export_onnx
 from ser.inference import onnx_predict
+from ser.inference.loading import load_trained
+from ser.inference.many_clips import weights_of
 from ser.inference.onnx_predict import MADE_OF
 from ser.inference.onnx_predict import OnnxClassifier
 from ser.inference.onnx_predict import folder_of
@@ -101,7 +103,8 @@ def test_a_newer_model_on_the_hub_is_fetched(tmp_path, monkeypatch):
             (folder / "notes.md").write_text(name)
             push_model(folder, "user/x")
             found = folder_of("user/x", None)
-            assert found.name == hub.model("user/x").head
+            load_trained("user/x")
+            assert found.name == hub.model("user/x").head == weights_of("user/x", None)
             assert {*MADE_OF} <= {path.name for path in found.iterdir()}
     assert folder_of("user/x", None) == found  # though the Hub is gone
 

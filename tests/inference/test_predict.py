@@ -322,12 +322,11 @@ def test_parts_of_other_clips_of_another_folder_or_of_more_processes_are_of_anot
     parser = argparse.ArgumentParser()
     predict.add_arguments(parser)
     options = parser.parse_args(["clips", "--model", MODEL, "--output", "preds.csv"])
-    model, _ = load_trained(MODEL)
-    jobs = [many_clips.describe_job(options, clips, model) for clips in (dataset, dataset, dataset.select(range(2)))]
+    jobs = [many_clips.describe_job(options, clips) for clips in (dataset, dataset, dataset.select(range(2)))]
     monkeypatch.setattr(PartialState(), "num_processes", 2)
-    jobs.append(many_clips.describe_job(options, dataset, model))
+    jobs.append(many_clips.describe_job(options, dataset))
     monkeypatch.chdir(tmp_path)
-    jobs.append(many_clips.describe_job(options, dataset, model))
+    jobs.append(many_clips.describe_job(options, dataset))
     assert jobs[0] == jobs[1]
     assert len(set(map(str, jobs))) == 4
 
