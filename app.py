@@ -84,30 +84,27 @@ def build() -> gr.Blocks:
         place = gr.State(None)
         parts = {"card": card, "attempt": attempts, "place": place} | over_time
         shown = [parts[name] for name in handlers.Shown._fields]
-        remembered = voice_recorder.one(own_voice.remember, voice_recorder, [voices, voice_note, forget], **QUIET)
-        forgotten = forget.click(own_voice.forget, None, [voices, voice_note, forget], **QUIET)
-        answered = [
-            asked(
-                handlers.respond,
-                [recorder, model, voices],
-                shown,
-                concurrency_limit=AT_ONCE,
-                concurrency_id="answers",
-                show_progress_on=card,
-                **NEWEST,
-            )
-            for asked in (recorder.one, model.input, remembered.then, forgotten.then)
-        ]
-        # One handler per event: when one has to wait, Gradio runs all of its event again, so two would never end.
-        for each in answered:
-            each.then(handlers.explain, [recorder, model, voices, place], reasons, **QUIET)
-            each.then(handlers.compare, [recorder, model, voices, *comparison], compared, **QUIET)
-        answered[1].then(accuracy.describe, model, about, **QUIET)
+        voice_recorder.submit(own_voice.remember, voice_recorder, [voices, voice_note, forget], **QUIET)
+        forget.click(own_voice.forget, None, [voices, voice_note, forget], **QUIET)
+        # One function for each event, and all events for one function: when two functions of an event have to wait,
+        # Gradio runs them again and again; and of two that show an answer, the one asked earlier may answer last.
+        answered = gr.on(
+            [recorder.submit, model.input, voices.change],
+            handlers.respond,
+            [recorder, model, voices],
+            shown,
+            concurrency_limit=AT_ONCE,
+            show_progress_on=card,
+            **NEWEST,
+        )
+        answered.then(handlers.explain, [recorder, model, voices, place], reasons, **QUIET)
+        answered.then(handlers.compare, [recorder, model, voices, *comparison], compared, **QUIET)
+        model.select(accuracy.describe, model, about, **QUIET)
         for chosen in comparison:
             chosen.change(handlers.compare, [recorder, model, voices, *comparison], compared, **QUIET)
         over_time["over_time"].place(handlers.explain_place, [recorder, model, voices], [reasons, place], **QUIET)
-        recorder.several(handlers.classify_several, [recorder, model, voices], [several, several_csv], **QUIET)
-        challenge_recorder.one(challenge.play, [challenge_recorder, model, voices, game], [task, game], **QUIET)
+        recorder.upload(handlers.classify_several, [recorder, model, voices], [several, several_csv], **QUIET)
+        challenge_recorder.submit(challenge.play, [challenge_recorder, model, voices, game], [task, game], **QUIET)
         again.click(challenge.restart, model, [task, game], **QUIET)
     return page.queue(max_size=WAITING)
 

@@ -85,9 +85,12 @@ def scripted(function: str, *events: str, **settings: Any) -> gr.HTML:
 
 
 def recorder(*, files: bool = True, **settings: Any) -> gr.HTML:
-    """A button that records, with or without a place for files; its value is for `ser.page.uploads.paths_of`."""
+    """A button that records, with or without a place for files; its value is for `ser.page.uploads.paths_of`.
+
+    Its event is "submit" for one recording and "upload" for several files: `gr.on` takes only Gradio's own names.
+    """
     template = RECORDER.format(button=BUTTON.format(word="Record"), files=FILES if files else "")
-    return scripted("recorder", "one", "several", html_template=template, **settings)
+    return scripted("recorder", "submit", "upload", html_template=template, **settings)
 
 
 def answer_card(**settings: Any) -> gr.HTML:

@@ -236,7 +236,7 @@ window.ser = (() => {
     function submit(files) {
       if (files.length === 1 && own) { current = sent[files[0].path] = files[0]; load(current.url); }
       props.value = files;
-      trigger(files.length > 1 ? "several" : "one");
+      trigger(files.length > 1 ? "upload" : "submit");
     }
     const own = Boolean(element.closest("#recorder")), input = by(element, "files");
     if (!own) return;

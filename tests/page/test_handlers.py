@@ -82,6 +82,12 @@ def test_no_two_functions_of_an_event_keep_one_another_busy(demo):
     assert len(events) == len(set(events))  # else the browser asks on and on once both had to wait
 
 
+def test_an_answer_is_never_replaced_by_one_that_was_asked_for_earlier(demo):
+    (card,) = (block._id for block in demo.blocks.values() if block.elem_id == "answer")
+    (answered,) = (each for each in demo.config["dependencies"] if card in each["outputs"])
+    assert answered["trigger_mode"] == "always_last" and len(answered["targets"]) == 3
+
+
 def test_the_default_model_comes_first_and_then_those_that_are_best_on_changed_recordings():
     def over_conditions(name):
         report = json.loads((ROOT / "checkpoints" / name / "robustness.json").read_text())
