@@ -86,8 +86,8 @@ def build() -> gr.Blocks:
         shown = [parts[name] for name in handlers.Shown._fields]
         voice_recorder.submit(own_voice.remember, voice_recorder, [voices, voice_note, forget], **QUIET)
         forget.click(own_voice.forget, None, [voices, voice_note, forget], **QUIET)
-        # One function for each event, and all events for one function: when two functions of an event have to wait,
-        # Gradio runs them again and again; and of two that show an answer, the one asked earlier may answer last.
+        # All answers come from one function, so that the one asked for last is shown last. No event has two functions:
+        # when both have to wait, Gradio runs them again and again (but those of a State wait separately).
         answered = gr.on(
             [recorder.submit, model.input, voices.change],
             handlers.respond,
@@ -103,7 +103,13 @@ def build() -> gr.Blocks:
         for chosen in comparison:
             chosen.change(handlers.compare, [recorder, model, voices, *comparison], compared, **QUIET)
         over_time["over_time"].place(handlers.explain_place, [recorder, model, voices], [reasons, place], **QUIET)
-        recorder.upload(handlers.classify_several, [recorder, model, voices], [several, several_csv], **QUIET)
+        gr.on(
+            [recorder.upload, model.change, voices.change],
+            handlers.classify_several,
+            [recorder, model, voices],
+            [several, several_csv],
+            **QUIET,
+        )
         challenge_recorder.submit(challenge.play, [challenge_recorder, model, voices, game], [task, game], **QUIET)
         again.click(challenge.restart, model, [task, game], **QUIET)
     return page.queue(max_size=WAITING)

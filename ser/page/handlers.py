@@ -130,8 +130,7 @@ def attempt_of(answer: Answer, path: str, name: str, model: OfferedModel) -> dic
     """An entry of the history, which the browser keeps; there is one for each recording, model and ordinary voice."""
     verdict = answer.verdict
     stated = verdict.look not in (answers.UNCLEAR, answers.NONE)
-    whose = "" if name == next(iter(load())) else f" ({name})"
-    whose += "" if model.voice is None else " (for your voice)"
+    whose = whose_answer(name, model)
     return {
         "key": f"{Path(path).parent.name}{whose}",  # Gradio names the folder by the content
         "path": path,
@@ -141,6 +140,11 @@ def attempt_of(answer: Answer, path: str, name: str, model: OfferedModel) -> dic
         "share": round(verdict.share, 3),
         "bars": answers.bars_html(answer.scores),
     }
+
+
+def whose_answer(name: str, model: OfferedModel) -> str:
+    """What follows an answer: its model, unless that is the default one, and whether it is relative to a voice."""
+    return ("" if name == next(iter(load())) else f" ({name})") + ("" if model.voice is None else " (for your voice)")
 
 
 def over_time_of(sound: str, path: str, rows: list[dict], name: str, model: OfferedModel) -> dict[str, Any]:
@@ -176,15 +180,17 @@ def explain_place(files: list[dict], name: str, voices: Voices | None, event: gr
 
 
 def classify_several(files: list[dict], name: str, voices: Voices | None) -> Iterator[tuple[str, Any]]:
-    """A table that gets a row for each file, and at the end the same as a CSV file."""
-    model = chosen(name, voices)
-    paths, rows = paths_of(files), list[list[str]]()
+    """A table that gets a row for each file, and at the end the same as a CSV file; nothing for a single recording."""
+    model, paths, rows = chosen(name, voices), paths_of(files), list[list[str]]()
+    if len(paths) < 2:
+        return
     for path in paths:
         rows.append(row_of(path, model))
-        yield table_html(rows, len(paths)), SAME
+        table = table_html(rows, len(paths), whose_answer(name, model))
+        yield table, gr.DownloadButton(elem_classes=AWAY)
     text = io.StringIO()
     csv.writer(text).writerows([["file", "answer", "probability", "error"], *rows])
-    yield table_html(rows, len(paths)), gr.DownloadButton(value=save(text.getvalue(), "emotions.csv"), elem_classes=[])
+    yield table, gr.DownloadButton(value=save(text.getvalue(), "emotions.csv"), elem_classes=[])
 
 
 def row_of(path: str, model: OfferedModel) -> list[str]:
@@ -198,8 +204,8 @@ def row_of(path: str, model: OfferedModel) -> list[str]:
     return [name, html.unescape(verdict.words), f"{verdict.share:.4f}" if scores else "", ""]
 
 
-def table_html(rows: list[list[str]], count: int) -> str:
-    """The rows so far, of `count`; page.js announces the first and the last."""
+def table_html(rows: list[list[str]], count: int, whose: str) -> str:
+    """The rows so far, of `count`, and whose answers they are; page.js announces the first and the last."""
     said = f' data-say="{len(rows)} of {count} files"' if len(rows) in (1, count) else ""
     cells = "".join(
         f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(answer or error)}</td>'
@@ -208,7 +214,7 @@ def table_html(rows: list[list[str]], count: int) -> str:
     )
     return (
         f'<section class="card" aria-label="Several files"{said}>'
-        f"<h3>{len(rows)} of {count} files</h3>"
+        f"<h3>{len(rows)} of {count} files{html.escape(whose)}</h3>"
         '<div class="scrolls" tabindex="0" role="group" aria-label="Table of files"><table class="table"><thead><tr>'
         '<th scope="col">file</th><th scope="col">answer</th><th scope="col">probability</th></tr></thead>'
         f"<tbody>{cells}</tbody></table></div></section>"

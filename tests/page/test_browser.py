@@ -185,6 +185,20 @@ def test_answers_fit_the_visitors_ordinary_voice_until_it_is_forgotten(visit, op
 
 
 @pytest.mark.slow
+def test_the_table_of_several_files_is_made_again_for_another_model_and_for_the_visitors_voice(page):
+    head = page.locator("#several h3")
+    choose(page, CLIP, TALK)
+    expect(head).to_have_text("2 of 2 files")
+    record(page, "#voice")
+    expect(head).to_have_text("2 of 2 files (for your voice)")
+    page.locator("#advanced > button").click()
+    page.locator("#model").get_by_role("radio", name="cnn1d").check()
+    expect(head).to_have_text("2 of 2 files (cnn1d)")
+    expect(page.locator("#several-csv")).to_be_visible()
+    expect(page.locator("#about")).to_contain_text("cnn1d names the intended emotion")
+
+
+@pytest.mark.slow
 def test_history_is_gone_when_the_page_is_closed(page):
     page.get_by_role("button", name="Ask the model about clip 4").click()
     expect(page.locator("#history li")).to_have_count(1)
