@@ -62,7 +62,7 @@ def build() -> gr.Blocks:
         over_time = over_time_part()
         with gr.Accordion("Why this answer?", open=False, elem_id="why"):
             reasons = gr.HTML("<p>The reasons for the last answer appear here. The first time takes a few seconds.</p>")
-        voice_recorder, voices, voice_note, forget = voice_part(names[0])
+        introduction, voice_recorder, voices, voice_note, forget = voice_part(names[0])
         gr.HTML(
             "<h2>Or guess what an actor meant</h2><p>Play a clip and guess the emotion. Then see what the model "
             "answers, and what was meant.</p>"
@@ -99,7 +99,8 @@ def build() -> gr.Blocks:
         )
         answered.then(handlers.explain, [recorder, model, voices, place], reasons, **QUIET)
         answered.then(handlers.compare, [recorder, model, voices, *comparison], compared, **QUIET)
-        model.select(accuracy.describe, model, about, **QUIET)
+        described = model.select(accuracy.describe, model, about, **QUIET)
+        described.then(own_voice.introduction, model, introduction, **QUIET)
         for chosen in comparison:
             chosen.change(handlers.compare, [recorder, model, voices, *comparison], compared, **QUIET)
         over_time["over_time"].place(handlers.explain_place, [recorder, model, voices], [reasons, place], **QUIET)
@@ -140,14 +141,14 @@ def over_time_part() -> dict[str, Any]:
     return {"over_time": drawn, "long": column, "csv_file": files[0], "json_file": files[1]}
 
 
-def voice_part(first: str) -> tuple[gr.HTML, gr.State, gr.HTML, gr.Button]:
+def voice_part(first: str) -> tuple[gr.HTML, gr.HTML, gr.State, gr.HTML, gr.Button]:
     """Records the visitor's ordinary voice, to which answers are then relative; hidden if no model can use it."""
     with gr.Column(elem_classes=[] if own_voice.is_of_use() else components.AWAY):
-        gr.HTML(own_voice.introduction(offered_models.load()[first]))
+        introduction = gr.HTML(own_voice.introduction(first), elem_id="voice-introduction")
         recorder = components.recorder(files=False, elem_id="voice")
         note = components.answer_card(elem_id="voice-note")
         forget = gr.Button("Forget my voice", elem_classes=components.AWAY, elem_id="forget")
-    return recorder, gr.State(None), note, forget
+    return introduction, recorder, gr.State(None), note, forget
 
 
 def several_part() -> tuple[gr.HTML, gr.DownloadButton]:

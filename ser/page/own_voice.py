@@ -29,19 +29,30 @@ def is_of_use() -> bool:
     return any(map(settings_of, load().values()))
 
 
-def introduction(model: OfferedModel) -> str:
-    """What to record, and what it is good for, as measured."""
-    gain, measured = "", trust.gain_of_voice(model)
-    if measured:
+def introduction(name: str) -> str:
+    """What to record, and what it is good for with the model of this name, as measured."""
+    return (
+        "<h2>Make it fit your voice</h2><p>Read this as you ordinarily talk, without any emotion: "
+        f"<b>“{SENTENCE}”</b> {use(name)}</p>"
+    )
+
+
+def use(name: str) -> str:
+    """What an ordinary voice changes in the answers of a model, or which models use it instead."""
+    model = load()[name]
+    if not settings_of(model):
+        others = " or ".join(other for other, model in load().items() if settings_of(model))
+        return html.escape(
+            f"{name} does not use it: for answers relative to your ordinary voice, choose {others} under “Advanced”."
+        )
+    said = "Answers to your recordings are then relative to your ordinary voice."
+    if measured := trust.gain_of_voice(model):
         (without, relative), (before, neutral) = measured
-        gain = (
+        said += (
             f" In our tests on other people's recordings, {relative:.0%} of answers were then right instead of "
             f"{without:.0%}, and ordinary speech was neutral in {neutral:.0%} of cases instead of {before:.0%}."
         )
-    return (
-        "<h2>Make it fit your voice</h2><p>Read this as you ordinarily talk, without any emotion: "
-        f"<b>“{SENTENCE}”</b> Answers to your recordings are then relative to your ordinary voice.{gain}</p>"
-    )
+    return said
 
 
 def hint(verdict: Verdict, model: OfferedModel) -> list[str]:
@@ -62,9 +73,7 @@ def remember(files: list[dict]) -> tuple[Voices | None, str, Any]:
             voices = {name: voice_in(sound, model) for name, model in load().items() if settings_of(model)}
     except ValueError as error:
         return gr.skip(), note_html(str(error)), gr.skip()
-    note = note_html(
-        "Answers are now relative to your ordinary voice, until you leave this page.", voices=json.dumps(voices)
-    )
+    note = note_html("Your ordinary voice is remembered until you leave this page.", voices=json.dumps(voices))
     return voices, note, gr.Button(elem_classes=[])
 
 

@@ -166,7 +166,7 @@ def test_answers_fit_the_visitors_ordinary_voice_until_it_is_forgotten(visit, op
     record(page)
     expect(card(page)).to_contain_text("Angry")
     record(page, "#voice")  # the microphone says the same again, so that this anger is what is ordinary
-    expect(page.locator("#voice-note")).to_contain_text("Answers are now relative to your ordinary voice")
+    expect(page.locator("#voice-note")).to_contain_text("Your ordinary voice is remembered")
     expect(card(page)).to_contain_text("This is relative to your ordinary voice.")
     expect(card(page).locator(".said")).not_to_contain_text("Angry")
     check(page)
@@ -196,6 +196,7 @@ def test_the_table_of_several_files_is_made_again_for_another_model_and_for_the_
     expect(head).to_have_text("2 of 2 files (cnn1d)")
     expect(page.locator("#several-csv")).to_be_visible()
     expect(page.locator("#about")).to_contain_text("cnn1d names the intended emotion")
+    expect(page.locator("#voice-introduction")).to_contain_text("cnn1d does not use it")
 
 
 @pytest.mark.slow

@@ -39,7 +39,7 @@ def voices() -> dict[str, list[float]]:
 def test_it_is_remembered_for_each_model_that_can_use_it(voices):
     assert voices.keys() == {"flagship-bilingual", "flagship-multilingual"}
     _, note, button = own_voice.remember(files(TALK))
-    assert "relative to your ordinary voice" in note and button.elem_classes == []
+    assert "Your ordinary voice is remembered" in note and button.elem_classes == []
     (kept,) = re.findall(r'data-voices="([^"]*)"', note)
     assert json.loads(kept.replace("&quot;", '"')) == voices
     nothing, note, _ = own_voice.forget()
@@ -104,12 +104,17 @@ def test_a_recording_without_speech_changes_nothing_and_says_so(tmp_path):
 def test_the_page_says_what_it_is_worth(voices):
     (without, relative), (before, neutral) = trust.gain_of_voice(load()[MODEL])
     assert relative > without + 0.03 and neutral > before + 0.2
-    said = own_voice.introduction(load()[MODEL])
+    said = own_voice.introduction(MODEL)
     assert f"{relative:.0%} of answers were then right instead of {without:.0%}" in said
-    assert "In our tests" not in own_voice.introduction(load()["cnn2d"])
+    assert "does not use it" not in said
     assert trust.right_on_strangers(chosen(MODEL, voices)) == pytest.approx(relative)
     assert trust.threshold(chosen(MODEL, voices)) < trust.threshold(chosen(MODEL))
     assert trust.right_when(chosen(MODEL, voices), 0.6) >= 0.7
+
+
+def test_the_page_says_which_models_do_not_use_it():
+    said = own_voice.introduction("cnn2d")
+    assert "cnn2d does not use it" in said and MODEL in said and "In our tests" not in said
 
 
 def test_without_a_model_that_can_use_it_the_page_does_not_offer_to_record_it(monkeypatch):
@@ -118,5 +123,5 @@ def test_without_a_model_that_can_use_it_the_page_does_not_offer_to_record_it(mo
     monkeypatch.setattr(offered_models, "load", lambda: alone)
     monkeypatch.setattr(own_voice, "load", lambda: alone)
     with gr.Blocks():
-        recorder, *_ = app.voice_part("cnn2d")
-    assert AWAY in recorder.parent.elem_classes
+        introduction, *_ = app.voice_part("cnn2d")
+    assert AWAY in introduction.parent.elem_classes
