@@ -131,8 +131,9 @@ def attempt_of(answer: Answer, path: str, name: str, model: OfferedModel) -> dic
     verdict = answer.verdict
     stated = verdict.look not in (answers.UNCLEAR, answers.NONE)
     whose = whose_answer(name, model)
+    voice = "" if model.voice is None else hash(model.voice.tobytes())
     return {
-        "key": f"{Path(path).parent.name}{whose}",  # Gradio names the folder by the content
+        "key": f"{Path(path).parent.name}{whose}{voice}",  # Gradio names the folder by the content
         "path": path,
         "tone": tone(verdict.look),
         "face": face(verdict.look),

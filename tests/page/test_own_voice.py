@@ -56,7 +56,11 @@ def test_answers_to_the_visitors_recordings_are_relative_to_it(voices):
     assert f"{share:.0%}" in shown.card and "This is relative to your ordinary voice." in shown.card
     assert "(for your voice)" in shown.attempt["word"]
     before = handlers.respond(files(OTHER), MODEL, None)
-    assert "relative" not in before.card and shown.attempt["key"] != before.attempt["key"]
+    assert "relative" not in before.card
+    again = handlers.respond(files(OTHER), MODEL, voices)
+    other = handlers.respond(files(OTHER), MODEL, own_voice.remember(files(OTHER))[0])  # another voice
+    assert shown.attempt["key"] == again.attempt["key"]
+    assert len({each.attempt["key"] for each in (before, shown, other)}) == 3  # each has its entry of the history
     long = handlers.respond(files(EXAMPLES / "two-voices.ogg"), MODEL, voices)
     assert long.over_time["rows"] != handlers.respond(files(EXAMPLES / "two-voices.ogg"), MODEL, None).over_time["rows"]
 
