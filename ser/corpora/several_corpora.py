@@ -43,18 +43,30 @@ def training_corpora(named: Sequence[str], test_corpus: str | None) -> list[type
     """The corpora to train on: those of texts like `emodb=DIR`, without the one to test on.
 
     Raises:
-        ValueError: There are too few, the test corpus is not among them, or one has a single emotion.
+        ValueError: There are too few, the test corpus is not among them, or one is ordinary speech only.
     """
     names = folders_of(named)
+    trained = [corpus for name, corpus in CORPORA.items() if name in names and name != test_corpus]
+    for corpus in trained:
+        check_emotional(corpus)
     if len(names) < 2:
         raise ValueError("expected --corpora with two or more; for one corpus use --corpus and --data_dir")
     if test_corpus is not None and test_corpus not in names:
         raise ValueError(f"expected --test_corpus to be one of --corpora, {', '.join(names)}; got {test_corpus!r}")
-    trained = [corpus for name, corpus in CORPORA.items() if name in names and name != test_corpus]
-    for corpus in trained:
-        if len(emotions_of(corpus)) < 2:
-            raise ValueError(f"{corpus.TITLE} has a single emotion, so nothing can be learned from it; leave it out")
     return trained
+
+
+def check_emotional(corpus: type[FolderCorpus]) -> None:
+    """Refuse a corpus of ordinary speech only.
+
+    Raises:
+        ValueError: All its clips are neutral.
+    """
+    if len(emotions_of(corpus)) < 2:
+        raise ValueError(
+            f"{corpus.TITLE} is ordinary speech only, all of it neutral: name another corpus here; this one is for "
+            "--ordinary_speech of `python -m ser calibrate`"
+        )
 
 
 def emotions_of(corpus: type[FolderCorpus]) -> set[str]:
@@ -168,6 +180,7 @@ def sampling_weights(clips: datasets.Dataset) -> np.ndarray:
 
 
 __all__ = [
+    "check_emotional",
     "emotions_of",
     "folders_of",
     "known_labels",

@@ -26,6 +26,7 @@ from transformers import PreTrainedModel
 from ser.corpora import CORPORA
 from ser.corpora.clip_dataset import ClipDataset
 from ser.corpora.clip_dataset import with_features
+from ser.corpora.several_corpora import check_emotional
 from ser.corpora.several_corpora import emotions_of
 from ser.corpora.several_corpora import folders_of
 from ser.corpora.splits import speakers_of
@@ -330,7 +331,9 @@ def judge_own(
 
 
 def check_corpora(options: argparse.Namespace) -> None:
-    """Refuse too few corpora, one named twice, emotional "ordinary speech", and unused stand-ins."""
+    """Refuse too few corpora, one named twice, ordinary speech in the wrong place, and unused stand-ins."""
+    for name in folders_of([*options.corpora, *options.fit_only]):
+        check_emotional(CORPORA[name])
     named = [*options.corpora, *options.fit_only, *options.ordinary_speech]
     folders = folders_of(named)  # refuses a corpus that is named twice
     if unused := folders_of(options.stand_ins).keys() - folders.keys():

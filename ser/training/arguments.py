@@ -22,6 +22,7 @@ from ser.corpora import title_of
 from ser.corpora.crema_d import CremaD
 from ser.corpora.crema_d_download import SIZE
 from ser.corpora.given_splits import brings_splits
+from ser.corpora.several_corpora import check_emotional
 from ser.corpora.several_corpora import training_corpora
 from ser.corpora.splits import ACROSS_CORPORA
 from ser.corpora.splits import LEAVE_ONE_CORPUS_OUT
@@ -116,13 +117,15 @@ class DataArguments:
     command: str = field(init=False, default="")  # that repeats the run
 
     def __post_init__(self) -> None:
-        """Refuse unknown names."""
+        """Refuse unknown names, and a corpus of ordinary speech only."""
         protocols = (*PROTOCOLS, *ACROSS_CORPORA)
         for name, known in (("recipe", recipe_names()), ("corpus", CORPORA), ("protocol", protocols)):
             if (given := getattr(self, name)) not in known:
                 raise ValueError(
                     f"expected --{name} to be one of {', '.join(known)}; got {given!r}{nearest(given, known)}"
                 )
+        if not (self.corpora or self.dataset_name or self.dataset_dir):
+            check_emotional(CORPORA[self.corpus])
         self._check_corpora()
 
     def _check_corpora(self) -> None:

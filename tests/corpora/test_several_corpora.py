@@ -144,7 +144,8 @@ def test_a_corpus_that_is_too_small_is_named(folders, tmp_path):
         (["emodb=x", "mine=x"], None, "expected NAME=DIR with NAME out of .*; got 'mine=x'"),
         (["emodb=x", "emodb=y"], None, "emodb is named twice"),
         (["emodb=x", "urdu=y"], "nemo", "expected --test_corpus to be one of --corpora, emodb, urdu; got 'nemo'"),
-        (["emodb=x", "speechocean762=y"], None, "speechocean762 has a single emotion"),
+        (["emodb=x", "speechocean762=y"], None, "speechocean762 is ordinary speech only, all of it neutral"),
+        (["speechocean762=y"], None, "speechocean762 is ordinary speech only, all of it neutral"),
     ],
 )
 def test_what_cannot_be_trained_on_is_refused_in_one_sentence(named, tested, sentence):

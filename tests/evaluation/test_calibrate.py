@@ -195,6 +195,7 @@ def test_what_cannot_be_calibrated_on_is_refused_in_one_sentence(model, crema_d)
         ([nemo, "mine=clips"], "expected NAME=DIR .*; got 'mine=clips'"),
         ([nemo, "urdu=nowhere"], "expected a folder with URDU clips at '.*nowhere'"),
         ([nemo, urdu, "--fit_only", nemo], "nemo is named twice"),
+        ([speech], "speechocean762 is ordinary speech only, all of it neutral: name another corpus here"),
         ([nemo, urdu, "--stand_ins", f"nemo={model}"], "the model was not trained on nEMO"),
         ([nemo, urdu, "--stand_ins", f"ased={model}"], "--stand_ins names ased, which is not in --corpora"),
     ):

@@ -102,6 +102,7 @@ def test_a_folder_that_was_named_is_never_downloaded_into(tmp_path, monkeypatch)
         ("--recipe cnn3d", "; got 'cnn3d'; did you mean cnn2d?"),
         ("--protocol tdfs", "; got 'tdfs'; did you mean tfds?"),
         ("--corpus cremad", "; got 'cremad'; did you mean crema-d?"),
+        ("--corpus speechocean762", "this one is for --ordinary_speech of `python -m ser calibrate`"),
         ("--seed one", "argument --seed: invalid int value: 'one'"),
         ("--recipe", "argument --recipe: expected one argument"),
     ],
