@@ -1,7 +1,6 @@
 """An answer while one speaks: smoothed, so that it changes when the voice does and not with every word."""
 
 import base64
-import binascii
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ KEPT = 0.7  # weight of the previous probabilities in the smoothed ones
 LEAD = 0.1  # probability by which another emotion must lead before the answer changes
 
 
-def classify_live(request: dict[str, Any]) -> dict[str, Any]:
+def classify_live(request: Any) -> dict[str, Any]:
     """Classify the last seconds, smoothed with those before.
 
     Args:
@@ -37,8 +36,10 @@ def classify_live(request: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: The request is malformed.
     """
+    if not isinstance(request, dict):
+        raise ValueError(f"expected an object with audio and model; got {request!r:.50}")
     name = request.get("model") or next(iter(load()))
-    if name not in load():
+    if name not in list(load()):
         raise ValueError(f"expected a model of the page; got {name!r:.50}")
     model = chosen(name, own_voice.checked(request.get("voices"), name))
     before = checked(request.get("before"), model.report["labels"])
@@ -70,24 +71,28 @@ def stable(scores: dict[str, float], before: str | None, threshold: float) -> st
 
 def checked(before: Any, labels: list[str]) -> dict[str, Any]:
     """The memory that a browser sent back; empty if it does not fit this model."""
-    scores = before.get("scores") if isinstance(before, dict) else None
+    memory = before if isinstance(before, dict) else {}
+    scores, look = memory.get("scores"), memory.get("look")
     if not isinstance(scores, dict) or set(scores) != set(labels):
         return {"scores": None, "look": None}
-    return {"scores": {label: float(np.clip(scores[label], 0, 1)) for label in labels}, "look": before.get("look")}
+    if not all(isinstance(share, (int, float)) for share in scores.values()):
+        return {"scores": None, "look": None}
+    kept = {label: min(max(0.0, share), 1.0) for label, share in scores.items()}
+    return {"scores": kept, "look": look if look in labels else None}
 
 
-def decode(text: str) -> np.ndarray:
+def decode(text: Any) -> np.ndarray:
     """Samples of shape `(samples,)` within -1..1.
 
     Raises:
-        ValueError: The text is not 16-bit samples in base64, or too long.
+        ValueError: It is not 16-bit samples in base64, or too long.
     """
-    if len(text) > 3 * LONGEST:
-        raise ValueError(f"expected at most {LONGEST / RATE:g} seconds of sound")
     try:
         samples = np.frombuffer(base64.b64decode(text, validate=True), "<i2")
-    except binascii.Error as error:
+    except (TypeError, ValueError) as error:
         raise ValueError("expected base64 of 16-bit samples") from error
+    if len(samples) > LONGEST:
+        raise ValueError(f"expected at most {LONGEST / RATE:g} seconds of sound")
     return samples.astype(np.float32) / 32768
 
 

@@ -33,9 +33,31 @@ def test_the_answer_changes_only_when_another_leads_clearly():
     assert live.stable({"a": 0.38, "b": 0.3}, None, 0.4) == "unclear"
 
 
-@pytest.mark.parametrize("before", [None, 3, {}, {"scores": 1}, {"scores": {"anger": 1}}, {"scores": None, "look": 1}])
+LABELS = ("anger", "disgust", "fear", "happy", "neutral", "sad")
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        None,
+        3,
+        [[]],
+        {},
+        {"scores": 1},
+        {"scores": {"anger": 1}},
+        {"scores": None, "look": 1},
+        {"scores": dict.fromkeys(LABELS, [])},
+        {"scores": dict.fromkeys(LABELS, "1")},
+    ],
+)
 def test_a_memory_of_another_model_is_forgotten(before):
-    assert live.classify_live(request(speech(1.0), before))["memory"]["scores"]
+    fresh = live.classify_live(request(speech(1.0)))["memory"]
+    assert live.classify_live(request(speech(1.0), before))["memory"] == fresh
+
+
+def test_a_look_that_names_no_emotion_is_forgotten():
+    first = live.classify_live(request(speech(3.0)))["memory"]
+    assert live.classify_live(request(speech(3.0), first | {"look": [["fear"]]}))["memory"]["scores"]
 
 
 def test_what_is_no_request_is_refused():
@@ -44,6 +66,12 @@ def test_what_is_no_request_is_refused():
         ({"audio": "A" * 300_000}, "at most 4 seconds"),
         ({"audio": "", "model": "../x"}, "expected a model of the page"),
         ({"audio": ""}, "holds no samples"),
+        ({"audio": "AAAA"}, "expected base64 of 16-bit samples"),  # three bytes
+        ({"audio": ["AAAA"]}, "expected base64 of 16-bit samples"),
+        ({"audio": None}, "expected base64 of 16-bit samples"),
+        ({"audio": "", "model": ["cnn2d"]}, r"expected a model of the page; got \['cnn2d'\]"),
     ):
         with pytest.raises(ValueError, match=reason):
             live.classify_live({"model": "cnn2d"} | bad)
+    with pytest.raises(ValueError, match="expected an object with audio and model; got "):
+        live.classify_live(["audio"])
