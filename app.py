@@ -65,7 +65,8 @@ def build() -> gr.Blocks:
         introduction, voice_recorder, voices, voice_note, forget = voice_part(names[0])
         gr.HTML(
             "<h2>Or guess what an actor meant</h2><p>Play a clip and guess the emotion. Then see what the model "
-            "answers, and what was meant.</p>"
+            "answers, and what was meant. If no emotion stands out, it answers “unclear” and names the two likeliest: "
+            "a single one would often be wrong.</p>"
         )
         examples(elem_id="examples")
         gr.HTML("<h2>Your attempts</h2>")
