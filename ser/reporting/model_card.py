@@ -17,6 +17,7 @@ from ser.corpora.splits import ACROSS_CORPORA
 from ser.files import write_text
 from ser.plural import counted
 from ser.recipes import load_recipe
+from ser.reporting.provenance import bundled_with
 from ser.reporting.provenance import training_splits
 from ser.reporting.report_file import MEASURED
 from ser.reporting.report_file import Report
@@ -140,6 +141,7 @@ def render_card(
         strangers=for_card(strangers) if strangers else {},
         chosen_on_dev=not results["refit"] or results.get("temperature") != 1.0,  # which no fit gives
         chosen_with=load_recipe(results["recipe"]).chosen_with,
+        start=bundled_with(weights) if (weights := results.get("weights_before")) else None,
         results=in_markdown(results) | {"command": results["command"]},
     )
     return str(card)

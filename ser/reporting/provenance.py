@@ -48,6 +48,13 @@ def weights_fingerprint(source: str) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
 
 
+def bundled_with(weights: str) -> str | None:
+    """The folder in checkpoints/ whose weights have this digest, as a path in the project; None if there is none."""
+    folders = [path.parent for path in sorted((PROJECT / "checkpoints").rglob(SAFE_WEIGHTS_NAME))]
+    found = (folder for folder in folders if weights_fingerprint(str(folder)) == weights)
+    return next((folder.relative_to(PROJECT).as_posix() for folder in found), None)
+
+
 def training_splits(report: Report | None) -> list[Split] | None:
     """The splits that a model was trained on: those of the models it was fine-tuned from, then its own.
 
@@ -124,6 +131,7 @@ def split_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
 
 __all__ = [
     "SPLIT",
+    "bundled_with",
     "by_corpus",
     "check_unseen",
     "corpora_of",

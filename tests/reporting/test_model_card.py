@@ -8,6 +8,7 @@ from huggingface_hub import ModelCard
 
 from ser.corpora.splits import PROTOCOLS
 from ser.reporting.model_card import render_card
+from ser.reporting.provenance import weights_fingerprint
 from ser.reporting.report_file import load_report
 
 RESULTS = load_report(ROOT / "results/cnn2d/tfds/seed-0")
@@ -47,6 +48,14 @@ def test_unknown_speakers_are_not_called_unseen():
     for protocol in ("speakers", "loso"):
         card = render_card(changed(protocol=protocol, test_actors=None))
         assert "some of unknown speakers" in card and "in neither" not in card
+
+
+def test_the_start_of_a_model_is_named_if_the_project_has_it():
+    teacher = "checkpoints/teachers/flagship-distilled"
+    sentence = f"The start, `--model_name_or_path`, is now `{teacher}` of the project."
+    assert sentence in render_card(changed(weights_before=weights_fingerprint(str(ROOT / teacher))))
+    for weights in (None, "0" * 16):
+        assert "--model_name_or_path" not in render_card(changed(weights_before=weights))
 
 
 def test_the_metadata_has_the_scores():
