@@ -46,6 +46,7 @@ ON_SEVERAL = {
     "flagship-bilingual": ["crema-d", "emodb"],
     "flagship-multilingual": ["crema-d", "emodb", "nemo", "urdu"],
 }
+STARTS = {"flagship-bilingual": "flagship-compact", "flagship-multilingual": "flagship-distilled"}  # of ON_SEVERAL
 LICENSES = {"flagship-multilingual": {"license": "cc-by-nc-sa-4.0"}}
 ALL = [*ON_SEVERAL["flagship-multilingual"], "ased"]
 ON_FOLDS = {
@@ -72,7 +73,7 @@ def folds(corpus: str) -> list[dict]:
 
 def on_several_corpora(recipe: str) -> Iterator[dict]:
     """Arguments of `train.py` for all corpora of a recipe, then with ASED and without each corpus but CREMA-D."""
-    run = {"recipe": recipe, "model_name_or_path": str(TEACHERS / "flagship-compact")} | LICENSES.get(recipe, {})
+    run = {"recipe": recipe, "model_name_or_path": str(TEACHERS / STARTS[recipe])} | LICENSES.get(recipe, {})
     _, *others = trained_on = ON_SEVERAL[recipe]
     yield run | {"corpora": trained_on}
     yield from (run | {"corpora": [*trained_on, "ased"], "test_corpus": name} for name in others)

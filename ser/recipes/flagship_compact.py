@@ -1,4 +1,4 @@
-"""`flagship-distilled` with one block fewer, for a third less time. The bundled flagship models continue from it.
+"""`flagship-distilled` with one block fewer, for a third less time. `flagship-bilingual` continues from it.
 
 Dev splits choose nothing here, so they are trained on, too.
 """

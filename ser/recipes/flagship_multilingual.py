@@ -1,8 +1,8 @@
-"""As `flagship-bilingual`, with Polish and Urdu speech beside.
+"""As `flagship-bilingual`, with Polish and Urdu speech beside, from `flagship-distilled`, which has one block more.
 
 nEMO is licensed CC BY-NC-SA 4.0 and URDU is for research only, and so is the model.
 
-python train.py --recipe flagship-multilingual --model_name_or_path checkpoints/teachers/flagship-compact \\
+python train.py --recipe flagship-multilingual --model_name_or_path checkpoints/teachers/flagship-distilled \\
     --corpora crema-d=DIR emodb=DIR nemo=DIR urdu=DIR
 """
 
