@@ -34,9 +34,16 @@ def find_clips(inputs: list[str]) -> datasets.Dataset:
     return datasets.Dataset.from_dict({"audio": find_files(inputs)}).cast_column("audio", UNDECODED)
 
 
+def find_grouped(inputs: list[str], group_by: str | None) -> datasets.Dataset:
+    """The clips that `find_files` finds, each with its "speaker" or "folder" as the group; raises as `by_speaker`."""
+    files = find_clips(inputs)
+    return {"speaker": by_speaker, "folder": by_folder}[group_by](files) if group_by else files
+
+
 def by_folder(files: datasets.Dataset) -> datasets.Dataset:
     """The clips of `find_clips`, each with its folder as the group."""
-    return files.add_column(GROUP, [os.path.dirname(audio["path"]) for audio in files["audio"]])
+    folders = [os.path.dirname(os.path.abspath(audio["path"])) for audio in files["audio"]]
+    return files.add_column(GROUP, folders)
 
 
 def by_speaker(files: datasets.Dataset) -> datasets.Dataset:
@@ -118,8 +125,7 @@ def open_clips(options: argparse.Namespace) -> Clips:
     if not options.dataset:
         if unused := dataset_options(options):
             raise ValueError(f"{unused[0]} is for a dataset, and {options.inputs[0]!r} is not one: leave it out")
-        group = {"speaker": by_speaker, "folder": by_folder, None: lambda files: files}[options.center_by]
-        return group(find_clips(options.inputs))
+        return find_grouped(options.inputs, options.center_by)
     if options.center_by == "folder":
         raise ValueError("expected files and folders with --center_by folder; a dataset has --center_by speaker")
     names = ("split", "streaming", "audio_column")
@@ -180,6 +186,7 @@ __all__ = [
     "by_speaker",
     "clips_at",
     "find_clips",
+    "find_grouped",
     "fingerprint",
     "open_clips",
     "open_dataset",

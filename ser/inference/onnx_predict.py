@@ -28,7 +28,7 @@ from ser.inference.prediction_table import part_schema
 from ser.inference.prediction_table import predicted
 from ser.inference.prediction_table import put_together
 from ser.inference.prediction_table import read_waveform
-from ser.inference.prediction_table import voice_of
+from ser.inference.prediction_table import voices_of
 from ser.inference.resumable_table import new_output
 from ser.inference.resumable_table import open_parts
 from ser.inference.resumable_table import rows_done
@@ -152,8 +152,8 @@ def run(options: argparse.Namespace) -> None:
     *_, fingerprint = open_share(options, 0)  # refuses missing input
     classifier = OnnxClassifier(options.model, options.revision)
     check_labels(classifier.labels)
-    voice = options.ordinary_voice and voice_of(
-        options.ordinary_voice,
+    voices = voices_of(
+        options,
         lambda clips: [row_of((clip, None), classifier) for clip in clips],
         classifier.labels,
         classifier.ordinary_voice,
@@ -167,7 +167,7 @@ def run(options: argparse.Namespace) -> None:
             rows = list(pool.map(lambda clip: row_of(clip, classifier), several))
             write_part(parts, 0, pa.Table.from_pylist(rows, part_schema(classifier.labels)))
             bar.update(len(rows))
-    how = {"threshold": classifier.certain_threshold, "center_by": options.center_by, "voice": voice}
+    how = {"threshold": classifier.certain_threshold, "center_by": options.center_by, "voices": voices}
     what = put_together(parts, output, classifier.labels, **how)
     print(f"{what}: {output}")
 

@@ -102,47 +102,68 @@ def centre(part: pa.Table, labels: list[str], means: GroupMeans, threshold: floa
     return pa.Table.from_pylist(all_rows, part.schema)
 
 
-class OrdinaryVoice(NamedTuple):
-    """A speaker's ordinary voice, as a model sees it."""
+class OrdinaryVoices(NamedTuple):
+    """Ordinary voices, as a model sees them."""
 
-    log: np.ndarray  # mean log-probabilities, shape (num_labels,)
+    logs: dict[str | None, np.ndarray]  # mean log-probabilities, shape (num_labels,), by the group of the clips
     settings: dict[str, Any]  # `ordinary_voice` in the configuration of the model
 
 
-def voice_of(
-    paths: list[str], rows_of: Callable[[list[dict]], list[dict]], labels: list[str], settings: dict[str, Any] | None
-) -> OrdinaryVoice:
-    """The ordinary voice in recordings.
+def voices_of(
+    options: argparse.Namespace,
+    rows_of: Callable[[list[dict | None]], list[dict]],
+    labels: list[str],
+    settings: dict[str, Any] | None,
+) -> OrdinaryVoices | None:
+    """The ordinary voices in the recordings of `--ordinary_voice`; None without that option.
 
     Args:
-        paths: Files, folders or patterns.
+        options: Of `ser predict`; with `--center_by`, each speaker or folder has its own recordings.
         rows_of: Classifies undecoded clips; returns the row of each.
         labels: Of the model.
         settings: `ordinary_voice` in its configuration.
 
     Raises:
-        ValueError: The model has no settings, or a recording cannot be read; the message names it.
+        ValueError: The model has no settings, or a recording cannot be read or has no group; the message names it.
     """
+    if not options.ordinary_voice:
+        return None
     settings = check_calibrated(settings)
     try:
-        files = find_files(paths)
+        clips = recordings(options.ordinary_voice, options.center_by)
     except ValueError as error:
         raise ValueError(f"--ordinary_voice: {error}") from error
-    rows = rows_of([{"path": path, "bytes": None} for path in files])
-    for row in rows:
+    found: dict[str | None, list[list[float]]] = {}
+    for row, (_, group) in zip(rows_of([audio for audio, _ in clips]), clips, strict=True):
         if row.get("error"):
             raise ValueError(f"--ordinary_voice {row['file']!r}: {row['error']}")
-    log = log_probabilities(np.array([[row[label] for label in labels] for row in rows]))
-    return OrdinaryVoice(log.mean(0), settings)
+        found.setdefault(group, []).append([row[label] for label in labels])
+    return OrdinaryVoices({group: log_probabilities(np.array(each)).mean(0) for group, each in found.items()}, settings)
 
 
-def relate(part: pa.Table, labels: list[str], voice: OrdinaryVoice) -> pa.Table:
-    """A part of the table, with its rows relative to an ordinary voice."""
+def recordings(paths: list[str], group_by: str | None) -> list[tuple[dict | None, str | None]]:
+    """Undecoded clips in files, folders or patterns, each with its group; raises `ValueError` if one has none."""
+    if not group_by:
+        return [({"path": path, "bytes": None}, None) for path in find_files(paths)]
+    from ser.corpora.unlabelled_audio import clips_at  # takes a moment
+    from ser.corpora.unlabelled_audio import find_grouped
+
+    clips = find_grouped(paths, group_by)
+    found = list(clips_at(clips, range(len(clips))))
+    for audio, group in found:
+        if group is None:
+            raise ValueError(f"no metadata.csv names the speaker of {audio and audio['path']!r}; add it there")
+    return found
+
+
+def relate(part: pa.Table, labels: list[str], voices: OrdinaryVoices) -> pa.Table:
+    """A part of the table, with its rows relative to the ordinary voice of their group, if it is known."""
     all_rows = part.to_pylist()
-    rows, log, _ = readable(all_rows, labels)
-    values = np.exp(relative_to(voice.log, log, voice.settings)).tolist()
-    for row, scores in zip(rows, values, strict=True):
-        row.update(predicted(dict(zip(labels, scores, strict=True)), voice.settings["certain_threshold"]))
+    for row, log, group in zip(*readable(all_rows, labels), strict=True):
+        if group in voices.logs:
+            (values,) = np.exp(relative_to(voices.logs[group], log[None], voices.settings)).tolist()
+            scores = dict(zip(labels, values, strict=True))
+            row.update(predicted(scores, voices.settings["certain_threshold"]))
     return pa.Table.from_pylist(all_rows, part.schema)
 
 
@@ -153,12 +174,15 @@ def put_together(
     *,
     threshold: float | None,
     center_by: str | None,
-    voice: OrdinaryVoice | None,
+    voices: OrdinaryVoices | None,
 ) -> str:
-    """Write the table from all parts, relative to groups or an ordinary voice if requested; a summary in words."""
+    """Write the table from all parts, relative to groups or ordinary voices if requested; a summary in words."""
     change, alone = None, ""
-    if voice:
-        change = partial(relate, labels=labels, voice=voice)
+    if voices:
+        change = partial(relate, labels=labels, voices=voices)
+        if center_by:
+            groups = (group for part in read_parts(parts) for group in readable(part.to_pylist(), labels)[2])
+            alone = f", {sum(each not in voices.logs for each in groups):,} left as they are, without an ordinary voice"
     elif center_by:
         means = mean_by_group(parts, labels)
         change = partial(centre, labels=labels, means=means, threshold=threshold)
@@ -195,7 +219,7 @@ def cores() -> int:
 __all__ = [
     "LONGEST",
     "STOPPED",
-    "OrdinaryVoice",
+    "OrdinaryVoices",
     "add_inputs",
     "check_labels",
     "cores",
@@ -204,5 +228,5 @@ __all__ = [
     "put_together",
     "read_waveform",
     "table_schema",
-    "voice_of",
+    "voices_of",
 ]

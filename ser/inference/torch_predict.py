@@ -17,7 +17,7 @@ from ser.inference.prediction_table import check_labels
 from ser.inference.prediction_table import part_schema
 from ser.inference.prediction_table import predicted
 from ser.inference.prediction_table import put_together
-from ser.inference.prediction_table import voice_of
+from ser.inference.prediction_table import voices_of
 from ser.models.feature_extraction_ser import SERFeatureExtractor
 from ser.models.folding_ser import has_bfloat16
 from ser.models.modeling_ser import CNNForAudioClassification
@@ -81,7 +81,7 @@ def predict_chunk(
     return pa.Table.from_pylist([row for row, _ in chunk], part_schema(labels))
 
 
-def rows_of(clips: list[dict], job: Job) -> list[dict]:
+def rows_of(clips: list[dict | None], job: Job) -> list[dict]:
     """The rows of a few undecoded clips."""
     return predict_chunk([read_clip(clip, job.extractor) for clip in clips], job.model, job.extractor).to_pylist()
 
@@ -94,8 +94,8 @@ def run(options: argparse.Namespace) -> None:
     relative = options.center_by or options.ordinary_voice  # then it is not known yet which calls are close
     reduced = job.many and ours and has_bfloat16() and not relative
     settings = getattr(job.model.config, "ordinary_voice", None)
-    voice = options.ordinary_voice and voice_of(options.ordinary_voice, partial(rows_of, job=job), labels, settings)
-    how = {"threshold": certain_threshold(job.model), "center_by": options.center_by, "voice": voice}
+    voices = voices_of(options, partial(rows_of, job=job), labels, settings)
+    how = {"threshold": certain_threshold(job.model), "center_by": options.center_by, "voices": voices}
     job.write(partial(predict_chunk, reduced=reduced), partial(put_together, labels=labels, **how))
 
 

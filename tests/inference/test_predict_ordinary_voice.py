@@ -67,6 +67,33 @@ def test_rows_are_relative_to_the_recordings(clips, model, tmp_path, backend):
     assert sum(row["error"] is None for row in found) == 3
 
 
+@pytest.mark.parametrize("group", ["speaker", "folder"])
+@pytest.mark.parametrize("backend", ["torch", "onnx"])
+def test_each_speaker_or_folder_has_its_own_recordings(model, tmp_path, capsys, backend, group):
+    people = tmp_path / "people"
+    names = [f"{who}/{clip}.wav" for who in ("ann", "bob") for clip in ("a", "b", "ordinary")] + ["cid/a.wav"]
+    for number, name in enumerate(names):
+        (people / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(people / name, voice(0.6, seed=number, pitch=90 + 20 * number), RATE)
+    lines = [f"{name},{name.partition('/')[0]}" for name in names]
+    (people / "metadata.csv").write_text("\n".join(["file,speaker", *lines]))
+    command = "--model", model, "--backend", backend
+    plain = table(people, *command, output=tmp_path / "plain.parquet")
+    relative = "--ordinary_voice", f"{people}/*/ordinary.wav", "--center_by", group
+    found = table(people, *command, *relative, output=tmp_path / "relative.parquet")
+    assert "7 clips, 0 with errors, 1 left as they are, without an ordinary voice" in capsys.readouterr().out
+    ordinary = {Path(row["file"]).parent: log_of(row) for row in plain if Path(row["file"]).stem == "ordinary"}
+    for row, before in zip(found[:-1], plain[:-1], strict=True):
+        expected = np.exp(relative_to(ordinary[Path(row["file"]).parent], log_of(before)[None], SETTINGS)[0])
+        assert [row[label] for label in LABELS] == pytest.approx(expected, abs=1e-6)
+        assert (row["label"], row["certain"]) == (LABELS[expected.argmax()], expected.max() >= 0.4)
+    assert found[-1] == plain[-1]
+    if group == "speaker":
+        (people / "metadata.csv").write_text("\n".join(["file,speaker", *lines[:-2]]))
+        with pytest.raises(SystemExit, match="no metadata.csv names the speaker of .*bob/ordinary.wav"):
+            table(people, *command, *relative, output=tmp_path / "x.parquet")
+
+
 @pytest.mark.parametrize("backend", ["torch", "onnx"])
 def test_what_cannot_be_an_ordinary_voice_is_refused_before_anything_is_classified(clips, model, tmp_path, backend):
     command = ["predict", str(clips / "clips"), "--output", str(tmp_path / "x.csv"), "--backend", backend]
@@ -81,6 +108,4 @@ def test_what_cannot_be_an_ordinary_voice_is_refused_before_anything_is_classifi
         with pytest.raises(SystemExit, match=sentence) as stopped:
             main([*command, *arguments])
         assert "\n" not in str(stopped.value)
-    with pytest.raises(SystemExit):
-        main([*command, "--ordinary_voice", str(clips / "me"), "--center_by", "speaker"])
     assert not list(tmp_path.glob("x*"))
