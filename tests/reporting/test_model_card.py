@@ -52,7 +52,7 @@ def test_unknown_speakers_are_not_called_unseen():
 
 def test_the_start_of_a_model_is_named_if_the_project_has_it():
     teacher = "checkpoints/teachers/flagship-distilled"
-    sentence = f"The start, `--model_name_or_path`, is now `{teacher}` of the project."
+    sentence = f"The start (`--model_name_or_path`) is `{teacher}` of the project."
     assert sentence in render_card(changed(weights_before=weights_fingerprint(str(ROOT / teacher))))
     for weights in (None, "0" * 16):
         assert "--model_name_or_path" not in render_card(changed(weights_before=weights))
