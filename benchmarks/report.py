@@ -22,7 +22,7 @@ TITLE = """# Benchmarks
 Written by `make bench` from the reports in [results/benchmarks](../results/benchmarks). Every ratio compares two sides
 of one run on one machine: the median over rounds in which they alternate, with the smallest and the largest. Training
 runs its sides one after the other; its ratios compare median epochs, with the extremes of any two epochs.
-The benchmarks were not all run on the same day: the last table has the commit of each.
+The last table has the commit of each benchmark.
 """
 FEATURES = """
 ## Features

@@ -6,8 +6,11 @@ import pytest
 from conftest import ROOT
 from conftest import run_python
 
+from benchmarks import training
 from benchmarks.machine import Stopwatch
 from benchmarks.report import render
+from ser.training.arguments import parse_arguments
+from ser.training.checks import check_arguments
 
 
 def test_the_page_of_the_benchmarks_is_up_to_date():
@@ -31,3 +34,11 @@ def test_a_stopwatch_counts_work_within_other_work_once():
     assert sum(seconds.values()) == pytest.approx(taken, abs=0.01)
     assert seconds["inner"] >= 0.1
     assert stopwatch.read() == {}
+
+
+@pytest.mark.parametrize("recipe", training.SIZES)
+def test_the_training_benchmark_names_recipes_that_train_from_scratch(recipe, tmp_path):
+    folders = [f"--{name}_dir={tmp_path / name}" for name in ("data", "output", "results")]
+    check_arguments(
+        parse_arguments(["--recipe", recipe, *folders, *training.EVERYWHERE, *training.OPTIONS.get(recipe, ())])
+    )
