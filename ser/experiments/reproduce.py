@@ -42,13 +42,18 @@ ON_EMODB = {
     },
 }
 REFIT = ("cnn1d", "flagship", "flagship-distilled")  # on unseen speakers
-ON_SEVERAL = {
-    "flagship-bilingual": ["crema-d", "emodb"],
-    "flagship-multilingual": ["crema-d", "emodb", "nemo", "urdu"],
+ON_SEVERAL: dict[str, dict] = {
+    "flagship-bilingual": {
+        "model_name_or_path": str(TEACHERS / "flagship-compact"),
+        "corpora": ["crema-d", "emodb"],
+    },
+    "flagship-multilingual": {
+        "model_name_or_path": str(TEACHERS / "flagship-distilled"),
+        "license": "cc-by-nc-sa-4.0",
+        "corpora": ["crema-d", "emodb", "nemo", "urdu"],
+    },
 }
-STARTS = {"flagship-bilingual": "flagship-compact", "flagship-multilingual": "flagship-distilled"}  # of ON_SEVERAL
-LICENSES = {"flagship-multilingual": {"license": "cc-by-nc-sa-4.0"}}
-ALL = [*ON_SEVERAL["flagship-multilingual"], "ased"]
+ALL = [*ON_SEVERAL["flagship-multilingual"]["corpora"], "ased"]
 ON_FOLDS = {
     "cnn1d": {},
     "cnn2d": {},
@@ -73,9 +78,9 @@ def folds(corpus: str) -> list[dict]:
 
 def on_several_corpora(recipe: str) -> Iterator[dict]:
     """Arguments of `train.py` for all corpora of a recipe, then with ASED and without each corpus but CREMA-D."""
-    run = {"recipe": recipe, "model_name_or_path": str(TEACHERS / STARTS[recipe])} | LICENSES.get(recipe, {})
-    _, *others = trained_on = ON_SEVERAL[recipe]
-    yield run | {"corpora": trained_on}
+    run = {"recipe": recipe} | ON_SEVERAL[recipe]
+    _, *others = trained_on = run["corpora"]
+    yield run
     yield from (run | {"corpora": [*trained_on, "ased"], "test_corpus": name} for name in others)
 
 
