@@ -4,6 +4,7 @@ The folded blocks are a copy, which does not affect training and saving, and is 
 """
 
 import copy
+import operator
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +16,7 @@ CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 # oneDNN's convolution with weights in its own layout: a fifth faster than torch's, which converts them in each call.
 CONVOLVE: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)  # None on other processors
+VERSION = operator.attrgetter("_version")
 LAY_OUT: Any = getattr(torch.ops.mkldnn, "_reorder_convolution_weight", None)
 
 
@@ -27,10 +29,14 @@ class FoldedBlocks:
     """
 
     def __init__(self, blocks: nn.ModuleList, compute_type: torch.dtype | None = None):
-        self.modules = [*blocks.modules()]
-        self.state = state_of(self.modules)
+        modules = [*blocks.modules()]
+        # Every prediction compares what they hold; torch's own generators are slow.
+        self.children = [module._modules for module in modules if module._modules]
+        self.hooks = hooks_of(modules)
+        self.own_weights = [held for module in modules for held in (module._parameters, module._buffers) if held]
         # Kept, so that no other takes their place in memory.
-        self.weights = [weight.detach() for weight in weights_of(self.modules)]
+        self.kept = [weight.detach() for weight in self.weights()]
+        self.state_then = self.state()
         with torch.inference_mode(False), torch.no_grad():
             self.blocks = folded(blocks, compute_type)
 
@@ -39,25 +45,23 @@ class FoldedBlocks:
         return type(None), ()
 
     def valid(self) -> bool:
-        """Whether modules and weights are still the same, and no weight has been changed."""
-        return state_of(self.modules) == self.state
+        """Whether modules and weights are still the same, no weight has been changed, and no module has hooks."""
+        return not any(self.hooks) and self.state() == self.state_then
+
+    def state(self) -> tuple[list[Any], list[int], list[int]]:
+        """Submodules, and memory address and version counter of each weight."""
+        weights = self.weights()
+        children = [child for held in self.children for child in held.values()]
+        return children, [*map(torch.Tensor.data_ptr, weights)], [*map(VERSION, weights)]
+
+    def weights(self) -> list[torch.Tensor]:
+        """Parameters and buffers."""
+        return [weight for held in self.own_weights for weight in held.values() if weight is not None]
 
 
-def weights_of(modules: list[nn.Module]) -> list[torch.Tensor]:
-    """Parameters and buffers of the modules; faster than torch's generators, as every prediction needs them."""
-    own = [(*module._parameters.values(), *module._buffers.values()) for module in modules]
-    return [weight for weights in own for weight in weights if weight is not None]
-
-
-def state_of(modules: list[nn.Module]) -> tuple[list[Any], list[tuple[int, int]]]:
-    """Submodules, and the memory address and version counter of each weight."""
-    children = [child for module in modules for child in module._modules.values()]
-    return children, [(weight.data_ptr(), weight._version) for weight in weights_of(modules)]
-
-
-def has_hooks(modules: list[nn.Module]) -> bool:
-    """Whether a module has hooks."""
-    return any(module._forward_hooks or module._forward_pre_hooks for module in modules)
+def hooks_of(modules: list[nn.Module]) -> list[dict]:
+    """The hooks of each module."""
+    return [hooks for module in modules for hooks in (module._forward_hooks, module._forward_pre_hooks)]
 
 
 class LaidOutConvolution(nn.Module):
@@ -112,4 +116,4 @@ def has_bfloat16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-__all__ = ["FoldedBlocks", "has_bfloat16", "has_hooks"]
+__all__ = ["FoldedBlocks", "has_bfloat16", "hooks_of"]

@@ -25,7 +25,7 @@ from .configuration_ser import CNN2DConfig
 from .configuration_ser import CRNNConfig
 from .configuration_ser import SERConfig
 from .folding_ser import FoldedBlocks
-from .folding_ser import has_hooks
+from .folding_ser import hooks_of
 
 if TYPE_CHECKING:  # so that saving a model also copies the pipeline's file
     from .pipeline_ser import SERPipeline  # noqa: F401
@@ -49,12 +49,12 @@ def batch_norm(config: SERConfig, rank: int, channels: int) -> nn.Module:
     return BATCH_NORM[rank](channels, eps=config.batch_norm_epsilon, momentum=config.batch_norm_momentum)
 
 
-def frame_mask(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor | None:
+def frame_mask(x: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor | None:
     """1 for real frames, 0 for padding: `(batch, 1, frames)` or `(batch, 1, frames, 1)`, to multiply `x` with.
 
     None if nothing is padded and that is cheap to find out: not on a GPU, nor in an exported graph.
     """
-    if x.device.type == "cpu" and not becomes_a_graph() and int(lengths.min()) >= x.shape[2]:
+    if lengths is None or (x.device.type == "cpu" and not becomes_a_graph() and int(lengths.min()) >= x.shape[2]):
         return None
     mask = torch.arange(x.shape[2], device=x.device) < lengths[:, None]  # (batch, frames)
     return mask.view(lengths.shape[0], 1, -1, *[1] * (x.ndim - 3)).to(x.dtype)
@@ -70,7 +70,7 @@ def masked(x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     return x if mask is None else x * mask
 
 
-def never_largest(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+def never_largest(x: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
     """The lowest number of the type where there is padding."""
     mask = frame_mask(x, lengths)
     return x if mask is None else x.masked_fill(mask == 0, torch.finfo(x.dtype).min)
@@ -109,12 +109,12 @@ class MaskedMaxPool(nn.Module):
         self.time = size[0], stride[0], padding[0]
         self.pool = MAX_POOL[len(size)](size, stride, padding, ceil_mode=True)
 
-    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Pool `x`, ignoring frames beyond `lengths`."""
         in_pairs = x.ndim == 3 and self.time == (2, 2, 0) and x.requires_grad and x.device.type == "cpu"
         x = PairMax.apply(x) if in_pairs else self.pool(x)
-        windows = self.windows(lengths)
-        return masked(x, frame_mask(x, windows)), windows
+        lengths = None if lengths is None else self.windows(lengths)
+        return masked(x, frame_mask(x, lengths)), lengths
 
     def windows(self, lengths: torch.Tensor) -> torch.Tensor:
         """Number of frames after pooling, as in torch's ceil mode."""
@@ -139,7 +139,7 @@ class PlainBlock(nn.Module):
         self.pool = MaskedMaxPool(pool, stride) if max(pool) > 1 else None
         self.dropout = nn.Dropout(config.block_dropout)
 
-    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
         """`(batch, in_channels, frames[, bands])` to `(batch, channels, fewer frames[, fewer bands])`."""
         x = self.conv(x)
         if self.norm_after == "relu":
@@ -159,21 +159,21 @@ class PlainBlock(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """Scales each channel by a gate computed from its mean over the clip (Hu et al. 2018, arXiv:1709.01507)."""
+    """A gate for each channel, computed from its mean over the clip (Hu et al. 2018, arXiv:1709.01507)."""
 
     def __init__(self, channels: int, reduction: int):
         super().__init__()
         self.squeeze = nn.Linear(channels, channels // reduction)
         self.excite = nn.Linear(channels // reduction, channels)
 
-    def forward(self, x: torch.Tensor, lengths: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Same shape in and out: `(batch, channels, frames[, bands])`; `mask` is from `frame_mask`."""
-        bands = x.shape[3] if x.ndim == 4 else 1
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor | None, mask: torch.Tensor | None) -> torch.Tensor:
+        """`(batch, channels, frames[, bands])` to `(batch, channels, 1[, 1])`; `mask` is from `frame_mask`."""
+        frames = x.shape[2] if lengths is None else lengths[:, None]
         wide = torch.float32 if x.dtype == torch.float16 else None  # the maximum of float16 is 65,504
         total = masked(x, mask).flatten(2).sum(2, dtype=wide)  # (batch, channels)
-        mean = (total / (lengths * bands)[:, None]).to(x.dtype)
+        mean = (total / (frames * x.shape[3:].numel())).to(x.dtype)
         gate = torch.sigmoid(self.excite(F.relu(self.squeeze(mean))))
-        return x * gate.view(*gate.shape, *[1] * (x.ndim - 2)).to(x.dtype)
+        return gate.view(*gate.shape, *[1] * (x.ndim - 2)).to(x.dtype)
 
 
 class ResidualBlock(nn.Module):
@@ -199,16 +199,15 @@ class ResidualBlock(nn.Module):
         self.read = tuple(slice(None, None, step) for step in (1, 1, *stride))
         self.dropout = nn.Dropout(config.block_dropout)
 
-    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
         """`(batch, in_channels, frames[, bands])` to `(batch, channels, fewer frames[, fewer bands])`."""
         shortcut = x if self.shortcut is None else self.shortcut(x[self.read])
-        x = F.relu(self.norm1(self.conv1(x)))
-        lengths = (lengths - 1) // self.time_stride + 1
+        x = F.relu(self.norm1(self.conv1(x)), inplace=True)
+        lengths = None if lengths is None else (lengths - 1) // self.time_stride + 1
         mask = frame_mask(x, lengths)
         x = self.norm2(self.conv2(masked(x, mask)))
-        if self.gate is not None:
-            x = self.gate(x, lengths, mask)
-        return self.dropout(masked(F.relu(x + shortcut), mask)), lengths
+        x = x + shortcut if self.gate is None else torch.addcmul(shortcut, x, self.gate(x, lengths, mask))
+        return self.dropout(masked(F.relu(x, inplace=True), mask)), lengths
 
 
 class MeanPooling(nn.Module):
@@ -231,6 +230,17 @@ class MaxPooling(MeanPooling):
         return never_largest(x, lengths).amax(2)
 
 
+class FrameLayer(nn.Conv1d):
+    """A dense layer for each frame, with the weights of a convolution: as a matrix product, it is faster."""
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__(in_channels, out_channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """`(batch, in_channels, frames)` to `(batch, out_channels, frames)`."""
+        return torch.matmul(self.weight.squeeze(2), x) + cast(torch.Tensor, self.bias)[:, None]
+
+
 class AttentiveStatisticsPooling(nn.Module):
     """Mean and standard deviation over frames, weighted by attention (Okabe et al. 2018, arXiv:1803.10963).
 
@@ -240,8 +250,8 @@ class AttentiveStatisticsPooling(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         self.output_size = 2 * channels
-        self.hidden = nn.Conv1d(channels, channels // 2, 1)
-        self.score = nn.Conv1d(channels // 2, channels, 1)
+        self.hidden = FrameLayer(channels, channels // 2)
+        self.score = FrameLayer(channels // 2, channels)
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Frames beyond `lengths` get no weight."""
@@ -427,11 +437,12 @@ class CNNModel(SERPreTrainedModel):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """`(batch, frames, n_features)` through all blocks, and lengths likewise."""
         x = self.to_image(x)
+        real = None if frame_mask(x, lengths) is None else lengths  # blocks need none if nothing is padded
         for block in self.blocks_for(x):
-            x, lengths = block(x, lengths)
+            x, real = block(x, real)
             if hidden_states is not None:
                 hidden_states.append(x)
-        return x, lengths
+        return x, torch.full_like(lengths, x.shape[2]) if real is None else real
 
     def pooled(self, maps: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Embeddings of shape `(batch, size)` from what `feature_maps` returns."""
@@ -453,10 +464,9 @@ class CNNModel(SERPreTrainedModel):
         ):
             return self.blocks
         folded = self._folded.get(self._compute_type)
-        modules = [*self.blocks.modules()] if folded is None or not folded.valid() else folded.modules
-        if has_hooks(modules):
-            return self.blocks
-        if folded is None or modules is not folded.modules:
+        if folded is None or not folded.valid():
+            if any(hooks_of([*self.blocks.modules()])):
+                return self.blocks
             folded = self._folded[self._compute_type] = FoldedBlocks(self.blocks, self._compute_type)
         return folded.blocks
 

@@ -127,8 +127,9 @@ def test_bands_are_averaged_where_frames_are_pooled():
 def test_a_gate_reads_the_mean_of_each_channel():
     gates, maps = SqueezeExcitation(8, 2), torch.randn(2, 8, 9, 5)
     means = maps.mean((2, 3))
-    expected = maps * gates.excite(gates.squeeze(means).relu()).sigmoid()[:, :, None, None]
-    torch.testing.assert_close(gates(maps, torch.tensor([9, 9])), expected)
+    expected = gates.excite(gates.squeeze(means).relu()).sigmoid()[:, :, None, None]
+    torch.testing.assert_close(gates(maps, torch.tensor([9, 9]), None), expected)
+    torch.testing.assert_close(gates(maps, None, None), expected)
 
 
 def test_an_image_is_stretched_between_its_frames():
@@ -230,8 +231,8 @@ def test_weights_of_other_precision_say_nearly_the_same(name):
 
 def test_the_gates_of_a_long_clip_are_no_trouble_in_half_precision():
     gates, maps, lengths = SqueezeExcitation(8, 2), torch.full((1, 8, 70_000), 2.0), torch.tensor([70_000])
-    expected = gates(maps, lengths)
-    torch.testing.assert_close(gates.half()(maps.half(), lengths).float(), expected, rtol=0, atol=0.01)
+    expected = gates(maps, lengths, None)
+    torch.testing.assert_close(gates.half()(maps.half(), lengths, None).float(), expected, rtol=0, atol=0.01)
 
 
 @pytest.mark.parametrize("name", ["1d-plain-mean", "2d-residual"])
