@@ -206,7 +206,9 @@ class ResidualBlock(nn.Module):
         lengths = None if lengths is None else (lengths - 1) // self.time_stride + 1
         mask = frame_mask(x, lengths)
         x = self.norm2(self.conv2(masked(x, mask)))
-        x = x + shortcut if self.gate is None else torch.addcmul(shortcut, x, self.gate(x, lengths, mask))
+        if self.gate is not None:
+            x = x * self.gate(x, lengths, mask)
+        x = x + shortcut
         return self.dropout(masked(F.relu(x, inplace=True), mask)), lengths
 
 
