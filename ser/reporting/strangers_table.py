@@ -3,16 +3,17 @@
 COLUMNS = ("speech", "clips", "accuracy", "confidence", "UAR", "certain", "certain: right", "certain and wrong")
 SCORES = ("accuracy", "confidence", "uar", "certain", "certain_right", "certain_wrong")
 LEGEND = (
-    "Left of the arrow: with the temperature of the model's own corpus, and certain answers from a probability of 0.5. "
-    "Right of it: with this calibration. Confidence: mean probability of the most probable label. Certain: share of "
-    "clips with a certain answer; right: the share of these that is right. Ordinary speech counts as neutral."
+    "Left of the arrow: before this calibration, with answers certain from a probability of 0.5. Right of it: with this "
+    "calibration. *Confidence*: mean probability of the most probable label. *Certain*: share of clips with a certain "
+    "answer. *Certain: right*: share of these answers that are right. *Certain and wrong*: share of all clips. "
+    "Ordinary speech counts as neutral."
 )
 
 CENTRED_COLUMNS = ("speech", "clips", "speakers", "commonest label", "accuracy", "UAR", "certain", "certain: right")
 CENTRED_SCORES = ("accuracy", "uar", "certain", "certain_right")
 CENTRED_LEGEND = (
     "Without centring → relative to the clip itself and at most five others of the same speaker, drawn at random → "
-    "relative to all clips of the speaker. Commonest label: share of clips that have the commonest label of their "
+    "relative to all clips of the speaker. *Commonest label*: share of clips that have the commonest label of their "
     "speaker; if it is near 1, as in ordinary speech, which is all neutral, centring misleads."
 )
 
