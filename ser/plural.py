@@ -1,4 +1,6 @@
-"""Counts with nouns, for messages."""
+"""Counts with nouns, and lists, for messages and cards."""
+
+from collections.abc import Iterable
 
 
 def counted(number: int, noun: str) -> str:
@@ -11,4 +13,15 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-__all__ = ["counted"]
+def listed(names: Iterable[str]) -> str:
+    """Names in a row, as in a sentence.
+
+    Example:
+        >>> listed(["EmoDB"]), listed(["EmoDB", "nEMO", "URDU"])
+        ('EmoDB', 'EmoDB, nEMO and URDU')
+    """
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+__all__ = ["counted", "listed"]

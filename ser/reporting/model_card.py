@@ -16,6 +16,7 @@ from ser.corpora.folder_corpus import Corpus
 from ser.corpora.splits import ACROSS_CORPORA
 from ser.files import write_text
 from ser.plural import counted
+from ser.plural import listed
 from ser.recipes import load_recipe
 from ser.reporting.provenance import bundled_with
 from ser.reporting.provenance import training_splits
@@ -131,6 +132,7 @@ def render_card(
     card = ModelCard.from_template(
         data,
         template_path=str(TEMPLATE),
+        listed=listed,
         name=name,
         corpus_name=in_markdown(corpus_name),
         corpus=corpus,
@@ -166,7 +168,7 @@ def in_common(sources: dict[str, Corpus]) -> Corpus:
         return cards[0]
     first_lines = {title: card.limits.partition("\n")[0] for title, card in sources.items()}
     return Corpus(
-        speech=" and ".join(card.speech for card in cards),
+        speech=listed(card.speech for card in cards),
         details="\n".join(f"{title}: {card.details}" for title, card in sources.items()),
         limits="\n".join([*(f"{title}: {line}" for title, line in first_lines.items()), Corpus.limits]),
         language=sorted({card.language for card in cards if isinstance(card.language, str)}),
