@@ -103,6 +103,13 @@ def test_a_card_says_that_the_dev_split_was_trained_on():
     assert "dev splits together" not in render_card(changed(refit=False))
 
 
+def test_a_card_says_what_refit_means_where_it_is_in_a_name():
+    sentence = '"(refit)": trained on the training and dev splits together.'
+    assert sentence in render_card(changed(fine_tuned_from="ser-flagship-compact (refit)"))
+    assert sentence in render_card(changed(teachers=["ser-cnn1d", "ser-flagship (refit)"]))
+    assert sentence not in render_card(changed(fine_tuned_from="user/model", teachers=["ser-cnn1d"]))
+
+
 def test_a_condition_that_the_recipe_was_chosen_with_is_no_independent_test():
     figure = {"accuracy": 0.5, "change": -0.1, "change_interval_95": [-0.2, 0.0]}
     sentence = "known when the recipe was chosen: telephone band."

@@ -177,5 +177,5 @@ def test_where_dev_chooses_nothing_it_is_trained_on_without_a_run_before(folder,
     assert list(report["parts"]) == ["train", "test"]
     assert (report["temperature"], report["selected_by"], report["best_epoch"]) == (1.0, None, None)
     card = " ".join(render_card(report).split())
-    assert "The dev splits were not used to choose anything: they were trained on as well." in card
+    assert "Nothing was chosen on the dev splits: they are among the training clips." in card
     assert "No temperature was fitted to its own corpora" in card and "after the same command" not in card
