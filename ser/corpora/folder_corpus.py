@@ -232,7 +232,7 @@ class Corpus:
 
     speech: str
     details: str = ""
-    limits: str = "Other speakers, microphones and languages are outside what it was tested on."
+    limits: str = "Other speakers, microphones and languages are outside what it was trained on."
     language: str | list[str] | None = None
     licence: str = "see the dataset's own page."
     licence_id: str | None = None
