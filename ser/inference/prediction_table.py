@@ -177,17 +177,18 @@ def put_together(
     voices: OrdinaryVoices | None,
 ) -> str:
     """Write the table from all parts, relative to groups or ordinary voices if requested; a summary in words."""
-    change, alone = None, ""
+    change, alone, why = None, 0, ""
     if voices:
         change = partial(relate, labels=labels, voices=voices)
         if center_by:
             groups = (group for part in read_parts(parts) for group in readable(part.to_pylist(), labels)[2])
-            alone = f", {sum(each not in voices.logs for each in groups):,} left as they are, without an ordinary voice"
+            alone, why = sum(each not in voices.logs for each in groups), "without an ordinary voice"
     elif center_by:
         means = mean_by_group(parts, labels)
         change = partial(centre, labels=labels, means=means, threshold=threshold)
-        alone = f", {means.alone:,} left as they are, the only ones of their {center_by}"
-    return merge_parts(parts, output, table_schema(labels), change) + alone
+        alone, why = means.alone, f"the only ones of their {center_by}"
+    summary = merge_parts(parts, output, table_schema(labels), change)
+    return f"{summary}, {alone:,} left as they are, {why}" if alone else summary
 
 
 def add_inputs(parser: argparse.ArgumentParser) -> None:
