@@ -3,8 +3,8 @@
 COLUMNS = ("speech", "clips", "accuracy", "confidence", "UAR", "certain", "certain: right", "certain and wrong")
 SCORES = ("accuracy", "confidence", "uar", "certain", "certain_right", "certain_wrong")
 LEGEND = (
-    "Left of the arrow: before this calibration, with answers certain from a probability of 0.5. Right of it: with this "
-    "calibration. *Confidence*: mean probability of the most probable label. *Certain*: share of clips with a certain "
+    "Left of the arrow: before this calibration, with answers certain from a probability of 0.5. Right of it: with "
+    "this calibration. *Confidence*: mean probability of the most probable label. *Certain*: share of clips with a certain "
     "answer. *Certain: right*: share of these answers that are right. *Certain and wrong*: share of all clips. "
     "Ordinary speech counts as neutral."
 )
