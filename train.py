@@ -1,4 +1,4 @@
-"""Train a speech emotion recogniser: see `python train.py --help`, and `ser.training.command`, which this runs."""
+"""Train a speech emotion recognizer: see `python train.py --help`, and `ser.training.command`, which this runs."""
 
 from ser.interrupted import may_be_stopped
 

@@ -4,10 +4,10 @@ python -m ser calibrate checkpoints/cnn2d --corpora emodb=DIR nemo=DIR urdu=DIR 
     --fit_only emospeech=DIR --ordinary_speech speechocean762=DIR --data_dir data/crema-d
 writes a temperature, a bias for each label and the threshold of certain answers into the model's config.json, and the
 same for answers relative to a speaker's ordinary voice (`ser.evaluation.ordinary_voice`). The scores on strangers'
-speech go into strangers.json and the model card. Each of --corpora is evaluated with a fit on the others, and ordinary
-speech, all of it neutral, with a fit on other speakers. The weights do not change.
+speech go into strangers.json and the model card. To evaluate one of --corpora, the calibration is fitted on the others;
+for ordinary speech, all of it neutral, on other speakers. The weights do not change.
 
-If the model was trained on a corpus, a model trained in the same way without that corpus takes its place:
+If the model was trained on a corpus, a stand-in takes its place there: a model trained in the same way without it.
 python -m ser calibrate checkpoints/flagship-multilingual --stand_ins emodb=MODEL nemo=MODEL urdu=MODEL ...
 """
 
@@ -264,9 +264,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     parser.add_argument("model", help="model folder with its results.json")
     for option, what in (
-        ("corpora", f"folders of two or more of {', '.join(CORPORA)} that the model was not trained on"),
+        ("corpora", f"folders of two or more of {', '.join(CORPORA)}; see --stand_ins if it was trained on one"),
         ("fit_only", "further corpora to fit on but not to evaluate, such as single words"),
-        ("stand_ins", "for corpora that the model was trained on: models trained in the same way without them"),
+        ("stand_ins", "for each corpus that the model was trained on: a model trained in the same way without it"),
         ("ordinary_speech", "a corpus of neutral speech only"),
     ):
         parser.add_argument(
@@ -278,7 +278,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help=what,
         )
     parser.add_argument(
-        "--data_dir", help="folder with the corpus it was trained on, to evaluate its test split as well"
+        "--data_dir", help="folder with the corpus it was trained on (of several: CREMA-D), to test it there as well"
     )
     parser.add_argument("--cache_dir", help="where tables and features are cached")
 
@@ -343,7 +343,7 @@ def check_corpora(options: argparse.Namespace) -> None:
             raise ValueError(f"--ordinary_speech expects speech that is all neutral; {CORPORA[name].TITLE} is not")
     if len(options.corpora) < 2 or len(options.ordinary_speech) != 1:
         raise ValueError(
-            "expected --corpora with two or more, as each is evaluated with a fit on the others, and one "
+            "expected --corpora with two or more, as each is evaluated after fitting on the others, and one "
             "--ordinary_speech"
         )
 

@@ -124,7 +124,9 @@ def measure(
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     parser.add_argument("model", help="model folder with its results.json")
-    parser.add_argument("--data_dir", required=True, help="folder with the corpus that the model was trained on")
+    parser.add_argument(
+        "--data_dir", required=True, help="folder with the corpus that the model was trained on (of several: CREMA-D)"
+    )
     parser.add_argument("--split", choices=("test", "dev"), default="test", help="the split to change (default: test)")
     parser.add_argument("--cache_dir", help="where tables and features are cached")
 

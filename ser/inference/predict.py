@@ -15,8 +15,8 @@ speech.
 --ordinary_voice makes answers relative to how the one speaker of all clips ordinarily talks, so that more of them are
 right. Give one or a few recordings of a sentence or two, read or said without emotion into the same microphone.
 With --center_by folder, each folder of clips has its own recordings: --ordinary_voice "clips/*/ordinary.wav". With
---center_by speaker, a metadata.csv (columns file and speaker) beside or above the recordings says whose they are. Clips
-without an ordinary voice stay as they are.
+--center_by speaker, a metadata.csv (columns file and speaker) beside or above the clips, and one beside or above the
+recordings, say who speaks. Clips without an ordinary voice stay as they are.
 
 --center_by alone subtracts the mean log-probability over all clips of the same speaker (column speaker of the dataset,
 or of the nearest metadata.csv beside or above the clips) or of the same folder. Use it only if these clips contain
@@ -45,8 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--center_by",
         choices=("speaker", "folder"),
-        help="make predictions relative to all clips of the speaker or folder, which must contain several emotions, "
-        "or to its recordings among those of --ordinary_voice",
+        help="make predictions relative to all clips of the same speaker or folder, which must contain several "
+        "emotions; with --ordinary_voice, relative to the recordings of that speaker or folder instead",
     )
     parser.add_argument("--output", required=True, help="table to write, a new file: .parquet or .csv")
     parser.add_argument(

@@ -106,7 +106,7 @@ class DataArguments:
     refit: bool = field(
         default=False,
         metadata={
-            "help": "Train on the train and dev splits together. If dev chooses the epoch, run the same command "
+            "help": "Train on the training and dev splits together. If dev chooses the epoch, run the same command "
             "without --refit first: this run takes over its number of epochs and its calibration temperature."
         },
     )

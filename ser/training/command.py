@@ -1,4 +1,4 @@
-"""Train a speech emotion recogniser, evaluate it once on the test split, and write a model folder and a report.
+"""Train a speech emotion recognizer, evaluate it once on the test split, and write a model folder and a report.
 
 python train.py                                          # the default recipe; CREMA-D is downloaded if it is missing
 python train.py --push_to_hub                            # the same, published as YOUR_NAME/ser-RECIPE
