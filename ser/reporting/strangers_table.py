@@ -4,9 +4,9 @@ COLUMNS = ("speech", "clips", "accuracy", "confidence", "UAR", "certain", "certa
 SCORES = ("accuracy", "confidence", "uar", "certain", "certain_right", "certain_wrong")
 LEGEND = (
     "Left of the arrow: before this calibration, with answers certain from a probability of 0.5. Right of it: with "
-    "this calibration. *Confidence*: mean probability of the most probable label. *Certain*: share of clips with a certain "
-    "answer. *Certain: right*: share of these answers that are right. *Certain and wrong*: share of all clips. "
-    "Ordinary speech counts as neutral."
+    "this calibration. *Confidence*: mean probability of the most probable label. *Certain*: share of clips with a "
+    "certain answer. *Certain: right*: share of these answers that are right. *Certain and wrong*: share of all "
+    "clips. Ordinary speech counts as neutral."
 )
 
 CENTRED_COLUMNS = ("speech", "clips", "speakers", "commonest label", "accuracy", "UAR", "certain", "certain: right")
