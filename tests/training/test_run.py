@@ -176,7 +176,7 @@ def test_a_student_learns_from_teachers_of_the_same_splits_only(finished, small_
     assert results["teachers"] == ["ser-cnn1d"]
     assert "--teachers DIR" in results["command"]
     card = (folder / "runs/cnn1d/tfds/distilled-seed-0/model/README.md").read_text()
-    assert "Distilled from ser-cnn1d, trained on the same clips." in card
+    assert "Distilled from ser-cnn1d, trained on the same split." in card
     monkeypatch.chdir(folder)
     with pytest.raises(ValueError, match="with protocol tfds, this run has random: take teachers .* --teacher_share 0"):
         prepare(parse_arguments([*arguments, *teachers, "--protocol", "random"]))
