@@ -226,6 +226,7 @@ EXTRACTORS = st.builds(
     trim_db=st.sampled_from([None, 0.001, 30, 60]),
     trim_margin=st.sampled_from([0, 0.1, 10]),
     wiener=st.booleans(),
+    subtract_noise=st.booleans(),
     max_duration=st.sampled_from([None, 0.001, 0.5]),
     statistics=st.sampled_from([None, ["mean"], ["std", "min", "max"]]),
     join=st.booleans(),

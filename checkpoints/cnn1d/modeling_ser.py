@@ -73,7 +73,9 @@ def masked(x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
 def never_largest(x: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor:
     """The lowest number of the type where there is padding."""
     mask = frame_mask(x, lengths)
-    return x if mask is None else x.masked_fill(mask == 0, torch.finfo(x.dtype).min)
+    if mask is None:
+        return x
+    return x + (1 - mask) * torch.finfo(x.dtype).min  # masked_fill would return another memory format
 
 
 class PairMax(torch.autograd.Function):

@@ -19,6 +19,8 @@ import torch
 ROLLOFF_SHARE = 0.85
 SILENCE = 1e-10  # librosa's floor for powers (amin) and for the amplitudes that count as a zero crossing
 TO_DB = np.float32(10 / math.log(10))
+QUIET_SHARE = 0.05  # share of the frames, which hold nothing but noise
+OVERSUBTRACTION, RESIDUE = 2.0, 0.3  # times the noise: what is subtracted, and the constant that stays
 # Rows, bands and bins of one matrix product: for larger ones, BLAS starts threads beside those of torch.
 ROWS, BANDS, BINS = 32, 16, 16
 
@@ -90,6 +92,7 @@ class Frames:
         top_db: Dynamic range in dB kept below the loudest mel cell, or None for all of it.
         band_top_db: Dynamic range in dB kept in each mel band below its own loudest frame, or None for all of it.
         db_reference: "one" for absolute dB, "max" for dB relative to the clip's loudest mel cell.
+        subtract_noise: Whether `log_mel` is without the power of the clip's quietest frames.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class Frames:
         top_db: float | None,
         band_top_db: float | None,
         db_reference: str,
+        subtract_noise: bool,
     ):
         self.waveform = np.ascontiguousarray(waveform)  # torch accepts no negative strides
         self.sampling_rate = sampling_rate
@@ -112,6 +116,7 @@ class Frames:
         self.top_db = top_db
         self.band_top_db = band_top_db
         self.db_reference = db_reference
+        self.subtract_noise = subtract_noise
 
     def __len__(self) -> int:
         return 1 + len(self.waveform) // self.hop_length
@@ -169,11 +174,35 @@ class Frames:
 
 def log_mel(frames: Frames) -> np.ndarray:
     """Mel spectrogram in dB, shape `(frames, n_mels)` (librosa.power_to_db of librosa.feature.melspectrogram)."""
-    decibels = frames.mel_filters(frames.magnitude)
-    np.maximum(decibels, SILENCE, out=decibels)
-    np.log(decibels, out=decibels)
-    decibels *= TO_DB
+    power = frames.mel_filters(frames.magnitude)
+    if frames.subtract_noise:
+        power = subtract_noise(power)
+    decibels = to_decibels(power)
     return limit_range(decibels, top_db=frames.top_db, band_top_db=frames.band_top_db, db_reference=frames.db_reference)
+
+
+def to_decibels(power: np.ndarray) -> np.ndarray:
+    """In the memory of `power`."""
+    np.maximum(power, SILENCE, out=power)
+    np.log(power, out=power)
+    power *= TO_DB
+    return power
+
+
+def quiet_power(power: np.ndarray) -> np.ndarray:
+    """Mean power of the quietest frames, in which nobody speaks: `(frames, n_mels)` to `(n_mels,)`."""
+    loudness = power.sum(1)
+    last = int(QUIET_SHARE * (len(loudness) - 1))
+    return power[loudness <= np.partition(loudness, last)[last]].mean(0)
+
+
+def subtract_noise(power: np.ndarray) -> np.ndarray:
+    """Spectral subtraction (Boll 1979, IEEE TASSP 27(2)) of a steady noise, `(frames, n_mels)` in and out.
+
+    The pauses keep a constant rest of the noise: what flickers there would look like speech.
+    """
+    noise = quiet_power(power)
+    return np.maximum(power - OVERSUBTRACTION * noise, 0.0) + RESIDUE * noise
 
 
 def limit_range(
@@ -291,4 +320,4 @@ def wiener_filter(waveform: np.ndarray, *, size: int = 3) -> np.ndarray:
     return (mean + gain * (samples - mean)).astype(np.float32)
 
 
-__all__ = ["FEATURES", "Frames", "loud_span", "wiener_filter"]
+__all__ = ["FEATURES", "Frames", "loud_span", "quiet_power", "subtract_noise", "to_decibels", "wiener_filter"]

@@ -28,13 +28,13 @@ from ser.evaluation.intervals import bootstrap_interval
 from ser.evaluation.scores import score
 from ser.files import check_writable
 from ser.files import write_text
+from ser.models.acoustic_features_ser import QUIET_SHARE
+from ser.models.acoustic_features_ser import quiet_power
 from ser.models.feature_extraction_ser import SERFeatureExtractor
 from ser.reporting.plots import plot_noise_floor
 from ser.reporting.provenance import git_commit
 from ser.training.acoustic_channel import FAINTEST
-from ser.training.acoustic_channel import QUIETEST
 from ser.training.acoustic_channel import Channel
-from ser.training.acoustic_channel import quiet_power
 
 STOPPED = "nothing was written"
 FILE = "noise_floor.json"
@@ -46,7 +46,7 @@ def noise_floor(image: np.ndarray) -> np.ndarray:
     """Mean of the quietest frames relative to the loudest ones, in dB: `(frames, n_mels)` to `(n_mels,)`."""
     power = 10 ** (image.astype(np.float64) / 10)
     loudness = power.sum(1)  # (frames,)
-    voice = loudness[loudness >= np.quantile(loudness, 1 - QUIETEST)].mean()
+    voice = loudness[loudness >= np.quantile(loudness, 1 - QUIET_SHARE)].mean()
     return 10 * np.log10(np.maximum(quiet_power(power), FAINTEST) / voice)
 
 

@@ -31,6 +31,9 @@ from ser.inference.loading import check_own
 from ser.inference.loading import labels_of
 from ser.inference.loading import load_trained
 from ser.inference.onnx_spectrum import PowerSpectrum
+from ser.models.acoustic_features_ser import OVERSUBTRACTION
+from ser.models.acoustic_features_ser import QUIET_SHARE
+from ser.models.acoustic_features_ser import RESIDUE
 from ser.models.acoustic_features_ser import SILENCE
 from ser.models.audio_ser import LOUDEST
 from ser.models.audio_ser import QUIETEST
@@ -110,6 +113,14 @@ class WaveformClassifier(torch.nn.Module):
         moved = waveform.index_select(0, torch.clamp(positions + start, max=samples - 1))
         return torch.where(positions < stop - start, moved, 0.0), stop - start
 
+    def subtract_noise(self, power: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """What the function of that name leaves of `(1, frames, n_mels)`; `mask` is of shape `(frames,)`."""
+        loudness = torch.where(mask, power[0].sum(1), torch.inf)
+        last = (QUIET_SHARE * (mask.sum() - 1)).long()
+        quiet = (loudness <= loudness.sort().values.index_select(0, last[None])).to(power.dtype)
+        noise = quiet @ power / quiet.sum()  # (1, n_mels)
+        return torch.clamp(power - OVERSUBTRACTION * noise, min=0.0) + RESIDUE * noise
+
     def forward(self, waveform: torch.Tensor) -> torch.Tensor:
         """`(samples,)` to `(num_labels,)`; NaN where the pipeline refuses them."""
         shortest = math.ceil(SHORTEST * self.settings.sampling_rate)
@@ -120,9 +131,11 @@ class WaveformClassifier(torch.nn.Module):
         kept = torch.full((), waveform.shape[0])
         if self.settings.trim_db is not None:
             waveform, kept = self.trim(waveform, self.settings.trim_db)
-        power = self.spectrum(self.frames(waveform) * self.window)[None]  # (1, frames, bins)
-        decibels = 10 * torch.log10(torch.clamp(power @ self.filters, min=SILENCE))
-        mask = torch.arange(decibels.shape[1]) <= kept // self.settings.hop_length
+        power = self.spectrum(self.frames(waveform) * self.window)[None] @ self.filters  # (1, frames, n_mels)
+        mask = torch.arange(power.shape[1]) <= kept // self.settings.hop_length
+        if self.settings.subtract_noise:
+            power = self.subtract_noise(power, mask)
+        decibels = 10 * torch.log10(torch.clamp(power, min=SILENCE))
         decibels = torch.where(mask[:, None], decibels, -10000.0)  # below all that there can be
         loudest = decibels.amax((1, 2), keepdim=True)
         if self.settings.db_reference == "max":

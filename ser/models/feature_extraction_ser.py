@@ -21,6 +21,8 @@ from .acoustic_features_ser import Frames
 from .acoustic_features_ser import MelFilters
 from .acoustic_features_ser import limit_range
 from .acoustic_features_ser import loud_span
+from .acoustic_features_ser import subtract_noise
+from .acoustic_features_ser import to_decibels
 from .acoustic_features_ser import wiener_filter
 from .audio_ser import LOUDEST
 from .audio_ser import peak_of
@@ -32,7 +34,7 @@ NORMALIZATIONS = ("none", "clip", "corpus")
 DB_REFERENCES = ("one", "max")
 NAMES = {"features": FEATURES, "statistics": STATISTICS}
 CHOICES = {"db_reference": DB_REFERENCES, "normalization": NORMALIZATIONS}
-SWITCHES = ("wiener", "pad_to_max_duration", "join")
+SWITCHES = ("wiener", "pad_to_max_duration", "join", "subtract_noise")
 RANGES = {  # type, lowest and highest; beyond them, memory would run out or nothing would be left of a clip
     "sampling_rate": (Integral, 1000, 768_000),
     "n_fft": (Integral, 2, 2**16),
@@ -48,7 +50,7 @@ RANGES = {  # type, lowest and highest; beyond them, memory would run out or not
 }
 MAY_BE_NONE = ("fmax", "top_db", "band_top_db", "trim_db", "max_duration", "statistics")
 # Older models lack these settings, whose defaults do not change their features.
-NEW = ("band_top_db", "trim_margin")
+NEW = ("band_top_db", "trim_margin", "subtract_noise")
 
 
 class SERFeatureExtractor(SequenceFeatureExtractor):
@@ -69,6 +71,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         trim_db: Cut leading and trailing sound this many dB below the loudest frame; None keeps all.
         trim_margin: Seconds that trimming leaves on either side, if the clip has them.
         wiener: Whether to denoise the waveform with a Wiener filter first.
+        subtract_noise: Whether to subtract the steady noise of a clip from `log_mel`, by spectral subtraction.
         max_duration: Seconds kept from the start of a clip; None keeps all.
         pad_to_max_duration: Whether to pad shorter clips with digital silence up to `max_duration`.
         statistics: Out of "mean", "std", "min" and "max": each column is reduced to these over the clip, which leaves
@@ -111,6 +114,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         std: list[float] | None = None,
         band_top_db: float | None = None,
         trim_margin: float = 0.0,
+        subtract_noise: bool = False,
         **kwargs: Any,
     ):
         self.sampling_rate = sampling_rate
@@ -126,6 +130,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         self.trim_db = trim_db
         self.trim_margin = trim_margin
         self.wiener = wiener
+        self.subtract_noise = subtract_noise
         self.max_duration = max_duration
         self.pad_to_max_duration = pad_to_max_duration
         self.statistics = list(statistics) if isinstance(statistics, tuple) else statistics
@@ -255,6 +260,7 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
             top_db=self.top_db,
             band_top_db=self.band_top_db,
             db_reference=self.db_reference,
+            subtract_noise=self.subtract_noise,
         )
         columns = [FEATURES[name](frames).reshape(len(frames), -1) for name in self.features]
         features = np.concatenate(columns, axis=1, dtype=np.float32)
@@ -263,7 +269,9 @@ class SERFeatureExtractor(SequenceFeatureExtractor):
         return np.concatenate([STATISTICS[name](features, axis=0) for name in self.statistics])[None]
 
     def limit_range(self, image: np.ndarray) -> np.ndarray:
-        """Normalise level and dynamic range of a changed log-mel image, shape `(frames, n_mels)`, as `extract` does."""
+        """Treat noise, level and range of a changed log-mel image, shape `(frames, n_mels)`, as `extract` does."""
+        if self.subtract_noise:
+            image = to_decibels(subtract_noise(10 ** (image / 10)))
         return limit_range(image, top_db=self.top_db, band_top_db=self.band_top_db, db_reference=self.db_reference)
 
     def loud_span(self, waveform: np.ndarray) -> slice:

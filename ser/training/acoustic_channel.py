@@ -9,10 +9,11 @@ a tenth of the time for changing and transforming the waveform. Random numbers c
 import numpy as np
 from scipy.signal import lfilter
 
+from ser.models.acoustic_features_ser import QUIET_SHARE
+from ser.models.acoustic_features_ser import quiet_power
 from ser.models.feature_extraction_ser import SERFeatureExtractor
 
 KNOTS = 6  # of a random curve over the mel bands
-QUIETEST = 0.05  # share of the frames, which hold nothing but noise
 FAINTEST = 1e-12  # power, relative to full scale
 SNR_DB = (0.0, 40.0)
 VOICE_SNR_DB = (5.0, 30.0)
@@ -131,7 +132,8 @@ class Channel:
         """Add up to half a second before and after, as quiet as the clip's quietest frames or digitally silent."""
         longest = round(MARGIN_SECONDS / self.seconds_a_frame)
         before, after = np.random.randint(0, longest + 1, 2)
-        quiet = np.quantile(power, QUIETEST, axis=0) if np.random.random() < 0.5 else np.full(power.shape[1], FAINTEST)
+        as_quiet = np.random.random() < 0.5
+        quiet = np.quantile(power, QUIET_SHARE, axis=0) if as_quiet else np.full(power.shape[1], FAINTEST)
         return np.concatenate([np.tile(quiet, (before, 1)), power, np.tile(quiet, (after, 1))])
 
     def narrow_band(self) -> np.ndarray:
@@ -142,15 +144,9 @@ class Channel:
         return -np.random.uniform(*NARROW_BAND_SLOPE_DB) * octaves_outside
 
 
-def quiet_power(power: np.ndarray) -> np.ndarray:
-    """Mean power of the quietest frames, in which nobody speaks: `(frames, n_mels)` to `(n_mels,)`."""
-    loudness = power.sum(1)
-    return power[loudness <= np.quantile(loudness, QUIETEST)].mean(0)
-
-
 def _decibels(span: tuple[float, float]) -> float:
     """A ratio of powers, drawn evenly in dB."""
     return 10 ** (np.random.uniform(*span) / 10)
 
 
-__all__ = ["FAINTEST", "QUIETEST", "Channel", "quiet_power"]
+__all__ = ["FAINTEST", "Channel"]

@@ -197,7 +197,8 @@ def test_features_in_the_cache_are_those_of_the_settings(tmp_path):
     usual = {"max_duration": 1.0, "trim_db": 30.0, "features": ["log_mel"]}
     others = {"n_fft": 512, "hop_length": 128, "n_mels": 40, "fmin": 100.0, "fmax": 4000.0, "features": ["rms"]}
     others |= {"top_db": 20.0, "band_top_db": 10.0, "db_reference": "max", "trim_db": 5.0, "trim_margin": 0.1}
-    others |= {"wiener": True, "max_duration": 0.2, "pad_to_max_duration": True, "statistics": ["mean"]}
+    others |= {"wiener": True, "subtract_noise": True, "max_duration": 0.2, "pad_to_max_duration": True}
+    others |= {"statistics": ["mean"]}
     found = []
     for changes in ({}, *({name: value} for name, value in others.items())):
         extractor = SERFeatureExtractor(**usual | changes)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -50,12 +51,12 @@ def probabilities_of(model, extractor, waveform: np.ndarray) -> np.ndarray:
     return model(**inputs).logits.softmax(1)[0].detach().numpy()
 
 
-def small(**frames: int) -> tuple[CNN2DForAudioClassification, SERFeatureExtractor]:
+def small(**settings: Any) -> tuple[CNN2DForAudioClassification, SERFeatureExtractor]:
     """Untrained, and in doubt about any clip."""
     torch.manual_seed(1)
     model = CNN2DForAudioClassification(CNN2DConfig(n_features=20, channels=[4, 8])).eval()
     statistics = {"mean": [-40.0] * 20, "std": [20.0] * 20}
-    return model, SERFeatureExtractor(n_mels=20, normalization="corpus", **statistics, **frames)
+    return model, SERFeatureExtractor(n_mels=20, normalization="corpus", **statistics, **settings)
 
 
 @pytest.mark.parametrize("samples", [3200, RATE, 3 * RATE + 77])
@@ -99,6 +100,19 @@ def test_silence_around_the_voice_is_cut_off_where_the_model_does_so(exported, t
         np.testing.assert_allclose(got, probabilities_of(model, extractor, waveform), atol=1e-4)
         answers.append(got)
     assert np.abs(answers[0] - answers[1]).max() > 1e-2
+
+
+def test_steady_noise_is_subtracted_where_the_model_does_so(tmp_path):
+    model, extractor = small(db_reference="max", trim_db=20.0, subtract_noise=True)
+    onnx.save(export(model, extractor), tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    speech = np.pad(0.3 * voice(1.5), (RATE, 2 * RATE + 77)).astype(np.float32)
+    noisy = speech + 0.01 * np.random.default_rng(0).standard_normal(len(speech)).astype(np.float32)
+    for waveform in (noisy, noisy[: RATE // 5], speech):
+        (got,) = session.run(None, {"waveform": waveform})
+        np.testing.assert_allclose(got, probabilities_of(model, extractor, waveform), atol=1e-4)
+    extractor.subtract_noise = False
+    assert np.abs(session.run(None, {"waveform": noisy})[0] - probabilities_of(model, extractor, noisy)).max() > 1e-2
 
 
 @pytest.mark.parametrize("n_fft, hop_length", [(400, 160), pytest.param(1000, 333, marks=pytest.mark.slow)])

@@ -80,6 +80,25 @@ def test_what_only_a_quiet_room_lets_through_is_not_heard():
     assert np.abs(everything.extract(speech + 1e-5 * np.resize(noise, len(speech))) - noisy).max() > 20
 
 
+def test_steady_noise_is_subtracted_and_speech_is_left():
+    noise = np.random.default_rng(0).standard_normal(2 * RATE).astype(np.float32)
+    speech = np.concatenate([np.zeros(RATE // 2, dtype=np.float32), voice(1.0), np.zeros(RATE // 2, dtype=np.float32)])
+    usual, subtracting = (SERFeatureExtractor(top_db=None, subtract_noise=switch) for switch in (False, True))
+    clean, noisy = usual.extract(speech + 1e-4 * noise), speech + 0.02 * noise
+    middle, pause = slice(RATE // 2 // HOP + 4, 3 * RATE // 2 // HOP - 4), slice(4, RATE // 2 // HOP - 4)
+    loud = clean[middle] > usual.extract(noisy)[pause].mean(0) + 20
+    assert loud.mean() > 0.05
+    np.testing.assert_allclose(subtracting.extract(noisy)[middle][loud], clean[middle][loud], atol=1)
+    assert subtracting.extract(noisy)[pause].std(0).mean() < 0.8 * usual.extract(noisy)[pause].std(0).mean()
+    assert subtracting.extract(noisy)[pause].mean() < usual.extract(noisy)[pause].mean() - 3
+
+
+def test_noise_is_not_subtracted_from_digital_silence():
+    silence = np.zeros(RATE, dtype=np.float32)
+    usual, subtracting = (SERFeatureExtractor(subtract_noise=switch).extract(silence) for switch in (False, True))
+    np.testing.assert_array_equal(usual, subtracting)
+
+
 @pytest.mark.parametrize(("rate", "n_fft", "hop", "n_mels"), [(22050, 2048, 512, 128), (16000, 400, 160, 23)])
 def test_other_rates_frames_and_bands_are_librosas_too(rate, n_fft, hop, n_mels):
     y = voice(1.0, rate=rate)

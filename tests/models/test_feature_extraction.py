@@ -98,6 +98,7 @@ def test_all_numbers_survive_saving(tmp_path):
         db_reference="max",
         trim_db=30.0,
         trim_margin=0.1,
+        subtract_noise=True,
         wiener=True,
         max_duration=2.5,
         pad_to_max_duration=True,
@@ -115,19 +116,20 @@ def test_all_numbers_survive_saving(tmp_path):
 
 
 def test_a_model_saved_before_some_settings_were_there_hears_what_it_heard(tmp_path):
-    extractor = SERFeatureExtractor(db_reference="max", band_top_db=None, trim_db=30.0, trim_margin=0.0)
+    older = {"band_top_db": None, "trim_margin": 0.0, "subtract_noise": False}
+    extractor = SERFeatureExtractor(db_reference="max", trim_db=30.0, **older)
     extractor.save_pretrained(tmp_path)
     path = tmp_path / "preprocessor_config.json"
     saved = json.loads(path.read_text())
-    del saved["band_top_db"], saved["trim_margin"]
-    path.write_text(json.dumps(saved))
+    path.write_text(json.dumps({name: value for name, value in saved.items() if name not in older}))
     again = SERFeatureExtractor.from_pretrained(tmp_path)
     clip = np.pad(voice(), RATE)
     np.testing.assert_array_equal(again.extract(clip), extractor.extract(clip))
 
 
-def test_a_changed_image_gets_the_range_of_the_front_end():
-    extractor = SERFeatureExtractor(db_reference="max", top_db=40.0, band_top_db=25.0)
+@pytest.mark.parametrize("subtract_noise", [False, True])
+def test_a_changed_image_gets_the_range_of_the_front_end(subtract_noise):
+    extractor = SERFeatureExtractor(db_reference="max", top_db=40.0, band_top_db=25.0, subtract_noise=subtract_noise)
     image = SERFeatureExtractor(top_db=None).extract(voice())
     np.testing.assert_allclose(extractor.limit_range(image), extractor.extract(voice()), atol=1e-4)
 
