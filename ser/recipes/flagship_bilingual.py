@@ -2,10 +2,11 @@
 
 It starts from the trained `flagship-compact` and goes on with CREMA-D and EmoDB at once; the loss is over the labels
 that a clip's corpus has, and teachers classify the clips of CREMA-D. The finished weights are halfway between those of
-the start and those at the end (Wortsman et al. 2022, arXiv:2109.01903).
+the start and those at the end (Wortsman et al. 2022, arXiv:2109.01903). From here on, steady noise is subtracted from
+each image, in training after simulated noise was added.
 
 python train.py --recipe flagship-bilingual --model_name_or_path checkpoints/teachers/flagship-compact \\
-    --corpora crema-d=DIR emodb=DIR
+    --feature_extractor '{"subtract_noise": true}' --corpora crema-d=DIR emodb=DIR
 """
 
 from dataclasses import replace

@@ -35,8 +35,13 @@ def new_front_end(recipe: Recipe, options: ModelArguments) -> tuple[SERFeatureEx
 def build_extractor(recipe: Recipe, overrides: dict) -> SERFeatureExtractor:
     """The recipe's feature extractor."""
     _refuse_unknown("feature_extractor", overrides, SERFeatureExtractor())
+    return extractor_with(recipe.feature_extractor | overrides)
+
+
+def extractor_with(settings: dict) -> SERFeatureExtractor:
+    """The feature extractor with these settings, part of which `--feature_extractor` gave."""
     try:
-        return SERFeatureExtractor(**recipe.feature_extractor | overrides)
+        return SERFeatureExtractor(**settings)
     except ValueError as error:
         raise ValueError(f"--feature_extractor: {error}") from error
 
@@ -83,16 +88,14 @@ class Start(NamedTuple):
 
 
 def load_start(options: ModelArguments) -> Start:
-    """The model that `--model_name_or_path` names.
+    """The model that `--model_name_or_path` names, with the changes to its feature extractor.
 
     Raises:
-        ValueError: There is no such model of this project, or `--model` or `--feature_extractor` would change it.
+        ValueError: There is no such model of this project, or `--model` or `--feature_extractor` does not fit it.
     """
     source = cast(str, options.model_name_or_path)  # only called if it is given
-    if options.model != "{}" or options.feature_extractor != "{}":
-        raise ValueError(
-            "--model and --feature_extractor describe a new network; leave them out to start from a trained model"
-        )
+    if options.model != "{}":
+        raise ValueError("--model describes a new network; leave it out to start from a trained model")
     try:
         model, extractor = load_trained(source)
         check_own(model, extractor, source)
@@ -100,7 +103,17 @@ def load_start(options: ModelArguments) -> Start:
     except ValueError as error:
         raise ValueError(f"--model_name_or_path: {error}") from error
     model.config.update(NOT_CALIBRATED)  # it was fitted to the old weights
-    return Start(source, extractor, model, report)
+    return Start(source, changed_front_end(extractor, options), model, report)
+
+
+def changed_front_end(extractor: SERFeatureExtractor, options: ModelArguments) -> SERFeatureExtractor:
+    """A trained model's feature extractor with the requested overrides; refuses those that change its columns."""
+    overrides = overrides_of(options.feature_extractor, "feature_extractor")
+    _refuse_unknown("feature_extractor", overrides, extractor)
+    for name in ("features", "n_mels", "statistics", "join"):
+        if overrides.get(name, own := getattr(extractor, name)) != own:
+            raise ValueError(f"--feature_extractor: the trained model needs its own {name}, {own!r}; leave it out")
+    return extractor_with(extractor.to_dict() | overrides)
 
 
 def as_trained(extractor: SERFeatureExtractor, recipe: Recipe) -> tuple[SERFeatureExtractor, dict]:
