@@ -234,6 +234,18 @@ def test_inference_may_override_the_front_end_of_training(tmp_path):
         by_another_recipe = prepare(parse_arguments(["--recipe", "cnn2d", *tuned]))
         assert by_another_recipe.extractor.trim_db == (35.0 if trims else None)
         assert for_inference(by_another_recipe) is by_another_recipe
+        changed = ["--feature_extractor", '{"subtract_noise": true}']
+        quieter = prepare(parse_arguments(["--recipe", "cnn2d", *tuned, *changed]))
+        assert quieter.extractor.to_dict() == by_another_recipe.extractor.to_dict() | {"subtract_noise": True}
+    for asked, message in (
+        ('{"n_mels": 40}', "--feature_extractor: the trained model needs its own n_mels, 80; leave it out"),
+        ('{"trim": 40}', r"--feature_extractor has unknown fields \['trim'\]"),
+        ('{"trim_db": "a"}', "--feature_extractor: expected trim_db as a number"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            prepare(parse_arguments(["--recipe", "cnn2d", *tuned, "--feature_extractor", asked]))
+    with pytest.raises(ValueError, match="--model describes a new network; leave it out"):
+        prepare(parse_arguments(["--recipe", "cnn2d", *tuned, "--model", '{"dropout": 0.1}']))
 
 
 def enumerate_as_text(names):
