@@ -1,9 +1,9 @@
-"""As `flagship-bilingual`, with Polish, Urdu, Hindi and Indian English speech beside.
+"""As `flagship-bilingual`, with Polish and Urdu speech beside, from `flagship-distilled`, which has one block more.
 
-nEMO and EmoSpeech are licensed CC BY-NC-SA 4.0 and URDU is for research only, and so is the model.
+Noise is not subtracted. nEMO is licensed CC BY-NC-SA 4.0 and URDU is for research only, and so is the model.
 
-python train.py --recipe flagship-multilingual --model_name_or_path checkpoints/teachers/flagship-compact \\
-    --feature_extractor '{"subtract_noise": true}' --corpora crema-d=DIR emodb=DIR nemo=DIR urdu=DIR emospeech=DIR
+python train.py --recipe flagship-multilingual --model_name_or_path checkpoints/teachers/flagship-distilled \\
+    --corpora crema-d=DIR emodb=DIR nemo=DIR urdu=DIR
 """
 
 from ser.recipes.flagship_bilingual import RECIPE
