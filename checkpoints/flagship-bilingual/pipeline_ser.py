@@ -61,6 +61,7 @@ class SERPipeline(AudioClassificationPipeline):
         if "ordinary_voice" in kwargs:
             voice, reading = kwargs["ordinary_voice"], getattr(self, "_preprocess_params", {}) | preprocess
             postprocess["voice"] = None if voice is None else self.mean_log(voice, **reading)
+            forward["exact"] = voice is not None
         return preprocess, forward, postprocess
 
     def check_model_type(self, supported_models: list[str] | dict) -> None:
@@ -78,6 +79,11 @@ class SERPipeline(AudioClassificationPipeline):
         check_audible(waveform)
         return self.feature_extractor(waveform, sampling_rate=rate, return_tensors="pt").to(dtype=self.dtype)
 
+    def _forward(self, model_inputs: BatchFeature, exact: bool = False) -> ModelOutput:  # type: ignore[override]
+        """Logits of shape `(1, num_labels)`; if relative to a voice, `exact`, as close calls are not known yet."""
+        logits = self.model(**model_inputs).logits if exact else self.model.quick_logits(**model_inputs)
+        return ModelOutput(logits=logits)
+
     def mean_log(self, recordings: Any, sampling_rate: int | None = None, timeout: float = TIMEOUT) -> np.ndarray:
         """Mean log-probabilities of one recording or a list of them, shape `(num_labels,)`.
 
@@ -91,7 +97,7 @@ class SERPipeline(AudioClassificationPipeline):
             inputs = [self.preprocess(each, sampling_rate if is_array(each) else None, timeout) for each in several]
         except ValueError as error:  # which of the recordings of a call it is, it does not say
             raise ValueError(f"ordinary_voice: {error}") from error
-        logits = [self.forward(each).logits for each in inputs]
+        logits = [self.forward(each, exact=True).logits for each in inputs]
         return torch.cat(logits).float().log_softmax(1).mean(0).numpy()
 
     def postprocess(  # type: ignore[override]  # as the class above has it

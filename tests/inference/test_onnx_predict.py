@@ -59,6 +59,7 @@ def clips(tmp_path) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("float32")
 def test_the_table_is_that_of_torch_and_torch_is_not_imported(clips, cache, tmp_path):
     files = sorted(map(str, clips.iterdir()))
     main(["predict", *files, "--model", MODEL, "--output", str(tmp_path / "torch.parquet")])

@@ -50,6 +50,7 @@ def log_of(row: dict) -> np.ndarray:
     return np.log([row[label] for label in LABELS])
 
 
+@pytest.mark.usefixtures("float32")
 @pytest.mark.parametrize("backend", ["torch", "onnx"])
 def test_rows_are_relative_to_the_recordings(clips, model, tmp_path, backend):
     command = "--model", model, "--backend", backend
@@ -67,6 +68,7 @@ def test_rows_are_relative_to_the_recordings(clips, model, tmp_path, backend):
     assert sum(row["error"] is None for row in found) == 3
 
 
+@pytest.mark.usefixtures("float32")
 @pytest.mark.parametrize("group", ["speaker", "folder"])
 @pytest.mark.parametrize("backend", ["torch", "onnx"])
 def test_each_speaker_or_folder_has_its_own_recordings(model, tmp_path, capsys, backend, group):

@@ -247,6 +247,24 @@ def test_a_graph_is_exported_that_takes_any_number_of_clips(name):
     torch.testing.assert_close(graph(**inputs).logits, model(**inputs).logits)
 
 
+def test_quick_logits_are_nearly_those_of_float32_and_the_same_in_a_close_call():
+    torch.manual_seed(0)
+    model = CNN2DForAudioClassification(CNN2DConfig(n_features=20, block="residual", **SMALL)).eval()
+    features, mask = torch.randn(200, 30, 20) + torch.randn(200, 1, 20), torch.ones(200, 30, dtype=torch.long)
+    mask[::3, 20:] = 0
+    with torch.no_grad():
+        model.classifier.weight *= 2
+        model.classifier.bias -= model(features, mask).logits.mean(0)  # so that all labels occur
+        exact = model(features, mask).logits
+    quick, close = model.quick_logits(features, mask), model.close_calls(exact)
+    assert 0 < close.sum() < len(close)
+    torch.testing.assert_close(quick.softmax(1), exact.softmax(1), atol=0.005, rtol=0)
+    torch.testing.assert_close(quick[close], exact[close], atol=1e-5, rtol=1e-5)
+    assert torch.equal(quick.argmax(1), exact.argmax(1))
+    model.config.certain_threshold = exact[~close][0].softmax(0).max().item()
+    torch.testing.assert_close(model.quick_logits(features, mask)[~close][0], exact[~close][0], atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("shape", [(2, 50), (2, 50, 7), (2, 1, 50, 3)])
 def test_features_of_another_front_end_are_refused(shape):
     with pytest.raises(ValueError, match=r"expected input_features of shape \(batch, frames, 3\); got"):

@@ -74,6 +74,17 @@ def scores(answer: list[dict]) -> dict[str, float]:
     return {entry["label"]: entry["score"] for entry in answer}
 
 
+def test_the_pipeline_gives_the_labels_of_the_model_and_nearly_its_probabilities():
+    classifier = pipeline("audio-classification", model=str(ROOT / "checkpoints/flagship-bilingual"))
+    for path in sorted((ROOT / "ser/examples").glob("*.ogg")):
+        with torch.no_grad():
+            exact = classifier.model(**classifier.preprocess(str(path))).logits[0].softmax(0)
+        answers = classifier([str(path)], batch_size=1)[0]
+        assert answers[0]["label"] == classifier.model.config.id2label[int(exact.argmax())]
+        found = {answer["label"]: answer["score"] for answer in answers}
+        assert list(map(found.get, LABELS)) == pytest.approx(exact.tolist(), abs=0.005)
+
+
 def test_a_stranger_needs_neither_package_nor_ffmpeg(model_folder, tmp_path):
     waveform = voice(1.5, rate=44100)
     soundfile.write(tmp_path / "clip.flac", np.stack([waveform, waveform], axis=1), 44100)
