@@ -163,7 +163,6 @@ class Job:
         self.rank, self.processes = self.state.process_index, self.state.num_processes
         whole = isinstance(self.clips, datasets.Dataset)  # a stream is read without workers
         self.numbers = share_of(self.clips, self.rank, self.processes) if whole else range(0)
-        self.many = len(self.numbers) >= MANY
 
     def write(self, table_of: Callable[..., pa.Table], put_together: Callable[[Path, Path], str]) -> None:
         """Write this process's share, and in the first process the table.
