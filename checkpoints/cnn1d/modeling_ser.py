@@ -77,7 +77,7 @@ def never_largest(x: torch.Tensor, lengths: torch.Tensor | None) -> torch.Tensor
     mask = frame_mask(x, lengths)
     if mask is None:
         return x
-    return x + (1 - mask) * torch.finfo(x.dtype).min  # masked_fill would return another memory format
+    return torch.where(mask == 0, torch.finfo(x.dtype).min, x)  # masked_fill would return another memory format
 
 
 class PairMax(torch.autograd.Function):

@@ -20,6 +20,7 @@ from ser.models.folding_ser import BATCH_NORMS
 from ser.models.modeling_ser import POOLING
 from ser.models.modeling_ser import PairMax
 from ser.models.modeling_ser import SqueezeExcitation
+from ser.models.modeling_ser import never_largest
 from ser.models.modeling_ser import resize
 
 SMALL = {"channels": [8, 12, 16], "hidden_sizes": [10], "num_labels": 6}
@@ -233,6 +234,15 @@ def test_the_gates_of_a_long_clip_are_no_trouble_in_half_precision():
     gates, maps, lengths = SqueezeExcitation(8, 2), torch.full((1, 8, 70_000), 2.0), torch.tensor([70_000])
     expected = gates(maps, lengths, None)
     torch.testing.assert_close(gates.half()(maps.half(), lengths, None).float(), expected, rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_padding_is_the_lowest_number_whatever_was_there(dtype):
+    x = torch.full((2, 3, 5, 4), -100.0, dtype=dtype).to(memory_format=torch.channels_last)
+    lowest = never_largest(x, torch.tensor([5, 0]))
+    assert torch.equal(lowest[0], x[0])
+    assert (lowest[1] == torch.finfo(dtype).min).all()  # -inf would become NaN in the next mask
+    assert lowest.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("name", ["1d-plain-mean", "2d-residual"])
