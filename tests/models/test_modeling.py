@@ -275,6 +275,22 @@ def test_quick_logits_are_nearly_those_of_float32_and_the_same_in_a_close_call()
     torch.testing.assert_close(model.quick_logits(features, mask)[~close][0], exact[~close][0], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("part", ["", "classifier"])
+def test_a_hook_sees_each_clip_of_quick_logits_once(part):
+    model, seen = build(MINIATURES["2d-residual"]), []
+    model.classifier.weight.data.zero_()  # every call is close
+    model.get_submodule(part).register_forward_hook(lambda module, inputs, output: seen.append(output))
+    model.quick_logits(torch.randn(3, 30, 20))
+    assert len(seen) == 1
+
+
+def test_quick_logits_may_enter_a_loss():
+    model = build(MINIATURES["2d-residual"])
+    layer = nn.Linear(6, 2)
+    layer(model.quick_logits(torch.randn(3, 30, 20))).sum().backward()
+    assert layer.weight.grad.any()
+
+
 @pytest.mark.parametrize("shape", [(2, 50), (2, 50, 7), (2, 1, 50, 3)])
 def test_features_of_another_front_end_are_refused(shape):
     with pytest.raises(ValueError, match=r"expected input_features of shape \(batch, frames, 3\); got"):
