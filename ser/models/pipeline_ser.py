@@ -81,8 +81,9 @@ class SERPipeline(AudioClassificationPipeline):
 
     def _forward(self, model_inputs: BatchFeature, exact: bool = False) -> ModelOutput:  # type: ignore[override]
         """Logits of shape `(1, num_labels)`; if relative to a voice, `exact`, as close calls are not known yet."""
-        logits = self.model(**model_inputs).logits if exact else self.model.quick_logits(**model_inputs)
-        return ModelOutput(logits=logits)
+        if exact or not hasattr(self.model, "quick_logits"):  # as in a module that wraps one of our models
+            return ModelOutput(logits=self.model(**model_inputs).logits)
+        return ModelOutput(logits=self.model.quick_logits(**model_inputs))
 
     def mean_log(self, recordings: Any, sampling_rate: int | None = None, timeout: float = TIMEOUT) -> np.ndarray:
         """Mean log-probabilities of one recording or a list of them, shape `(num_labels,)`.

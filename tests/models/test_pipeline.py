@@ -129,6 +129,21 @@ def test_batches_and_single_clips_agree(model_folder):
         assert scores(together) == pytest.approx(scores(alone), abs=1e-5)
 
 
+def test_a_module_around_the_model_answers(model_folder):
+    class Around(torch.nn.Module):
+        def __init__(self, model):
+            super().__init__()
+            self.model, self.config, self.device, self.dtype = model, model.config, model.device, model.dtype
+
+        def forward(self, **inputs):
+            return self.model(**inputs)
+
+    classifier = pipeline("audio-classification", model=str(model_folder))
+    own = scores(classifier(voice()))
+    classifier.model = Around(classifier.model)
+    assert scores(classifier(voice())) == pytest.approx(own, abs=0.005)
+
+
 def test_answers_relative_to_an_ordinary_voice(model_folder, tmp_path):
     classifier = pipeline("audio-classification", model=str(model_folder))
     clip, others = voice(1.0, seed=1), [voice(2.0, seed=2), voice(0.5, seed=3)]
