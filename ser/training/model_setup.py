@@ -113,7 +113,10 @@ def changed_front_end(extractor: SERFeatureExtractor, options: ModelArguments) -
     for name in ("features", "n_mels", "statistics", "join"):
         if overrides.get(name, own := getattr(extractor, name)) != own:
             raise ValueError(f"--feature_extractor: the trained model needs its own {name}, {own!r}; leave it out")
-    return extractor_with(extractor.to_dict() | overrides)
+    changed = extractor_with(extractor.to_dict() | overrides)
+    if changed.normalization == "corpus" and (changed.mean is None or changed.std is None):
+        raise ValueError("--feature_extractor: normalization 'corpus' here needs a mean and std; give both")
+    return changed
 
 
 def as_trained(extractor: SERFeatureExtractor, recipe: Recipe) -> tuple[SERFeatureExtractor, dict]:

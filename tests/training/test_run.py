@@ -241,6 +241,7 @@ def test_inference_may_override_the_front_end_of_training(tmp_path):
         ('{"n_mels": 40}', "--feature_extractor: the trained model needs its own n_mels, 80; leave it out"),
         ('{"trim": 40}', r"--feature_extractor has unknown fields \['trim'\]"),
         ('{"trim_db": "a"}', "--feature_extractor: expected trim_db as a number"),
+        ('{"mean": null}', "--feature_extractor: normalization 'corpus' here needs a mean and std; give both"),
     ):
         with pytest.raises(ValueError, match=message):
             prepare(parse_arguments(["--recipe", "cnn2d", *tuned, "--feature_extractor", asked]))
