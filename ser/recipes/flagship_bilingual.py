@@ -13,8 +13,10 @@ from dataclasses import replace
 
 from ser.recipes.flagship_compact import RECIPE as COMPACT
 
+NOISES = tuple(f"{colour} noise, {snr} dB" for colour in ("white", "pink") for snr in (20, 10, 5))
 RECIPE = replace(
     COMPACT,
     augmentation=COMPACT.augmentation | {"label_smoothing": 0.05},
     training=COMPACT.training | {"num_train_epochs": 10, "learning_rate": 5e-4, "start_share": 0.5},
+    chosen_with=(*COMPACT.chosen_with, *NOISES),  # on speech of nEMO, URDU and ASED
 )

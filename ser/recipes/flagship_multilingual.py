@@ -6,6 +6,9 @@ python train.py --recipe flagship-multilingual --model_name_or_path checkpoints/
     --corpora crema-d=DIR emodb=DIR nemo=DIR urdu=DIR
 """
 
-from ser.recipes.flagship_bilingual import RECIPE
+from dataclasses import replace
 
-__all__ = ["RECIPE"]
+from ser.recipes.flagship_bilingual import RECIPE as BILINGUAL
+from ser.recipes.flagship_compact import RECIPE as COMPACT
+
+RECIPE = replace(BILINGUAL, chosen_with=COMPACT.chosen_with)
