@@ -65,8 +65,9 @@ INFERENCE = """
 ## Answers
 
 One clip of {seconds} s on one core, features included: by `pipeline`, and by the ONNX file that `ser export-onnx`
-writes. wav2vec2-base has random weights, so only its cost is compared. The limit is a network's multiplications at the
-speed of a product of large matrices on that core.
+writes. wav2vec2-base has random weights, so only its cost is compared. Both are used as `pipeline` loads them: our 2D
+networks compute in bfloat16 where the processor has it, wav2vec2-base in float32. The limit is a network's
+multiplications at the speed of a product of large matrices on that core, in the same type.
 
 {clips}
 `ser predict` on {many:,} clips of CREMA-D (Ogg Vorbis), without its start: {by_cores}.
