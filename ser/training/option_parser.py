@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from transformers import HfArgumentParser
 
+from ser.files import PROJECT
 from ser.nearest_name import nearest
 
 
@@ -58,9 +59,15 @@ class OptionParser(HfArgumentParser):
             for name in names:
                 default, text = self.get_default(name), self.fields[name].metadata.get("help", "")
                 if default not in (None, "", []) and "efault" not in text:
-                    text += f" (default: {getattr(default, 'value', default)})".replace("%", "%%")
+                    text += f" (default: {as_typed(default)})".replace("%", "%%")
                 group.add_argument(f"--{name}", metavar="", help=text)
         shown.print_help()
+
+
+def as_typed(default: Any) -> str:
+    """A default as one would type it, folders of this project relative to it."""
+    values = default if isinstance(default, list) else [getattr(default, "value", default)]
+    return " ".join(str(value).removeprefix(f"{PROJECT}/") for value in values)
 
 
 __all__ = ["OptionParser"]

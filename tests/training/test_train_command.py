@@ -117,8 +117,13 @@ def test_a_wrong_option_ends_in_one_line(words, sentence, monkeypatch, capsys):
     assert not printed.out + printed.err and "hf_secret" not in message
 
 
-def printed(option: str, monkeypatch, capsys) -> str:
-    monkeypatch.setattr(sys, "argv", ["train.py", "--recipe", "cnn2d", option])
+def test_help_shows_a_default_as_one_would_type_it(monkeypatch, capsys):
+    words = " ".join(printed("--help", monkeypatch, capsys, recipe="flagship-distilled").split())
+    assert "(default: checkpoints/cnn1d checkpoints/cnn2d checkpoints/teachers/flagship)" in words
+
+
+def printed(option: str, monkeypatch, capsys, recipe: str = "cnn2d") -> str:
+    monkeypatch.setattr(sys, "argv", ["train.py", "--recipe", recipe, option])
     with pytest.raises(SystemExit) as ended:
         script.main()
     assert not ended.value.code
