@@ -261,7 +261,7 @@ def test_what_a_model_without_a_report_was_trained_on_is_not_known(tmp_path, cap
     ("more", "message"),
     [
         (("--model_name_or_path", "nothing/there"), "expected a model folder or Hub id; 'nothing/there' is neither"),
-        (("--model_name_or_path", str(ROOT / "checkpoints/cnn1d"), "--model", '{"dropout": 0}'), "leave them out"),
+        (("--model_name_or_path", str(ROOT / "checkpoints/cnn1d"), "--model", '{"dropout": 0}'), "leave it out"),
         (("--protocol", "tfds"), "use --protocol random"),
         (("--label_column", "mood"), "expected the comma-separated columns file, mood and, if known, speaker in"),
         (("--data_dir", "x"), "expected only one of --data_dir"),
