@@ -109,6 +109,7 @@ def test_importing_the_package_is_as_good_and_runs_no_remote_code(model_folder, 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("float32")  # as transformers' own pipeline
 def test_a_pipeline_of_loaded_objects_without_the_package_is_transformers_own_with_the_same_scores(
     model_folder, tmp_path
 ):
