@@ -182,7 +182,7 @@ def log_mel(frames: Frames) -> np.ndarray:
 
 
 def to_decibels(power: np.ndarray) -> np.ndarray:
-    """In the memory of `power`."""
+    """Power in dB, any shape; `power` is overwritten."""
     np.maximum(power, SILENCE, out=power)
     np.log(power, out=power)
     power *= TO_DB
